@@ -1,0 +1,141 @@
+"""Pixel grids, windows on them, and their division into blocks.
+
+Knows only arithmetic: a CRS is an opaque string here. `Affine` coefficients are in the order
+``(a, b, c, d, e, f)``: ``x = a*col + b*row + c`` and ``y = d*col + e*row + f``.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.errors import InvalidConfigError
+
+type Transform = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A rectangle of pixels: rows ``[row, row + height)``, columns ``[col, col + width)``."""
+
+    row: int
+    col: int
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        return self.height, self.width
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return self.height * self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices that cut this window out of a whole array."""
+        return (
+            slice(self.row, self.row + self.height),
+            slice(self.col, self.col + self.width),
+        )
+
+    def relative_to(self, outer: "Window") -> "Window":
+        """Return this window with `outer`'s corner as the origin."""
+        return Window(self.row - outer.row, self.col - outer.col, self.height, self.width)
+
+    def intersection(self, other: "Window") -> "Window | None":
+        """Return the common part of two windows, or None where they do not meet."""
+        row, col = max(self.row, other.row), max(self.col, other.col)
+        bottom = min(self.row + self.height, other.row + other.height)
+        right = min(self.col + self.width, other.col + other.width)
+        if bottom <= row or right <= col:
+            return None
+        return Window(row, col, bottom - row, right - col)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where a raster's pixels lie.
+
+    Parameters
+    ----------
+    crs_wkt
+        Coordinate reference system as WKT; empty where the source has none.
+    crs_code
+        ``AUTHORITY:CODE`` where the CRS has one, e.g. ``EPSG:32633``; None otherwise.
+    transform
+        Affine coefficients ``(a, b, c, d, e, f)`` from pixel corners to CRS units.
+    shape
+        Height and width, in pixels.
+    """
+
+    crs_wkt: str
+    crs_code: str | None
+    transform: Transform
+    shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        """Refuse a grid without pixels or with a transform that maps them onto each other."""
+        if min(self.shape) < 1:
+            raise InvalidConfigError(f"grid: shape {self.shape}; expected at least 1 x 1 pixel")
+        a, b, _, d, e, _ = self.transform
+        if not all(map(math.isfinite, self.transform)) or a * e - b * d == 0:
+            raise InvalidConfigError(
+                f"grid: transform {self.transform} is not invertible; "
+                "expected (a, b, c, d, e, f) with finite numbers and a*e != b*d"
+            )
+
+    @property
+    def is_rectilinear(self) -> bool:
+        """Whether rows and columns run along the axes, so that 1-D `x` and `y` exist."""
+        return self.transform[1] == 0 and self.transform[3] == 0
+
+    @cached_property
+    def x(self) -> NDArray[np.float64]:
+        """Column centres, shape ``(width,)``, in CRS units."""
+        a, b, c, *_ = self.transform
+        return a * (np.arange(self.shape[1]) + 0.5) + b * 0.5 + c
+
+    @cached_property
+    def y(self) -> NDArray[np.float64]:
+        """Row centres, shape ``(height,)``, in CRS units."""
+        *_, d, e, f = self.transform
+        return e * (np.arange(self.shape[0]) + 0.5) + d * 0.5 + f
+
+    @property
+    def bbox(self) -> tuple[float, float, float, float]:
+        """Bounding box of all pixel corners: ``(xmin, ymin, xmax, ymax)`` in CRS units."""
+        a, b, c, d, e, f = self.transform
+        height, width = self.shape
+        xs = [c + a * col + b * row for col in (0, width) for row in (0, height)]
+        ys = [f + d * col + e * row for col in (0, width) for row in (0, height)]
+        return min(xs), min(ys), max(xs), max(ys)
+
+    @property
+    def window(self) -> Window:
+        """The whole grid as a window."""
+        return Window(0, 0, *self.shape)
+
+
+def split(window: Window, block_shape: tuple[int, int]) -> Iterator[Window]:
+    """Cut a window into blocks aligned to multiples of `block_shape`, row by row.
+
+    The alignment is absolute, so that the blocks of neighbouring windows never overlap a block of
+    the source twice when `block_shape` is a multiple of the source's own.
+
+    Examples
+    --------
+    >>> [block.shape for block in split(Window(0, 2, 3, 4), (2, 4))]
+    [(2, 2), (2, 2), (1, 2), (1, 2)]
+    """
+    height, width = block_shape
+    for top in range(window.row // height * height, window.row + window.height, height):
+        for left in range(window.col // width * width, window.col + window.width, width):
+            block = Window(top, left, height, width).intersection(window)
+            if block is not None:
+                yield block

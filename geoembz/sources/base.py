@@ -1,0 +1,92 @@
+"""The protocol of a source: a raster of embeddings that can be read window by window.
+
+Adding a product is adding one leaf module beside this one.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.grid import Grid, Window
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """One input object and what identifies the version of it that was read.
+
+    Parameters
+    ----------
+    uri
+        A URI without credentials. Of a local file only the name is kept, as ``file:NAME``: stores
+        are published, paths of one machine are not.
+    size_bytes
+        Size of the object, in bytes; None where it is unknown.
+    version
+        ETag of a remote object, or ``mtime:`` and the modification time (ns) of a local file.
+    sha256
+        Hex digest of the content, where it was asked for.
+    """
+
+    uri: str
+    size_bytes: int | None = None
+    version: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceData:
+    """Pixels of one window.
+
+    Parameters
+    ----------
+    values
+        float32, shape ``(dimension, height, width)``. Invalid pixels may hold anything.
+    valid
+        bool, shape ``(height, width)``: False where the source says that a pixel has no data; None
+        where it says nothing. A non-finite component makes a pixel invalid besides: whoever
+        encodes finds that on the way, so a source need not look.
+    """
+
+    values: NDArray[np.float32]
+    valid: NDArray[np.bool_] | None
+
+
+class Source(Protocol):
+    """A raster of embeddings."""
+
+    @property
+    def grid(self) -> Grid:
+        """CRS, transform and shape."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of one embedding vector."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type of the numbers as the source stores them (``read`` gives float32)."""
+        ...
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns that the source reads at once; windows aligned to it read no byte twice."""
+        ...
+
+    @property
+    def info(self) -> tuple[SourceInfo, ...]:
+        """The objects behind this source."""
+        ...
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window. May be called from several threads at once; the object can be pickled.
+
+        Raises
+        ------
+        SourceError
+            If the window cannot be read (truncated file, lost connection).
+        """
+        ...

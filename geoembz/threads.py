@@ -1,0 +1,60 @@
+"""Keep BLAS on one thread while our own threads share the machine.
+
+A BLAS that starts threads of its own inside every worker fights the workers, and splits a product
+differently from machine to machine. `threadpoolctl` sets a limit for the whole process, so
+overlapping users must share one limit: the first sets it, the last restores it.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_lock = threading.Lock()
+_users = 0
+_limiter: Any = None
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Limit BLAS to one thread for the length of the block, in the whole process.
+
+    Blocks may nest and overlap across threads; the former limit returns when the last one ends.
+
+    Examples
+    --------
+    >>> with single_threaded_blas():
+    ...     product = np.ones((2, 3)) @ np.ones((3, 2))
+    """
+    _acquire()
+    try:
+        yield
+    finally:
+        _release()
+
+
+def worker_count(requested: int | None = None) -> int:
+    """Return how many workers to use: `requested`, or the cores this process may run on."""
+    if requested is not None:
+        return requested
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _acquire() -> None:
+    global _users, _limiter  # noqa: PLW0603 - one limit per process is the point
+    from threadpoolctl import threadpool_limits
+
+    with _lock:
+        if _users == 0:
+            _limiter = threadpool_limits(limits=1, user_api="blas")
+        _users += 1
+
+
+def _release() -> None:
+    global _users, _limiter  # noqa: PLW0603
+    with _lock:
+        _users -= 1
+        if _users == 0:
+            _limiter.restore_original_limits()
+            _limiter = None
