@@ -12,6 +12,8 @@ type Distances = Callable[[slice, slice], NDArray[np.float32] | NDArray[np.uint3
 """Distances of some queries (first slice) to some pixels (second), ``(n_queries, n_pixels)``."""
 
 _BLOCK_QUERIES = 256
+_GROUP = 64
+"""Columns that are looked at together when most of them can be ruled out."""
 _BYTES_PER_PAIR = 32
 """A distance, its 64-bit sort key and their temporaries."""
 
@@ -102,12 +104,33 @@ def _nearest_of_block(
         pixels = slice(start, min(start + width, n_pixels))
         block = distances(queries, pixels)
         kind = block.dtype
-        keys = _to_sortable(block).astype(np.uint64) << np.uint64(32)
-        keys |= np.arange(pixels.start, pixels.stop, dtype=np.uint64)
-        if keys.shape[1] > k:
-            keys = np.partition(keys, k - 1, axis=1)[:, :k]
+        keys = _smallest_keys(_to_sortable(block), pixels.start, k)
         best = np.sort(np.concatenate([best, keys], axis=1), axis=1)[:, :k]
     return best, kind
+
+
+def _smallest_keys(block: NDArray[np.uint32], first_index: int, k: int) -> NDArray[np.uint64]:
+    """Keys of at least the `k` smallest values of each row, without sorting the row.
+
+    The k smallest lie in the k groups of columns whose smallest values are smallest.
+    """
+    n_queries, n_pixels = block.shape
+    n_groups = n_pixels // _GROUP
+    if n_groups <= k:
+        return _keys(block, np.arange(first_index, first_index + n_pixels))
+    grouped = block[:, : n_groups * _GROUP].reshape(n_queries, n_groups, _GROUP)
+    minima = _keys(grouped.min(axis=2), np.arange(n_groups))
+    groups = np.partition(minima, k - 1, axis=1)[:, :k] & np.uint64(0xFFFFFFFF)
+    columns = (groups[:, :, np.newaxis] * np.uint64(_GROUP)).astype(np.int64) + np.arange(_GROUP)
+    columns = columns.reshape(n_queries, -1)
+    keys = _keys(np.take_along_axis(block, columns, axis=1), columns + first_index)
+    tail = np.arange(n_groups * _GROUP, n_pixels)
+    return np.concatenate([keys, _keys(block[:, tail], tail + first_index)], axis=1)
+
+
+def _keys(values: NDArray[np.uint32], index: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """Put the value above and the index below, 32 bits each: no two keys are equal."""
+    return (values.astype(np.uint64) << np.uint64(32)) | index.astype(np.uint64)
 
 
 def _to_sortable(values: NDArray[np.float32] | NDArray[np.uint32]) -> NDArray[np.uint32]:

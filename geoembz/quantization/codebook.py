@@ -206,7 +206,7 @@ class CodebookQuantizer:
         """Rebuild from `config` and `arrays`."""
         kind, bits, method = config.get("kind"), config.get("bits"), config.get("method")
         known = [f"int{width}" for width in cls.SUPPORTED_BITS]
-        if kind not in known or kind != f"int{bits}" or config.get("law") != "codebook":
+        if kind not in known or kind != f"int{bits!r}" or config.get("law") != "codebook":
             raise EncodingError(
                 f"codebook: kind {kind!r}, {bits!r} bits, law {config.get('law')!r}; "
                 f"expected one of {', '.join(known)}, its width and 'codebook'"

@@ -117,7 +117,7 @@ class PowerQuantizer:
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
-        magnitude = np.minimum(np.abs(components), self._table[_LIMIT])
+        magnitude: NDArray[np.float32] = np.minimum(np.abs(components), self._table[_LIMIT])
         if self.exponent == 2:
             np.sqrt(magnitude, out=magnitude)
         elif self.exponent != 1:
