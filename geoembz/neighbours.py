@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,12 +105,14 @@ def _nearest_of_block(
         pixels = slice(start, min(start + width, n_pixels))
         block = distances(queries, pixels)
         kind = block.dtype
-        keys = _smallest_keys(_to_sortable(block), pixels.start, k)
+        keys = _smallest_keys(block, pixels.start, k)
         best = np.sort(np.concatenate([best, keys], axis=1), axis=1)[:, :k]
     return best, kind
 
 
-def _smallest_keys(block: NDArray[np.uint32], first_index: int, k: int) -> NDArray[np.uint64]:
+def _smallest_keys(
+    block: NDArray[np.float32] | NDArray[np.uint32], first_index: int, k: int
+) -> NDArray[np.uint64]:
     """Keys of at least the `k` smallest values of each row, without sorting the row.
 
     The k smallest lie in the k groups of columns whose smallest values are smallest.
@@ -118,8 +121,9 @@ def _smallest_keys(block: NDArray[np.uint32], first_index: int, k: int) -> NDArr
     n_groups = n_pixels // _GROUP
     if n_groups <= k:
         return _keys(block, np.arange(first_index, first_index + n_pixels))
-    grouped = block[:, : n_groups * _GROUP].reshape(n_queries, n_groups, _GROUP)
-    minima = _keys(grouped.min(axis=2), np.arange(n_groups))
+    grouped: NDArray[Any] = block[:, : n_groups * _GROUP].reshape(n_queries, n_groups, _GROUP)
+    smallest: NDArray[Any] = grouped.min(axis=2)
+    minima = _keys(smallest, np.arange(n_groups))
     groups = np.partition(minima, k - 1, axis=1)[:, :k] & np.uint64(0xFFFFFFFF)
     columns = (groups[:, :, np.newaxis] * np.uint64(_GROUP)).astype(np.int64) + np.arange(_GROUP)
     columns = columns.reshape(n_queries, -1)
@@ -128,12 +132,12 @@ def _smallest_keys(block: NDArray[np.uint32], first_index: int, k: int) -> NDArr
     return np.concatenate([keys, _keys(block[:, tail], tail + first_index)], axis=1)
 
 
-def _keys(values: NDArray[np.uint32], index: NDArray[np.int64]) -> NDArray[np.uint64]:
+def _keys(values: NDArray[Any], index: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Put the value above and the index below, 32 bits each: no two keys are equal."""
-    return (values.astype(np.uint64) << np.uint64(32)) | index.astype(np.uint64)
+    return (_to_sortable(values).astype(np.uint64) << np.uint64(32)) | index.astype(np.uint64)
 
 
-def _to_sortable(values: NDArray[np.float32] | NDArray[np.uint32]) -> NDArray[np.uint32]:
+def _to_sortable(values: NDArray[Any]) -> NDArray[np.uint32]:
     """Map float32 to integers of the same order; integers stay."""
     if values.dtype == np.uint32:
         return values.view(np.uint32)
