@@ -1,9 +1,13 @@
 """Linear projections: exact streamed moments, PCA, and the map to components and back.
 
 Knows only NumPy. Pixels are columns: arrays are ``(dimension, n_pixels)``, as rasters are read.
+
+BLAS picks other kernels for other widths, and a sum in another order flips a code here and there.
+So every matrix product of `transform` and `inverse_transform` has one fixed width, the last one
+padded with zeros: a pixel's result does not depend on the block, shard or window it is read with.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -12,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
+
+TILE_PIXELS = 1024
+"""Width of every matrix product; a tile stays in cache through the passes that follow."""
 
 _BLOCK_PIXELS = 8192
 """Pixels converted to float64 at a time while moments are summed."""
@@ -120,8 +127,45 @@ class Projection:
         product = self.matrix.astype(np.float64) @ self.mean.astype(np.float64)
         return product.astype(np.float32)[:, np.newaxis]
 
+    def transform(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return centred scores, float32 ``(n_components, n_pixels)``, of original vectors.
+
+        A column with a value that is not finite becomes not finite in every component.
+        """
+        if self.matrix is None or self.offset is None:
+            return values.copy()
+        scores = np.empty((self.n_components, values.shape[1]), dtype=np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for columns, tile in _tiles(values):
+                product = self.matrix @ tile
+                product -= self.offset
+                scores[:, columns] = product[:, : columns.stop - columns.start]
+        return scores
+
+    def inverse_transform(
+        self, scores: NDArray[np.float32], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return original vectors, float32 ``(dimension, n_pixels)``, of centred scores."""
+        n_pixels = scores.shape[1]
+        if out is None:
+            out = np.empty((self.dimension, n_pixels), dtype=np.float32)
+        if self._synthesis is None:
+            np.copyto(out, scores)
+            return out
+        padded = np.zeros((self.n_components + 1, TILE_PIXELS), dtype=np.float32)
+        padded[-1] = 1.0
+        with np.errstate(invalid="ignore"):
+            for columns, tile in _tiles(scores):
+                padded[:-1] = tile
+                width = columns.stop - columns.start
+                if width == TILE_PIXELS:
+                    np.matmul(self._synthesis, padded, out=out[:, columns])
+                else:
+                    out[:, columns] = (self._synthesis @ padded)[:, :width]
+        return out
+
     @cached_property
-    def synthesis(self) -> NDArray[np.float32] | None:
+    def _synthesis(self) -> NDArray[np.float32] | None:
         """``[matrix.T, mean]``, float32, shape ``(dimension, n_components + 1)``.
 
         One product with components and a last row of ones gives original vectors, mean included.
@@ -210,6 +254,19 @@ class FittedProjection:
     projection: Projection
     variance: NDArray[np.float64]
     explained_variance: float
+
+
+def _tiles(values: NDArray[np.float32]) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Cut columns into tiles of `TILE_PIXELS`, the last one padded with zeros."""
+    n_pixels = values.shape[1]
+    for start in range(0, n_pixels, TILE_PIXELS):
+        columns = slice(start, min(start + TILE_PIXELS, n_pixels))
+        tile = values[:, columns]
+        if tile.shape[1] < TILE_PIXELS:
+            padded = np.zeros((len(tile), TILE_PIXELS), dtype=np.float32)
+            padded[:, : tile.shape[1]] = tile
+            tile = padded
+        yield columns, tile
 
 
 def fit_pca(moments: Moments, n_components: int) -> FittedProjection:

@@ -4,20 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz.encoding import kernel, state
 from geoembz.encoding.fit import EncodingFitter, FitReport
+from geoembz.encoding.kernel import Space
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.packing import packed_size
 from geoembz.projection import Projection
 from geoembz.quantization import Codes, Quantizer, quantizer_from_state
-
-type Space = Literal["original", "reduced"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,8 +128,7 @@ class Encoding:
     @property
     def code_length(self) -> int:
         """Stored numbers per vector: components, or bytes where several codes share one."""
-        bits = self.quantizer.bits
-        return packed_size(self.n_components, bits) if bits < 8 else self.n_components
+        return kernel.code_length(self.quantizer)
 
     @property
     def code_dtype(self) -> np.dtype[np.generic]:
