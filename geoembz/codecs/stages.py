@@ -141,7 +141,7 @@ class QuantizerStage:
             scores = np.where(invalid, np.float32(0), scores)
         codes = quantizer.quantize(scores)
         if invalid.any():
-            codes[:, invalid] = quantizer.nodata
+            codes[:, invalid] = self.encoded_fill
         if quantizer.bits < 8:
             return pack(codes.astype(np.uint8, copy=False), cast("Bits", quantizer.bits))
         return codes

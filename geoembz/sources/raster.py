@@ -92,13 +92,12 @@ class RasterSource:
             valid = known if valid is None else valid & known
         return SourceData(self._scaled(raw), valid)
 
-    def _scaled(self, raw: NDArray[Any]) -> NDArray[np.float32]:
-        with np.errstate(over="ignore"):
-            values = raw.astype(np.float32, copy=False)
-        if self._affine is not None:
-            scales, offsets = self._affine
-            values = values * scales + offsets
-        return values
+    def _scaled(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Apply the bands' declared scale and offset, if any."""
+        if self._affine is None:
+            return raw
+        scales, offsets = self._affine
+        return raw.astype(np.float32) * scales + offsets
 
     def _dataset(self) -> Any:
         dataset = getattr(self._local, "dataset", None)
@@ -197,12 +196,13 @@ def _grid(path: str, dataset: Any, crs: str | None) -> Grid:
             "with --crs EPSG:…"
         )
     code = system.to_authority()
-    transform = dataset.transform
+    a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
     grid = Grid(
         crs_wkt=system.to_wkt(version="WKT2_2019"),
         crs_code=":".join(code) if code else None,
-        transform=tuple(float(value) for value in transform[:6]),
+        transform=(a, b, c, d, e, f),
         shape=(dataset.height, dataset.width),
+        metres_per_unit=system.linear_units_factor[1] if system.is_projected else None,
     )
     if not grid.is_rectilinear:
         raise SourceError(
