@@ -17,7 +17,7 @@ CRS = "EPSG:32632"
 PIXEL_SIZE_M = 10.0
 ORIGIN = (600_000.0, 5_200_000.0)
 _TILE = 256
-_GDAL_CACHE_MB = 64  # holds one tile of 128 float32 bands with room; the default is 5 % of RAM
+_GDAL_CACHE_BYTES = 48 * 2**20  # one tile of 128 float32 bands and room; the default is 5 % of RAM
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _create(path: Path, *, count: int, size: int, **options: str | float) -> Ite
     tiles = {"tiled": True, "blockxsize": _TILE, "blockysize": _TILE}
     try:
         with (
-            rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_MB),
+            rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_BYTES),
             rasterio.open(partial, "w", driver="GTiff", **shape, **tiles, **options) as raster,
         ):
             yield raster
