@@ -7,7 +7,7 @@ some blocks, spread over the whole raster, are the fit's sample.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import batched
+from itertools import batched, pairwise
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class PixelRoles:
         return min(_LARGEST_HELD_OUT_SHARE, HELD_OUT_PIXELS / total)
 
     def keys(self, window: Window) -> NDArray[np.float64]:
-        """Return the keys of a window's pixels, uniform in [0, 1), row by row, shape ``(size,)``."""
+        """Return the keys of a window's pixels, in [0, 1), row by row, shape ``(size,)``."""
         rows = np.arange(window.row, window.row + window.height, dtype=np.uint64)
         cols = np.arange(window.col, window.col + window.width, dtype=np.uint64)
         index = rows[:, np.newaxis] * np.uint64(self.shape[1]) + cols
@@ -170,7 +170,7 @@ def _rounds(windows: Sequence[Window], seed: int) -> Iterator[Sequence[Window]]:
     count = min(len(windows), max(_FEWEST_BLOCKS, min(len(windows) // _BLOCK_SHARE, _MOST_BLOCKS)))
     rng = np.random.default_rng(seed)
     edges = np.linspace(0, len(windows), count + 1).astype(int)
-    first = {int(rng.integers(low, high)) for low, high in zip(edges, edges[1:], strict=False)}
+    first = {int(rng.integers(low, high)) for low, high in pairwise(edges)}
     yield [windows[index] for index in sorted(first)]
     rest = [index for index in rng.permutation(len(windows)) if int(index) not in first]
     for batch in batched(rest, count):
