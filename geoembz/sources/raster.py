@@ -14,6 +14,7 @@ from rasterio.errors import RasterioError
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Window
 from geoembz.sources.base import SourceData, SourceInfo
+from geoembz.sources.direct_io import reads_directly
 from geoembz.sources.identity import display_name, identify
 
 BLOCK_CACHE_BYTES = 64 * 2**20
@@ -54,6 +55,7 @@ class RasterSource:
         dataset = self._dataset()
         self._nodata = _nodata_values(dataset, nodata)
         self._has_mask = _has_mask(dataset)
+        self._direct = reads_directly(dataset, self.path)
         self._affine = _band_scaling(dataset)
         self.grid = _grid(self.name, dataset, crs)
         self.dimension: int = dataset.count
@@ -77,7 +79,7 @@ class RasterSource:
         region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         dataset = self._dataset()
         try:
-            with _environment():
+            with _environment(direct=self._direct):
                 raw = dataset.read(window=region)
                 mask = dataset.dataset_mask(window=region) if self._has_mask else None
         except (RasterioError, OSError) as error:
@@ -114,8 +116,13 @@ class RasterSource:
         return dataset
 
 
-def _environment() -> Any:
-    return rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+def _environment(*, direct: bool = False) -> Any:
+    """Return the GDAL settings that every open and read runs under."""
+    return rasterio.Env(
+        GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
+        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+        GTIFF_DIRECT_IO="YES" if direct else "NO",
+    )
 
 
 def _reason(error: Exception) -> str:
