@@ -50,18 +50,19 @@ class RasterSource:
     ) -> None:
         self.path = str(path)
         self.name = display_name(self.path)
-        self._local = threading.local()
+        self._local, self._direct = threading.local(), False
         _refuse_missing(self.path)
         dataset = self._dataset()
         self._nodata = _nodata_values(dataset, nodata)
         self._has_mask = _has_mask(dataset)
-        self._direct = reads_directly(dataset, self.path)
         self._affine = _band_scaling(dataset)
         self.grid = _grid(self.name, dataset, crs)
         self.dimension: int = dataset.count
         self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
+        self._direct = reads_directly(dataset, self.path)
+        self._local = threading.local()  # GDAL takes direct I/O up when it opens a file
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open files: every thread and process opens its own."""
@@ -79,7 +80,7 @@ class RasterSource:
         region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         dataset = self._dataset()
         try:
-            with _environment(direct=self._direct):
+            with _environment():
                 raw = dataset.read(window=region)
                 mask = dataset.dataset_mask(window=region) if self._has_mask else None
         except (RasterioError, OSError) as error:
@@ -105,7 +106,7 @@ class RasterSource:
         dataset = getattr(self._local, "dataset", None)
         if dataset is None:
             try:
-                with _environment():
+                with _environment(direct=self._direct):
                     dataset = rasterio.open(self.path)
             except (RasterioError, OSError) as error:
                 raise SourceError(
