@@ -1,4 +1,4 @@
-"""Score change detection: does the distance between two dates tell changed pixels from others?"""
+"""Score change detection: how well the distance between two dates tells changed pixels."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

@@ -5,12 +5,13 @@ always scored over the same classes.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz.errors import InvalidConfigError
+
+type Label = int | float | str
 
 
 @dataclass(frozen=True)
@@ -19,18 +20,18 @@ class ClassScores:
 
     accuracy: float
     macro_f1: float
-    f1: dict[Any, float]
-    support: dict[Any, int]
+    f1: dict[Label, float]
+    support: dict[Label, int]
 
 
 @dataclass(frozen=True)
 class ClassDrops:
     """F1 lost per class, in the order of the loss; negative where a class gained."""
 
-    drops: dict[Any, float]
+    drops: dict[Label, float]
 
     @property
-    def worst_class(self) -> Any:
+    def worst_class(self) -> Label:
         """The class that lost most."""
         return next(iter(self.drops))
 

@@ -8,7 +8,7 @@ reconstruction), and a compression is not credited with a whitening that it did 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,18 @@ C_GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0)
 MAX_ITERATIONS = 300
 
 
+class Classifier(Protocol):
+    """What is used of scikit-learn's LogisticRegression."""
+
+    classes_: NDArray[Any]
+    n_iter_: NDArray[np.integer]
+
+    def fit(self, features: NDArray[np.float32], classes: NDArray[Any]) -> Self: ...  # noqa: D102
+    def predict(self, features: NDArray[np.float32]) -> NDArray[Any]: ...  # noqa: D102
+    def predict_proba(self, features: NDArray[np.float32]) -> NDArray[Any]: ...  # noqa: D102
+    def set_params(self, **parameters: float) -> Self: ...  # noqa: D102
+
+
 @dataclass(frozen=True)
 class LinearProbe:
     """A fitted probe; `loss_by_c` is the cross-validated log loss that chose `c`."""
@@ -30,7 +42,7 @@ class LinearProbe:
     converged: bool
     centre: NDArray[np.float32]
     scale: float
-    model: Any
+    model: Classifier
 
     def predict(self, vectors: ArrayLike) -> NDArray[np.generic]:
         """Return the class of each row of `vectors`, shape ``(n, D)``."""
@@ -125,7 +137,7 @@ def _cross_validate(
 
 
 def _log_losses(
-    model: Any, features: NDArray[np.float32], classes: NDArray[np.generic]
+    model: Classifier, features: NDArray[np.float32], classes: NDArray[np.generic]
 ) -> NDArray[np.float64]:
     """Return the log loss of each row whose class the model has seen."""
     seen = np.isin(classes, model.classes_)
@@ -134,13 +146,14 @@ def _log_losses(
     return np.asarray(-np.log(np.maximum(probabilities, 1e-12)), dtype=np.float64)
 
 
-def _regression(c: float) -> Any:
+def _regression(c: float) -> Classifier:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=c, max_iter=MAX_ITERATIONS, warm_start=True)
+    model: Classifier = LogisticRegression(C=c, max_iter=MAX_ITERATIONS, warm_start=True)
+    return model
 
 
-def _fit(model: Any, features: NDArray[np.float32], classes: NDArray[np.generic]) -> None:
+def _fit(model: Classifier, features: NDArray[np.float32], classes: NDArray[np.generic]) -> None:
     """Fit, silencing the one warning that `LinearProbe.converged` replaces."""
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits

@@ -10,8 +10,8 @@ from geoembz.errors import InvalidConfigError
 from geoembz.evaluation._topk import key_rows, sort_keys
 from geoembz.evaluation.neighbours import unit_rows
 
-_CELLS = 8_000_000
-"""Distances held at once: 64 MB of sort keys."""
+_CELLS = 2_000_000
+"""Distances held at once: 16 MB of sort keys, and a few arrays of that size."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,10 @@ def score_retrieval(
     if not kept.size:
         raise InvalidConfigError("retrieval: no query shares its class with another sample")
     order = np.random.default_rng(seed).permutation(len(unit))
+    shuffled = unit[order]
     step = max(1, _CELLS // len(unit))
     blocks = [
-        _score_block(unit, codes, kept[start : start + step], order, ks)
+        _score_block(unit, shuffled, codes, kept[start : start + step], order, ks)
         for start in range(0, len(kept), step)
     ]
     precisions, hits = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
@@ -96,13 +97,14 @@ def score_retrieval(
 
 def _score_block(
     unit: NDArray[np.float32],
+    shuffled: NDArray[np.float32],
     codes: NDArray[np.integer],
     queries: NDArray[np.integer],
     order: NDArray[np.integer],
     ks: Sequence[int],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the average precision, and the relevant samples among the first k, of each query."""
-    distances = np.clip(np.float32(1) - unit[queries] @ unit[order].T, 0, 2)
+    distances = np.clip(np.float32(1) - unit[queries] @ shuffled.T, 0, 2)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     keys = sort_keys(distances)

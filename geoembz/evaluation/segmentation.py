@@ -15,6 +15,12 @@ class ConfusionMatrix:
     classes: tuple[int, ...]
     counts: NDArray[np.int64]
 
+    def __post_init__(self) -> None:
+        if list(self.classes) != sorted(set(self.classes)):
+            raise InvalidConfigError(
+                f"segmentation: classes {self.classes}; list each class once, ascending"
+            )
+
     @classmethod
     def of(
         cls,

@@ -1,4 +1,4 @@
-"""Describe what there is to compress: the variance spectrum and the balance of binary dimensions."""
+"""Describe what there is to compress: variance spectrum, and balance of binary dimensions."""
 
 from dataclasses import dataclass
 
@@ -85,7 +85,7 @@ def binary_balance(bits: ArrayLike) -> BinaryBalance:
     return BinaryBalance(np.abs(ones - 0.5), np.abs((shares * logs).sum(axis=0)))
 
 
-def _scatter(vectors: NDArray[np.generic]) -> NDArray[np.float64]:
+def _scatter(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the sum of centred outer products, shape ``(D, D)``."""
     dimension = vectors.shape[1]
     mean = vectors.mean(axis=0, dtype=np.float64)
