@@ -56,7 +56,7 @@ def fit_probe(
     *,
     groups: ArrayLike | None = None,
     grid: Sequence[float] = C_GRID,
-    tuning_rows: int = 5000,
+    tuning_rows: int = 4000,
     n_folds: int = 3,
     seed: int = 0,
 ) -> LinearProbe:
