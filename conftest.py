@@ -1,9 +1,11 @@
-"""What the examples in docstrings may use without importing it."""
+"""What the examples in docstrings may use without importing or making it."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+import geoembz
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +15,8 @@ def _doctest_surroundings(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Give every docstring example `np`, and a directory of its own to write into."""
+    """Give every docstring example `np`, `geoembz`, and `tmp_path`, where it also runs."""
     if isinstance(request.node, pytest.DoctestItem):
-        doctest_namespace["np"] = np
-        monkeypatch.chdir(Path(tmp_path_factory.mktemp("doctest")))
+        tmp_path = Path(tmp_path_factory.mktemp("doctest"))
+        doctest_namespace.update({"np": np, "geoembz": geoembz, "tmp_path": tmp_path})
+        monkeypatch.chdir(tmp_path)
