@@ -5,17 +5,19 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import rasterio
+from numpy.typing import NDArray
 
 import geoembz
 
 BANDS, HEIGHT, WIDTH = 32, 96, 128
 
 
-def write_raster(path: Path) -> np.ndarray:
+def write_raster(path: Path) -> NDArray[np.float32]:
     """Write smooth random embeddings with a corner of nodata; return them."""
     rng = np.random.default_rng(0)
     fields = np.cumsum(rng.normal(size=(8, HEIGHT, WIDTH)), axis=1)
-    vectors = np.einsum("kyx,kd->dyx", fields, rng.normal(size=(8, BANDS))).astype(np.float32)
+    mixed = np.einsum("kyx,kd->dyx", fields, rng.normal(size=(8, BANDS)))
+    vectors = np.asarray(mixed, dtype=np.float32)
     vectors[:, :16, :16] = np.nan
     with rasterio.open(
         path,

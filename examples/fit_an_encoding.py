@@ -1,11 +1,12 @@
 """Fit an encoding on an array of vectors, without any raster or store."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoembz import Encoding
 
 
-def correlated_vectors(count: int, dimension: int, seed: int) -> np.ndarray:
+def correlated_vectors(count: int, dimension: int, seed: int) -> NDArray[np.float32]:
     """Return vectors whose spectrum decays as a foundation model's does."""
     rng = np.random.default_rng(seed)
     axes = np.linalg.qr(rng.normal(size=(dimension, dimension)))[0]

@@ -53,9 +53,7 @@ def pages_with_blocks() -> list[Path]:
 
 
 @pytest.mark.parametrize("page", pages_with_blocks(), ids=lambda path: path.stem)
-def test_page_runs(
-    page: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_page_runs(page: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page's blocks work, from top to bottom, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     if page == README:  # its own demo command sets a machine up, which CI has done

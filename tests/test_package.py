@@ -1,7 +1,7 @@
 """The package as a whole: what an import costs, what it offers, what the repository holds."""
 
-import importlib
 import importlib.util
+import itertools
 import re
 import subprocess
 import sys
@@ -108,7 +108,8 @@ def test_constraints_pin_versions_only(repository: Path) -> None:
 def test_constraints_cover_the_declared_dependencies(repository: Path) -> None:
     """CI tests a known version of everything that `pyproject.toml` names."""
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = itertools.chain.from_iterable(groups)
     names = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in declared}
     pins = (repository / "constraints.txt").read_text().splitlines()
     assert names - {"geoembz"} <= {pin.partition("==")[0] for pin in pins}

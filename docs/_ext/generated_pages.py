@@ -65,7 +65,6 @@ def cli_page() -> Iterator[str]:
         yield "This version has no command line.\n"
         return
     import typer.main
-
     from geoembz.cli import app as cli
 
     yield from command_section(typer.main.get_command(cli), "geoembz", level=1)
