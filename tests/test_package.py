@@ -1,7 +1,9 @@
 """The package as a whole: what an import costs, what it offers, what the repository holds."""
 
+import importlib
 import importlib.util
 import itertools
+import pkgutil
 import re
 import subprocess
 import sys
@@ -64,6 +66,15 @@ def test_public_names_resolve() -> None:
     names: tuple[str, ...] = tuple(getattr(geoembz, "__all__", ()))
     assert all(getattr(geoembz, name) is not None for name in names)
     assert set(names) <= set(dir(geoembz))
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """`geoembz.convert` stays callable after something imported the package of that name."""
+    for module in pkgutil.walk_packages(geoembz.__path__, "geoembz."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    public = [getattr(geoembz, name) for name in getattr(geoembz, "__all__", ())]
+    assert all(callable(value) or isinstance(value, str) for value in public)
 
 
 def test_unknown_names_raise_attribute_error() -> None:
