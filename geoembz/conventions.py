@@ -68,6 +68,8 @@ class StoreAttributes:
         Name and version of the writer.
     license
         Licence of the embeddings, as an SPDX name or URL; None where it was not given.
+    version
+        Format version.
     """
 
     grid: Grid
@@ -83,6 +85,7 @@ class StoreAttributes:
     pixels: Mapping[str, Any] = field(default_factory=dict)
     software: str = ""
     license: str | None = None
+    version: str = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         """Refuse a model that is no URI."""
@@ -119,7 +122,7 @@ class StoreAttributes:
 
     def _geoembz(self) -> dict[str, Any]:
         attributes = {
-            "version": FORMAT_VERSION,
+            "version": self.version,
             "layout": self.layout,
             "recipe": self.encoding["recipe"],
             "encoding": dict(self.encoding),
@@ -169,6 +172,7 @@ class StoreAttributes:
                 pixels=_mapping(attributes["geoembz:pixels"]),
                 software=str(attributes["geoembz:software"]),
                 license=attributes.get("geoembz:license"),
+                version=str(attributes["geoembz:version"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
@@ -201,6 +205,24 @@ def check_version(where: str, attributes: Mapping[str, Any]) -> None:
             f"{where}: format version {version!r}; this geoembz reads {FORMAT_VERSION!r}; "
             "install a newer geoembz"
         )
+
+
+def cf_grid_mapping(grid: Grid) -> dict[str, Any]:
+    """Return the attributes of the CF grid mapping variable `spatial_ref`."""
+    from pyproj import CRS
+
+    a, b, c, d, e, f = grid.transform
+    mapping: dict[str, Any] = CRS.from_wkt(grid.crs_wkt).to_cf()
+    geotransform = f"{c} {a} {b} {f} {d} {e}"
+    return {**mapping, "spatial_ref": mapping["crs_wkt"], "GeoTransform": geotransform}
+
+
+def cf_axis(grid: Grid, axis: str) -> dict[str, Any]:
+    """Return the CF attributes of the coordinate variable `axis`, ``x`` or ``y``."""
+    from pyproj import CRS
+
+    found = [entry for entry in CRS.from_wkt(grid.crs_wkt).cs_to_cf() if entry.get("axis") == axis.upper()]
+    return dict(found[0]) if found else {}
 
 
 def _proj(grid: Grid) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The examples run: every script, and every command and program on a page of the documentation."""
 
-import importlib.util
 import re
 import shlex
 import shutil
@@ -17,12 +16,7 @@ PAGES = [README, *sorted(REPOSITORY.glob("docs/*.md")), *sorted(REPOSITORY.glob(
 BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 DEMO = "geoembz demo geoembz-demo"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        importlib.util.find_spec("geoembz.__main__") is None, reason="no command line yet"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 def run(*arguments: str, cwd: Path) -> None:

@@ -4,7 +4,6 @@ Both are written below ``reference/generated``, which git ignores, so neither ca
 it describes.
 """
 
-import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,13 +60,11 @@ def specification_page(names: list[str]) -> str:
 def cli_page() -> Iterator[str]:
     """Yield the lines of the command line's reference."""
     yield "# Command line\n"
-    if importlib.util.find_spec("geoembz.cli") is None:
-        yield "This version has no command line.\n"
-        return
     import typer.main
-    from geoembz.cli import app as cli
 
-    yield from command_section(typer.main.get_command(cli), "geoembz", level=1)
+    from geoembz.cli.app import app
+
+    yield from command_section(typer.main.get_command(app), "geoembz", level=1)
 
 
 def command_section(command: Any, name: str, level: int) -> Iterator[str]:

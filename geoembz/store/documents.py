@@ -17,7 +17,7 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
 from geoembz.codecs import PREFIX, ProjectionStage, QuantizerStage
-from geoembz.conventions import Layout, StoreAttributes
+from geoembz.conventions import Layout, StoreAttributes, cf_axis, cf_grid_mapping
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Grid
@@ -202,16 +202,10 @@ def _write_order(key: str) -> tuple[int, str]:
 
 def _write_coordinates(root: zarr.Group, grid: Grid) -> None:
     """Write `x`, `y` and the CF grid mapping `spatial_ref`."""
-    from pyproj import CRS
-
-    crs = CRS.from_wkt(grid.crs_wkt)
-    axes = {axis["axis"].lower(): axis for axis in crs.cs_to_cf() if "axis" in axis}
     for name, values in (("y", grid.y), ("x", grid.x)):
-        _write_small(root, name, values, (name,), dict(axes.get(name, {})))
-    a, b, c, d, e, f = grid.transform
-    mapping = {**crs.to_cf(), "GeoTransform": f"{c} {a} {b} {f} {d} {e}"}
-    mapping["spatial_ref"] = mapping["crs_wkt"]
-    _write_small(root, "spatial_ref", np.array(0, dtype=np.int64), (), mapping)
+        _write_small(root, name, values, (name,), cf_axis(grid, name))
+    mapping = np.array(0, dtype=np.int64)
+    _write_small(root, "spatial_ref", mapping, (), cf_grid_mapping(grid))
 
 
 def _write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:

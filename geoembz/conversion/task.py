@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.convert.sampling import PixelRoles, read_shape
+from geoembz.conversion.sampling import PixelRoles, read_shape
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.evaluation import FidelitySums

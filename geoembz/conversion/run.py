@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from geoembz import _version
 from geoembz.conventions import UNKNOWN_MODEL, Layout, StoreAttributes
-from geoembz.convert.destination import Destination
-from geoembz.convert.runner import Progress, run_tasks
-from geoembz.convert.sampling import PixelRoles, draw_sample
-from geoembz.convert.summary import ConvertSummary
-from geoembz.convert.task import ShardResult, ShardTask
+from geoembz.conversion.destination import Destination
+from geoembz.conversion.runner import Progress, run_tasks
+from geoembz.conversion.sampling import PixelRoles, draw_sample
+from geoembz.conversion.summary import ConvertSummary
+from geoembz.conversion.task import ShardResult, ShardTask
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.evaluation import FidelitySums
