@@ -29,9 +29,9 @@ def run(*arguments: str, cwd: Path) -> None:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder that the demo command of every page makes; made once."""
+    """Folder that the demo command of every page makes; made once, of a smaller scene."""
     folder = tmp_path_factory.mktemp("demo")
-    run("-m", *shlex.split(DEMO), cwd=folder)
+    run("-m", *shlex.split(DEMO), "--size", "160", cwd=folder)
     return folder / "geoembz-demo"
 
 
