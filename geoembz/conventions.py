@@ -89,11 +89,7 @@ class StoreAttributes:
 
     def __post_init__(self) -> None:
         """Refuse a model that is no URI."""
-        parts = urlsplit(self.model)
-        if not parts.scheme or not (parts.netloc or parts.path):
-            raise InvalidConfigError(
-                f"model {self.model!r}; expected a URI, for example https://example.org/model/1.1"
-            )
+        check_model(self.model)
 
     def to_json(self) -> dict[str, Any]:
         """Return the group attributes, conventions declared."""
@@ -181,6 +177,21 @@ class StoreAttributes:
             ) from error
 
 
+def check_model(model: str) -> None:
+    """Refuse a model that is no URI.
+
+    Raises
+    ------
+    InvalidConfigError
+        If there is no scheme, or nothing behind it.
+    """
+    parts = urlsplit(model)
+    if not parts.scheme or not (parts.netloc or parts.path):
+        raise InvalidConfigError(
+            f"model {model!r}; expected a URI, for example https://example.org/model/1.1"
+        )
+
+
 def check_version(where: str, attributes: Mapping[str, Any]) -> None:
     """Refuse groups that are not geoembz stores, and stores of a version unknown here.
 
@@ -221,7 +232,11 @@ def cf_axis(grid: Grid, axis: str) -> dict[str, Any]:
     """Return the CF attributes of the coordinate variable `axis`, ``x`` or ``y``."""
     from pyproj import CRS
 
-    found = [entry for entry in CRS.from_wkt(grid.crs_wkt).cs_to_cf() if entry.get("axis") == axis.upper()]
+    found = [
+        entry
+        for entry in CRS.from_wkt(grid.crs_wkt).cs_to_cf()
+        if entry.get("axis") == axis.upper()
+    ]
     return dict(found[0]) if found else {}
 
 

@@ -59,8 +59,8 @@ def open_store(
 
     Only the windows asked for are read and decoded. The variable `embedding` has the dimensions
     ``(dimension, y, x)`` in original space, ``(component, y, x)`` in reduced space and
-    ``(component, y, x)`` or ``(component_byte, y, x)`` as codes; `x`, `y` and `spatial_ref` say where
-    it is, so that ``dataset.rio`` works.
+    ``(component, y, x)`` or ``(component_byte, y, x)`` as codes; `x`, `y` and `spatial_ref` say
+    where it is, so that ``dataset.rio`` works.
 
     Parameters
     ----------

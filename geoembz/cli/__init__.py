@@ -42,7 +42,9 @@ def _report(error: Exception) -> int:
     elif isinstance(error, OSError):
         message, code = str(error), 1
     else:
-        message = f"{type(error).__name__}: {error}; this is a bug: run again with --debug, report it"
+        message = (
+            f"{type(error).__name__}: {error}; this is a bug: run again with --debug, report it"
+        )
         code = 1
     print(f"geoembz: error: {message}", file=sys.stderr)  # noqa: T201
     return code

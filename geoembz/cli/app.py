@@ -52,7 +52,8 @@ def convert(
     source: Annotated[str, typer.Argument(metavar="SRC", help="Raster, one band per component.")],
     store: Annotated[str, typer.Argument(metavar="DST", help="New store, such as out.zarr.")],
     pca: Annotated[
-        int | None, typer.Option(metavar="K", help="Keep K principal components.", show_default="all")
+        int | None,
+        typer.Option(metavar="K", help="Keep K principal components.", show_default="all"),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help="8-bit codes (the default).")] = False,
     int4: Annotated[bool, typer.Option("--int4", help="4-bit codes.")] = False,
@@ -69,11 +70,14 @@ def convert(
         str | None, typer.Option(metavar="STORE", help="Use this store's encoding; fit nothing.")
     ] = None,
     chunk: Annotated[
-        int | None, typer.Option(metavar="N", help="Side of a chunk, in pixels.", show_default="fits 1 MB")
+        int | None,
+        typer.Option(metavar="N", help="Side of a chunk, in pixels.", show_default="fits 1 MB"),
     ] = None,
     shard: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Side of a shard, in pixels, or 'none'.", show_default="8 to 64 MB"),
+        typer.Option(
+            metavar="N", help="Side of a shard, in pixels, or 'none'.", show_default="8 to 64 MB"
+        ),
     ] = None,
     nodata: Annotated[
         str | None,
@@ -149,7 +153,9 @@ def demo(
     """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
     from geoembz.demo import run_demo
 
-    _show(run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_)
+    _show(
+        run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
+    )
 
 
 def _chosen(**flags: bool) -> str | None:

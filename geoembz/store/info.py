@@ -98,7 +98,10 @@ class StoreInfo:
                 ("source", ", ".join(self.source_data)),
                 ("valid pixels", f"{self.valid_pixels:,} of {self.pixels:,}"),
                 ("bytes stored", f"{self.bytes_stored:,}"),
-                ("bytes/pixel", f"{self.bytes_per_pixel:.2f}  ({self.bytes_per_embedding} nominal)"),
+                (
+                    "bytes/pixel",
+                    f"{self.bytes_per_pixel:.2f}  ({self.bytes_per_embedding} nominal)",
+                ),
                 ("explained variance", f"{self.explained_variance:.4f}"),
                 ("cosine", figure(self.cosine)),
                 ("cosine, centred", figure(self.cosine_centred)),
