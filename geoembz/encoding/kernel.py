@@ -1,7 +1,7 @@
 """Encode and decode pixels tile by tile, so that every pass over a tile finds it in cache."""
 
 from dataclasses import dataclass
-from typing import Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ def code_length(quantizer: Quantizer) -> int:
 def encode_block(
     projection: Projection,
     quantizer: Quantizer,
-    values: NDArray[np.float32],
+    values: NDArray[Any],
     valid: NDArray[np.bool_] | None,
 ) -> tuple[Codes, NDArray[np.bool_]]:
     """Encode ``(dimension, n_pixels)``; see `Encoding.encode_block`."""
@@ -33,7 +33,9 @@ def encode_block(
     mask = np.ones(n_pixels, dtype=np.bool_) if valid is None else valid.copy()
     for start in range(0, n_pixels, TILE_PIXELS):
         columns = slice(start, start + TILE_PIXELS)
-        components = _components(projection, values[:, columns], mask[columns])
+        with np.errstate(over="ignore"):
+            tile_values = values[:, columns].astype(np.float32, copy=False)
+        components = _components(projection, tile_values, mask[columns])
         tile = quantizer.quantize(components)
         if not mask[columns].all():
             tile[:, ~mask[columns]] = 0 if quantizer.nodata is None else quantizer.nodata
@@ -129,9 +131,7 @@ class Decoder:
         else:
             np.add(scores, self.projection.offset, out=out)
 
-    def _invalid(
-        self, first: Codes, valid: NDArray[np.bool_] | None
-    ) -> NDArray[np.bool_] | None:
+    def _invalid(self, first: Codes, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Return which pixels are invalid, by the first component's code or by the mask."""
         nodata = self.quantizer.nodata
         if nodata is None:

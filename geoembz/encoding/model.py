@@ -40,7 +40,8 @@ class Encoding:
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> samples = rng.normal(size=(500, 3)).astype("float32") @ rng.normal(size=(3, 16)).astype("float32")
+    >>> scores, axes = rng.normal(size=(500, 3)), rng.normal(size=(3, 16))
+    >>> samples = (scores @ axes).astype("float32")
     >>> encoding = Encoding.fit(samples, "pca3-int8")
     >>> codes = encoding.encode(samples)
     >>> codes.shape, codes.dtype
@@ -111,9 +112,7 @@ class Encoding:
         for block in blocks:
             fitter.update(block)
         fitted, quantizer, report = fitter.finish()
-        return cls(
-            recipe, fitted.projection, quantizer, fitted.variance.astype(np.float32), report
-        )
+        return cls(recipe, fitted.projection, quantizer, fitted.variance.astype(np.float32), report)
 
     @property
     def dimension(self) -> int:
@@ -185,7 +184,7 @@ class Encoding:
                 f"encode: vectors of shape {array.shape} and type {array.dtype}; this encoding "
                 f"expects real numbers of shape (…, {self.dimension})"
             )
-        block = array.reshape(-1, self.dimension).T.astype(np.float32, copy=False)
+        block = array.reshape(-1, self.dimension).T
         codes, valid_out = self.encode_block(block, None if valid is None else valid.reshape(-1))
         if self.nodata is None and not valid_out.all():
             raise EncodingError(
@@ -242,21 +241,21 @@ class Encoding:
         return np.ascontiguousarray(out.T).reshape(*array.shape[:-1], out.shape[0])
 
     def encode_block(
-        self, values: NDArray[np.float32], valid: NDArray[np.bool_] | None = None
+        self, values: NDArray[Any], valid: NDArray[np.bool_] | None = None
     ) -> tuple[Codes, NDArray[np.bool_]]:
         """Encode pixels as columns: the form that rasters and chunks have.
 
         Parameters
         ----------
         values
-            float32, shape ``(dimension, n_pixels)``.
+            Real numbers, shape ``(dimension, n_pixels)``; taken as float32.
         valid
             bool, shape ``(n_pixels,)``; None where no pixel is known to be invalid.
 
         Returns
         -------
         codes
-            Shape ``(code_length, n_pixels)``; invalid pixels are `nodata`, or 0 where there is none.
+            Shape ``(code_length, n_pixels)``; invalid pixels are `nodata`, or 0 without one.
         valid
             bool, shape ``(n_pixels,)``: the given mask without the pixels that are not finite.
         """
@@ -315,18 +314,41 @@ class Encoding:
         projection = Projection.from_state(parts.dimension, parts.projection, arrays)
         quantizer = quantizer_from_state(parts.quantizer, arrays)
         recipe = state.checked_recipe(parts.recipe, projection, quantizer)
-        variance = variance.astype(np.float32)
-        return cls(recipe, projection, quantizer, variance, report or FitReport())
+        return cls(
+            recipe, projection, quantizer, variance.astype(np.float32), report or FitReport()
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the encoding as a file's content (spec/encoding.md, "File")."""
+        return state.to_bytes(self.config(), self.arrays(), self.hash, self.report)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str = "encoding") -> Self:
+        """Rebuild an encoding from `to_bytes`; `where` names it in messages.
+
+        Raises
+        ------
+        EncodingError
+            If the content is damaged, or does not have the hash that it claims.
+        """
+        loaded = state.from_bytes(content, where)
+        encoding = cls.from_state(loaded.config, loaded.arrays, loaded.report)
+        state.check_hash(where, encoding.hash, loaded.hash)
+        return encoding
 
     def save(self, path: str | Path) -> None:
-        """Write the encoding to an ``.npz`` file (spec/encoding.md, "File").
+        """Write the encoding to a new file.
 
         Raises
         ------
         InvalidConfigError
             If something exists at `path`.
         """
-        state.save(Path(path), self.config(), self.arrays(), self.hash, self.report)
+        try:
+            with Path(path).open("xb") as file:
+                file.write(self.to_bytes())
+        except FileExistsError as error:
+            raise InvalidConfigError(f"{path}: exists; remove it or name another file") from error
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -337,7 +359,10 @@ class Encoding:
         EncodingError
             If the file is missing, damaged, or its content does not have the hash it claims.
         """
-        loaded = state.load(Path(path))
-        encoding = cls.from_state(loaded.config, loaded.arrays, loaded.report)
-        state.check_hash(str(path), encoding.hash, loaded.hash)
-        return encoding
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise EncodingError(
+                f"{path}: cannot be read ({error.strerror}); expected a file of Encoding.save"
+            ) from error
+        return cls.from_bytes(content, str(path))

@@ -6,7 +6,6 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,46 +115,41 @@ def check_hash(where: str, found: str, claimed: str) -> None:
         )
 
 
-def save(
-    path: Path,
+def to_bytes(
     config: Mapping[str, Any],
     arrays: Mapping[str, NDArray[np.generic]],
     claimed: str,
     report: FitReport,
-) -> None:
-    """Write an encoding file; see `Encoding.save`."""
+) -> bytes:
+    """Return an encoding as an ``.npz`` archive; see `Encoding.to_bytes`."""
     document = {"encoding": dict(config), "hash": claimed, "fit": asdict(report)}
     text = json.dumps(document, sort_keys=True).encode()
     members: dict[str, Any] = {_CONFIG_NAME: np.frombuffer(text, dtype=np.uint8), **arrays}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **members)
-    try:
-        with path.open("xb") as file:
-            file.write(buffer.getvalue())
-    except FileExistsError as error:
-        raise InvalidConfigError(f"{path}: exists; remove it or name another file") from error
+    return buffer.getvalue()
 
 
-def load(path: Path) -> Loaded:
-    """Read an encoding file; see `Encoding.load`."""
+def from_bytes(content: bytes, where: str) -> Loaded:
+    """Read what `to_bytes` wrote; see `Encoding.from_bytes`."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            check_sizes(str(path), archive)
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            _check_sizes(where, archive)
             members = {name: archive[name] for name in archive.files}
         document = json.loads(members.pop(_CONFIG_NAME).tobytes())
         report = FitReport(**document["fit"])
         return Loaded(document["encoding"], members, document["hash"], report)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise EncodingError(
-            f"{path}: not an encoding file ({error}); expected one written by Encoding.save"
+            f"{where}: not an encoding file ({error}); expected one written by Encoding.save"
         ) from error
 
 
-def check_sizes(path: str, archive: Any) -> None:
+def _check_sizes(where: str, archive: Any) -> None:
     """Refuse members too large to be believed, before they are read."""
     for member in archive.zip.infolist():
         if member.file_size > MAX_ARRAY_BYTES:
             raise EncodingError(
-                f"{path}: {member.filename} claims {member.file_size} bytes; "
+                f"{where}: {member.filename} claims {member.file_size} bytes; "
                 f"expected at most {MAX_ARRAY_BYTES}"
             )

@@ -47,8 +47,8 @@ class LinearQuantizer:
             )
         if self.scale.shape != self.offset.shape or not (self.scale > 0).all():
             raise EncodingError(
-                f"{self.kind}: scale {self.scale.shape} and offset {self.offset.shape} must have one "
-                "shape, and every scale must be positive; the encoding is damaged"
+                f"{self.kind}: scale {self.scale.shape} and offset {self.offset.shape} must have "
+                "one shape, and every scale must be positive; the encoding is damaged"
             )
 
     @property
@@ -78,7 +78,7 @@ class LinearQuantizer:
 
     @cached_property
     def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Factor and addend that take a value to its unrounded code, shape ``(n_components, 1)``."""
+        """Factor and addend from values to unrounded codes, shape ``(n_components, 1)``."""
         scale = self.scale.astype(np.float64)
         factor = (1.0 / scale).astype(np.float32)
         addend = (-self.offset.astype(np.float64) / scale).astype(np.float32)
@@ -106,7 +106,7 @@ class LinearQuantizer:
 
         References
         ----------
-        spec/codecs/int8, "Fitting"; the min/max scheme of the seed article (Robinson & Corley 2026).
+        spec/codecs/int8, "Fitting"; Robinson & Corley, *Compressing Earth Embeddings*, 2026.
 
         Examples
         --------

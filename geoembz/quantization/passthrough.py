@@ -32,7 +32,9 @@ class FloatQuantizer:
     def __post_init__(self) -> None:
         """Refuse widths that are no float type here."""
         if self.bits not in self.SUPPORTED_BITS:
-            raise InvalidConfigError(f"float: {self.bits} bits; expected one of {self.SUPPORTED_BITS}")
+            raise InvalidConfigError(
+                f"float: {self.bits} bits; expected one of {self.SUPPORTED_BITS}"
+            )
 
     @property
     def kind(self) -> str:
@@ -92,5 +94,7 @@ class FloatQuantizer:
         del arrays
         kind, n_components = str(config.get("kind")), config.get("n_components")
         if not isinstance(n_components, int) or n_components < 1:
-            raise EncodingError(f"{kind}: n_components is {n_components!r}; expected an integer >= 1")
+            raise EncodingError(
+                f"{kind}: n_components is {n_components!r}; expected an integer >= 1"
+            )
         return cls(int(kind.removeprefix("float")), n_components)
