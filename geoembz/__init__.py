@@ -6,7 +6,7 @@ The names below are loaded when they are first used, so that ``import geoembz`` 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from geoembz._version import VERSION as __version__
+from geoembz._version import __version__
 
 if TYPE_CHECKING:
     from geoembz import demo

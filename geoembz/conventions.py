@@ -68,6 +68,8 @@ class StoreAttributes:
         Name and version of the writer.
     license
         Licence of the embeddings, as an SPDX name or URL; None where it was not given.
+    version
+        Format version.
     """
 
     grid: Grid
@@ -83,14 +85,11 @@ class StoreAttributes:
     pixels: Mapping[str, Any] = field(default_factory=dict)
     software: str = ""
     license: str | None = None
+    version: str = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         """Refuse a model that is no URI."""
-        parts = urlsplit(self.model)
-        if not parts.scheme or not (parts.netloc or parts.path):
-            raise InvalidConfigError(
-                f"model {self.model!r}; expected a URI, for example https://example.org/model/1.1"
-            )
+        check_model(self.model)
 
     def to_json(self) -> dict[str, Any]:
         """Return the group attributes, conventions declared."""
@@ -119,7 +118,7 @@ class StoreAttributes:
 
     def _geoembz(self) -> dict[str, Any]:
         attributes = {
-            "version": FORMAT_VERSION,
+            "version": self.version,
             "layout": self.layout,
             "recipe": self.encoding["recipe"],
             "encoding": dict(self.encoding),
@@ -169,12 +168,28 @@ class StoreAttributes:
                 pixels=_mapping(attributes["geoembz:pixels"]),
                 software=str(attributes["geoembz:software"]),
                 license=attributes.get("geoembz:license"),
+                version=str(attributes["geoembz:version"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
                 f"{where}: attributes of a geoembz store are missing or malformed ({error!r}); "
                 "the store is damaged: fetch it again"
             ) from error
+
+
+def check_model(model: str) -> None:
+    """Refuse a model that is no URI.
+
+    Raises
+    ------
+    InvalidConfigError
+        If there is no scheme, or nothing behind it.
+    """
+    parts = urlsplit(model)
+    if not parts.scheme or not (parts.netloc or parts.path):
+        raise InvalidConfigError(
+            f"model {model!r}; expected a URI, for example https://example.org/model/1.1"
+        )
 
 
 def check_version(where: str, attributes: Mapping[str, Any]) -> None:
@@ -201,6 +216,28 @@ def check_version(where: str, attributes: Mapping[str, Any]) -> None:
             f"{where}: format version {version!r}; this geoembz reads {FORMAT_VERSION!r}; "
             "install a newer geoembz"
         )
+
+
+def cf_grid_mapping(grid: Grid) -> dict[str, Any]:
+    """Return the attributes of the CF grid mapping variable `spatial_ref`."""
+    from pyproj import CRS
+
+    a, b, c, d, e, f = grid.transform
+    mapping: dict[str, Any] = CRS.from_wkt(grid.crs_wkt).to_cf()
+    geotransform = f"{c} {a} {b} {f} {d} {e}"
+    return {**mapping, "spatial_ref": mapping["crs_wkt"], "GeoTransform": geotransform}
+
+
+def cf_axis(grid: Grid, axis: str) -> dict[str, Any]:
+    """Return the CF attributes of the coordinate variable `axis`, ``x`` or ``y``."""
+    from pyproj import CRS
+
+    found = [
+        entry
+        for entry in CRS.from_wkt(grid.crs_wkt).cs_to_cf()
+        if entry.get("axis") == axis.upper()
+    ]
+    return dict(found[0]) if found else {}
 
 
 def _proj(grid: Grid) -> dict[str, Any]:

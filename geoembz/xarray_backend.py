@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
+from geoembz.conventions import cf_axis, cf_grid_mapping
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
 from geoembz.store import StoreReader, View
@@ -58,8 +59,8 @@ def open_store(
 
     Only the windows asked for are read and decoded. The variable `embedding` has the dimensions
     ``(dimension, y, x)`` in original space, ``(component, y, x)`` in reduced space and
-    ``(component, y, x)`` or ``(component_byte, y, x)`` as codes; `x`, `y` and `spatial_ref` say where
-    it is, so that ``dataset.rio`` works.
+    ``(component, y, x)`` or ``(component_byte, y, x)`` as codes; `x`, `y` and `spatial_ref` say
+    where it is, so that ``dataset.rio`` works.
 
     Parameters
     ----------
@@ -199,15 +200,9 @@ def _first_dimension(reader: StoreReader, space: View) -> str:
 
 def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
     """Make the coordinates from the grid: exact, and no request."""
-    from pyproj import CRS
-
     grid = reader.attributes.grid
-    crs = CRS.from_wkt(grid.crs_wkt)
-    axes = {axis["axis"].lower(): axis for axis in crs.cs_to_cf() if "axis" in axis}
-    a, b, c, d, e, f = grid.transform
-    mapping = {**crs.to_cf(), "GeoTransform": f"{c} {a} {b} {f} {d} {e}"}
     return {
-        "y": xr.Variable(("y",), grid.y, axes.get("y", {})),
-        "x": xr.Variable(("x",), grid.x, axes.get("x", {})),
-        "spatial_ref": xr.Variable((), np.int64(0), mapping),
+        "y": xr.Variable(("y",), grid.y, cf_axis(grid, "y")),
+        "x": xr.Variable(("x",), grid.x, cf_axis(grid, "x")),
+        "spatial_ref": xr.Variable((), np.int64(0), cf_grid_mapping(grid)),
     }

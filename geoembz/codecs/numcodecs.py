@@ -43,7 +43,7 @@ class StageFilter(Codec):  # type: ignore[misc]
         length = self.stage.decoded_length
         if not self.chunk_shape or self.chunk_shape[0] != length or min(self.chunk_shape) < 1:
             raise EncodingError(
-                f"{self.codec_id}: chunk_shape {self.chunk_shape}; expected a first axis of {length}"
+                f"{self.codec_id}: chunk_shape {self.chunk_shape}; its first axis must be {length}"
             )
 
     @classmethod
@@ -78,9 +78,7 @@ class StageFilter(Codec):  # type: ignore[misc]
         """Return the codec without its arrays."""
         return f"{type(self).__name__}(chunk_shape={self.chunk_shape})"
 
-    def _chunk(
-        self, buf: Any, shape: tuple[int, ...], dtype: np.dtype[np.generic]
-    ) -> NDArray[Any]:
+    def _chunk(self, buf: Any, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[Any]:
         """View a buffer as a chunk of known shape and type, or refuse it."""
         array = ensure_ndarray(buf)
         is_bytes = array.ndim == 1 and array.dtype.itemsize == 1
@@ -90,7 +88,7 @@ class StageFilter(Codec):  # type: ignore[misc]
         if not (fits and typed and shaped and array.flags.c_contiguous):
             order = "C order" if array.flags.c_contiguous else "another order than C"
             raise EncodingError(
-                f"{self.codec_id}: chunk of {array.dtype} {array.shape} in {order}; expected {dtype} "
+                f"{self.codec_id}: chunk of {array.dtype} {array.shape}, {order}; expected {dtype} "
                 f"{shape} in C order, the component axis first and whole; set the array's chunks "
                 "and the codec's chunk_shape to the same shape"
             )

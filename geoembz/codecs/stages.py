@@ -21,6 +21,7 @@ from geoembz.quantization import Quantizer, quantizer_from_state
 PREFIX = "geoembz."
 """What the names of all our codecs start with."""
 
+
 @dataclass(frozen=True)
 class ProjectionStage:
     """Original vectors to centred scores (spec/codecs/projection)."""
@@ -67,7 +68,9 @@ class ProjectionStage:
         """Rebuild the stage from its configuration."""
         _refuse_unknown(config, ("law", "n_components", "dimension", "projection", "mean"))
         if config.get("law") == "identity":
-            raise EncodingError("projection: law 'identity' needs no codec; leave it out of the chain")
+            raise EncodingError(
+                "projection: law 'identity' needs no codec; leave it out of the chain"
+            )
         dimension, rows = _length(config, "dimension"), _length(config, "n_components")
         arrays = {
             "projection": _from_text(config, "projection", (rows, dimension)),
@@ -128,9 +131,16 @@ class QuantizerStage:
     def from_config(cls, kind: str, config: Mapping[str, Any]) -> "QuantizerStage":
         """Rebuild the stage of the quantizer `kind` from its configuration."""
         count = _length(config, "n_components")
-        shapes = {"scale": (count,), "offset": (count,), "threshold": (count,), "codebook": (count, 2)}
+        shapes = {
+            "scale": (count,),
+            "offset": (count,),
+            "threshold": (count,),
+            "codebook": (count, 2),
+        }
         arrays = {
-            name: _from_text(config, name, shape) for name, shape in shapes.items() if name in config
+            name: _from_text(config, name, shape)
+            for name, shape in shapes.items()
+            if name in config
         }
         built = cls(quantizer_from_state({**config, "kind": kind}, arrays))
         _refuse_unknown(config, built.config())
@@ -193,19 +203,19 @@ def _to_text(array: NDArray[np.generic]) -> str:
     return base64.b64encode(little.tobytes()).decode("ascii")
 
 
-def _from_text(
-    config: Mapping[str, Any], name: str, shape: tuple[int, ...]
-) -> NDArray[np.float32]:
+def _from_text(config: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Read a float32 array of a known shape back from base64."""
     text = config.get(name)
     if not isinstance(text, str):
-        raise EncodingError(f"codec configuration: {name} is {type(text).__name__}; expected base64")
+        raise EncodingError(
+            f"codec configuration: {name} is {type(text).__name__}; expected base64"
+        )
     try:
         data = base64.b64decode(text, validate=True)
         return np.frombuffer(data, dtype="<f4").astype(np.float32).reshape(shape)
     except (binascii.Error, ValueError) as error:
         raise EncodingError(
-            f"codec configuration: {name} is not base64 of float32 values of shape {shape} ({error})"
+            f"codec configuration: {name} is not base64 of float32 {shape} ({error})"
         ) from error
 
 

@@ -62,8 +62,8 @@ class StageCodec(ArrayArrayCodec):
         chunk_shape = getattr(chunk_grid, "chunk_shape", shape)
         length = self.stage.decoded_length
         native = dtype.to_native_dtype()
-        # Behind a projection Zarr passes the array's own shape here, so a quantizer can only ask for
-        # enough; every chunk's exact length is checked when it is encoded or decoded.
+        # Behind a projection Zarr passes the array's own shape here, so a quantizer can only ask
+        # for enough; every chunk's exact length is checked when it is encoded or decoded.
         enough = min((*shape[:1], chunk_shape[0]), default=0) >= length
         if native != np.float32 or not enough:
             raise EncodingError(

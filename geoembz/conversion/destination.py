@@ -39,21 +39,22 @@ class Destination:
             _refuse_files(tree.local_path)
         if not tree.exists() or _is_empty(tree):
             return cls(tree.url, tree.url)
+        unfinished = Journal(tree).exists()
         is_store = any(tree.read(name) is not None for name in ("zarr.json", ".zgroup", ".zarray"))
-        if not is_store and not Journal(tree).exists():
+        if not is_store and not unfinished:
             raise DestinationExistsError(
-                f"{url}: exists and is no Zarr store; expected a new or empty place; choose another "
+                f"{url}: exists and is no Zarr store; expected an empty place; choose another "
                 "destination (--overwrite replaces Zarr stores only)"
             )
-        if not overwrite:
-            if is_store:
-                raise DestinationExistsError(
-                    f"{url}: holds a store already; choose another destination or pass --overwrite"
-                )
+        if not overwrite and unfinished:
             return cls(tree.url, tree.url)
+        if not overwrite:
+            raise DestinationExistsError(
+                f"{url}: holds a store already; choose another destination or pass --overwrite"
+            )
         if not tree.is_local:
             raise InvalidConfigError(
-                f"{url}: --overwrite needs a local destination; object stores cannot swap prefixes; "
+                f"{url}: --overwrite needs a local destination; object stores cannot rename; "
                 "delete it first or choose another one"
             )
         path = tree.local_path

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz import _version
-from geoembz.conventions import UNKNOWN_MODEL, Layout, StoreAttributes
+from geoembz._version import __version__
+from geoembz.conventions import UNKNOWN_MODEL, Layout, StoreAttributes, check_model
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample
@@ -120,9 +120,12 @@ def convert(
     workers = worker_count(workers)
     if workers < 1:
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
+    check_model(model or UNKNOWN_MODEL)
     destination = Destination.check(store, overwrite=overwrite)
     recipe, fixed = _recipe(pca, quantizer, basis)
-    raster = open_source(source, nodata=nodata, crs=crs) if isinstance(source, str | Path) else source
+    raster = (
+        open_source(source, nodata=nodata, crs=crs) if isinstance(source, str | Path) else source
+    )
     _check_dimension(raster, recipe, fixed)
     conversion = _Conversion(
         source=raster,
@@ -196,7 +199,7 @@ class _Conversion:
                 sample, self.recipe, source.dimension, self.seed
             )
         except NoValidPixelsError as error:
-            raise NoValidPixelsError(f"{_name(source)}: {error}") from error
+            raise NoValidPixelsError(f"{self.source.name}: {error}") from error
         total = np.sum([block.sum(axis=1, dtype=np.float64) for block in sample], axis=0)
         return encoding, total / sum(block.shape[1] for block in sample)
 
@@ -246,7 +249,7 @@ class _Conversion:
                 "total": grid.window.size,
                 "valid": sum(result.valid_pixels for result in results),
             },
-            software=f"geoembz {_version.VERSION}",
+            software=f"geoembz {__version__}",
             license=self.license,
         )
 
@@ -278,7 +281,7 @@ class _Conversion:
     def _options(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""
         return {
-            "software": _version.VERSION,
+            "software": __version__,
             "sources": [asdict(info) for info in self.source.info],
             "shape": list(self.source.grid.shape),
             "recipe": str(self.recipe),
@@ -312,21 +315,19 @@ def _recipe(
 
 def load_basis(path: str | Path) -> Encoding:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
-    return Encoding.load(path) if str(path).endswith(".npz") else StoreReader.open(str(path)).encoding
+    return (
+        Encoding.load(path) if str(path).endswith(".npz") else StoreReader.open(str(path)).encoding
+    )
 
 
 def _check_dimension(source: Source, recipe: Recipe, fixed: Encoding | None) -> None:
     if fixed is not None and fixed.dimension != source.dimension:
         raise EncodingError(
-            f"{_name(source)}: vectors of {source.dimension} components, but the basis is for "
+            f"{source.name}: vectors of {source.dimension} components, but the basis is for "
             f"{fixed.dimension}; use a basis that was fitted on the same model's embeddings"
         )
     if recipe.pca is not None and recipe.pca > source.dimension:
         raise InvalidConfigError(
-            f"{_name(source)}: {recipe.pca} principal components of {source.dimension}-dimensional "
+            f"{source.name}: {recipe.pca} principal components of {source.dimension}-dimensional "
             f"vectors; expected at most {source.dimension}"
         )
-
-
-def _name(source: Source) -> str:
-    return source.info[0].uri if source.info else "source"

@@ -35,17 +35,20 @@ def run_tasks[Item, Result](
     Exception
         Whatever the first failing task raised; tasks that had not begun are skipped.
     """
-    import dask
+    from dask.base import compute
+    from dask.delayed import delayed
 
     guard = _Guard(len(items), progress)
 
     def guarded(item: Item) -> Result | None:
-        return guard.run(function, item)
+        result: Result | None = guard.run(function, item)
+        return result
 
-    delayed = dask.delayed(guarded, pure=False)
+    call = delayed(guarded, pure=False)
+    tasks = [call(item) for item in items]
     with single_threaded_blas():
-        results = dask.compute(
-            *(delayed(item) for item in items), scheduler="threads", num_workers=workers
+        results = compute(  # type: ignore[no-untyped-call]
+            *tasks, scheduler="threads", num_workers=workers
         )
     guard.raise_failure()
     return list(results)

@@ -7,7 +7,7 @@ some blocks, spread over the whole raster, are the fit's sample.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import batched
+from itertools import batched, pairwise
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class PixelRoles:
         return min(_LARGEST_HELD_OUT_SHARE, HELD_OUT_PIXELS / total)
 
     def keys(self, window: Window) -> NDArray[np.float64]:
-        """Return the keys of a window's pixels, uniform in [0, 1), row by row, shape ``(size,)``."""
+        """Return the keys of a window's pixels, in [0, 1), row by row, shape ``(size,)``."""
         rows = np.arange(window.row, window.row + window.height, dtype=np.uint64)
         cols = np.arange(window.col, window.col + window.width, dtype=np.uint64)
         index = rows[:, np.newaxis] * np.uint64(self.shape[1]) + cols
@@ -152,8 +152,8 @@ def _fit_values(
     values = data.values.reshape(source.dimension, -1)
     keys = roles.keys(window)
     valid = np.ones(window.size, np.bool_) if data.valid is None else data.valid.reshape(-1).copy()
-    # Look at twice as many pixels as are wanted, and at all only where too few of them are finite.
-    for wanted in (2 * count, window.size):
+    # Look at a few more pixels than are wanted, and at all only where too few are finite.
+    for wanted in (count + count // 8, window.size):
         chosen = roles.fit_pixels(keys, valid, wanted)
         with np.errstate(over="ignore"):
             sample = values[:, chosen].astype(np.float32)
@@ -170,7 +170,7 @@ def _rounds(windows: Sequence[Window], seed: int) -> Iterator[Sequence[Window]]:
     count = min(len(windows), max(_FEWEST_BLOCKS, min(len(windows) // _BLOCK_SHARE, _MOST_BLOCKS)))
     rng = np.random.default_rng(seed)
     edges = np.linspace(0, len(windows), count + 1).astype(int)
-    first = {int(rng.integers(low, high)) for low, high in zip(edges, edges[1:], strict=False)}
+    first = {int(rng.integers(low, high)) for low, high in pairwise(edges)}
     yield [windows[index] for index in sorted(first)]
     rest = [index for index in rng.permutation(len(windows)) if int(index) not in first]
     for batch in batched(rest, count):

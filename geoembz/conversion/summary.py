@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from geoembz.text import aligned, figure
+
 
 @dataclass(frozen=True)
 class ConvertSummary:
@@ -80,15 +82,10 @@ class ConvertSummary:
             ("ratio", f"{self.ratio:.1f} x"),
             ("bytes/pixel", f"{self.bytes_per_pixel:.2f}"),
             ("explained variance", f"{self.explained_variance:.4f}"),
-            ("cosine", _figure(self.cosine)),
-            ("cosine, centred", _figure(self.cosine_centred)),
-            ("rmse", _figure(self.rmse)),
+            ("cosine", figure(self.cosine)),
+            ("cosine, centred", figure(self.cosine_centred)),
+            ("rmse", figure(self.rmse)),
             ("held-out pixels", f"{self.held_out_pixels:,}"),
             ("seconds", f"{self.seconds:.2f}"),
         ]
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
-
-
-def _figure(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.6g}"
+        return aligned(rows)

@@ -74,7 +74,7 @@ class EncodingFitter:
         self._reservoir = _Reservoir(dimension, seed)
 
     def update(self, block: NDArray[Any]) -> None:
-        """Take in vectors as columns, ``(dimension, n_pixels)``; columns not finite are left out."""
+        """Take in columns ``(dimension, n_pixels)``; those that are not finite are left out."""
         if block.ndim != 2 or block.shape[0] != self.dimension:
             raise InvalidConfigError(
                 f"fit: block of shape {block.shape}; expected ({self.dimension}, n_pixels)"

@@ -131,9 +131,7 @@ class Decoder:
         else:
             np.add(scores, self.projection.offset, out=out)
 
-    def _invalid(
-        self, first: Codes, valid: NDArray[np.bool_] | None
-    ) -> NDArray[np.bool_] | None:
+    def _invalid(self, first: Codes, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Return which pixels are invalid, by the first component's code or by the mask."""
         nodata = self.quantizer.nodata
         if nodata is None:

@@ -40,7 +40,8 @@ class Encoding:
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> samples = rng.normal(size=(500, 3)).astype("float32") @ rng.normal(size=(3, 16)).astype("float32")
+    >>> scores, axes = rng.normal(size=(500, 3)), rng.normal(size=(3, 16))
+    >>> samples = (scores @ axes).astype("float32")
     >>> encoding = Encoding.fit(samples, "pca3-int8")
     >>> codes = encoding.encode(samples)
     >>> codes.shape, codes.dtype
@@ -111,9 +112,7 @@ class Encoding:
         for block in blocks:
             fitter.update(block)
         fitted, quantizer, report = fitter.finish()
-        return cls(
-            recipe, fitted.projection, quantizer, fitted.variance.astype(np.float32), report
-        )
+        return cls(recipe, fitted.projection, quantizer, fitted.variance.astype(np.float32), report)
 
     @property
     def dimension(self) -> int:
@@ -256,7 +255,7 @@ class Encoding:
         Returns
         -------
         codes
-            Shape ``(code_length, n_pixels)``; invalid pixels are `nodata`, or 0 where there is none.
+            Shape ``(code_length, n_pixels)``; invalid pixels are `nodata`, or 0 without one.
         valid
             bool, shape ``(n_pixels,)``: the given mask without the pixels that are not finite.
         """
@@ -364,6 +363,6 @@ class Encoding:
             content = Path(path).read_bytes()
         except OSError as error:
             raise EncodingError(
-                f"{path}: cannot be read ({error.strerror}); expected a file written by Encoding.save"
+                f"{path}: cannot be read ({error.strerror}); expected a file of Encoding.save"
             ) from error
         return cls.from_bytes(content, str(path))

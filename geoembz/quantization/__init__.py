@@ -56,6 +56,6 @@ def quantizer_from_state(
     kind = config.get("kind")
     if not isinstance(kind, str) or kind not in _CLASSES:
         raise EncodingError(
-            f"quantizer kind {kind!r}; this geoembz knows {', '.join(KINDS)}; a newer one may read it"
+            f"quantizer kind {kind!r}; this geoembz knows {', '.join(KINDS)}; try a newer one"
         )
     return _CLASSES[kind][0].from_state(config, arrays)

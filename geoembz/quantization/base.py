@@ -20,7 +20,7 @@ class Quantizer(Protocol):
 
     @property
     def kind(self) -> str:
-        """Name in recipes, metadata and codec ids: ``int8``, ``int4``, ``binary`` …"""
+        """Name in recipes, metadata and codec ids, such as ``int8`` or ``binary``."""
         ...
 
     @property
@@ -69,7 +69,9 @@ class Quantizer(Protocol):
         ...
 
     @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+    def from_state(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
+    ) -> Self:
         """Rebuild from `config` and `arrays`; refuse state that does not fit together.
 
         Raises

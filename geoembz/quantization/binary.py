@@ -85,7 +85,9 @@ class BinaryQuantizer:
         else:
             raise InvalidConfigError(f"binary: threshold {threshold!r}; expected {THRESHOLDS}")
         above = components > cut[:, np.newaxis]
-        return cls(cut, np.column_stack([_mean(components, ~above, cut), _mean(components, above, cut)]))
+        return cls(
+            cut, np.column_stack([_mean(components, ~above, cut), _mean(components, above, cut)])
+        )
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``."""

@@ -47,8 +47,8 @@ class LinearQuantizer:
             )
         if self.scale.shape != self.offset.shape or not (self.scale > 0).all():
             raise EncodingError(
-                f"{self.kind}: scale {self.scale.shape} and offset {self.offset.shape} must have one "
-                "shape, and every scale must be positive; the encoding is damaged"
+                f"{self.kind}: scale {self.scale.shape} and offset {self.offset.shape} must have "
+                "one shape, and every scale must be positive; the encoding is damaged"
             )
 
     @property
@@ -104,7 +104,7 @@ class LinearQuantizer:
 
         References
         ----------
-        spec/codecs/int8, "Fitting"; the min/max scheme of the seed article (Robinson & Corley 2026).
+        spec/codecs/int8, "Fitting"; Robinson & Corley, *Compressing Earth Embeddings*, 2026.
 
         Examples
         --------

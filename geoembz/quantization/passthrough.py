@@ -32,7 +32,9 @@ class FloatQuantizer:
     def __post_init__(self) -> None:
         """Refuse widths that are no float type here."""
         if self.bits not in self.SUPPORTED_BITS:
-            raise InvalidConfigError(f"float: {self.bits} bits; expected one of {self.SUPPORTED_BITS}")
+            raise InvalidConfigError(
+                f"float: {self.bits} bits; expected one of {self.SUPPORTED_BITS}"
+            )
 
     @property
     def kind(self) -> str:

@@ -58,13 +58,15 @@ def check_sample(kind: str, components: NDArray[np.float32]) -> None:
     """
     if components.ndim != 2 or not components.size:
         raise InvalidConfigError(
-            f"{kind}: sample of shape {components.shape}; expected (n_components, n_pixels), not empty"
+            f"{kind}: sample of shape {components.shape}; expected (n_components, n_pixels)"
         )
     if not np.isfinite(components).all():
-        raise InvalidConfigError(f"{kind}: the sample holds NaN or infinity; pass valid pixels only")
+        raise InvalidConfigError(
+            f"{kind}: the sample holds NaN or infinity; pass valid pixels only"
+        )
 
 
 def no_options(kind: str, options: Mapping[str, Any]) -> None:
     """Refuse options where a quantizer takes none."""
     if options:
-        raise InvalidConfigError(f"{kind}: unknown option {sorted(options)[0]!r}; it takes none")
+        raise InvalidConfigError(f"{kind}: unknown option {min(options)!r}; it takes none")

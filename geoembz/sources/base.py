@@ -58,6 +58,11 @@ class Source(Protocol):
     """A raster of embeddings."""
 
     @property
+    def name(self) -> str:
+        """What to call this source in messages: the path or URL that was given, no credentials."""
+        ...
+
+    @property
     def grid(self) -> Grid:
         """CRS, transform and shape."""
         ...
@@ -74,7 +79,7 @@ class Source(Protocol):
 
     @property
     def block_shape(self) -> tuple[int, int]:
-        """Rows and columns that the source reads at once; windows aligned to it read no byte twice."""
+        """Rows and columns read at once: windows aligned to them read no byte twice."""
         ...
 
     @property

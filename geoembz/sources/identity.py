@@ -21,6 +21,13 @@ def identify(path: str) -> SourceInfo:
     )
 
 
+def display_name(path: str) -> str:
+    """Return a path or URL as messages show it: without credentials."""
+    if "://" in path:
+        return public_uri(path)
+    return _without_credentials(path) if path.startswith("/vsi") else path
+
+
 def public_uri(url: str) -> str:
     """Return a URL without user, password, query and fragment, where secrets travel.
 

@@ -14,12 +14,12 @@ from rasterio.errors import RasterioError
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Window
 from geoembz.sources.base import SourceData, SourceInfo
-from geoembz.sources.identity import identify
+from geoembz.sources.direct_io import reads_directly
+from geoembz.sources.identity import display_name, identify
 
 BLOCK_CACHE_BYTES = 64 * 2**20
 """GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
 default, 5 % of the machine's memory, would only grow the process."""
-
 
 
 class RasterSource:
@@ -49,17 +49,20 @@ class RasterSource:
         self, path: str | Path, *, nodata: float | str | None = None, crs: str | None = None
     ) -> None:
         self.path = str(path)
-        self._local = threading.local()
+        self.name = display_name(self.path)
+        self._local, self._direct = threading.local(), False
         _refuse_missing(self.path)
         dataset = self._dataset()
         self._nodata = _nodata_values(dataset, nodata)
         self._has_mask = _has_mask(dataset)
         self._affine = _band_scaling(dataset)
-        self.grid = _grid(self.path, dataset, crs)
+        self.grid = _grid(self.name, dataset, crs)
         self.dimension: int = dataset.count
-        self.dtype: np.dtype[np.generic] = _real_dtype(self.path, dataset)
+        self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
+        self._direct = reads_directly(dataset, self.path)
+        self._local = threading.local()  # GDAL takes direct I/O up when it opens a file
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open files: every thread and process opens its own."""
@@ -82,7 +85,7 @@ class RasterSource:
                 mask = dataset.dataset_mask(window=region) if self._has_mask else None
         except (RasterioError, OSError) as error:
             raise SourceError(
-                f"{self.path}: rows {window.row} to {window.row + window.height}, columns "
+                f"{self.name}: rows {window.row} to {window.row + window.height}, columns "
                 f"{window.col} to {window.col + window.width} cannot be read ({_reason(error)}); "
                 "the file is truncated or damaged: fetch it again"
             ) from error
@@ -103,19 +106,24 @@ class RasterSource:
         dataset = getattr(self._local, "dataset", None)
         if dataset is None:
             try:
-                with _environment():
+                with _environment(direct=self._direct):
                     dataset = rasterio.open(self.path)
             except (RasterioError, OSError) as error:
                 raise SourceError(
-                    f"{self.path}: not a raster that GDAL can open ({_reason(error)}); expected a "
+                    f"{self.name}: not a raster that GDAL can open ({_reason(error)}); expected a "
                     "multi-band raster such as a GeoTIFF"
                 ) from error
             self._local.dataset = dataset
         return dataset
 
 
-def _environment() -> Any:
-    return rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+def _environment(*, direct: bool = False) -> Any:
+    """Return the GDAL settings that every open and read runs under."""
+    return rasterio.Env(
+        GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
+        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+        GTIFF_DIRECT_IO="YES" if direct else "NO",
+    )
 
 
 def _reason(error: Exception) -> str:
@@ -141,7 +149,9 @@ def _nodata_values(dataset: Any, nodata: float | str | None) -> NDArray[np.float
         try:
             value = float(nodata)
         except ValueError as error:
-            raise InvalidConfigError(f"nodata {nodata!r}; expected a number, nan or none") from error
+            raise InvalidConfigError(
+                f"nodata {nodata!r}; expected a number, nan or none"
+            ) from error
         values = np.full(dataset.count, value)
     else:
         declared = dataset.nodatavals
@@ -168,31 +178,33 @@ def _has_mask(dataset: Any) -> bool:
 
 
 def _band_scaling(dataset: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return declared scales and offsets, shape ``(dimension, 1, 1)``; None where they do nothing."""
+    """Return declared scales and offsets ``(dimension, 1, 1)``; None where they do nothing."""
     scales = np.array(dataset.scales, dtype=np.float32)[:, np.newaxis, np.newaxis]
     offsets = np.array(dataset.offsets, dtype=np.float32)[:, np.newaxis, np.newaxis]
     return None if (scales == 1).all() and (offsets == 0).all() else (scales, offsets)
 
 
-def _real_dtype(path: str, dataset: Any) -> np.dtype[np.generic]:
+def _real_dtype(name: str, dataset: Any) -> np.dtype[np.generic]:
     names = set(dataset.dtypes)
     if any("complex" in name for name in names):
         raise SourceError(
-            f"{path}: bands of type {', '.join(sorted(names))}; expected real numbers (complex "
+            f"{name}: bands of type {', '.join(sorted(names))}; expected real numbers (complex "
             "embeddings have no encoding here)"
         )
     return np.result_type(*(np.dtype(name) for name in names))
 
 
-def _grid(path: str, dataset: Any, crs: str | None) -> Grid:
+def _grid(name: str, dataset: Any, crs: str | None) -> Grid:
     """Return the raster's grid after checking that coordinates can be made of it."""
     try:
         system = dataset.crs if crs is None else rasterio.crs.CRS.from_user_input(crs)
     except RasterioError as error:
-        raise InvalidConfigError(f"crs {crs!r}: {error}; expected a CRS such as EPSG:32633") from error
+        raise InvalidConfigError(
+            f"crs {crs!r}: {error}; expected a CRS such as EPSG:32633"
+        ) from error
     if system is None:
         raise SourceError(
-            f"{path}: no coordinate reference system; expected a georeferenced raster; give it one "
+            f"{name}: no coordinate reference system; expected a georeferenced raster; give it one "
             "with --crs EPSG:…"
         )
     code = system.to_authority()
@@ -206,7 +218,7 @@ def _grid(path: str, dataset: Any, crs: str | None) -> Grid:
     )
     if not grid.is_rectilinear:
         raise SourceError(
-            f"{path}: rotated or sheared grid {grid.transform}; expected rows and columns along the "
-            "axes; warp it first, for example with `gdalwarp SRC DST`"
+            f"{name}: rotated or sheared grid {grid.transform}; expected rows and columns along "
+            "the axes; warp it first, for example with `gdalwarp SRC DST`"
         )
     return grid

@@ -1,6 +1,7 @@
 """Stores: layout, journal, writing and reading (spec/format.md)."""
 
 from geoembz.store.documents import StorePlan
+from geoembz.store.info import StoreInfo, describe
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, choose_layout
 from geoembz.store.objects import ObjectTree
@@ -11,9 +12,11 @@ __all__ = [
     "ChunkLayout",
     "Journal",
     "ObjectTree",
+    "StoreInfo",
     "StorePlan",
     "StoreReader",
     "StoreWriter",
     "View",
     "choose_layout",
+    "describe",
 ]

@@ -6,22 +6,24 @@ zarr-python writes every ``zarr.json``; we only decide when each one goes to the
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
-from zarr.core.buffer import Buffer
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
 from geoembz.codecs import PREFIX, ProjectionStage, QuantizerStage
-from geoembz.conventions import Layout, StoreAttributes
+from geoembz.conventions import Layout, StoreAttributes, cf_axis, cf_grid_mapping
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Grid
 from geoembz.store.layout import ChunkLayout
+
+if TYPE_CHECKING:
+    from zarr.core.buffer import Buffer
 
 EMBEDDING, VALID = "embedding", "valid"
 
@@ -72,7 +74,7 @@ class StorePlan:
         return "component_byte" if self.encoding.quantizer.bits < 8 else "component"
 
 
-def array_options(plan: StorePlan) -> dict[str, Any]:
+def array_options() -> dict[str, Any]:
     """Return what both large arrays share: spatial attributes and entropy coding."""
     return {
         "compressors": [ZstdCodec(level=ZSTD_LEVEL, checksum=True)],
@@ -84,7 +86,7 @@ def array_options(plan: StorePlan) -> dict[str, Any]:
 
 def create_codes(group: zarr.Group, plan: StorePlan) -> None:
     """Create `embedding` as the integers it holds, whatever the layout."""
-    encoding, options = plan.encoding, array_options(plan)
+    encoding, options = plan.encoding, array_options()
     if encoding.code_dtype == np.int8:
         options["attributes"] = {**options["attributes"], "nodata": encoding.nodata}
     group.create_array(
@@ -110,7 +112,7 @@ def _create_vectors(group: zarr.Group, plan: StorePlan) -> None:
         dimension_names=("dimension", "y", "x"),
         filters=chain,
         **_shapes(plan, encoding.dimension),
-        **array_options(plan),
+        **array_options(),
     )
 
 
@@ -125,7 +127,7 @@ def create_mask(group: zarr.Group, plan: StorePlan) -> None:
         dtype=np.bool_,
         fill_value=False,
         dimension_names=("y", "x"),
-        **array_options(plan),
+        **array_options(),
     )
 
 
@@ -169,7 +171,10 @@ def plain_document(document: Mapping[str, Any], encoding: Encoding) -> dict[str,
 
     def _plain_sharding(codec: dict[str, Any]) -> dict[str, Any]:
         inner = codec["configuration"]
-        changed = {"chunk_shape": cut(inner["chunk_shape"]), "codecs": without_ours(inner["codecs"])}
+        changed = {
+            "chunk_shape": cut(inner["chunk_shape"]),
+            "codecs": without_ours(inner["codecs"]),
+        }
         return {**codec, "configuration": {**inner, **changed}}
 
     grid = document["chunk_grid"]
@@ -179,7 +184,7 @@ def plain_document(document: Mapping[str, Any], encoding: Encoding) -> dict[str,
         "shape": cut(document["shape"]),
         "data_type": encoding.code_dtype.name,
         "chunk_grid": {**grid, "configuration": {"chunk_shape": chunk_shape}},
-        "fill_value": ("NaN" if nodata != nodata else nodata) if nodata is not None else 0,  # noqa: PLR0124
+        "fill_value": ("NaN" if nodata != nodata else nodata) if nodata is not None else 0,
         "codecs": without_ours(document["codecs"]),
     }
 
@@ -202,16 +207,10 @@ def _write_order(key: str) -> tuple[int, str]:
 
 def _write_coordinates(root: zarr.Group, grid: Grid) -> None:
     """Write `x`, `y` and the CF grid mapping `spatial_ref`."""
-    from pyproj import CRS
-
-    crs = CRS.from_wkt(grid.crs_wkt)
-    axes = {axis["axis"].lower(): axis for axis in crs.cs_to_cf() if "axis" in axis}
     for name, values in (("y", grid.y), ("x", grid.x)):
-        _write_small(root, name, values, (name,), dict(axes.get(name, {})))
-    a, b, c, d, e, f = grid.transform
-    mapping = {**crs.to_cf(), "GeoTransform": f"{c} {a} {b} {f} {d} {e}"}
-    mapping["spatial_ref"] = mapping["crs_wkt"]
-    _write_small(root, "spatial_ref", np.array(0, dtype=np.int64), (), mapping)
+        _write_small(root, name, values, (name,), cf_axis(grid, name))
+    mapping = np.array(0, dtype=np.int64)
+    _write_small(root, "spatial_ref", mapping, (), cf_grid_mapping(grid))
 
 
 def _write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:

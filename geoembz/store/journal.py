@@ -55,13 +55,15 @@ class Journal:
             If that was another conversion: other input, flags or geoembz.
         """
         recorded = self.tree.read_json(_PLAN)
-        differing = [key for key in sorted({*plan, *recorded}) if plan.get(key) != recorded.get(key)]
+        differing = [
+            key for key in sorted({*plan, *recorded}) if plan.get(key) != recorded.get(key)
+        ]
         if differing:
             key = differing[0]
             raise InvalidConfigError(
-                f"{self.tree.url}: holds an unfinished conversion with {key} = {recorded.get(key)!r}, "
-                f"but now {key} = {plan.get(key)!r}; repeat the former command to finish it, or pass "
-                "--overwrite to start anew"
+                f"{self.tree.url}: holds an unfinished conversion with {key} = "
+                f"{recorded.get(key)!r}, but now {key} = {plan.get(key)!r}; repeat the former "
+                "command to finish it, or pass --overwrite to start anew"
             )
         content, centre = self.tree.read(_ENCODING), self.tree.read_json(_CENTRE)
         if content is None or centre is None:

@@ -23,7 +23,7 @@ SMALL_SHARD_BYTES = 8 * 2**20
 """Shards grow to this size even where few are left to share among workers."""
 
 ENOUGH_SHARDS = 16
-"""Four shards for each of four workers: above this size, shards stop growing before fewer remain."""
+"""Four shards for each of four workers: larger shards stop growing before fewer remain."""
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ class ObjectTree:
         try:
             return json.loads(content)
         except ValueError as error:
-            raise StoreError(f"{self.url}/{key}: not JSON ({error}); the store is damaged") from error
+            raise StoreError(
+                f"{self.url}/{key}: not JSON ({error}); the store is damaged"
+            ) from error
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object; a reader sees all of it or nothing."""

@@ -88,7 +88,7 @@ class StoreReader:
 
     @cached_property
     def mask(self) -> zarr.Array[Any] | None:
-        """Validity ``(height, width)``; None where codes say it themselves or all pixels are valid."""
+        """Validity ``(height, width)``; None where codes say it, or all pixels are valid."""
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
         return _array(self.url, self.group, VALID)
@@ -169,8 +169,8 @@ class StoreReader:
             )
         if self.mask is not None and self.mask.shape != self.shape:
             raise StoreError(
-                f"{self.url}: {VALID} has shape {self.mask.shape}; expected {self.shape}; the store "
-                "is damaged"
+                f"{self.url}: {VALID} has shape {self.mask.shape}; expected {self.shape}; the "
+                "store is damaged"
             )
 
 

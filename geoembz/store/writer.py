@@ -1,12 +1,11 @@
 """Write a store: shards in any order from any number of workers, metadata at the end."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.core.buffer import Buffer
 from zarr.storage import FsspecStore, LocalStore, MemoryStore
 
 from geoembz.conventions import StoreAttributes
@@ -22,6 +21,9 @@ from geoembz.store.documents import (
     store_documents,
 )
 from geoembz.store.objects import ObjectTree
+
+if TYPE_CHECKING:
+    from zarr.core.buffer import Buffer
 
 
 class StoreWriter:
@@ -53,9 +55,7 @@ class StoreWriter:
         """Leave out open arrays."""
         return {**self.__dict__, "_arrays": {}}
 
-    def write_shard(
-        self, window: Window, codes: Codes, valid: NDArray[np.bool_]
-    ) -> None:
+    def write_shard(self, window: Window, codes: Codes, valid: NDArray[np.bool_]) -> None:
         """Write the codes of one shard, and their validity where it is an array of its own.
 
         A shard without a valid pixel is not written: readers see the fill value, nodata.
