@@ -222,8 +222,8 @@ class Projection:
             return cls("none", dimension)
         if law != "orthonormal":
             raise EncodingError(
-                f"projection: law {law!r}; this geoembz knows 'identity' and 'orthonormal'; a newer "
-                "one may read it"
+                f"projection: law {law!r}; this geoembz knows 'identity' and 'orthonormal'; a "
+                "newer one may read it"
             )
         shapes = {"projection": (config.get("n_components"), dimension), "mean": (dimension,)}
         for name, shape in shapes.items():

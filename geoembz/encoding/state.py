@@ -89,7 +89,8 @@ def checked_recipe(name: str, projection: Projection, quantizer: Quantizer) -> R
 def content_hash(config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> str:
     """Hash the JSON part (RFC 8785) and the arrays, by name, little-endian, C order.
 
-    The recipe's name is left out: it is a label, and says nothing that the rest does not. Each array enters as its name, type, shape and bytes (spec/encoding.md, "Hash").
+    The recipe's name is left out: it is a label, and says nothing that the rest does not. Each
+    array enters as its name, type, shape and bytes (spec/encoding.md, "Hash").
     """
     hashed = {name: value for name, value in config.items() if name != "recipe"}
     digest = hashlib.sha256(rfc8785.dumps(hashed))
@@ -157,8 +158,8 @@ def from_bytes(content: bytes, where: str) -> Loaded:
 def _check_version(where: str, version: object) -> None:
     if version != FORMAT_VERSION:
         raise EncodingError(
-            f"{where}: an encoding file of version {version!r}; this geoembz reads {FORMAT_VERSION!r}; "
-            "install a newer geoembz"
+            f"{where}: an encoding file of version {version!r}; this geoembz reads "
+            f"{FORMAT_VERSION!r}; install a newer geoembz"
         )
 
 
