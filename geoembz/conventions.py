@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import zarr_cm
 
+from geoembz._version import FORMAT_VERSION
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
 from geoembz.grid import Grid, Transform
 
-FORMAT_VERSION = "0.1"
 UNKNOWN_MODEL = "urn:geoembz:model:unknown"
 
 GEOEMB_UUID = "61c12cc5-0e28-4056-999a-480cf3fb7e4c"
@@ -103,7 +103,7 @@ class StoreAttributes:
             "geoemb:dimensions": self.encoding["dimension"],
             "geoemb:model": self.model,
             "geoemb:source_data": [source["uri"] for source in self.sources],
-            "geoemb:data_type": self.stored_dtype,
+            "geoemb:data_type": "float32" if self.layout == "codec" else self.stored_dtype,
             "geoemb:quantization": {
                 "method": f"geoembz:{self.encoding['recipe']}",
                 "original_dtype": self.original_dtype,
