@@ -13,10 +13,21 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ensure_ndarray, ndarray_copy
 from numpy.typing import NDArray
 
-from geoembz.codecs.stages import PREFIX, ProjectionStage, QuantizerStage, stage
+from geoembz.codecs.stages import PREFIX, Stage, stage
 from geoembz.errors import EncodingError
 
-__all__ = ["Binary", "Int4", "Int8", "Projection"]
+__all__ = [
+    "Binary",
+    "Float16",
+    "Int2",
+    "Int4",
+    "Int8",
+    "Normalize",
+    "Power",
+    "Pq",
+    "Projection",
+    "Ternary",
+]
 
 
 class StageFilter(Codec):  # type: ignore[misc]
@@ -47,7 +58,7 @@ class StageFilter(Codec):  # type: ignore[misc]
             )
 
     @classmethod
-    def of(cls, built: ProjectionStage | QuantizerStage, chunk_shape: Sequence[int]) -> Self:
+    def of(cls, built: Stage, chunk_shape: Sequence[int]) -> Self:
         """Return the codec of a stage that exists already."""
         return cls(chunk_shape, **built.config())
 
@@ -102,6 +113,13 @@ class Projection(StageFilter):
     codec_id = PREFIX + kind
 
 
+class Normalize(StageFilter):
+    """``geoembz.normalize``: vectors scaled to length 1."""
+
+    kind = "normalize"
+    codec_id = PREFIX + kind
+
+
 class Int8(StageFilter):
     """``geoembz.int8``: 8-bit codes, −128 for nodata."""
 
@@ -116,8 +134,43 @@ class Int4(StageFilter):
     codec_id = PREFIX + kind
 
 
+class Int2(StageFilter):
+    """``geoembz.int2``: 2-bit codes, four to a byte; no nodata."""
+
+    kind = "int2"
+    codec_id = PREFIX + kind
+
+
+class Ternary(StageFilter):
+    """``geoembz.ternary``: three states in two bits; the fourth is nodata."""
+
+    kind = "ternary"
+    codec_id = PREFIX + kind
+
+
 class Binary(StageFilter):
     """``geoembz.binary``: one bit per component, eight to a byte; no nodata."""
 
     kind = "binary"
+    codec_id = PREFIX + kind
+
+
+class Pq(StageFilter):
+    """``geoembz.pq``: one byte per group of components; no nodata."""
+
+    kind = "pq"
+    codec_id = PREFIX + kind
+
+
+class Power(StageFilter):
+    """``geoembz.power``: the signed power law of AlphaEarth and OlmoEarth, −128 for nodata."""
+
+    kind = "power"
+    codec_id = PREFIX + kind
+
+
+class Float16(StageFilter):
+    """``geoembz.float16``: half-precision components, NaN for nodata."""
+
+    kind = "float16"
     codec_id = PREFIX + kind
