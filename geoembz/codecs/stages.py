@@ -212,7 +212,7 @@ def _from_text(config: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> 
 
 def _length(config: Mapping[str, Any], name: str) -> int:
     value = config.get(name)
-    if not isinstance(value, int) or not 1 <= value <= 65_536:
+    if type(value) is not int or not 1 <= value <= 65_536:
         raise EncodingError(
             f"codec configuration: {name} is {value!r}; expected an integer from 1 to 65536"
         )

@@ -119,10 +119,10 @@ class LinearQuantizer:
         low = components.min(axis=1).astype(np.float64)
         high = components.max(axis=1).astype(np.float64)
         steps = 254 if bits == 8 else 2**bits - 1
-        scale = ((high - low) / steps).astype(np.float32)
-        scale[scale <= 0] = 1.0
+        smallest = np.finfo(np.float32).tiny  # a smaller step has no reciprocal in float32
+        scale = np.where(high > low, np.maximum((high - low) / steps, smallest), 1.0)
         offset = (low + high) / 2 if bits == 8 else low
-        return cls(bits, scale, offset.astype(np.float32))
+        return cls(bits, scale.astype(np.float32), offset.astype(np.float32))
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
