@@ -152,8 +152,8 @@ def _fit_values(
     values = data.values.reshape(source.dimension, -1)
     keys = roles.keys(window)
     valid = np.ones(window.size, np.bool_) if data.valid is None else data.valid.reshape(-1).copy()
-    # Look at twice as many pixels as are wanted, and at all only where too few of them are finite.
-    for wanted in (2 * count, window.size):
+    # Look at a few more pixels than are wanted, and at all only where too few are finite.
+    for wanted in (count + count // 8, window.size):
         chosen = roles.fit_pixels(keys, valid, wanted)
         with np.errstate(over="ignore"):
             sample = values[:, chosen].astype(np.float32)

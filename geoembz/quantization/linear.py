@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.state import check_sample, no_options, stored_array
+from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,16 @@ class LinearQuantizer:
         return -128 if self.bits == 8 else None
 
     @cached_property
-    def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Factor and addend from values to unrounded codes, shape ``(n_components, 1)``."""
-        scale = self.scale.astype(np.float64)
-        factor = (1.0 / scale).astype(np.float32)
-        addend = (-self.offset.astype(np.float64) / scale).astype(np.float32)
-        return factor[:, np.newaxis], addend[:, np.newaxis]
+    def _factor(self) -> NDArray[np.float32]:
+        """Codes per unit, float32, shape ``(n_components, 1)``."""
+        return (1.0 / self.scale.astype(np.float64)).astype(np.float32)[:, np.newaxis]
 
     @classmethod
     def fit(cls, components: NDArray[np.float32], *, bits: int = 8, **options: Any) -> Self:
         """Fit scale and offset so that the sample's extremes are the outermost codes.
 
-        A component that is constant in the sample gets scale 1 and decodes to its one value.
+        A component that is constant in the sample, or whose step would not be a normal number, gets
+        scale 1.
 
         Parameters
         ----------
@@ -119,16 +117,17 @@ class LinearQuantizer:
         low = components.min(axis=1).astype(np.float64)
         high = components.max(axis=1).astype(np.float64)
         steps = 254 if bits == 8 else 2**bits - 1
-        smallest = np.finfo(np.float32).tiny  # a smaller step has no reciprocal in float32
-        scale = np.where(high > low, np.maximum((high - low) / steps, smallest), 1.0)
+        scale = ((high - low) / steps).astype(np.float32)
+        scale[scale < np.finfo(np.float32).tiny] = 1.0
         offset = (low + high) / 2 if bits == 8 else low
-        return cls(bits, scale.astype(np.float32), offset.astype(np.float32))
+        return cls(bits, scale, offset.astype(np.float32))
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
-        factor, addend = self._affine
-        codes = components * factor
-        codes += addend
+        # Subtracting first is exact near the range; scaling first would cancel large offsets.
+        with np.errstate(over="ignore"):
+            codes = components - self.offset[:, np.newaxis]
+            codes *= self._factor
         np.rint(codes, out=codes)
         np.clip(codes, *self.limits, out=codes)
         return codes.astype(self.dtype)
@@ -146,7 +145,12 @@ class LinearQuantizer:
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state."""
-        return {"kind": self.kind, "bits": self.bits, "law": "linear"}
+        return {
+            "kind": self.kind,
+            "bits": self.bits,
+            "law": "linear",
+            "n_components": self.n_components,
+        }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -158,9 +162,9 @@ class LinearQuantizer:
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
         kind = str(config.get("kind"))
-        if config.get("law", "linear") != "linear":
-            raise EncodingError(f"{kind}: law {config['law']!r}; this geoembz knows 'linear'")
-        scale = stored_array(kind, "scale", arrays, (None,))
+        if config.get("law") != "linear":
+            raise EncodingError(f"{kind}: law {config.get('law')!r}; this geoembz knows 'linear'")
+        scale = stored_array(kind, "scale", arrays, (stored_length(kind, config),))
         return cls(
             int(kind.removeprefix("int")), scale, stored_array(kind, "offset", arrays, scale.shape)
         )

@@ -14,6 +14,7 @@ from rasterio.errors import RasterioError
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Window
 from geoembz.sources.base import SourceData, SourceInfo
+from geoembz.sources.direct_io import reads_directly
 from geoembz.sources.identity import display_name, identify
 
 BLOCK_CACHE_BYTES = 64 * 2**20
@@ -49,7 +50,7 @@ class RasterSource:
     ) -> None:
         self.path = str(path)
         self.name = display_name(self.path)
-        self._local = threading.local()
+        self._local, self._direct = threading.local(), False
         _refuse_missing(self.path)
         dataset = self._dataset()
         self._nodata = _nodata_values(dataset, nodata)
@@ -60,6 +61,8 @@ class RasterSource:
         self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
+        self._direct = reads_directly(dataset, self.path)
+        self._local = threading.local()  # GDAL takes direct I/O up when it opens a file
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open files: every thread and process opens its own."""
@@ -103,7 +106,7 @@ class RasterSource:
         dataset = getattr(self._local, "dataset", None)
         if dataset is None:
             try:
-                with _environment():
+                with _environment(direct=self._direct):
                     dataset = rasterio.open(self.path)
             except (RasterioError, OSError) as error:
                 raise SourceError(
@@ -114,8 +117,13 @@ class RasterSource:
         return dataset
 
 
-def _environment() -> Any:
-    return rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+def _environment(*, direct: bool = False) -> Any:
+    """Return the GDAL settings that every open and read runs under."""
+    return rasterio.Env(
+        GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
+        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+        GTIFF_DIRECT_IO="YES" if direct else "NO",
+    )
 
 
 def _reason(error: Exception) -> str:
