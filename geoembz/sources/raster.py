@@ -97,8 +97,9 @@ class RasterSource:
         return SourceData(self._scaled(raw), valid)
 
     def _read_mask(self, dataset: Any, region: Any) -> NDArray[Any] | None:
-        """Read what is zero at invalid pixels: a mask, or else an alpha band, which GDAL takes for
-        a mask only where one or three bands stand beside it.
+        """Read what is zero at invalid pixels: a mask, or else an alpha band.
+
+        GDAL takes an alpha band for a mask only where one or three bands stand beside it.
         """
         if self._has_mask:
             return np.asarray(dataset.dataset_mask(window=region))
