@@ -1,4 +1,4 @@
-"""Encodings: what is fitted, what is stored of it, and that invalid vectors never become numbers."""
+"""Encodings: what is fitted and stored of it; invalid vectors never become numbers."""
 
 import json
 import pickle

@@ -202,8 +202,8 @@ def test_state_round_trips(projection: Projection) -> None:
 @pytest.mark.parametrize(
     ("config", "arrays"),
     [
-        ({"kind": "umap"}, {}),
-        ({"kind": None}, {}),
+        ({"law": "umap"}, {}),
+        ({"law": None}, {}),
         ({}, {"mean": None}),
         ({"n_components": 2}, {}),
         ({"n_components": "3"}, {}),

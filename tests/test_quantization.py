@@ -1,4 +1,4 @@
-"""One contract for every quantizer: codes in range, errors bounded by the step, state that lasts."""
+"""One contract for every quantizer: codes in range, errors within the step, lasting state."""
 
 import json
 
@@ -28,14 +28,14 @@ def samples(
 
 
 def code_range(quantizer: Quantizer) -> tuple[float, float]:
-    """Smallest and largest code of a valid pixel."""
+    """Return the smallest and the largest code of a valid pixel."""
     if quantizer.dtype.kind == "f":
         return -np.inf, np.inf
     return (-127, 127) if quantizer.bits == 8 else (0, 2**quantizer.bits - 1)
 
 
 def tolerance(quantizer: Quantizer, sample: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Largest error of an in-range value: half a step, and rounding of what the step is added to."""
+    """Return the largest error of an in-range value: half a step, and rounding."""
     scale = quantizer.arrays().get("scale", np.zeros(len(sample), np.float32)).astype(np.float64)
     rounding = 4 * np.spacing(np.abs(sample).max(axis=1) + np.float32(1))
     return np.asarray(0.5 * scale + rounding)[:, np.newaxis]
@@ -189,7 +189,9 @@ def test_damaged_arrays_are_refused(kind: str, data: st.DataObject) -> None:
 def test_steps_that_are_not_positive_are_refused(kind: str, step: float) -> None:
     arrays = {"scale": np.array([1, step], np.float32), "offset": np.zeros(2, np.float32)}
     with pytest.raises(EncodingError, match="positive"):
-        quantizer_from_state({"kind": kind, "bits": int(kind[3:]), "law": "linear"}, arrays)
+        quantizer_from_state(
+            {"kind": kind, "bits": int(kind[3:]), "law": "linear", "n_components": 2}, arrays
+        )
 
 
 @every_kind

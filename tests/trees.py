@@ -10,3 +10,8 @@ def objects(root: Path) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file()
     }
+
+
+def names(folder: Path) -> list[str]:
+    """Return the names in a directory, hidden ones included, sorted."""
+    return sorted(path.name for path in folder.iterdir())

@@ -39,7 +39,7 @@ def vectors(count: int, seed: int = 0) -> NDArray[np.float32]:
 
 @cache
 def stage_of(name: str) -> Stage:
-    """A fitted stage; quantizers are fitted to unprojected vectors of `DIMENSION` components."""
+    """Fit a stage; quantizers see unprojected vectors of `DIMENSION` components."""
     recipe = f"pca{COMPONENTS}-float32" if name == "projection" else name
     encoding = Encoding.fit(vectors(300), recipe)
     return (
@@ -50,7 +50,7 @@ def stage_of(name: str) -> Stage:
 
 
 def filter_of(name: str, chunk: tuple[int, ...] = CHUNK) -> StageFilter:
-    """The registered numcodecs codec, found as numcodecs finds it: by entry point."""
+    """Return the numcodecs codec, found as numcodecs finds it: by entry point."""
     codec_class = numcodecs.get_codec(
         {
             "id": PREFIX + name,
@@ -63,7 +63,7 @@ def filter_of(name: str, chunk: tuple[int, ...] = CHUNK) -> StageFilter:
 
 
 def codec_of(name: str) -> StageCodec:
-    """The registered Zarr v3 codec, found as Zarr finds it: by entry point."""
+    """Return the Zarr v3 codec, found as Zarr finds it: by entry point."""
     codec = get_codec_class(PREFIX + name).from_dict(
         {"name": PREFIX + name, "configuration": stage_of(name).config()}
     )
@@ -77,7 +77,7 @@ def raster(shape: tuple[int, ...], seed: int = 1) -> NDArray[np.float32]:
 
 
 def expected(name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a codec must give back, from the stage itself."""
+    """Return what a codec must give back, from the stage itself."""
     stage = stage_of(name)
     return stage.decode(stage.encode(values))
 
@@ -189,7 +189,7 @@ def test_hostile_chunk_shapes_are_refused(name: str, chunk: Any) -> None:
 def damaged(config: dict[str, Any]) -> list[dict[str, Any]]:
     """Every value of a configuration missing, of a wrong type, cut, not finite, or too large."""
     wrong: list[Any] = [None, [], {}, 7.5, "", "no base64!", "é", True, -1, 0, 10**9, 2**200]
-    text = next(value for value in config.values() if isinstance(value, str) and len(value) > 8)
+    text = next(value for value in config.values() if isinstance(value, str) and len(value) > 16)
     count = len(base64.b64decode(text)) // 4
     bits = np.full(count, np.nan, "<f4")
     wrong += [text[:-4], text + "AAAA", base64.b64encode(bits.tobytes()).decode()]

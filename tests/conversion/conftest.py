@@ -32,7 +32,7 @@ def holes() -> NDArray[np.bool_]:
 def raster(
     scene: NDArray[np.float32], make_raster: MakeRaster, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The scene as a tiled GeoTIFF, every pixel valid."""
+    """Write the scene as a tiled GeoTIFF, every pixel valid."""
     return make_raster(tmp_path_factory.mktemp("scene") / "scene.tif", scene, blocksize=16)
 
 
@@ -43,7 +43,7 @@ def raster_with_holes(
     make_raster: MakeRaster,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """The scene with NaN in its holes, in one component only."""
+    """Write the scene with NaN in its holes, in one component only."""
     values = scene.copy()
     values[5, holes] = np.nan
     return make_raster(tmp_path_factory.mktemp("scene") / "holes.tif", values, blocksize=16)

@@ -1,6 +1,5 @@
 """Interrupted conversions: a journal, never a store; and the same bytes once they are finished."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from geoembz.errors import InvalidConfigError, SourceError, StoreError
 from geoembz.sources import Source, SourceData, open_source
 from geoembz.store import Journal, ObjectTree
 from tests.conftest import MakeRaster
-from tests.trees import objects
+from tests.trees import names, objects
 
 OPTIONS: dict[str, Any] = {"pca": 5, "chunk": 8, "shard": 16}
 SHARDS = 4 * 3
@@ -164,7 +163,7 @@ def test_overwrite_keeps_the_old_store_until_the_new_one_is_complete(
     geoembz.convert(raster, out, overwrite=True, **OPTIONS)
     geoembz.convert(raster, tmp_path / "fresh.zarr", **OPTIONS)
     assert objects(out) == objects(tmp_path / "fresh.zarr")
-    assert sorted(os.listdir(tmp_path)) == ["fresh.zarr", "out.zarr"]
+    assert names(tmp_path) == ["fresh.zarr", "out.zarr"]
 
 
 def test_overwrite_is_never_stuck(raster: Path, tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ def test_overwrite_is_never_stuck(raster: Path, tmp_path: Path) -> None:
     interrupt(raster, out, 2, overwrite=True, **OPTIONS)
     summary = geoembz.convert(raster, out, overwrite=True, **{**OPTIONS, "seed": 1, "pca": 4})
     assert summary.recipe == "pca4-int8"
-    assert os.listdir(tmp_path) == ["out.zarr"]
+    assert names(tmp_path) == ["out.zarr"]
 
 
 def test_nothing_of_an_abandoned_overwrite_gets_into_the_next(
@@ -257,7 +256,7 @@ def test_a_failure_keeps_the_user_s_empty_directory(
     path = make_raster(tmp_path / "in.tif", scene * np.nan)
     with pytest.raises(SourceError):
         geoembz.convert(path, tmp_path / "out")
-    assert os.listdir(tmp_path / "out") == []
+    assert names(tmp_path / "out") == []
 
 
 def test_overwriting_a_symlink_replaces_what_it_points_to(raster: Path, tmp_path: Path) -> None:
@@ -269,5 +268,5 @@ def test_overwriting_a_symlink_replaces_what_it_points_to(raster: Path, tmp_path
     geoembz.convert(raster, link, pca=3)
     geoembz.convert(raster, link, overwrite=True, **OPTIONS)
     assert link.is_symlink()
-    assert os.listdir(tmp_path / "disk") == ["real.zarr"]
+    assert names(tmp_path / "disk") == ["real.zarr"]
     assert geoembz.open(tmp_path / "disk" / "real.zarr").attrs["geoembz:recipe"] == "pca5-int8"
