@@ -117,6 +117,8 @@ def convert(
     started = time.perf_counter()
     if fit_samples < 1:
         raise InvalidConfigError(f"fit_samples {fit_samples}; expected 1 or more")
+    if seed < 0:
+        raise InvalidConfigError(f"seed {seed}; expected 0 or more")
     workers = worker_count(workers)
     if workers < 1:
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
