@@ -1,6 +1,7 @@
 """One contract for every quantizer: codes in range, errors within the step, lasting state."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def tolerance(quantizer: Quantizer, sample: NDArray[np.float32]) -> NDArray[np.f
 def test_codes_have_the_declared_type_and_range(kind: str, sample: NDArray[np.float32]) -> None:
     """Codes are of `dtype`, within their bits, and a valid pixel never has the code of nodata."""
     quantizer = fit_quantizer(kind, sample)
-    codes = quantizer.quantize(sample)
+    codes: NDArray[Any] = quantizer.quantize(sample)
     low, high = code_range(quantizer)
     assert codes.dtype == quantizer.dtype
     assert codes.shape == sample.shape
@@ -71,7 +72,7 @@ def test_sampled_values_come_back_within_half_a_step(
     decoded = quantizer.dequantize(quantizer.quantize(sample))
     assert decoded.dtype == np.float32
     if kind == "binary":
-        cut = quantizer.arrays()["threshold"][:, np.newaxis]
+        cut = quantizer.arrays()["threshold"].astype(np.float32)[:, np.newaxis]
         np.testing.assert_array_equal(decoded > cut, sample > cut)
         means = decoded.astype(np.float64).mean(axis=1) - sample.astype(np.float64).mean(axis=1)
         np.testing.assert_allclose(means, 0, atol=1e-2)
@@ -171,7 +172,7 @@ def test_damaged_arrays_are_refused(kind: str, data: st.DataObject) -> None:
             quantizer_from_state({**quantizer.config(), "n_components": 0}, {})
         return
     name = data.draw(st.sampled_from(sorted(arrays)))
-    array = arrays[name]
+    array = arrays[name].astype(np.float32)
     damaged = data.draw(
         st.sampled_from(
             [None, array[:2], array.astype(np.float64), array * np.nan, array[..., np.newaxis]]

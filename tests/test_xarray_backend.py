@@ -3,7 +3,7 @@
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import numpy as np
@@ -22,6 +22,9 @@ from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
 from tests.conftest import DEFAULT_TRANSFORM, MakeRaster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SHAPE = (10, 40, 50)
 KINDS = ("int8", "int4")
@@ -184,11 +187,12 @@ def test_rioxarray_knows_where_it_is(opened: str, stores: dict[str, Path]) -> No
     import rioxarray  # noqa: F401 - registers .rio
 
     store = stores["int8"]
-    dataset = {
+    openers: dict[str, Callable[[], xr.Dataset]] = {
         "open_zarr": lambda: xr.open_zarr(store),
         "engine": lambda: xr.open_dataset(store, engine="geoembz"),
         "geoembz.open": lambda: geoembz.open(store),
-    }[opened]()
+    }
+    dataset = openers[opened]()
     embedding = dataset["embedding"]
     for located in (dataset.rio, embedding.rio):
         assert located.crs == CRS.from_epsg(32632)

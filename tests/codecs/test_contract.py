@@ -286,7 +286,11 @@ def test_zarr_v3_arrays_it_cannot_hold_are_refused(
     name: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     """A cut component axis and other types are refused before a byte is written."""
-    given_options = {"chunks": (DIMENSION, 4, 6), "dtype": np.float32, "fill_value": 0.0} | options
+    given_options: dict[str, Any] = {
+        "chunks": (DIMENSION, 4, 6),
+        "dtype": np.float32,
+        "fill_value": 0.0,
+    } | options
     with pytest.raises(EncodingError, match="whole in every chunk"):
         zarr.create_array(
             tmp_path / "v3.zarr",
@@ -317,7 +321,7 @@ def test_projection_and_quantizer_chain(tmp_path: Path) -> None:
     """Both together, as the codec layout has them, give what the Encoding gives."""
     encoding = Encoding.fit(vectors(300), f"pca{COMPONENTS}-int8")
     projection, quantizer = ProjectionStage(encoding.projection), QuantizerStage(encoding.quantizer)
-    chain = [
+    chain: list[Any] = [
         get_codec_class(PREFIX + "projection")(**projection.config()),
         get_codec_class(PREFIX + "int8")(**quantizer.config()),
     ]

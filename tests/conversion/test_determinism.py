@@ -15,7 +15,13 @@ from geoembz.quantization import KINDS
 from tests.conftest import MakeRaster
 from tests.trees import objects
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in {"int8", "int4"} else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in KINDS
+    ],
+)  # with room for nodata and without; the others in the long run
 SMALL: dict[str, Any] = {"chunk": 8, "shard": 16}
 
 
@@ -121,7 +127,7 @@ def test_a_basis_is_the_same_from_store_file_and_memory(raster: Path, tmp_path: 
     assert objects(tmp_path / "store") == objects(tmp_path / "file") == objects(tmp_path / "memory")
 
 
-@pytest.mark.parametrize("kind", ["int8", "int4", "binary", "float32"])
+@every_kind
 def test_layouts_share_their_shards(kind: str, raster: Path, tmp_path: Path) -> None:
     """Plain and codec layout differ in metadata only; both read as the same vectors."""
     for layout in ("plain", "codec"):

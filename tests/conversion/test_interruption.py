@@ -146,7 +146,7 @@ def test_a_failure_leaves_a_journal_or_nothing(raster: Path, tmp_path: Path) -> 
     if (tmp_path / "out").exists():
         assert_is_no_store(tmp_path / "out")
     with pytest.raises(SourceError, match="damaged"):
-        geoembz.convert(Failing(open_source(raster), 0), tmp_path / "none", **cut)  # type: ignore[arg-type]
+        geoembz.convert(Failing(open_source(raster), 0), tmp_path / "none", **cut)
     assert not (tmp_path / "none").exists()
 
 

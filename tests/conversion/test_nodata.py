@@ -15,7 +15,13 @@ from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.quantization import KINDS
 from tests.conftest import DEFAULT_TRANSFORM, MakeRaster
 
-every_kind = pytest.mark.parametrize("kind", KINDS)
+every_kind = pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind in {"int8", "int4"} else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in KINDS
+    ],
+)  # with room for nodata and without; the others in the long run
 every_form = pytest.mark.parametrize(
     "form",
     ["nan", "inf", "declared", "given", "one component", "internal mask", "sidecar mask", "alpha"],
