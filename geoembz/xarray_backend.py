@@ -42,7 +42,7 @@ class GeoembzBackend(BackendEntrypoint):
         """Open a store lazily; see `geoembz.open`."""
         dataset = _dataset(StoreReader.open(str(filename_or_obj)), space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
-        return dataset.drop_vars(list(dropped or ()))
+        return dataset.drop_vars(list(dropped or ()), errors="ignore")
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never guess: other engines read the codes, and which is wanted only the user knows."""

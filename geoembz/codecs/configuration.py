@@ -52,7 +52,7 @@ def length(config: Mapping[str, Any], name: str) -> int:
         If it is missing or not an integer from 1 to 65,536.
     """
     value = config.get(name)
-    if not isinstance(value, int) or not 1 <= value <= 65_536:
+    if type(value) is not int or not 1 <= value <= 65_536:
         raise EncodingError(
             f"codec configuration: {name} is {value!r}; expected an integer from 1 to 65536"
         )

@@ -50,12 +50,13 @@ class StageFilter(Codec):  # type: ignore[misc]
 
     def __init__(self, chunk_shape: Sequence[int], **configuration: Any) -> None:
         self.stage = stage(self.kind, configuration)
-        self.chunk_shape = tuple(int(size) for size in chunk_shape)
         length = self.stage.decoded_length
-        if not self.chunk_shape or self.chunk_shape[0] != length or min(self.chunk_shape) < 1:
+        if not _is_shape(chunk_shape) or chunk_shape[0] != length:
             raise EncodingError(
-                f"{self.codec_id}: chunk_shape {self.chunk_shape}; its first axis must be {length}"
+                f"{self.codec_id}: chunk_shape {chunk_shape!r}; expected a list of positive "
+                f"integers, the first of them {length}"
             )
+        self.chunk_shape = tuple(int(size) for size in chunk_shape)
 
     @classmethod
     def of(cls, built: Stage, chunk_shape: Sequence[int]) -> Self:
@@ -83,7 +84,8 @@ class StageFilter(Codec):  # type: ignore[misc]
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Build the codec from what `get_config` returned."""
-        return cls(**{name: value for name, value in config.items() if name != "id"})
+        known = {name: value for name, value in config.items() if name != "id"}
+        return cls(**{"chunk_shape": (), **known})
 
     def __repr__(self) -> str:
         """Return the codec without its arrays."""
@@ -104,6 +106,12 @@ class StageFilter(Codec):  # type: ignore[misc]
                 "and the codec's chunk_shape to the same shape"
             )
         return np.frombuffer(ensure_bytes(array), dtype=dtype).reshape(shape)
+
+
+def _is_shape(value: object) -> bool:
+    """Whether a value from outside is a list of sizes, none of them zero."""
+    sizes = list(value) if isinstance(value, list | tuple) else []
+    return bool(sizes) and all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
 
 
 class Projection(StageFilter):

@@ -120,6 +120,8 @@ def convert(
     started = time.perf_counter()
     if fit_samples < 1:
         raise InvalidConfigError(f"fit_samples {fit_samples}; expected 1 or more")
+    if seed < 0:
+        raise InvalidConfigError(f"seed {seed}; expected 0 or more")
     workers = worker_count(workers)
     if workers < 1:
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
@@ -145,6 +147,8 @@ def convert(
         workers=workers,
         model=model or UNKNOWN_MODEL,
         license=license,
+        nodata=None if nodata is None else str(nodata),
+        crs=crs,
     )
     return conversion.run(progress, started)
 
@@ -165,16 +169,20 @@ class _Conversion:
     workers: int
     model: str
     license: str | None
+    nodata: str | None
+    crs: str | None
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
         journal = Journal(self.destination.tree)
+        if self.destination.replaces and not journal.matches(self._options()):
+            self.destination.tree.remove()  # what an abandoned overwrite left
         begun = journal.exists()
         try:
             writer, centre = self._prepare(journal)
             results = self._write(writer, journal, centre, progress)
         except Exception:
             if not begun and not journal.finished():
-                self.destination.tree.remove()
+                self.destination.discard()
             raise
         attributes = self._attributes(writer.plan, results)
         writer.finish(attributes)
@@ -298,6 +306,8 @@ class _Conversion:
             "shard": self.shard,
             "model": self.model,
             "license": self.license,
+            "nodata": self.nodata,
+            "crs": self.crs,
         }
 
 

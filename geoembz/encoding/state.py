@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,6 +25,12 @@ MAX_ARRAY_BYTES = 1 << 30
 """Largest array of an encoding that is read."""
 
 _CONFIG_NAME = "encoding.json"
+
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile),
+    *(NotImplementedError, RuntimeError, MemoryError, zlib.error, struct.error),
+)
+"""What NumPy and zipfile raise on archives that are cut, changed, encrypted or made up."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ def from_bytes(content: bytes, where: str) -> Loaded:
         _check_version(where, document["version"])
         report = FitReport.from_json(document["fit"])
         return Loaded(document["encoding"], members, document["hash"], report)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise EncodingError(
             f"{where}: not an encoding file ({error}); expected one written by Encoding.save"
         ) from error
