@@ -6,7 +6,7 @@ such chunk. The numcodecs and the Zarr v3 codecs are faces of these stages.
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -64,6 +64,7 @@ class ProjectionStage:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ProjectionStage":
         """Rebuild the stage from its configuration."""
+        _refuse_unknown(config, ("kind", "n_components", "dimension", "projection", "mean"))
         dimension, rows = _length(config, "dimension"), _length(config, "n_components")
         arrays = {
             "projection": _from_text(config, "projection", (rows, dimension)),
@@ -135,7 +136,9 @@ class QuantizerStage:
             for name, shape in shapes.items()
             if name in config
         }
-        return cls(quantizer_from_state({**config, "kind": kind}, arrays))
+        built = cls(quantizer_from_state({**config, "kind": kind}, arrays))
+        _refuse_unknown(config, built.config())
+        return built
 
     def _quantize(self, scores: NDArray[np.float32]) -> NDArray[Any]:
         quantizer, invalid = self.quantizer, ~np.isfinite(scores).all(axis=0)
@@ -208,6 +211,16 @@ def _from_text(config: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> 
         raise EncodingError(
             f"codec configuration: {name} is not base64 of float32 {shape} ({error})"
         ) from error
+
+
+def _refuse_unknown(config: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse keys that a later version gave a meaning: ignoring one would decode wrongly."""
+    unknown = sorted(set(config) - set(known))
+    if unknown:
+        raise EncodingError(
+            f"codec configuration: unknown key {unknown[0]!r}; expected {', '.join(known)}; "
+            "a newer geoembz may read it"
+        )
 
 
 def _length(config: Mapping[str, Any], name: str) -> int:

@@ -1,13 +1,14 @@
 """Streamed fitting: exact moments of every vector seen, and a seeded sample for the quantizer."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.encoding.recipe import Recipe
-from geoembz.errors import InvalidConfigError, NoValidPixelsError
+from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.projection import FittedProjection, Moments, fit_pca, keep_all
 from geoembz.quantization import Quantizer, fit_quantizer
 from geoembz.threads import single_threaded_blas
@@ -33,6 +34,20 @@ class FitReport:
     n_samples: int = 0
     seed: int = 0
     explained_variance: float = 1.0
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a stored report; members that later versions may add are ignored.
+
+        Raises
+        ------
+        EncodingError
+            If a member is not a number.
+        """
+        known = {item.name: document[item.name] for item in fields(cls) if item.name in document}
+        if not all(isinstance(value, int | float) for value in known.values()):
+            raise EncodingError(f"fit report {dict(document)!r}: expected numbers")
+        return cls(**known)
 
 
 class EncodingFitter:

@@ -137,7 +137,7 @@ def from_bytes(content: bytes, where: str) -> Loaded:
             _check_sizes(where, archive)
             members = {name: archive[name] for name in archive.files}
         document = json.loads(members.pop(_CONFIG_NAME).tobytes())
-        report = FitReport(**document["fit"])
+        report = FitReport.from_json(document["fit"])
         return Loaded(document["encoding"], members, document["hash"], report)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise EncodingError(

@@ -68,7 +68,8 @@ def hamming_pair_distances(
     bits: NDArray[np.uint8], pairs: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     """Return the number of differing bits of each pair of packed rows, shape ``(n_pairs,)``."""
-    return np.bitwise_count(bits[pairs[:, 0]] ^ bits[pairs[:, 1]]).sum(axis=1, dtype=np.int64)
+    differing = np.bitwise_count(bits[pairs[:, 0]] ^ bits[pairs[:, 1]])
+    return np.asarray(differing.sum(axis=1), dtype=np.int64)
 
 
 def spearman(expected: ArrayLike, found: ArrayLike) -> float:

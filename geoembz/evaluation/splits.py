@@ -149,8 +149,13 @@ def _grouped_folds(codes: Rows, groups: NDArray[np.generic], n_folds: int, seed:
     order = np.random.default_rng(seed).permutation(len(counts))
     order = order[np.argsort(-shares[order].max(axis=1), kind="stable")]
     filled, fold_of = np.zeros((n_folds, counts.shape[1])), np.empty(len(counts), np.int64)
-    for group in order:
-        fold = int(np.argmin(((filled + shares[group]) ** 2 - filled**2).sum(axis=1)))
+    for place, group in enumerate(order):
+        crowding = ((filled + shares[group]) ** 2 - filled**2).sum(axis=1)
+        crowding += 1e-6 * filled.sum(axis=1)
+        empty = filled.sum(axis=1) == 0
+        if len(order) - place <= empty.sum():
+            crowding[~empty] = np.inf
+        fold = int(np.argmin(crowding))
         filled[fold] += shares[group]
         fold_of[group] = fold
     return np.asarray(fold_of[members])

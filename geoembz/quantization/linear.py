@@ -77,18 +77,16 @@ class LinearQuantizer:
         return -128 if self.bits == 8 else None
 
     @cached_property
-    def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Factor and addend from values to unrounded codes, shape ``(n_components, 1)``."""
-        scale = self.scale.astype(np.float64)
-        factor = (1.0 / scale).astype(np.float32)
-        addend = (-self.offset.astype(np.float64) / scale).astype(np.float32)
-        return factor[:, np.newaxis], addend[:, np.newaxis]
+    def _factor(self) -> NDArray[np.float32]:
+        """Codes per unit, float32, shape ``(n_components, 1)``."""
+        return (1.0 / self.scale.astype(np.float64)).astype(np.float32)[:, np.newaxis]
 
     @classmethod
     def fit(cls, components: NDArray[np.float32], *, bits: int = 8, **options: Any) -> Self:
         """Fit scale and offset so that the sample's extremes are the outermost codes.
 
-        A component that is constant in the sample gets scale 1 and decodes to its one value.
+        A component that is constant in the sample, or whose step would not be a normal number, gets
+        scale 1.
 
         Parameters
         ----------
@@ -120,15 +118,16 @@ class LinearQuantizer:
         high = components.max(axis=1).astype(np.float64)
         steps = 254 if bits == 8 else 2**bits - 1
         scale = ((high - low) / steps).astype(np.float32)
-        scale[scale <= 0] = 1.0
+        scale[scale < np.finfo(np.float32).tiny] = 1.0
         offset = (low + high) / 2 if bits == 8 else low
         return cls(bits, scale, offset.astype(np.float32))
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
-        factor, addend = self._affine
-        codes = components * factor
-        codes += addend
+        # Subtracting first is exact near the range; scaling first would cancel large offsets.
+        with np.errstate(over="ignore"):
+            codes = components - self.offset[:, np.newaxis]
+            codes *= self._factor
         np.rint(codes, out=codes)
         np.clip(codes, *self.limits, out=codes)
         return codes.astype(self.dtype)

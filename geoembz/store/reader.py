@@ -1,6 +1,5 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -185,8 +184,9 @@ def read_encoding(url: str, group: zarr.Group, attributes: StoreAttributes) -> E
     """
     try:
         checked_parts(attributes.encoding)
+        report = FitReport.from_json(attributes.fit)
         arrays = {name: _small_array(url, array) for name, array in _members(url, group)}
-        encoding = Encoding.from_state(attributes.encoding, arrays, _report(attributes.fit))
+        encoding = Encoding.from_state(attributes.encoding, arrays, report)
         check_hash(url, encoding.hash, attributes.encoding_hash)
     except EncodingError as error:
         raise StoreError(f"{url}: {error}") from error
@@ -209,13 +209,6 @@ def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
         return np.asarray(array[...])
     except (ValueError, RuntimeError, OSError) as error:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
-
-
-def _report(fit: Mapping[str, Any]) -> FitReport:
-    try:
-        return FitReport(**fit)
-    except TypeError as error:
-        raise EncodingError(f"fit report {dict(fit)!r} is malformed ({error})") from error
 
 
 def _array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
