@@ -1,50 +1,51 @@
-"""Encode and decode pixels in tiles of one fixed width.
-
-BLAS picks other kernels for other widths, and a sum in another order flips a code here and there.
-So every matrix product has the same shape, the last tile padded with zeros: a pixel's code does
-not depend on the block, shard or window that it is read with. The tile also stays in cache through
-all the passes over it.
-"""
+"""Encode and decode pixels tile by tile, so that every pass over a tile finds it in cache."""
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError
-from geoembz.packing import pack, packed_size, unpack
-from geoembz.projection import Projection
+from geoembz.packing import Bits, pack, packed_length, unpack
+from geoembz.projection import TILE_PIXELS, Projection, affine, normalized
 from geoembz.quantization import Codes, Quantizer
 
-TILE_PIXELS = 1024
-"""Width of every matrix product."""
+type Space = Literal["original", "reduced"]
+
+
+def code_length(quantizer: Quantizer) -> int:
+    """Return the stored numbers per vector: codes, or bytes where several codes share one."""
+    if quantizer.bits >= 8:
+        return quantizer.n_codes
+    return packed_length(quantizer.n_codes, _packed_bits(quantizer))
 
 
 def encode_block(
     projection: Projection,
     quantizer: Quantizer,
-    values: NDArray[np.float32],
+    values: NDArray[Any],
     valid: NDArray[np.bool_] | None,
+    *,
+    normalize: bool = False,
 ) -> tuple[Codes, NDArray[np.bool_]]:
     """Encode ``(dimension, n_pixels)``; see `Encoding.encode_block`."""
     n_pixels = values.shape[1]
-    n_codes = quantizer.n_components
-    rows = packed_size(n_codes, quantizer.bits) if quantizer.bits < 8 else n_codes
-    codes = np.empty((rows, n_pixels), dtype=quantizer.dtype)
+    codes = np.empty((code_length(quantizer), n_pixels), dtype=quantizer.dtype)
     mask = np.ones(n_pixels, dtype=np.bool_) if valid is None else valid.copy()
     for start in range(0, n_pixels, TILE_PIXELS):
-        tile = values[:, start : start + TILE_PIXELS]
-        width = tile.shape[1]
-        tile_mask = mask[start : start + width]
-        components = _components(projection, tile, tile_mask)
-        tile_codes = quantizer.quantize(components)
-        if not tile_mask.all():
-            tile_codes[:, ~tile_mask] = 0 if quantizer.nodata is None else quantizer.nodata
+        columns = slice(start, start + TILE_PIXELS)
+        with np.errstate(over="ignore"):
+            tile_values = values[:, columns].astype(np.float32, copy=False)
+            if normalize:
+                tile_values = normalized(tile_values)
+        components = _components(projection, tile_values, mask[columns])
+        tile = quantizer.quantize(components)
+        if not mask[columns].all():
+            tile[:, ~mask[columns]] = 0 if quantizer.nodata is None else quantizer.nodata
         if quantizer.bits < 8:
-            tile_codes = pack(tile_codes, quantizer.bits)
-        codes[:, start : start + width] = tile_codes
+            tile = pack(tile.astype(np.uint8, copy=False), _packed_bits(quantizer))
+        codes[:, columns] = tile
     return codes, mask
 
 
@@ -52,34 +53,17 @@ def _components(
     projection: Projection, tile: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Project a tile; clear the mask of pixels that are not finite and zero their components."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        components = _project(projection, tile)
-        if projection.matrix is None:
-            suspect = ~np.isfinite(components).all(axis=0)
-        else:
-            # NaN or infinity in any input makes every component NaN or infinite: one row tells.
-            suspect = ~np.isfinite(components[0])
+    components = projection.transform(tile)
+    # Through a matrix one bad input makes every component bad: one row tells.
+    told_by = components if projection.matrix is None else components[:1]
+    suspect = ~np.isfinite(told_by).all(axis=0)
     if suspect.any():
         mask[suspect] &= np.isfinite(tile[:, suspect]).all(axis=0)
-        largest = np.finfo(np.float32).max
+        largest = float(np.finfo(np.float32).max)
         np.nan_to_num(components, copy=False, nan=0.0, posinf=largest, neginf=-largest)
     if not mask.all():
         components[:, ~mask] = 0.0
     return components
-
-
-def _project(projection: Projection, tile: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return centred scores of a tile, multiplied at the full tile width."""
-    if projection.matrix is None or projection.offset is None:
-        return tile.copy()
-    width = tile.shape[1]
-    if width < TILE_PIXELS:
-        padded = np.zeros((tile.shape[0], TILE_PIXELS), dtype=np.float32)
-        padded[:, :width] = tile
-        tile = padded
-    components = projection.matrix @ tile
-    components -= projection.offset
-    return components[:, :width]
 
 
 @dataclass(frozen=True)
@@ -88,45 +72,56 @@ class Decoder:
 
     Parameters
     ----------
-    projection
+    projection, quantizer
         Cut to the components asked for.
-    quantizer
-        Cut likewise.
     space
         ``original`` or ``reduced``.
-    stored_components
-        Components in the codes, before the cut.
+    stored_codes
+        Codes in a stored vector, before the cut.
+    reduction
+        Matrix from scores to reduced vectors, where adding an offset is not enough.
     """
 
     projection: Projection
     quantizer: Quantizer
     space: str
-    stored_components: int
+    stored_codes: int
+    reduction: NDArray[np.float32] | None = None
 
     @classmethod
     def of(
-        cls, projection: Projection, quantizer: Quantizer, space: str, components: int | None = None
+        cls,
+        projection: Projection,
+        quantizer: Quantizer,
+        space: str,
+        components: int | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> Self:
-        """Prepare a decoder; see `Encoding.decode` for the parameters and errors."""
+        """Prepare a decoder; `weights` multiply the components of reduced space.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the space is unknown, there are not so many components, or they have no order.
+        """
         if space not in {"original", "reduced"}:
             raise InvalidConfigError(f"space {space!r}; expected 'original' or 'reduced'")
-        stored = quantizer.n_components
-        if components is None or components == stored:
-            return cls(projection, quantizer, space, stored)
-        if not 1 <= components < stored:
-            raise InvalidConfigError(f"components={components}; expected 1 to {stored}")
-        return cls(projection.select(components), quantizer.select(components), space, stored)
+        if weights is not None and space != "reduced":
+            raise InvalidConfigError("whiten: weights components; expected space='reduced'")
+        stored, total = quantizer.n_codes, quantizer.n_components
+        if components is not None and components != total:
+            if not 1 <= components < total:
+                raise InvalidConfigError(f"components={components}; expected 1 to {total}")
+            projection, quantizer = projection.select(components), quantizer.select(components)
+            weights = None if weights is None else weights[:components]
+        reduction = projection.reduction(weights) if space == "reduced" else None
+        return cls(projection, quantizer, space, stored, reduction)
 
     @property
     def length(self) -> int:
         """Length of a decoded vector."""
         projection = self.projection
         return projection.dimension if self.space == "original" else projection.n_components
-
-    @cached_property
-    def _product(self) -> NDArray[np.float32] | None:
-        """Matrix that takes components and a row of ones to the output; None where none is needed."""
-        return self.projection.synthesis if self.space == "original" else None
 
     def decode(
         self,
@@ -138,44 +133,40 @@ class Decoder:
         n_pixels = codes.shape[1]
         if out is None:
             out = np.empty((self.length, n_pixels), dtype=np.float32)
-        kept = self.quantizer.n_components
-        components = np.zeros((kept + 1, TILE_PIXELS), dtype=np.float32)
-        components[kept] = 1.0
         for start in range(0, n_pixels, TILE_PIXELS):
-            tile = codes[:, start : start + TILE_PIXELS]
-            width = tile.shape[1]
-            self._decode_tile(tile, components, out[:, start : start + width])
-            invalid = self._invalid(tile, None if valid is None else valid[start : start + width])
+            columns = slice(start, start + TILE_PIXELS)
+            tile = self._unpacked(codes[:, columns])
+            self._decode_tile(tile[: self.quantizer.n_codes], out[:, columns])
+            invalid = self._invalid(tile[0], None if valid is None else valid[columns])
             if invalid is not None and invalid.any():
-                out[:, start : start + width][:, invalid] = np.nan
+                out[:, columns][:, invalid] = np.nan
         return out
 
-    def _decode_tile(
-        self, tile: Codes, components: NDArray[np.float32], out: NDArray[np.float32]
-    ) -> None:
-        """Decode one tile; `components` is scratch with a last row of ones."""
-        width, kept = tile.shape[1], self.quantizer.n_components
-        if self.quantizer.bits < 8:
-            tile = unpack(tile, self.quantizer.bits, self.stored_components)
-        values = self.quantizer.dequantize(tile[:kept])
-        if self._product is None:
-            shift = self.projection.offset
-            np.copyto(out, values if shift is None else values + shift)
-            return
-        components[:kept, :width] = values
-        if width == TILE_PIXELS:
-            np.matmul(self._product, components, out=out)
-        else:
-            components[:kept, width:] = 0.0
-            out[:] = (self._product @ components)[:, :width]
+    def _unpacked(self, tile: Codes) -> Codes:
+        if self.quantizer.bits >= 8:
+            return tile
+        packed = tile.astype(np.uint8, copy=False)
+        return unpack(packed, _packed_bits(self.quantizer), self.stored_codes)
 
-    def _invalid(
-        self, tile: Codes, valid: NDArray[np.bool_] | None
-    ) -> NDArray[np.bool_] | None:
-        """Return which pixels of a tile are invalid, by their code or by the mask."""
+    def _decode_tile(self, tile: Codes, out: NDArray[np.float32]) -> None:
+        scores = self.quantizer.dequantize(tile)
+        if self.space == "original":
+            self.projection.inverse_transform(scores, out)
+        elif self.reduction is not None or self.projection.offset is None:
+            affine(self.reduction, scores, out)
+        else:
+            np.add(scores, self.projection.offset, out=out)
+
+    def _invalid(self, first: Codes, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Return which pixels are invalid, by the first component's code or by the mask."""
         nodata = self.quantizer.nodata
         if nodata is None:
             return None if valid is None else ~valid
-        first = tile[0]
-        invalid: NDArray[np.bool_] = np.isnan(first) if nodata != nodata else first == nodata  # noqa: PLR0124
-        return invalid if valid is None else invalid | ~valid
+        invalid = np.isnan(first) if first.dtype.kind == "f" else first == nodata
+        marked = np.asarray(invalid, dtype=np.bool_)
+        return marked if valid is None else marked | ~valid
+
+
+def _packed_bits(quantizer: Quantizer) -> Bits:
+    """Return the width of codes that are packed."""
+    return cast("Bits", quantizer.bits)

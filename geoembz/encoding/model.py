@@ -4,20 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz.encoding import kernel, state
 from geoembz.encoding.fit import EncodingFitter, FitReport
+from geoembz.encoding.kernel import Decoder, Space
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.packing import packed_size
-from geoembz.projection import Projection
-from geoembz.quantization import Codes, Quantizer, quantizer_from_state
-
-type Space = Literal["original", "reduced"]
+from geoembz.projection import Projection, normalized
+from geoembz.quantization import Codes, Quantizer, fill_value, quantizer_from_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,20 +27,24 @@ class Encoding:
     Parameters
     ----------
     recipe
-        What was fitted.
+        Name of what was fitted: a label, which decoding does not need.
     projection
         Original vectors to components.
     quantizer
         Components to codes.
     variance
-        Variance of each component in the fit's sample, float32, shape ``(n_components,)``.
+        Variance of each component in the fit's sample, before whitening and rotation; float32,
+        shape ``(n_components,)``.
+    normalize
+        Whether vectors are scaled to length 1 first; what decodes then has about that length.
     report
         What the fit was made from and how much it keeps; not part of the hash.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> samples = rng.normal(size=(500, 3)).astype("float32") @ rng.normal(size=(3, 16)).astype("float32")
+    >>> scores, axes = rng.normal(size=(500, 3)), rng.normal(size=(3, 16))
+    >>> samples = (scores @ axes).astype("float32")
     >>> encoding = Encoding.fit(samples, "pca3-int8")
     >>> codes = encoding.encode(samples)
     >>> codes.shape, codes.dtype
@@ -51,10 +53,11 @@ class Encoding:
     True
     """
 
-    recipe: Recipe
+    recipe: str
     projection: Projection
     quantizer: Quantizer
     variance: NDArray[np.float32]
+    normalize: bool = False
     report: FitReport = field(default_factory=FitReport)
 
     def __post_init__(self) -> None:
@@ -113,9 +116,8 @@ class Encoding:
         for block in blocks:
             fitter.update(block)
         fitted, quantizer, report = fitter.finish()
-        return cls(
-            recipe, fitted.projection, quantizer, fitted.variance.astype(np.float32), report
-        )
+        variance = fitted.variance.astype(np.float32)
+        return cls(str(recipe), fitted.projection, quantizer, variance, recipe.normalize, report)
 
     @property
     def dimension(self) -> int:
@@ -130,8 +132,7 @@ class Encoding:
     @property
     def code_length(self) -> int:
         """Stored numbers per vector: components, or bytes where several codes share one."""
-        bits = self.quantizer.bits
-        return packed_size(self.n_components, bits) if bits < 8 else self.n_components
+        return kernel.code_length(self.quantizer)
 
     @property
     def code_dtype(self) -> np.dtype[np.generic]:
@@ -147,6 +148,11 @@ class Encoding:
     def nodata(self) -> int | float | None:
         """Code of an invalid vector; None where validity is stored beside the codes."""
         return self.quantizer.nodata
+
+    @property
+    def fill_value(self) -> int | float:
+        """Stored number that stands for an invalid vector where nothing was written."""
+        return fill_value(self.nodata, self.quantizer.bits)
 
     @cached_property
     def hash(self) -> str:
@@ -188,7 +194,7 @@ class Encoding:
                 f"encode: vectors of shape {array.shape} and type {array.dtype}; this encoding "
                 f"expects real numbers of shape (…, {self.dimension})"
             )
-        block = array.reshape(-1, self.dimension).T.astype(np.float32, copy=False)
+        block = array.reshape(-1, self.dimension).T
         codes, valid_out = self.encode_block(block, None if valid is None else valid.reshape(-1))
         if self.nodata is None and not valid_out.all():
             raise EncodingError(
@@ -244,26 +250,68 @@ class Encoding:
         )
         return np.ascontiguousarray(out.T).reshape(*array.shape[:-1], out.shape[0])
 
+    def decoder(
+        self, space: Space = "original", components: int | None = None, whiten: float = 0.0
+    ) -> Decoder:
+        """Prepare decoding into one space.
+
+        Parameters
+        ----------
+        space, components
+            As in `decode`.
+        whiten
+            Divide each component of reduced space by this power of its standard deviation (relative
+            to the largest), 0 to 1: a metric that weighs small components higher.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the space is unknown, there are not so many components, or nothing says how they
+            vary.
+        """
+        weights = self._weights(whiten) if whiten else None
+        return Decoder.of(self.projection, self.quantizer, space, components, weights)
+
+    def target(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return what decoding rebuilds of ``(dimension, n_pixels)``: unit vectors after `l2`."""
+        return normalized(values) if self.normalize else values.astype(np.float32)
+
+    def _weights(self, whiten: float) -> NDArray[np.float64]:
+        """Return the factor of each component under a whitening metric."""
+        if not 0 < whiten <= 1:
+            raise InvalidConfigError(f"whiten={whiten}; expected 0 to 1")
+        if self.projection.rotated and self.projection.rotation is None:
+            raise InvalidConfigError(
+                f"whiten={whiten}: recipe {self.recipe} rotates vectors without a projection, so "
+                "nothing says how components vary; use one such as 'pca64-rot-…'"
+            )
+        deviation = np.sqrt(self.variance.astype(np.float64))
+        largest = float(deviation.max()) or 1.0
+        weights = (np.maximum(deviation, 1e-6 * largest) / largest) ** -whiten
+        return np.asarray(weights, dtype=np.float64)
+
     def encode_block(
-        self, values: NDArray[np.float32], valid: NDArray[np.bool_] | None = None
+        self, values: NDArray[Any], valid: NDArray[np.bool_] | None = None
     ) -> tuple[Codes, NDArray[np.bool_]]:
         """Encode pixels as columns: the form that rasters and chunks have.
 
         Parameters
         ----------
         values
-            float32, shape ``(dimension, n_pixels)``.
+            Real numbers, shape ``(dimension, n_pixels)``; taken as float32.
         valid
             bool, shape ``(n_pixels,)``; None where no pixel is known to be invalid.
 
         Returns
         -------
         codes
-            Shape ``(code_length, n_pixels)``; invalid pixels are `nodata`, or 0 where there is none.
+            Shape ``(code_length, n_pixels)``; invalid pixels are `nodata`, or 0 without one.
         valid
             bool, shape ``(n_pixels,)``: the given mask without the pixels that are not finite.
         """
-        return kernel.encode_block(self.projection, self.quantizer, values, valid)
+        return kernel.encode_block(
+            self.projection, self.quantizer, values, valid, normalize=self.normalize
+        )
 
     def decode_block(
         self,
@@ -277,17 +325,17 @@ class Encoding:
 
         `valid`, `space` and `components` are as in `decode`; `out` receives the result.
         """
-        decoder = kernel.Decoder.of(self.projection, self.quantizer, space, components)
-        return decoder.decode(codes, valid, out)
+        return self.decoder(space, components).decode(codes, valid, out)
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state: all that is not an array."""
-        return {
+        config: dict[str, Any] = {
             "dimension": self.dimension,
-            "recipe": str(self.recipe),
+            "recipe": self.recipe,
             "projection": self.projection.config(),
             "quantizer": self.quantizer.config(),
         }
+        return {**config, "normalize": True} if self.normalize else config
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -317,19 +365,46 @@ class Encoding:
             raise EncodingError("encoding: array 'variance' is missing, not float32 or not finite")
         projection = Projection.from_state(parts.dimension, parts.projection, arrays)
         quantizer = quantizer_from_state(parts.quantizer, arrays)
-        recipe = state.checked_recipe(parts.recipe, projection, quantizer)
-        variance = variance.astype(np.float32)
-        return cls(recipe, projection, quantizer, variance, report or FitReport())
+        return cls(
+            parts.recipe,
+            projection,
+            quantizer,
+            variance.astype(np.float32),
+            parts.normalize,
+            report or FitReport(),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the encoding as a file's content (spec/encoding.md, "File")."""
+        return state.to_bytes(self.config(), self.arrays(), self.hash, self.report)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str = "encoding") -> Self:
+        """Rebuild an encoding from `to_bytes`; `where` names it in messages.
+
+        Raises
+        ------
+        EncodingError
+            If the content is damaged, or does not have the hash that it claims.
+        """
+        loaded = state.from_bytes(content, where)
+        encoding = cls.from_state(loaded.config, loaded.arrays, loaded.report)
+        state.check_hash(where, encoding.hash, loaded.hash)
+        return encoding
 
     def save(self, path: str | Path) -> None:
-        """Write the encoding to an ``.npz`` file (spec/encoding.md, "File").
+        """Write the encoding to a new file.
 
         Raises
         ------
         InvalidConfigError
             If something exists at `path`.
         """
-        state.save(Path(path), self.config(), self.arrays(), self.hash, self.report)
+        try:
+            with Path(path).open("xb") as file:
+                file.write(self.to_bytes())
+        except FileExistsError as error:
+            raise InvalidConfigError(f"{path}: exists; remove it or name another file") from error
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -340,7 +415,10 @@ class Encoding:
         EncodingError
             If the file is missing, damaged, or its content does not have the hash it claims.
         """
-        loaded = state.load(Path(path))
-        encoding = cls.from_state(loaded.config, loaded.arrays, loaded.report)
-        state.check_hash(str(path), encoding.hash, loaded.hash)
-        return encoding
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise EncodingError(
+                f"{path}: cannot be read ({error.strerror}); expected a file of Encoding.save"
+            ) from error
+        return cls.from_bytes(content, str(path))

@@ -3,21 +3,20 @@
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rfc8785
 from numpy.typing import NDArray
 
+from geoembz._version import FORMAT_VERSION
 from geoembz.encoding.fit import FitReport
-from geoembz.encoding.recipe import Recipe
-from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.projection import Projection
-from geoembz.quantization import Quantizer
+from geoembz.errors import EncodingError
 
 MAX_DIMENSION = 65_536
 """Longest vector believed; a file that claims more is refused before anything is allocated."""
@@ -26,6 +25,12 @@ MAX_ARRAY_BYTES = 1 << 30
 """Largest array of an encoding that is read."""
 
 _CONFIG_NAME = "encoding.json"
+
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile),
+    *(NotImplementedError, RuntimeError, MemoryError, zlib.error, struct.error),
+)
+"""What NumPy and zipfile raise on archives that are cut, changed, encrypted or made up."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Parts:
     recipe: str
     projection: Mapping[str, Any]
     quantizer: Mapping[str, Any]
+    normalize: bool
 
 
 @dataclass(frozen=True)
@@ -71,27 +77,20 @@ def checked_parts(config: Mapping[str, Any]) -> Parts:
         raise EncodingError(
             f"encoding: {n_components!r} components; expected an integer from 1 to {dimension}"
         )
-    return Parts(dimension, recipe, projection, quantizer)
-
-
-def checked_recipe(name: str, projection: Projection, quantizer: Quantizer) -> Recipe:
-    """Return the recipe of that name after checking that the fitted parts are what it says."""
-    try:
-        recipe = Recipe.parse(name)
-    except InvalidConfigError as error:
-        raise EncodingError(f"encoding: {error}; a newer geoembz may read it") from error
-    built = Recipe(quantizer.kind, projection.n_components if projection.kind == "pca" else None)
-    if built != recipe:
-        raise EncodingError(f"encoding: recipe {name!r}, but the fitted parts are {str(built)!r}")
-    return recipe
+    normalize = config.get("normalize", False)
+    if not isinstance(normalize, bool):
+        raise EncodingError(f"encoding: normalize is {normalize!r}; expected true or false")
+    return Parts(dimension, recipe, projection, quantizer, normalize)
 
 
 def content_hash(config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> str:
     """Hash the JSON part (RFC 8785) and the arrays, by name, little-endian, C order.
 
-    Each array enters as its name, type, shape and bytes (spec/encoding.md, "Hash").
+    The recipe's name is left out: it is a label, and says nothing that the rest does not. Each
+    array enters as its name, type, shape and bytes (spec/encoding.md, "Hash").
     """
-    digest = hashlib.sha256(rfc8785.dumps(dict(config)))
+    hashed = {name: value for name, value in config.items() if name != "recipe"}
+    digest = hashlib.sha256(rfc8785.dumps(hashed))
     for name in sorted(arrays):
         array = arrays[name]
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -116,46 +115,56 @@ def check_hash(where: str, found: str, claimed: str) -> None:
         )
 
 
-def save(
-    path: Path,
+def to_bytes(
     config: Mapping[str, Any],
     arrays: Mapping[str, NDArray[np.generic]],
     claimed: str,
     report: FitReport,
-) -> None:
-    """Write an encoding file; see `Encoding.save`."""
-    document = {"encoding": dict(config), "hash": claimed, "fit": asdict(report)}
-    text = json.dumps(document, sort_keys=True).encode()
-    members: dict[str, Any] = {_CONFIG_NAME: np.frombuffer(text, dtype=np.uint8), **arrays}
+) -> bytes:
+    """Return an encoding as an ``.npz`` archive; see `Encoding.to_bytes`."""
+    document = {
+        "version": FORMAT_VERSION,
+        "encoding": dict(config),
+        "hash": claimed,
+        "fit": asdict(report),
+    }
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **members)
-    try:
-        with path.open("xb") as file:
-            file.write(buffer.getvalue())
-    except FileExistsError as error:
-        raise InvalidConfigError(f"{path}: exists; remove it or name another file") from error
+    np.savez(buffer, allow_pickle=False, **dict(arrays))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        member = zipfile.ZipInfo(_CONFIG_NAME)  # dated 1980, as NumPy's members are
+        archive.writestr(member, json.dumps(document, sort_keys=True))
+    return buffer.getvalue()
 
 
-def load(path: Path) -> Loaded:
-    """Read an encoding file; see `Encoding.load`."""
+def from_bytes(content: bytes, where: str) -> Loaded:
+    """Read what `to_bytes` wrote; see `Encoding.from_bytes`."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            check_sizes(str(path), archive)
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            _check_sizes(where, archive)
             members = {name: archive[name] for name in archive.files}
-        document = json.loads(members.pop(_CONFIG_NAME).tobytes())
-        report = FitReport(**document["fit"])
+        document = json.loads(members.pop(_CONFIG_NAME))
+        _check_version(where, document["version"])
+        report = FitReport.from_json(document["fit"])
         return Loaded(document["encoding"], members, document["hash"], report)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise EncodingError(
-            f"{path}: not an encoding file ({error}); expected one written by Encoding.save"
+            f"{where}: not an encoding file ({error}); expected one written by Encoding.save"
         ) from error
 
 
-def check_sizes(path: str, archive: Any) -> None:
+def _check_version(where: str, version: object) -> None:
+    if version != FORMAT_VERSION:
+        raise EncodingError(
+            f"{where}: an encoding file of version {version!r}; this geoembz reads "
+            f"{FORMAT_VERSION!r}; install a newer geoembz"
+        )
+
+
+def _check_sizes(where: str, archive: Any) -> None:
     """Refuse members too large to be believed, before they are read."""
     for member in archive.zip.infolist():
         if member.file_size > MAX_ARRAY_BYTES:
             raise EncodingError(
-                f"{path}: {member.filename} claims {member.file_size} bytes; "
+                f"{where}: {member.filename} claims {member.file_size} bytes; "
                 f"expected at most {MAX_ARRAY_BYTES}"
             )

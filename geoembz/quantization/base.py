@@ -20,12 +20,17 @@ class Quantizer(Protocol):
 
     @property
     def kind(self) -> str:
-        """Name in recipes, metadata and codec ids: ``int8``, ``int4``, ``binary`` …"""
+        """Name in recipes, metadata and codec ids, such as ``int8`` or ``binary``."""
         ...
 
     @property
     def n_components(self) -> int:
         """Length of a vector before quantization."""
+        ...
+
+    @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component, or fewer where one code stands for several."""
         ...
 
     @property
@@ -69,7 +74,9 @@ class Quantizer(Protocol):
         ...
 
     @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+    def from_state(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
+    ) -> Self:
         """Rebuild from `config` and `arrays`; refuse state that does not fit together.
 
         Raises

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.errors import InvalidConfigError
+from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.state import check_sample, no_options, stored_array
+from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 
 THRESHOLDS = ("mean", "median", "zero")
 
@@ -38,6 +38,11 @@ class BinaryQuantizer:
     def n_components(self) -> int:
         """Length of a vector."""
         return len(self.threshold)
+
+    @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component."""
+        return self.n_components
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -85,7 +90,9 @@ class BinaryQuantizer:
         else:
             raise InvalidConfigError(f"binary: threshold {threshold!r}; expected {THRESHOLDS}")
         above = components > cut[:, np.newaxis]
-        return cls(cut, np.column_stack([_mean(components, ~above, cut), _mean(components, above, cut)]))
+        return cls(
+            cut, np.column_stack([_mean(components, ~above, cut), _mean(components, above, cut)])
+        )
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``."""
@@ -102,7 +109,12 @@ class BinaryQuantizer:
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state."""
-        return {"kind": self.kind, "bits": self.bits, "law": "codebook"}
+        return {
+            "kind": self.kind,
+            "bits": self.bits,
+            "law": "codebook",
+            "n_components": self.n_components,
+        }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -113,8 +125,9 @@ class BinaryQuantizer:
         cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
-        del config
-        threshold = stored_array("binary", "threshold", arrays, (None,))
+        if config.get("law") != "codebook":
+            raise EncodingError(f"binary: law {config.get('law')!r}; this geoembz knows 'codebook'")
+        threshold = stored_array("binary", "threshold", arrays, (stored_length("binary", config),))
         return cls(threshold, stored_array("binary", "codebook", arrays, (len(threshold), 2)))
 
 

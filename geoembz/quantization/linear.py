@@ -1,4 +1,4 @@
-"""Uniform quantization to 8 or 4 bits, one scale and offset per component.
+"""Uniform quantization to 8, 4 or 2 bits, one scale and offset per component.
 
 ``value = code * scale + offset`` (spec/codecs/int8, spec/codecs/int4).
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.state import check_sample, no_options, stored_array
+from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class LinearQuantizer:
     Parameters
     ----------
     bits
-        8 or 4.
+        8, 4 or 2.
     scale
         Step of one code, > 0, float32, shape ``(n_components,)``.
     offset
         Value of code 0, float32, shape ``(n_components,)``.
     """
 
-    SUPPORTED_BITS: ClassVar[tuple[int, ...]] = (8, 4)
+    SUPPORTED_BITS: ClassVar[tuple[int, ...]] = (8, 4, 2)
 
     bits: int
     scale: NDArray[np.float32]
@@ -47,13 +47,13 @@ class LinearQuantizer:
             )
         if self.scale.shape != self.offset.shape or not (self.scale > 0).all():
             raise EncodingError(
-                f"{self.kind}: scale {self.scale.shape} and offset {self.offset.shape} must have one "
-                "shape, and every scale must be positive; the encoding is damaged"
+                f"{self.kind}: scale {self.scale.shape} and offset {self.offset.shape} must have "
+                "one shape, and every scale must be positive; the encoding is damaged"
             )
 
     @property
     def kind(self) -> str:
-        """``int8`` or ``int4``."""
+        """``int8``, ``int4`` or ``int2``."""
         return f"int{self.bits}"
 
     @property
@@ -67,6 +67,11 @@ class LinearQuantizer:
         return (-127, 127) if self.bits == 8 else (0, 2**self.bits - 1)
 
     @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component."""
+        return self.n_components
+
+    @property
     def dtype(self) -> np.dtype[np.generic]:
         """int8 for 8 bits, uint8 below."""
         return np.dtype(np.int8 if self.bits == 8 else np.uint8)
@@ -77,25 +82,23 @@ class LinearQuantizer:
         return -128 if self.bits == 8 else None
 
     @cached_property
-    def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Factor and addend that take a value to its unrounded code, shape ``(n_components, 1)``."""
-        scale = self.scale.astype(np.float64)
-        factor = (1.0 / scale).astype(np.float32)
-        addend = (-self.offset.astype(np.float64) / scale).astype(np.float32)
-        return factor[:, np.newaxis], addend[:, np.newaxis]
+    def _factor(self) -> NDArray[np.float32]:
+        """Codes per unit, float32, shape ``(n_components, 1)``."""
+        return (1.0 / self.scale.astype(np.float64)).astype(np.float32)[:, np.newaxis]
 
     @classmethod
     def fit(cls, components: NDArray[np.float32], *, bits: int = 8, **options: Any) -> Self:
         """Fit scale and offset so that the sample's extremes are the outermost codes.
 
-        A component that is constant in the sample gets scale 1 and decodes to its one value.
+        A component that is constant in the sample, or whose step would not be a normal number, gets
+        scale 1.
 
         Parameters
         ----------
         components
             Finite float32, shape ``(n_components, n_pixels)``.
         bits
-            8 or 4.
+            8, 4 or 2.
         **options
             None are known.
 
@@ -106,7 +109,7 @@ class LinearQuantizer:
 
         References
         ----------
-        spec/codecs/int8, "Fitting"; the min/max scheme of the seed article (Robinson & Corley 2026).
+        spec/codecs/int8, "Fitting"; Robinson & Corley, *Compressing Earth Embeddings*, 2026.
 
         Examples
         --------
@@ -120,15 +123,16 @@ class LinearQuantizer:
         high = components.max(axis=1).astype(np.float64)
         steps = 254 if bits == 8 else 2**bits - 1
         scale = ((high - low) / steps).astype(np.float32)
-        scale[scale <= 0] = 1.0
+        scale[scale < np.finfo(np.float32).tiny] = 1.0
         offset = (low + high) / 2 if bits == 8 else low
         return cls(bits, scale, offset.astype(np.float32))
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
-        factor, addend = self._affine
-        codes = components * factor
-        codes += addend
+        # Subtracting first is exact near the range; scaling first would cancel large offsets.
+        with np.errstate(over="ignore"):
+            codes = components - self.offset[:, np.newaxis]
+            codes *= self._factor
         np.rint(codes, out=codes)
         np.clip(codes, *self.limits, out=codes)
         return codes.astype(self.dtype)
@@ -146,7 +150,12 @@ class LinearQuantizer:
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state."""
-        return {"kind": self.kind, "bits": self.bits, "law": "linear"}
+        return {
+            "kind": self.kind,
+            "bits": self.bits,
+            "law": "linear",
+            "n_components": self.n_components,
+        }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -158,9 +167,9 @@ class LinearQuantizer:
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
         kind = str(config.get("kind"))
-        if config.get("law", "linear") != "linear":
-            raise EncodingError(f"{kind}: law {config['law']!r}; this geoembz knows 'linear'")
-        scale = stored_array(kind, "scale", arrays, (None,))
+        if config.get("law") != "linear":
+            raise EncodingError(f"{kind}: law {config.get('law')!r}; this geoembz knows 'linear'")
+        scale = stored_array(kind, "scale", arrays, (stored_length(kind, config),))
         return cls(
             int(kind.removeprefix("int")), scale, stored_array(kind, "offset", arrays, scale.shape)
         )

@@ -34,6 +34,20 @@ def stored_array(
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
+def stored_length(kind: str, config: Mapping[str, Any]) -> int:
+    """Return ``n_components`` of a stored configuration.
+
+    Raises
+    ------
+    EncodingError
+        If it is missing or no positive integer.
+    """
+    count = config.get("n_components")
+    if not isinstance(count, int) or count < 1:
+        raise EncodingError(f"{kind}: n_components is {count!r}; expected an integer >= 1")
+    return count
+
+
 def check_sample(kind: str, components: NDArray[np.float32]) -> None:
     """Refuse a fit on nothing or on values that are not finite.
 
@@ -44,13 +58,15 @@ def check_sample(kind: str, components: NDArray[np.float32]) -> None:
     """
     if components.ndim != 2 or not components.size:
         raise InvalidConfigError(
-            f"{kind}: sample of shape {components.shape}; expected (n_components, n_pixels), not empty"
+            f"{kind}: sample of shape {components.shape}; expected (n_components, n_pixels)"
         )
     if not np.isfinite(components).all():
-        raise InvalidConfigError(f"{kind}: the sample holds NaN or infinity; pass valid pixels only")
+        raise InvalidConfigError(
+            f"{kind}: the sample holds NaN or infinity; pass valid pixels only"
+        )
 
 
 def no_options(kind: str, options: Mapping[str, Any]) -> None:
     """Refuse options where a quantizer takes none."""
     if options:
-        raise InvalidConfigError(f"{kind}: unknown option {sorted(options)[0]!r}; it takes none")
+        raise InvalidConfigError(f"{kind}: unknown option {min(options)!r}; it takes none")

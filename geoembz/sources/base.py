@@ -3,8 +3,8 @@
 Adding a product is adding one leaf module beside this one.
 """
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +24,25 @@ class SourceInfo:
     size_bytes
         Size of the object, in bytes; None where it is unknown.
     version
-        ETag of a remote object, or ``mtime:`` and the modification time (ns) of a local file.
+        ETag of a remote object; None where it is unknown.
     sha256
         Hex digest of the content, where it was asked for.
+    mtime_ns
+        Modification time of a local file. An interrupted conversion is resumed only while it stays
+        the same; a store does not hold it, since a copy of the file must give the same store.
     """
 
     uri: str
     size_bytes: int | None = None
     version: str | None = None
     sha256: str | None = None
+    mtime_ns: int | None = None
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what a store says about this object."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        known.pop("mtime_ns", None)
+        return known
 
 
 @dataclass(frozen=True)
@@ -42,19 +52,25 @@ class SourceData:
     Parameters
     ----------
     values
-        float32, shape ``(dimension, height, width)``. Invalid pixels may hold anything.
+        Real numbers of any type, shape ``(dimension, height, width)``: what is encoded is
+        ``values.astype(float32)``, done tile by tile. Invalid pixels may hold anything.
     valid
         bool, shape ``(height, width)``: False where the source says that a pixel has no data; None
         where it says nothing. A non-finite component makes a pixel invalid besides: whoever
         encodes finds that on the way, so a source need not look.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[Any]
     valid: NDArray[np.bool_] | None
 
 
 class Source(Protocol):
     """A raster of embeddings."""
+
+    @property
+    def name(self) -> str:
+        """What to call this source in messages: the path or URL that was given, no credentials."""
+        ...
 
     @property
     def grid(self) -> Grid:
@@ -68,12 +84,12 @@ class Source(Protocol):
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Type of the numbers as the source stores them (``read`` gives float32)."""
+        """Type of the numbers as the source stores them."""
         ...
 
     @property
     def block_shape(self) -> tuple[int, int]:
-        """Rows and columns that the source reads at once; windows aligned to it read no byte twice."""
+        """Rows and columns read at once: windows aligned to them read no byte twice."""
         ...
 
     @property

@@ -1,0 +1,121 @@
+"""Generate the rasters that the benchmarks read, once, in bounded memory.
+
+The scene is the demonstration's (`geoembz.demo.scene`), which repeats seamlessly; only its white
+noise is new in every tile. Run as ``python -m benchmarks.rasters PATH --size N …``.
+"""
+
+import argparse
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TILE = 256
+_SCENE = 512
+_GDAL_CACHE_BYTES = 64 * 2**20
+
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "pixel": {"interleave": "pixel"},
+    "band-deflate": {
+        "interleave": "band",
+        "compress": "deflate",
+        "zlevel": 6,
+        "num_threads": "all_cpus",
+    },
+}
+
+
+@dataclass(frozen=True)
+class RasterSpec:
+    """One generated raster: `size` x `size` px, float32, tiles of 256 px.
+
+    Parameters
+    ----------
+    size
+        Height and width, in pixels.
+    layout
+        A key of `LAYOUTS`.
+    dimension
+        Number of bands.
+    """
+
+    size: int
+    layout: str
+    dimension: int = 128
+
+    @property
+    def path(self) -> Path:
+        """Where the cache keeps it."""
+        return cache_directory() / f"{self.layout}-{self.dimension}d-{self.size}.tif"
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Size of the numbers in it, uncompressed, in bytes."""
+        return self.size**2 * self.dimension * 4
+
+
+def cache_directory() -> Path:
+    """Return where rasters stay between runs: ``$GEOEMBZ_BENCH_CACHE`` or a temporary folder."""
+    default = Path(tempfile.gettempdir()) / "geoembz-bench"
+    directory = Path(os.environ.get("GEOEMBZ_BENCH_CACHE", default))
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def generate(spec: RasterSpec, path: Path, seed: int = 0) -> None:
+    """Write the raster tile by tile; the file gets its name once it is complete."""
+    import numpy as np
+    import rasterio
+    from rasterio.transform import from_origin
+    from rasterio.windows import Window as RasterWindow
+
+    from geoembz.demo.scene import Model, Scene
+    from geoembz.demo.synthetic import CRS, ORIGIN, PIXEL_SIZE_M
+    from geoembz.grid import Window, split
+
+    scene, model = Scene.draw(_SCENE, seed), Model.draw(spec.dimension, seed)
+    profile = {
+        "driver": "GTiff",
+        "dtype": "float32",
+        "nodata": float("nan"),
+        "count": spec.dimension,
+        "height": spec.size,
+        "width": spec.size,
+        "crs": CRS,
+        "transform": from_origin(*ORIGIN, PIXEL_SIZE_M, PIXEL_SIZE_M),
+        "tiled": True,
+        "blockxsize": TILE,
+        "blockysize": TILE,
+        "bigtiff": "if_safer",
+        **LAYOUTS[spec.layout],
+    }
+    partial = path.with_suffix(f".{os.getpid()}.tif")
+    with (
+        rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_BYTES),
+        rasterio.open(partial, "w", **profile) as raster,
+    ):
+        for tile in split(Window(0, 0, spec.size, spec.size), (TILE, TILE)):
+            rng = np.random.default_rng([seed, tile.row, tile.col])
+            part = Window(tile.row % _SCENE, tile.col % _SCENE, *tile.shape).slices
+            values = model.embed(scene.shares[:, *part], scene.smooth[:, *part], rng)
+            values[:, ~scene.valid[part]] = np.nan
+            raster.write(values, window=RasterWindow(tile.col, tile.row, tile.width, tile.height))
+    partial.replace(path)
+
+
+def main() -> None:
+    """Generate one raster, unless it is there."""
+    parser = argparse.ArgumentParser(description=generate.__doc__)
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--layout", choices=LAYOUTS, default="pixel")
+    parser.add_argument("--dimension", type=int, default=128)
+    options = parser.parse_args()
+    spec = RasterSpec(options.size, options.layout, options.dimension)
+    if not options.path.exists():
+        generate(spec, options.path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Data that tests of several modules share: real rasters where they are, tiny ones everywhere."""
+
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DEFAULT_TRANSFORM = (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_300_000.0)
+
+
+class MakeRaster(Protocol):
+    """Write a GeoTIFF; see `make_raster`."""
+
+    def __call__(
+        self,
+        path: Path,
+        values: NDArray[np.generic],
+        *,
+        crs: str | None = "EPSG:32632",
+        transform: tuple[float, float, float, float, float, float] = DEFAULT_TRANSFORM,
+        nodata: float | None = None,
+        blocksize: int | None = None,
+        interleave: str = "pixel",
+        **profile: Any,
+    ) -> Path:
+        """Return `path` once it is written."""
+        ...
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the checkout that the tests run in."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real embeddings: ``$GEOEMBZ_SHARED_DATA``, else ``../shared/data``.
+
+    The data are not ours to publish, so they are never in the repository; a test that needs them
+    is skipped, saying so, where the folder is absent.
+    """
+    override = os.environ.get("GEOEMBZ_SHARED_DATA")
+    folder = Path(override) if override else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data: no folder {folder}; set GEOEMBZ_SHARED_DATA to where they are")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_raster() -> MakeRaster:
+    """Write an array ``(D, h, w)`` as GeoTIFF: 10 m UTM pixels unless told otherwise.
+
+    `blocksize` (a multiple of 16, in pixels) makes it tiled, None striped; `interleave` is
+    ``pixel`` or ``band``; other keywords go to the GTiff driver (``compress="deflate"`` …).
+    """
+
+    def write(
+        path: Path,
+        values: NDArray[np.generic],
+        *,
+        crs: str | None = "EPSG:32632",
+        transform: tuple[float, float, float, float, float, float] = DEFAULT_TRANSFORM,
+        nodata: float | None = None,
+        blocksize: int | None = None,
+        interleave: str = "pixel",
+        **profile: Any,
+    ) -> Path:
+        import rasterio
+
+        count, height, width = values.shape
+        if blocksize is not None:
+            profile |= {"tiled": True, "blockxsize": blocksize, "blockysize": blocksize}
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            count=count,
+            height=height,
+            width=width,
+            dtype=values.dtype,
+            crs=crs,
+            transform=rasterio.Affine(*transform),
+            nodata=nodata,
+            interleave=interleave,
+            **profile,
+        ) as raster:
+            raster.write(values)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(20_240_501)

@@ -1,0 +1,140 @@
+"""The package as a whole: what an import costs, what it offers, what the repository holds."""
+
+import importlib
+import importlib.util
+import itertools
+import pkgutil
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import geoembz
+
+HEAVY = {"numpy", "dask", "rasterio", "sklearn", "xarray", "zarr", "scipy", "pandas", "fsspec"}
+LOCK_FILES = {"uv.lock", "poetry.lock", "pdm.lock", "package-lock.json", "yarn.lock"}
+HEAVIEST_FILE_BYTES = 1_000_000
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Return the top-level packages that ``python ARGUMENTS`` imports."""
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = (line for line in run.stderr.splitlines() if line.startswith("import time:"))
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+def tracked_files(repository: Path) -> list[Path]:
+    """Return every file that git tracks, or skip where this is no git checkout."""
+    run = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    if run.returncode != 0:
+        pytest.skip(f"{repository} is not a git checkout")
+    paths = (repository / name for name in run.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def test_importing_the_package_is_light() -> None:
+    """`import geoembz` loads names on first use, so that codecs' entry points stay cheap."""
+    imported = imported_by("-c", "import geoembz")
+    assert "geoembz" in imported
+    assert not imported & HEAVY
+
+
+def test_help_is_light() -> None:
+    """`geoembz --help` answers without the numerical libraries."""
+    imported = imported_by("-m", "geoembz", "--help")
+    assert "geoembz" in imported
+    assert not imported & HEAVY
+
+
+def test_public_names_resolve() -> None:
+    """Every name in `__all__` exists, and `dir` shows it."""
+    assert {"convert", "open", "Encoding"} <= set(geoembz.__all__)
+    assert all(getattr(geoembz, name) is not None for name in geoembz.__all__)
+    assert set(geoembz.__all__) <= set(dir(geoembz))
+
+
+def test_no_module_hides_a_public_name() -> None:
+    """A name means the same before and after something imported every module."""
+    before = {name: getattr(geoembz, name) for name in geoembz.__all__}
+    for module in pkgutil.walk_packages(geoembz.__path__, "geoembz."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    assert {name: getattr(geoembz, name) for name in geoembz.__all__} == before
+
+
+def test_unknown_names_raise_attribute_error() -> None:
+    """Lazy names must not hide a misspelt one."""
+    with pytest.raises(AttributeError):
+        geoembz.no_such_name  # noqa: B018
+
+
+def test_package_is_typed() -> None:
+    """Users' type checkers read our annotations."""
+    assert geoembz.__file__ is not None
+    assert Path(geoembz.__file__).with_name("py.typed").is_file()
+
+
+def test_no_lock_file_is_tracked(repository: Path) -> None:
+    """Lock files record where one machine downloaded from."""
+    assert not [path for path in tracked_files(repository) if path.name in LOCK_FILES]
+
+
+def test_no_tracked_file_is_large(repository: Path) -> None:
+    """Data is generated or lies outside the repository."""
+    sizes = {path.name: path.stat().st_size for path in tracked_files(repository)}
+    assert not {name: size for name, size in sizes.items() if size > HEAVIEST_FILE_BYTES}
+
+
+def test_no_path_of_this_machine_is_tracked(repository: Path) -> None:
+    """What runs here must run anywhere: no absolute path to the checkout, its parent or a home."""
+    parents = {path for path in (repository, repository.parent, Path.home()) if len(path.parts) > 1}
+    pattern = re.compile("|".join(rf"{re.escape(str(path))}[/\"'\s]" for path in parents).encode())
+    found = {p.name for p in tracked_files(repository) if pattern.search(p.read_bytes())}
+    assert not found
+
+
+def test_constraints_pin_versions_only(repository: Path) -> None:
+    """`constraints.txt` holds plain ``name==version`` lines, sorted, and no address."""
+    lines = (repository / "constraints.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9.-]*==[0-9][\w.+!]*", line) for line in lines)
+    names = [line.partition("==")[0] for line in lines]
+    assert names == sorted(set(names))
+
+
+def test_constraints_cover_the_declared_dependencies(repository: Path) -> None:
+    """CI tests a known version of everything that `pyproject.toml` names."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = itertools.chain.from_iterable(groups)
+    names = {re.split(r"[^\w.-]", requirement)[0].lower() for requirement in declared}
+    pins = (repository / "constraints.txt").read_text().splitlines()
+    assert names - {"geoembz"} <= {pin.partition("==")[0] for pin in pins}
+
+
+def test_readme_has_two_commands_and_ci_runs_the_tests_one(repository: Path) -> None:
+    """The first screen of README sets a bare machine up twice, and CI runs what it promises."""
+    screen = "\n".join((repository / "README.md").read_text().splitlines()[:40])
+    demo, tests = re.findall(r"^pip install uv && (uv run .+)$", screen, flags=re.MULTILINE)
+    assert demo == "uv run geoembz demo"
+    ci_lines = (repository / ".ci" / "run").read_text().splitlines()
+    assert tests in [line.strip() for line in ci_lines]
+
+
+def test_every_kernel_is_held_to_numpy(repository: Path) -> None:
+    """Both import contracts know the same kernels."""
+    configuration = tomllib.loads((repository / "pyproject.toml").read_text())
+    layers, kernels = configuration["tool"]["importlinter"]["contracts"]
+    (row,) = [row for row in layers["layers"] if "quantization" in row]
+    names = [f"geoembz.{name.strip(' ()')}" for name in row.split("|")]
+    written = {name for name in names if importlib.util.find_spec(name) is not None}
+    assert written <= set(kernels["source_modules"])
