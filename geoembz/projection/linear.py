@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz.projection.centre import subtract_mean
 from geoembz.projection.maps import LinearMap
 
 TILE_PIXELS = 1024
@@ -122,13 +123,12 @@ class Projection:
         if self.analysis is None or self.mean is None:
             return values.copy()
         scores = np.empty((self.n_components, values.shape[1]), dtype=np.float32)
-        centred = np.zeros((self.dimension, TILE_PIXELS), dtype=np.float32)
-        mean = self.mean[:, np.newaxis]
+        centred = np.empty((self.dimension, TILE_PIXELS), dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, values.shape[1], TILE_PIXELS):
                 tile = values[:, start : start + TILE_PIXELS]
                 width = tile.shape[1]
-                np.subtract(tile, mean, out=centred[:, :width])
+                subtract_mean(tile, self.mean, centred[:, :width])
                 centred[:, width:] = 0.0
                 scores[:, start : start + width] = (self.analysis @ centred)[:, :width]
         return scores
