@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import zarr_cm
 
+from geoembz._version import FORMAT_VERSION
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
 from geoembz.grid import Grid, Transform
 
-FORMAT_VERSION = "0.1"
 UNKNOWN_MODEL = "urn:geoembz:model:unknown"
 
 GEOEMB_UUID = "61c12cc5-0e28-4056-999a-480cf3fb7e4c"
@@ -103,7 +103,7 @@ class StoreAttributes:
             "geoemb:dimensions": self.encoding["dimension"],
             "geoemb:model": self.model,
             "geoemb:source_data": [source["uri"] for source in self.sources],
-            "geoemb:data_type": self.stored_dtype,
+            "geoemb:data_type": "float32" if self.layout == "codec" else self.stored_dtype,
             "geoemb:quantization": {
                 "method": f"geoembz:{self.encoding['recipe']}",
                 "original_dtype": self.original_dtype,
@@ -126,7 +126,7 @@ class StoreAttributes:
             "fit": dict(self.fit),
             "fidelity": dict(self.fidelity),
             "pixels": dict(self.pixels),
-            "sources": [_without_none(source) for source in self.sources],
+            "sources": [dict(source) for source in self.sources],
             "software": self.software,
         }
         if self.license is not None:
@@ -161,12 +161,12 @@ class StoreAttributes:
                 layout=_layout(attributes["geoembz:layout"]),
                 original_dtype=str(quantization["original_dtype"]),
                 stored_dtype=str(quantization["quantized_dtype"]),
-                model=str(attributes["geoemb:model"]),
-                sources=tuple(_mapping(entry) for entry in attributes["geoembz:sources"]),
-                fit=_mapping(attributes["geoembz:fit"]),
-                fidelity=_mapping(attributes["geoembz:fidelity"]),
-                pixels=_mapping(attributes["geoembz:pixels"]),
-                software=str(attributes["geoembz:software"]),
+                model=str(attributes.get("geoemb:model", UNKNOWN_MODEL)),
+                sources=tuple(_mapping(entry) for entry in attributes.get("geoembz:sources", [])),
+                fit=_mapping(attributes.get("geoembz:fit", {})),
+                fidelity=_mapping(attributes.get("geoembz:fidelity", {})),
+                pixels=_mapping(attributes.get("geoembz:pixels", {})),
+                software=str(attributes.get("geoembz:software", "")),
                 license=attributes.get("geoembz:license"),
                 version=str(attributes["geoembz:version"]),
             )
@@ -280,7 +280,3 @@ def _mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(f"{value!r} is not a JSON object")
     return value
-
-
-def _without_none(source: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in source.items() if value is not None}

@@ -197,7 +197,8 @@ class Projection:
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state."""
-        return {"kind": self.kind, "n_components": self.n_components}
+        law = "identity" if self.matrix is None else "orthonormal"
+        return {"kind": self.kind, "law": law, "n_components": self.n_components}
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -214,13 +215,16 @@ class Projection:
         Raises
         ------
         EncodingError
-            If an array is missing, of a wrong shape or not finite, or the kind is unknown.
+            If an array is missing, of a wrong shape or not finite, or the law is unknown.
         """
-        kind = config.get("kind")
-        if kind == "none":
+        law, kind = config.get("law"), str(config.get("kind", "linear"))
+        if law == "identity":
             return cls("none", dimension)
-        if kind != "pca":
-            raise EncodingError(f"projection: kind {kind!r}; this geoembz knows 'none' and 'pca'")
+        if law != "orthonormal":
+            raise EncodingError(
+                f"projection: law {law!r}; this geoembz knows 'identity' and 'orthonormal'; a "
+                "newer one may read it"
+            )
         shapes = {"projection": (config.get("n_components"), dimension), "mean": (dimension,)}
         for name, shape in shapes.items():
             array = arrays.get(name)

@@ -75,7 +75,7 @@ def test_no_module_hides_a_public_name() -> None:
 def test_unknown_names_raise_attribute_error() -> None:
     """Lazy names must not hide a misspelt one."""
     with pytest.raises(AttributeError):
-        geoembz.no_such_name  # type: ignore[attr-defined] # noqa: B018
+        geoembz.no_such_name  # noqa: B018
 
 
 def test_package_is_typed() -> None:

@@ -59,12 +59,18 @@ class ProjectionStage:
     def config(self) -> dict[str, Any]:
         """Return the codec's configuration."""
         arrays = {name: _to_text(array) for name, array in self.projection.arrays().items()}
-        return {**self.projection.config(), "dimension": self.projection.dimension, **arrays}
+        config = {**self.projection.config(), "dimension": self.projection.dimension}
+        del config["kind"]  # how the matrix was made; decoding does not depend on it
+        return {**config, **arrays}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ProjectionStage":
         """Rebuild the stage from its configuration."""
-        _refuse_unknown(config, ("kind", "n_components", "dimension", "projection", "mean"))
+        _refuse_unknown(config, ("law", "n_components", "dimension", "projection", "mean"))
+        if config.get("law") == "identity":
+            raise EncodingError(
+                "projection: law 'identity' needs no codec; leave it out of the chain"
+            )
         dimension, rows = _length(config, "dimension"), _length(config, "n_components")
         arrays = {
             "projection": _from_text(config, "projection", (rows, dimension)),
@@ -117,7 +123,7 @@ class QuantizerStage:
     def config(self) -> dict[str, Any]:
         """Return the codec's configuration."""
         arrays = {name: _to_text(array) for name, array in self.quantizer.arrays().items()}
-        config = {**self.quantizer.config(), "n_components": self.quantizer.n_components}
+        config = self.quantizer.config()
         del config["kind"], config["bits"]  # the codec's name says both
         return {**config, **arrays}
 

@@ -12,6 +12,7 @@ import numpy as np
 import rfc8785
 from numpy.typing import NDArray
 
+from geoembz._version import FORMAT_VERSION
 from geoembz.encoding.fit import FitReport
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
@@ -88,9 +89,11 @@ def checked_recipe(name: str, projection: Projection, quantizer: Quantizer) -> R
 def content_hash(config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> str:
     """Hash the JSON part (RFC 8785) and the arrays, by name, little-endian, C order.
 
-    Each array enters as its name, type, shape and bytes (spec/encoding.md, "Hash").
+    The recipe's name is left out: it is a label, and says nothing that the rest does not. Each
+    array enters as its name, type, shape and bytes (spec/encoding.md, "Hash").
     """
-    digest = hashlib.sha256(rfc8785.dumps(dict(config)))
+    hashed = {name: value for name, value in config.items() if name != "recipe"}
+    digest = hashlib.sha256(rfc8785.dumps(hashed))
     for name in sorted(arrays):
         array = arrays[name]
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -122,11 +125,17 @@ def to_bytes(
     report: FitReport,
 ) -> bytes:
     """Return an encoding as an ``.npz`` archive; see `Encoding.to_bytes`."""
-    document = {"encoding": dict(config), "hash": claimed, "fit": asdict(report)}
-    text = json.dumps(document, sort_keys=True).encode()
-    members: dict[str, Any] = {_CONFIG_NAME: np.frombuffer(text, dtype=np.uint8), **arrays}
+    document = {
+        "version": FORMAT_VERSION,
+        "encoding": dict(config),
+        "hash": claimed,
+        "fit": asdict(report),
+    }
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **members)
+    np.savez(buffer, allow_pickle=False, **dict(arrays))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        member = zipfile.ZipInfo(_CONFIG_NAME)  # dated 1980, as NumPy's members are
+        archive.writestr(member, json.dumps(document, sort_keys=True))
     return buffer.getvalue()
 
 
@@ -136,13 +145,22 @@ def from_bytes(content: bytes, where: str) -> Loaded:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             _check_sizes(where, archive)
             members = {name: archive[name] for name in archive.files}
-        document = json.loads(members.pop(_CONFIG_NAME).tobytes())
+        document = json.loads(members.pop(_CONFIG_NAME))
+        _check_version(where, document["version"])
         report = FitReport.from_json(document["fit"])
         return Loaded(document["encoding"], members, document["hash"], report)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise EncodingError(
             f"{where}: not an encoding file ({error}); expected one written by Encoding.save"
         ) from error
+
+
+def _check_version(where: str, version: object) -> None:
+    if version != FORMAT_VERSION:
+        raise EncodingError(
+            f"{where}: an encoding file of version {version!r}; this geoembz reads "
+            f"{FORMAT_VERSION!r}; install a newer geoembz"
+        )
 
 
 def _check_sizes(where: str, archive: Any) -> None:

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.errors import InvalidConfigError
+from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.state import check_sample, no_options, stored_array
+from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 
 THRESHOLDS = ("mean", "median", "zero")
 
@@ -104,7 +104,12 @@ class BinaryQuantizer:
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state."""
-        return {"kind": self.kind, "bits": self.bits, "law": "codebook"}
+        return {
+            "kind": self.kind,
+            "bits": self.bits,
+            "law": "codebook",
+            "n_components": self.n_components,
+        }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -115,8 +120,9 @@ class BinaryQuantizer:
         cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
-        del config
-        threshold = stored_array("binary", "threshold", arrays, (None,))
+        if config.get("law") != "codebook":
+            raise EncodingError(f"binary: law {config.get('law')!r}; this geoembz knows 'codebook'")
+        threshold = stored_array("binary", "threshold", arrays, (stored_length("binary", config),))
         return cls(threshold, stored_array("binary", "codebook", arrays, (len(threshold), 2)))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.state import check_sample, no_options, stored_array
+from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,12 @@ class LinearQuantizer:
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state."""
-        return {"kind": self.kind, "bits": self.bits, "law": "linear"}
+        return {
+            "kind": self.kind,
+            "bits": self.bits,
+            "law": "linear",
+            "n_components": self.n_components,
+        }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -157,9 +162,9 @@ class LinearQuantizer:
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
         kind = str(config.get("kind"))
-        if config.get("law", "linear") != "linear":
-            raise EncodingError(f"{kind}: law {config['law']!r}; this geoembz knows 'linear'")
-        scale = stored_array(kind, "scale", arrays, (None,))
+        if config.get("law") != "linear":
+            raise EncodingError(f"{kind}: law {config.get('law')!r}; this geoembz knows 'linear'")
+        scale = stored_array(kind, "scale", arrays, (stored_length(kind, config),))
         return cls(
             int(kind.removeprefix("int")), scale, stored_array(kind, "offset", arrays, scale.shape)
         )

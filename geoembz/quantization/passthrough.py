@@ -1,4 +1,4 @@
-"""No quantization: the components themselves, as float32 or float16 (spec/codecs/float)."""
+"""No quantization: the components themselves, as float32 or float16 (spec/encoding.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz.errors import InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.state import check_sample, no_options
+from geoembz.quantization.state import check_sample, no_options, stored_length
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,5 @@ class FloatQuantizer:
     ) -> Self:
         """Rebuild from `config`."""
         del arrays
-        kind, n_components = str(config.get("kind")), config.get("n_components")
-        if not isinstance(n_components, int) or n_components < 1:
-            raise EncodingError(
-                f"{kind}: n_components is {n_components!r}; expected an integer >= 1"
-            )
-        return cls(int(kind.removeprefix("float")), n_components)
+        kind = str(config.get("kind"))
+        return cls(int(kind.removeprefix("float")), stored_length(kind, config))

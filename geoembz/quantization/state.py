@@ -34,6 +34,20 @@ def stored_array(
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
+def stored_length(kind: str, config: Mapping[str, Any]) -> int:
+    """Return ``n_components`` of a stored configuration.
+
+    Raises
+    ------
+    EncodingError
+        If it is missing or no positive integer.
+    """
+    count = config.get("n_components")
+    if not isinstance(count, int) or count < 1:
+        raise EncodingError(f"{kind}: n_components is {count!r}; expected an integer >= 1")
+    return count
+
+
 def check_sample(kind: str, components: NDArray[np.float32]) -> None:
     """Refuse a fit on nothing or on values that are not finite.
 

@@ -34,7 +34,7 @@ def decode_store(store: Path, space: str) -> Array:
     values, valid = dequantize(codes, config, arrays)
     if (store / "valid").exists():
         valid = read_array(store / "valid")
-    if config["projection"]["kind"] != "none":
+    if config["projection"]["law"] == "orthonormal":
         matrix, mean = arrays["projection"], arrays["mean"]
         if space == "reduced":
             values = values + (matrix @ mean)[:, None, None]
@@ -129,7 +129,7 @@ def read_chunk(
 
 def content_hash(config: dict[str, Any], arrays: dict[str, Array]) -> str:
     """Hash an encoding (spec/encoding.md, "Hash")."""
-    content = rfc8785.dumps(config)
+    content = rfc8785.dumps({key: value for key, value in config.items() if key != "recipe"})
     for name, array in sorted(arrays.items()):
         header = {"name": name, "dtype": array.dtype.name, "shape": list(array.shape)}
         content += rfc8785.dumps(header) + array.astype(array.dtype.newbyteorder("<")).tobytes("C")

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._version import FORMAT_VERSION
 from geoembz.codecs import PREFIX, ProjectionStage, QuantizerStage
 from geoembz.codecs.stages import Stage
-from geoembz.conventions import FORMAT_VERSION, Layout, StoreAttributes
+from geoembz.conventions import Layout, StoreAttributes
 from geoembz.encoding import Encoding, FitReport, Recipe
 from geoembz.grid import Grid
 from geoembz.packing import Bits, pack

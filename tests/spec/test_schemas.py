@@ -154,12 +154,13 @@ def test_the_encoding_page_shows_golden_encodings() -> None:
     shown = blocks(page)
     for name in ("pca5-int8", "float32"):
         with np.load(vectors / f"{name}.npz") as archive:
-            document = json.loads(archive["encoding.json"].tobytes())
+            document = json.loads(archive["encoding.json"])
             mean = archive.get("mean")
         assert document["encoding"] in shown or document in shown
         if mean is not None:
             header = rfc8785.dumps({"name": "mean", "dtype": "float32", "shape": [len(mean)]})
-            start = rfc8785.dumps(document["encoding"]) + header
+            named = document["encoding"]
+            start = rfc8785.dumps({k: v for k, v in named.items() if k != "recipe"}) + header
             assert start.decode() in page.read_text(encoding="utf-8")
 
 

@@ -11,8 +11,8 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
+from geoembz._version import FORMAT_VERSION
 from geoembz.codecs.stages import PREFIX, Stage, stage
-from geoembz.conventions import FORMAT_VERSION
 from geoembz.encoding import Encoding
 from geoembz.errors import EncodingError, StoreError
 from geoembz.grid import Window
@@ -121,7 +121,7 @@ def test_encoding_file_and_hash(path: Path) -> None:
     assert encoding.hash == golden
     with np.load(path, allow_pickle=False) as archive:
         members = {name: archive[name] for name in archive.files}
-    document = json.loads(members.pop("encoding.json").tobytes())
+    document = json.loads(members.pop("encoding.json"))
     assert independent.content_hash(document["encoding"], members) == golden == document["hash"]
     assert encoding.to_bytes() == path.read_bytes()
 
