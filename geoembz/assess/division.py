@@ -101,8 +101,8 @@ def divide(
     InvalidConfigError
         If the split asked for needs what the sample lacks, or leaves nothing to train or test on.
     """
-    kind = kind or _usual_kind(sample)
-    groups, messages = _groups(sample, kind, block_size)
+    base = base_division(sample, kind, block_size)
+    kind, groups, messages = base.kind, base.groups, base.messages
     if kind == "given":
         splits = [_given_split(sample)]
     elif kind == "random":
@@ -114,6 +114,15 @@ def divide(
     if len(splits) > 1:
         messages = (*messages, f"{len(splits)}-fold cross-validation: every group is tested once")
     return _division(sample, kind, splits, groups, messages, seed)
+
+
+def base_division(
+    sample: Sample, kind: str | None = None, block_size: float | None = None
+) -> Division:
+    """Return the rule of the split and what stays together, without folds; see `divide`."""
+    kind = kind or _usual_kind(sample)
+    groups, messages = _groups(sample, kind, block_size)
+    return Division(kind, (), groups, {}, messages)
 
 
 def _usual_kind(sample: Sample) -> str:

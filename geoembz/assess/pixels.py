@@ -73,6 +73,12 @@ def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows]:
     return np.concatenate(rows), np.concatenate(cols)
 
 
+def spread_windows(source: Source, *, everything: bool, seed: int = 0) -> list[Window]:
+    """Return windows of whole blocks: all of the source's, or some spread over it."""
+    windows = list(split(source.grid.window, _window_shape(source)))
+    return windows if everything else list(_rounds(windows, seed)[0])
+
+
 def gather(
     read: ReadWindow,
     block_shape: tuple[int, int],
@@ -148,12 +154,17 @@ def codes_reader(reader: StoreReader) -> ReadWindow:
 
 def metres(grid: Grid, rows: Rows, cols: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return where pixels lie, in metres; of a geographic grid about its mean latitude."""
-    x, y = grid.x[cols], grid.y[rows]
+    across, down = metres_per_unit(grid)
+    return grid.x[cols] * across, grid.y[rows] * down
+
+
+def metres_per_unit(grid: Grid) -> tuple[float, float]:
+    """Return the length of one CRS unit along x and y; of degrees at the grid's mean latitude."""
     if grid.metres_per_unit is not None:
-        return x * grid.metres_per_unit, y * grid.metres_per_unit
+        return grid.metres_per_unit, grid.metres_per_unit
     _, south, _, north = grid.bbox
-    narrowing = np.cos(np.radians((south + north) / 2))
-    return x * _METRES_PER_DEGREE * narrowing, y * _METRES_PER_DEGREE
+    narrowing = float(np.cos(np.radians((south + north) / 2)))
+    return _METRES_PER_DEGREE * narrowing, _METRES_PER_DEGREE
 
 
 def _bounds(rows: Rows, cols: Rows) -> Window:

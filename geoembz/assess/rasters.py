@@ -79,6 +79,7 @@ def read_sample(
     drawn, labelled = _draw(source, labels, n_samples, whole_windows, seed)
     rows, cols = drawn.rows, drawn.cols
     vectors, valid = gather(source_reader(source), source.block_shape, rows, cols)
+    valid &= np.isfinite(vectors).all(axis=1)
     later, codes = None, None
     if after is not None:
         later, known = gather(source_reader(after), after.block_shape, rows, cols)

@@ -74,14 +74,23 @@ class Trial:
             if task.applies(views_by_fold[0])
         }
 
+    @cached_property
+    def baseline_scores(self) -> dict[str, dict[str, Any]]:
+        """Scores of the uncompressed vectors, by task."""
+        answers = self.baseline_answers
+        return {t.name: t.score(self.truth, answers[t.name]) for t in self._answered(answers)}
+
     def baseline(self) -> dict[str, Any]:
         """Return what is known of the uncompressed vectors."""
-        answers = self.baseline_answers
-        scores = {t.name: t.score(self.truth, answers[t.name]) for t in self._answered(answers)}
         size = Uncompressed(self.sample.vectors).bytes_per_vector
-        return {"bytes": size, "tasks": scores, "fidelity": self.fidelity.baseline()}
+        return {"bytes": size, "tasks": self.baseline_scores, "fidelity": self.fidelity.baseline()}
 
-    def judge(self, encodings: Sequence[Encoding]) -> RecipeResult:
+    def measure_fidelity(self, encoding: Encoding) -> tuple[int, dict[str, Any]]:
+        """Return size and fidelity of one encoding, without the tasks."""
+        views = Compressed.of(encoding, self.sample)
+        return views.bytes_per_vector, self.fidelity.measure(views)
+
+    def judge(self, encodings: Sequence[Encoding], *, with_fidelity: bool = True) -> RecipeResult:
         """Judge one recipe, given as one encoding per fold."""
         views = [Compressed.of(encoding, self.sample) for encoding in encodings]
         answers = self.answers(views)
@@ -91,7 +100,7 @@ class Trial:
             )
             for task in self._answered(answers)
         }
-        measured = self.fidelity.measure(views[0])
+        measured = self.fidelity.measure(views[0]) if with_fidelity else {}
         return RecipeResult(views[0].name, views[0].bytes_per_vector, tasks, measured)
 
     def encodings(self, recipe: Recipe | Encoding) -> list[Encoding]:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from geoembz.cli.evaluate import evaluate
+from geoembz.cli.plan import plan
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(
@@ -156,6 +158,10 @@ def demo(
     _show(
         run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
     )
+
+
+app.command()(evaluate)
+app.command()(plan)
 
 
 def _chosen(**flags: bool) -> str | None:

@@ -89,7 +89,7 @@ def evaluate(
             store,
             source=source,
             table=table,
-            recipes=_names(recipes),
+            recipes=names_in(recipes),
             labels=labels,
             label_column=label_column,
             label_nodata=label_nodata,
@@ -98,7 +98,7 @@ def evaluate(
             split=split,
             block_size=block_size,
             n_folds=folds,
-            tasks=None if tasks is None else _names(tasks),
+            tasks=None if tasks is None else names_in(tasks),
             samples=samples,
             seed=seed,
             progress=progress,
@@ -122,7 +122,8 @@ def write_json(document: dict[str, Any], path: Path) -> list[str]:
     return [f"numbers: {path}"]
 
 
-def _names(text: str | None) -> list[str]:
+def names_in(text: str | None) -> list[str]:
+    """Return the names in a comma-separated list."""
     return [] if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
