@@ -62,7 +62,7 @@ def class_plot(result: RecipeResult, task: str) -> str:
     for place, value in zip(places, values, strict=True):
         side = -3 if value > 0 else 3
         axes.annotate(
-            f"{-value:+.1f}",
+            f"{0.0 - round(value, 1):+.1f}",
             (-value, place),
             (side, 0),
             textcoords="offset points",
@@ -81,10 +81,11 @@ def class_plot(result: RecipeResult, task: str) -> str:
 def error_map_png(error: NDArray[np.floating]) -> str:
     """Draw a map of errors, NaN where nothing was read; return a ``data:`` URI of a PNG."""
     height, width = error.shape
-    figure, axes = _figure(7.2, min(7.2, 0.8 + 6.4 * height / width))
+    figure, axes = _figure(7.2, min(9.0, 0.8 + 5.4 * height / width))
     known = error[np.isfinite(error)]
     top = float(np.quantile(known, 0.99)) if known.size else 1.0
     image = axes.imshow(error, cmap="cividis", vmin=0, vmax=top or 1.0, interpolation="nearest")
+    axes.grid(visible=False)
     axes.set_facecolor("#dddddd")
     axes.set_xlabel("column")
     axes.set_ylabel("row")

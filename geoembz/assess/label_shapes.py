@@ -87,6 +87,8 @@ def _covered(geometry: Mapping[str, Any], grid: Grid) -> NDArray[np.int64]:
     from rasterio.features import bounds, rasterize
 
     west, south, east, north = bounds(geometry)
+    if not np.isfinite([west, south, east, north]).all():
+        return np.empty(0, np.int64)
     a, _, c, _, e, f = grid.transform
     cols = sorted(((west - c) / a, (east - c) / a))
     rows = sorted(((south - f) / e, (north - f) / e))
@@ -100,9 +102,7 @@ def _covered(geometry: Mapping[str, Any], grid: Grid) -> NDArray[np.int64]:
     window = box.intersection(grid.window)
     if window is None:
         return np.empty(0, np.int64)
-    transform = rasterio.Affine(*grid.transform) * rasterio.Affine.translation(
-        window.col, window.row
-    )
+    transform = rasterio.Affine(a, 0.0, c + a * window.col, 0.0, e, f + e * window.row)
     burnt = rasterize([geometry], out_shape=window.shape, transform=transform, dtype=np.uint8)
     inside_rows, inside_cols = np.nonzero(burnt)
     return np.asarray(

@@ -1,6 +1,7 @@
 """One self-contained HTML page about an evaluation, and its numbers as JSON beside it."""
 
 import json
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from geoembz.assess.errormap import error_map
 from geoembz.assess.figures import class_plot, error_map_png, pareto_plot, spectrum_plot
-from geoembz.assess.result import Evaluation, RecipeResult
+from geoembz.assess.result import Evaluation, worst_class
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
 from geoembz.store import StoreReader
@@ -82,7 +83,6 @@ def _parts(
             f"{split['n_train']:,} training and {split['n_test']:,} test rows{groups}. Everything "
             f"is fitted on training rows. Seed {evaluation.seed}."
         ),
-        "verdicts": _verdicts(evaluation),
         "table": _table(evaluation),
         "pareto": pareto_plot(evaluation),
         "spectrum": spectrum_plot(evaluation.baseline["fidelity"]["spectrum"]),
@@ -94,43 +94,39 @@ def _parts(
     }
 
 
-def _verdicts(evaluation: Evaluation) -> str:
-    """Say in words what each recipe costs each task."""
-    items = [
-        f"<li><b>{escape(result.recipe)}</b>, {escape(name)}: {escape(task['text'])}</li>"
-        for result in evaluation.recipes
-        for name, task in result.tasks.items()
-    ]
-    return f"<ul>{''.join(items)}</ul>" if items else "<p>No labels: see the fidelity below.</p>"
-
-
 def _table(evaluation: Evaluation) -> str:
-    names = list(evaluation.metrics)
-    header = ["recipe", "bytes", "ratio"]
-    for name in names:
-        header += [f"{name} {evaluation.metrics[name]}", "change, 95 % interval", "McNemar p"]
+    """Return one row per task and recipe: score, change with its interval, and what that means."""
+    header = ["recipe", "bytes", "ratio", "task", "score", "change", "95 % interval", "verdict"]
+    header += ["McNemar p", "worst class"]
     full = evaluation.baseline["bytes"]
-    baseline = ["uncompressed", f"{full:,}", "1"]
-    for name in names:
-        scores = evaluation.baseline["tasks"].get(name)
-        baseline += ["" if scores is None else f"{scores[evaluation.metrics[name]]:.4f}", "", ""]
-    rows = [baseline]
+    rows = [
+        ["uncompressed", f"{full:,}", "1", name, _score(evaluation, scores, name)] + [""] * 5
+        for name, scores in evaluation.baseline["tasks"].items()
+    ]
     for result in evaluation.recipes:
-        cells = [result.recipe, f"{result.bytes:,}", f"{full / result.bytes:.0f}"]
-        for name in names:
-            cells += _task_cells(result, name, evaluation.metrics[name])
-        rows.append(cells)
-    return html_table(header, rows)
+        size = [result.recipe, f"{result.bytes:,}", f"{full / result.bytes:.0f}"]
+        for name, task in result.tasks.items():
+            rows.append([*size, name, _score(evaluation, task, name), *_change_cells(task)])
+    if rows:
+        return html_table(header, rows)
+    return "<p>There are no labels: see the fidelity below.</p>"
 
 
-def _task_cells(result: RecipeResult, name: str, metric: str) -> list[str]:
-    task = result.tasks.get(name)
-    if task is None:
-        return ["", "", ""]
+def _score(evaluation: Evaluation, task: Mapping[str, Any], name: str) -> str:
+    metric = evaluation.metrics.get(name)
+    return "" if metric is None else f"{metric} {task[metric]:.4f}"
+
+
+def _change_cells(task: Mapping[str, Any]) -> list[str]:
     low, high = task["ci95"]
     p = task.get("mcnemar_p")
-    change = f"{task['delta']:+.4f} ({low:+.4f} to {high:+.4f})"
-    return [f"{task[metric]:.4f}", change, "" if p is None else f"{p:.3g}"]
+    return [
+        f"{task['delta']:+.4f}",
+        f"{low:+.4f} to {high:+.4f}",
+        task["verdict"],
+        "" if p is None else f"{p:.3g}" + ("*" if task["warning"] else ""),
+        worst_class(task).removeprefix("worst class ") if "worst_class" in task else "",
+    ]
 
 
 def _fidelity(evaluation: Evaluation) -> str:
@@ -169,7 +165,7 @@ def _classes(evaluation: Evaluation) -> str:
         name = next((n for n, task in result.tasks.items() if "worst_class" in task), None)
         if name is not None:
             task = result.tasks[name]
-            caption = f"{result.recipe}, {name}: worst class {task['worst_class']}"
+            caption = f"{result.recipe}, {name}: {worst_class(task)}"
             parts.append(_captioned(class_plot(result, name), caption))
     return "<h2>Loss per class</h2>" + "".join(parts) if parts else ""
 
@@ -186,7 +182,7 @@ def _map(store: str | None, source: str | Path | Source | None) -> str:
 
 def _notes(evaluation: Evaluation) -> str:
     tasks = [task for result in evaluation.recipes for task in result.tasks.values()]
-    lines = [f"Warning: {task['warning']}" for task in tasks if task.get("warning")]
+    lines = [f"* {task['warning']}" for task in tasks if task.get("warning")]
     lines += [f"Left out: {count:,} {why}" for why, count in evaluation.exclusions.items()]
     lines += evaluation.messages
     items = "".join(f"<li>{escape(line)}</li>" for line in dict.fromkeys(lines))

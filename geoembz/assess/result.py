@@ -146,7 +146,7 @@ class Evaluation:
         if (p := task.get("mcnemar_p")) is not None:
             text += f"; McNemar p = {p:.3g}" + (" (see warning)" if task["warning"] else "")
         if "worst_class" in task:
-            text += f"; worst class {task['worst_class']} ({-task['worst_drop']:+.3f})"
+            text += f"; {worst_class(task)}"
         return text
 
     def _notes(self) -> list[str]:
@@ -155,6 +155,13 @@ class Evaluation:
         left_out = [f"left out: {count:,} {why}" for why, count in self.exclusions.items()]
         lines = [f"warning: {text}" for text in warnings] + left_out + list(self.messages)
         return ["\n".join(lines)] if lines else []
+
+
+def worst_class(task: Mapping[str, Any]) -> str:
+    """Name the class that lost most, if one did."""
+    if task["worst_drop"] <= 0:
+        return "no class lost"
+    return f"worst class {task['worst_class']} ({-task['worst_drop']:+.3f})"
 
 
 def _cell(value: float | None) -> str:

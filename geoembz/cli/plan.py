@@ -1,12 +1,16 @@
 """``geoembz plan``: which recipe for this data, within a loss or a budget."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geoembz.errors import InvalidConfigError
+
+if TYPE_CHECKING:
+    from geoembz.encoding import Recipe
 
 
 def plan(
@@ -90,6 +94,36 @@ def plan(
     written = [] if json_ is None else write_json(found.to_json(), json_)
     if not quiet and str(json_) != "-":
         typer.echo("\n".join([found.to_table(), *written]))
+
+
+def planned_recipe(
+    source: str,
+    max_loss: str,
+    labels: str | None,
+    label_column: str | None,
+    seed: int,
+    named: Mapping[str, object],
+    quiet: bool,
+) -> "Recipe":
+    """Plan for ``convert --max-loss``; print the plan and return its recipe.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the recipe was named as well.
+    """
+    if given := [name for name, value in named.items() if value is not None]:
+        raise InvalidConfigError(
+            f"--max-loss chooses the recipe, but {' and '.join(given)} names one; leave one out"
+        )
+    from geoembz.assess import plan as find_plan
+    from geoembz.encoding import Recipe
+
+    limit = share(max_loss)
+    found = find_plan(source, max_loss=limit, labels=labels, label_column=label_column, seed=seed)
+    if not quiet:
+        typer.echo(found.to_table() + "\n")
+    return Recipe.parse(found.chosen.recipe)
 
 
 def share(text: str) -> float:
