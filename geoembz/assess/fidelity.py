@@ -99,9 +99,13 @@ class FidelityTrial:
 
     def measure(self, views: Compressed) -> dict[str, Any]:
         """Measure one recipe on the test rows."""
-        rows = self.fold.test
+        rows, encoding = self.fold.test, views.encoding
+        original, centre = self.tested, self.centre
+        if encoding.normalize:  # what was encoded is the direction, and that is what comes back
+            original = encoding.target(original.T).T
+            centre = encoding.target(self.vectors[self.fold.train].T).mean(axis=1, dtype=np.float64)
         result: dict[str, Any] = {
-            **pixel_fidelity(self.tested, views.reconstructed[rows], self.centre).summary(),
+            **pixel_fidelity(original, views.reconstructed[rows], centre).summary(),
             "clipped_share": self._clipped_share(views),
         }
         if self.depths:
@@ -142,8 +146,8 @@ class FidelityTrial:
         beyond = 0.0
         with single_threaded_blas():
             for start in range(0, len(self.tested), _BLOCK_ROWS):
-                block = np.ascontiguousarray(self.tested[start : start + _BLOCK_ROWS].T)
-                values = views.encoding.projection.transform(block).T
+                block = views.encoding.target(self.tested[start : start + _BLOCK_ROWS].T)
+                values = views.encoding.projection.transform(np.ascontiguousarray(block)).T
                 beyond += clipped_share(values, *limits) * len(values)
         return beyond / len(self.tested)
 

@@ -2,21 +2,15 @@
 
 import shlex
 
-from geoembz.encoding import Recipe
-from geoembz.errors import InvalidConfigError
-
 _COMPONENTS = (8, 16, 32, 64, 128, 256)
 _FLAGS = {"int8": "--int8", "int4": "--int4", "binary": "--binary", "float32": "--float32"}
 
-_WHOLE = ("int8", "int4-lloyd", "int4", "rot-binary", "binary")
-_PROJECTED = ("int8", "int4-lloyd", "int4")
-_ROTATED = ("rot-int4-lloyd",)
+_WHOLE = ("int8", "int4-lloyd", "rot-binary", "binary")
+_PROJECTED = ("int8", "int4-lloyd", "rot-int4-lloyd")
 
 
 def ladder(dimension: int) -> tuple[str, ...]:
     """Return names of recipes worth trying on vectors of a dimension, dear ones first.
-
-    Recipes that this version cannot fit are left out, so the ladder grows with the codec family.
 
     Examples
     --------
@@ -26,11 +20,9 @@ def ladder(dimension: int) -> tuple[str, ...]:
     names = list(_WHOLE)
     for k in reversed([k for k in _COMPONENTS if k < dimension]):
         names += [f"pca{k}-{quantizer}" for quantizer in _PROJECTED]
-        if 2 * k <= 256:
-            names += [f"pca{k}-{quantizer}" for quantizer in _ROTATED]
-        if k >= 16:
-            names += [f"pca{k}-rot-pq{k // 4}x8", f"pca{k}-binary"]
-    return tuple(name for name in names if _exists(name))
+        if 16 <= k <= 64:
+            names += [f"pca{k}-rot-pq{k // 4}x8", f"pca{k}-rot-pq{k // 8}x8"]
+    return tuple(names)
 
 
 def convert_command(source: str, recipe: str, seed: int = 0) -> str:
@@ -50,11 +42,3 @@ def convert_command(source: str, recipe: str, seed: int = 0) -> str:
     if seed:
         options += ["--seed", str(seed)]
     return shlex.join(["geoembz", "convert", source, "OUT.zarr", *options])
-
-
-def _exists(name: str) -> bool:
-    try:
-        Recipe.parse(name)
-    except InvalidConfigError:
-        return False
-    return True

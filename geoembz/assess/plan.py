@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from geoembz.assess.planned import Plan
 from geoembz.assess.rasters import read_sample
 from geoembz.assess.run import Progress
 from geoembz.assess.sample import Sample
-from geoembz.errors import InvalidConfigError
+from geoembz.encoding import Encoding
+from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.grid import Grid
 from geoembz.sources import Source
 
@@ -128,14 +129,8 @@ def plan(
     goal = Goal(_DEFAULT_LOSS if budget is None and max_loss is None else max_loss, budget)
     sample, grid = _sample(source, labels, label_column, label_nodata, groups, samples, task, seed)
     arena = make_arena(sample, task, split=split, block_size=block_size, seed=seed)
-    names = ladder(sample.dimension) if recipes is None else tuple(recipes)
-    options, encodings = [], {}
-    for done, name in enumerate(names):
-        if progress is not None:
-            progress(done, len(names))
-        encodings[name] = arena.fit(name)
-        size, loss = arena.measure(encodings[name], arena.selection)
-        options.append(Option(name, size, loss))
+    trials = _try(arena, sample.dimension, recipes, progress)
+    options, encodings = trials.options, trials.encodings
     considered, chosen = _confirm(arena, goal, options, encodings)
     return Plan(
         name=sample.name,
@@ -154,12 +149,43 @@ def plan(
         split=_split(arena),
         seed=seed,
         exclusions=dict(sample.exclusions),
-        messages=(*sample.messages, *arena.selection.division.messages),
+        messages=(*sample.messages, *arena.selection.division.messages, *trials.messages),
     )
 
 
+@dataclass
+class _Trials:
+    """Recipes fitted and measured on the selection split."""
+
+    options: list[Option] = field(default_factory=list)
+    encodings: dict[str, Encoding] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+
+
+def _try(
+    arena: Arena, dimension: int, recipes: Sequence[str] | None, progress: Progress | None
+) -> _Trials:
+    """Fit and measure recipes; of the ladder, those are left out that the sample cannot fit."""
+    names = ladder(dimension) if recipes is None else tuple(recipes)
+    trials = _Trials()
+    for done, name in enumerate(names):
+        if progress is not None:
+            progress(done, len(names))
+        try:
+            encoding = arena.fit(name)
+        except (InvalidConfigError, NoValidPixelsError) as error:
+            if recipes is not None:
+                raise
+            trials.messages.append(f"not tried: {name} ({error})")
+            continue
+        size, loss = arena.measure(encoding, arena.selection)
+        trials.encodings[name] = encoding
+        trials.options.append(Option(name, size, loss))
+    return trials
+
+
 def _confirm(
-    arena: Arena, goal: Goal, options: Sequence[Option], encodings: dict[str, Any]
+    arena: Arena, goal: Goal, options: Sequence[Option], encodings: dict[str, Encoding]
 ) -> tuple[list[Option], Option]:
     """Confirm candidates in turn until one holds; return all that were considered, and it."""
     considered: list[Option] = []

@@ -123,10 +123,9 @@ def convert(
     if max_loss is not None:
         from geoembz.cli.plan import planned_recipe
 
-        named = {"--pca": pca, "the quantizer": quantizer, "--basis": basis}
+        named = {"--recipe": recipe, "--pca": pca, f"--{quantizer}": quantizer, "--basis": basis}
         quiet_plan = quiet or json_
-        found = planned_recipe(source, max_loss, labels, label_column, seed, named, quiet_plan)
-        pca, quantizer = found.pca, found.quantizer
+        recipe = planned_recipe(source, max_loss, labels, label_column, seed, named, quiet_plan)
     sides: dict[str, Any] = {"chunk": chunk, "shard": _shard(shard)}
     from geoembz.cli.progress import progress_bar
     from geoembz.conversion import convert as convert_source

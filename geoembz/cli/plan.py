@@ -3,14 +3,11 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from geoembz.errors import InvalidConfigError
-
-if TYPE_CHECKING:
-    from geoembz.encoding import Recipe
 
 
 def plan(
@@ -104,8 +101,8 @@ def planned_recipe(
     seed: int,
     named: Mapping[str, object],
     quiet: bool,
-) -> "Recipe":
-    """Plan for ``convert --max-loss``; print the plan and return its recipe.
+) -> str:
+    """Plan for ``convert --max-loss``; print the plan and return its recipe's name.
 
     Raises
     ------
@@ -117,13 +114,12 @@ def planned_recipe(
             f"--max-loss chooses the recipe, but {' and '.join(given)} names one; leave one out"
         )
     from geoembz.assess import plan as find_plan
-    from geoembz.encoding import Recipe
 
     limit = share(max_loss)
     found = find_plan(source, max_loss=limit, labels=labels, label_column=label_column, seed=seed)
     if not quiet:
         typer.echo(found.to_table() + "\n")
-    return Recipe.parse(found.chosen.recipe)
+    return found.chosen.recipe
 
 
 def share(text: str) -> float:
