@@ -76,9 +76,13 @@ def read_sample(
         _require_same_grid(source, store)
     if after is not None:
         _require_same_pixels(source, after)
-    drawn, labelled = _draw(source, labels, n_samples, whole_windows, seed)
-    rows, cols = drawn.rows, drawn.cols
-    vectors, valid = gather(source_reader(source), source.block_shape, rows, cols)
+    if labels is None:
+        rows, cols, vectors = draw_unlabelled(source, n_samples, seed)
+        drawn, valid = PixelLabels(rows, cols, rows), np.ones(len(rows), np.bool_)
+    else:
+        drawn = _draw(source, labels, n_samples, whole_windows, seed)
+        rows, cols = drawn.rows, drawn.cols
+        vectors, valid = gather(source_reader(source), source.block_shape, rows, cols)
     valid &= np.isfinite(vectors).all(axis=1)
     later, codes = None, None
     if after is not None:
@@ -92,7 +96,7 @@ def read_sample(
     x, y = metres(source.grid, rows, cols)
     sample = Sample(
         vectors=vectors,
-        labels=drawn.labels if labelled else None,
+        labels=None if labels is None else drawn.labels,
         groups=drawn.groups,
         x=x,
         y=y,
@@ -109,12 +113,9 @@ def read_sample(
 
 
 def _draw(
-    source: Source, labels: LabelOptions | None, n: int, whole_windows: bool, seed: int
-) -> tuple[PixelLabels, bool]:
-    """Return the drawn pixels, and whether they have labels."""
-    if labels is None:
-        rows, cols = draw_unlabelled(source, n, seed)
-        return PixelLabels(rows, cols, np.zeros(len(rows))), False
+    source: Source, labels: LabelOptions, n: int, whole_windows: bool, seed: int
+) -> PixelLabels:
+    """Draw labelled pixels."""
     found = read_labels(
         labels.path,
         source.grid,
@@ -123,10 +124,10 @@ def _draw(
         nodata=labels.nodata,
     )
     if whole_windows:
-        return draw_windows(found, n, WINDOW_SIDE, seed), True
+        return draw_windows(found, n, WINDOW_SIDE, seed)
     kinds = found.labels[: 100 * MOST_CLASSES]
     classes = found.labels.dtype.kind != "f" or len(np.unique(kinds)) <= MOST_CLASSES
-    return draw_labelled(found, n, seed, classes=classes), True
+    return draw_labelled(found, n, seed, classes=classes)
 
 
 def _require_same_grid(source: Source, store: StoreReader) -> None:
