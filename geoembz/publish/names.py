@@ -46,6 +46,11 @@ class StoreUrl:
         """Last part of the root."""
         return self.root.rsplit("/", 1)[-1]
 
+    @property
+    def parent(self) -> "StoreUrl":
+        """The prefix that holds this one; a bucket at the least."""
+        return StoreUrl(self.protocol, self.root.rpartition("/")[0])
+
 
 def parse_store_url(url: str) -> StoreUrl:
     """Check a store's URL or path.

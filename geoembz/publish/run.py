@@ -10,10 +10,11 @@ from threading import Lock
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.publish.digest import Digest, digest
 from geoembz.publish.manifest import Manifest, manifest_name, manifest_of
+from geoembz.publish.open_tree import open_tree
 from geoembz.publish.plan import ROOT, check_source, leftovers, phases
 from geoembz.publish.retry import RetryPolicy
 from geoembz.publish.transfer import for_each
-from geoembz.publish.tree import Listed, ObjectTree, beside, open_tree
+from geoembz.publish.tree import Listed, ObjectTree
 
 type Progress = Callable[[int, int], None]
 """Called with objects done and objects in all."""
@@ -174,7 +175,7 @@ class _Sender:
 
 def _write_manifest(target: ObjectTree, manifest: Manifest) -> None:
     data = manifest.to_json()
-    beside(target).write(manifest_name(target.url.name), data, digest(data))
+    target.beside().write(manifest_name(target.url.name), data, digest(data))
 
 
 def _check_listing(target: ObjectTree, digests: dict[str, Digest]) -> None:

@@ -5,14 +5,14 @@ The only module that knows pystac. It reads a store's JSON metadata, no arrays.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from geoembz.errors import MissingPackageError, StoreError
 from geoembz.publish.digest import digest
 from geoembz.publish.footprint import Footprint, footprint
-from geoembz.publish.tree import ObjectTree, beside, open_tree
+from geoembz.publish.open_tree import open_tree
+from geoembz.publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
 
 if TYPE_CHECKING:
     import pystac
@@ -21,40 +21,6 @@ EMB_SCHEMA = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
 PROJ_SCHEMA = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
 RASTER_SCHEMA = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 _ZARR_MEDIA_TYPE = "application/vnd.zarr; version=3"
-_PROJ_FIELDS = ("proj:code", "proj:wkt2", "proj:projjson")
-
-
-@dataclass(frozen=True)
-class StoreMetadata:
-    """What the JSON metadata of a store says.
-
-    Parameters
-    ----------
-    name
-        Last part of the store's URL.
-    url
-        Of the store.
-    root
-        Attributes of the root group.
-    grids
-        Attributes of each group that has a CRS and a place, by path.
-    data_type, nodata
-        Of the codes.
-    """
-
-    name: str
-    url: str
-    root: Mapping[str, Any]
-    grids: Mapping[str, Mapping[str, Any]]
-    data_type: str
-    nodata: float | None
-
-    def emb(self, field: str) -> object:
-        """Return a `geoemb:` attribute of the root, or of the first grid that has it."""
-        for attributes in (self.root, *self.grids.values()):
-            if (value := attributes.get(f"geoemb:{field}")) is not None:
-                return value
-        return None
 
 
 def write_stac(
@@ -103,46 +69,15 @@ def write_stac(
         name = f"{metadata.name}.stac-{kind}.json"
         text = json.dumps(document.to_dict(transform_hrefs=False), indent=1, allow_nan=False)
         data = f"{text}\n".encode()
-        beside(tree).write(name, data, digest(data))
+        tree.beside().write(name, data, digest(data))
         written.append(f"{metadata.url}.stac-{kind}.json")
     return written[0], written[1]
-
-
-def read_metadata(tree: ObjectTree) -> StoreMetadata:
-    """Return what a store's `zarr.json` files say."""
-    groups, codes = {}, None
-    for key in sorted(tree.list()):
-        if key.rsplit("/", 1)[-1] == "zarr.json":
-            document = _json(tree, key)
-            path = key.removesuffix("zarr.json").rstrip("/")
-            if document.get("node_type") == "group":
-                groups[path] = dict(document.get("attributes") or {})
-            elif path.rsplit("/", 1)[-1] == "embedding" and codes is None:
-                codes = document
-    grids = {
-        path: attributes
-        for path, attributes in groups.items()
-        if "spatial:bbox" in attributes and any(field in attributes for field in _PROJ_FIELDS)
-    }
-    if not grids or codes is None:
-        raise StoreError(
-            f"stac: {tree.url} has {'no embedding array' if grids else 'no CRS and bounding box'}; "
-            "STAC describes stores on a map; expected proj: and spatial: attributes"
-        )
-    return StoreMetadata(
-        name=tree.url.name,
-        url=str(tree.url),
-        root=groups.get("", {}),
-        grids=grids,
-        data_type=str(codes["data_type"]),
-        nodata=(codes.get("attributes") or {}).get("nodata"),
-    )
 
 
 def stac_item(
     metadata: StoreMetadata, interval: tuple[datetime, datetime] | None = None
 ) -> "pystac.Item":
-    """Return the item of a store: its place, time, grid, quantization and the `embeddings` asset."""
+    """Return a store's item: place, time, grid, quantization and the `embeddings` asset."""
     stac = _pystac()
     place = footprint(metadata.grids.values())
     start, end = interval or (None, None)
@@ -153,7 +88,7 @@ def stac_item(
         properties["emb:quantization"] = quantization
     if interval is None:
         properties["description"] = "The time given is that of publication."
-    item = stac.Item(
+    item: pystac.Item = stac.Item(
         id=metadata.name.removesuffix(".zarr"),
         geometry=place.geometry,
         bbox=list(place.bbox),
@@ -175,11 +110,16 @@ def stac_collection(
     metadata: StoreMetadata, item: "pystac.Item", licence: str | None = None
 ) -> "pystac.Collection":
     """Return the collection that holds a store's item."""
+    if None in (metadata.emb("type"), metadata.emb("dimensions")):
+        raise StoreError(
+            f"stac: {metadata.url} has no geoemb:type and geoemb:dimensions; "
+            "expected a store made by geoembz convert"
+        )
     stac = _pystac()
     place: Footprint = footprint(metadata.grids.values())
     times = item.common_metadata
     interval = [times.start_datetime or item.datetime, times.end_datetime or item.datetime]
-    collection = stac.Collection(
+    collection: pystac.Collection = stac.Collection(
         id=_collection_id(metadata),
         description=f"Earth embeddings in {metadata.name}, made by geoembz",
         extent=stac.Extent(stac.SpatialExtent([list(place.bbox)]), stac.TemporalExtent([interval])),
@@ -207,7 +147,7 @@ def _projection(metadata: StoreMetadata) -> dict[str, Any]:
     if len(metadata.grids) != 1:
         return {"proj:code": None}
     (grid,) = metadata.grids.values()
-    fields = {name: grid[name] for name in _PROJ_FIELDS if name in grid}
+    fields = {name: grid[name] for name in PROJ_FIELDS if name in grid}
     for name in ("shape", "transform", "bbox"):
         if f"spatial:{name}" in grid:
             fields[f"proj:{name}"] = list(grid[f"spatial:{name}"])
@@ -231,13 +171,14 @@ def _asset(metadata: StoreMetadata) -> "pystac.Asset":
         fields["nodata"] = metadata.nodata
     if (gsd := metadata.emb("gsd")) is not None:
         fields["raster:spatial_resolution"] = gsd
-    return _pystac().Asset(
+    asset: pystac.Asset = _pystac().Asset(
         href=metadata.url,
         title="Zarr v3 store of embeddings",
         media_type=_ZARR_MEDIA_TYPE,
         roles=["data", "embeddings"],
         extra_fields=fields,
     )
+    return asset
 
 
 def _source_data(metadata: StoreMetadata) -> list[str]:
@@ -247,13 +188,6 @@ def _source_data(metadata: StoreMetadata) -> list[str]:
 
 def _collection_id(metadata: StoreMetadata) -> str:
     return f"{metadata.name.removesuffix('.zarr')}-collection"
-
-
-def _json(tree: ObjectTree, key: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(tree.read(key)))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise StoreError(f"stac: {tree.url}/{key} is not JSON metadata: {error}") from error
 
 
 def _pystac() -> Any:  # noqa: ANN401

@@ -4,8 +4,9 @@ Knows threads only. Memory is the number of workers times the largest object.
 """
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import batched
+from threading import Event
 
 from geoembz.errors import InvalidConfigError
 
@@ -38,11 +39,22 @@ def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -
     """
     if not 1 <= workers <= 256:
         raise InvalidConfigError(f"publish: --workers {workers}; expected 1 to 256")
+    failed = Event()
+
+    def guarded(item: T) -> R:
+        if failed.is_set():
+            raise CancelledError
+        try:
+            return action(item)
+        except BaseException:
+            failed.set()
+            raise
+
     results: list[R] = []
     pool = ThreadPoolExecutor(workers, thread_name_prefix="geoembz-publish")
     try:
         for batch in batched(items, workers * _TASKS_PER_WORKER):
-            results += pool.map(action, batch)
+            results += pool.map(guarded, batch)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return results

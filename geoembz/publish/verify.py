@@ -9,9 +9,10 @@ from geoembz.errors import GeoembzError
 from geoembz.publish.digest import digest
 from geoembz.publish.manifest import Entry, Manifest, manifest_name, parse_manifest
 from geoembz.publish.names import check_key
+from geoembz.publish.open_tree import open_tree
 from geoembz.publish.retry import RetryPolicy
 from geoembz.publish.transfer import for_each
-from geoembz.publish.tree import ObjectTree, beside, open_tree
+from geoembz.publish.tree import ObjectTree
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,7 +35,7 @@ def read_manifest(
     """
     tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
     name = manifest_name(tree.url.name)
-    return parse_manifest(beside(tree).read(name), f"{tree.url}{manifest_name('')}")
+    return parse_manifest(tree.beside().read(name), f"{tree.url}{manifest_name('')}")
 
 
 def verify_objects(
