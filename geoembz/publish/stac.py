@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from geoembz.errors import MissingPackageError, StoreError
+from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
 from geoembz.publish.digest import digest
 from geoembz.publish.footprint import Footprint, footprint
 from geoembz.publish.open_tree import open_tree
@@ -72,6 +72,33 @@ def write_stac(
         tree.beside().write(name, data, digest(data))
         written.append(f"{metadata.url}.stac-{kind}.json")
     return written[0], written[1]
+
+
+def check_pystac() -> None:
+    """Raise `MissingPackageError` unless pystac is installed."""
+    _pystac()
+
+
+def checked_interval(
+    start: datetime | None, end: datetime | None
+) -> tuple[datetime, datetime] | None:
+    """Return both ends of a time in UTC, or None; refuse one end alone and an end before its start.
+
+    Examples
+    --------
+    >>> checked_interval(None, None)
+    """
+    if start is None and end is None:
+        return None
+    if start is None or end is None or end < start:
+        raise InvalidConfigError(
+            f"stac: from {start} to {end}; expected both --start and --end, in this order"
+        )
+    return _utc(start), _utc(end)
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def stac_item(
@@ -195,6 +222,7 @@ def _pystac() -> Any:  # noqa: ANN401
         import pystac
     except ImportError as error:
         raise MissingPackageError(
-            "stac: pystac is not installed; install it with: pip install 'geoembz[all]'"
+            "stac: pystac is not installed; install it with: pip install 'geoembz[all]', "
+            "or publish with --no-stac"
         ) from error
     return pystac
