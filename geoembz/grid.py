@@ -6,7 +6,7 @@ Knows only arithmetic: a CRS is an opaque string here. `Affine` coefficients are
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -72,12 +72,15 @@ class Grid:
         Affine coefficients ``(a, b, c, d, e, f)`` from pixel corners to CRS units.
     shape
         Height and width, in pixels.
+    metres_per_unit
+        Length of one CRS unit, in metres; None where the unit is an angle or unknown.
     """
 
     crs_wkt: str
     crs_code: str | None
     transform: Transform
     shape: tuple[int, int]
+    metres_per_unit: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a grid without pixels or with a transform that maps them onto each other."""
@@ -99,13 +102,13 @@ class Grid:
     def x(self) -> NDArray[np.float64]:
         """Column centres, shape ``(width,)``, in CRS units."""
         a, b, c, *_ = self.transform
-        return a * (np.arange(self.shape[1]) + 0.5) + b * 0.5 + c
+        return a * np.arange(0.5, self.shape[1], dtype=np.float64) + (b * 0.5 + c)
 
     @cached_property
     def y(self) -> NDArray[np.float64]:
         """Row centres, shape ``(height,)``, in CRS units."""
         *_, d, e, f = self.transform
-        return e * (np.arange(self.shape[0]) + 0.5) + d * 0.5 + f
+        return e * np.arange(0.5, self.shape[0], dtype=np.float64) + (d * 0.5 + f)
 
     @property
     def bbox(self) -> tuple[float, float, float, float]:

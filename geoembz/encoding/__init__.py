@@ -1,1 +1,8 @@
-"""To be filled."""
+"""Recipes, fitting, and the fitted Encoding."""
+
+from geoembz.encoding.fit import EncodingFitter, FitReport
+from geoembz.encoding.kernel import Decoder, Space
+from geoembz.encoding.model import Encoding
+from geoembz.encoding.recipe import Recipe
+
+__all__ = ["Decoder", "Encoding", "EncodingFitter", "FitReport", "Recipe", "Space"]

@@ -7,7 +7,7 @@ its fitted state; `config` and `arrays` round-trip through `quantization.from_co
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,10 @@ type Codes = NDArray[np.generic]
 class Quantizer(Protocol):
     """Turn float32 components into codes, and codes into float32 components."""
 
-    kind: ClassVar[str]
-    """Name in recipes, metadata and codec ids: ``int8``, ``int4``, ``binary`` …"""
+    @property
+    def kind(self) -> str:
+        """Name in recipes, metadata and codec ids, such as ``int8`` or ``binary``."""
+        ...
 
     @property
     def n_components(self) -> int:
@@ -67,7 +69,9 @@ class Quantizer(Protocol):
         ...
 
     @classmethod
-    def from_state(cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+    def from_state(
+        cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
+    ) -> Self:
         """Rebuild from `config` and `arrays`; refuse state that does not fit together.
 
         Raises

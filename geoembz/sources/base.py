@@ -4,7 +4,7 @@ Adding a product is adding one leaf module beside this one.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +42,25 @@ class SourceData:
     Parameters
     ----------
     values
-        float32, shape ``(dimension, height, width)``. Invalid pixels may hold anything.
+        Real numbers of any type, shape ``(dimension, height, width)``: what is encoded is
+        ``values.astype(float32)``, done tile by tile. Invalid pixels may hold anything.
     valid
         bool, shape ``(height, width)``: False where the source says that a pixel has no data; None
         where it says nothing. A non-finite component makes a pixel invalid besides: whoever
         encodes finds that on the way, so a source need not look.
     """
 
-    values: NDArray[np.float32]
+    values: NDArray[Any]
     valid: NDArray[np.bool_] | None
 
 
 class Source(Protocol):
     """A raster of embeddings."""
+
+    @property
+    def name(self) -> str:
+        """What to call this source in messages: the path or URL that was given, no credentials."""
+        ...
 
     @property
     def grid(self) -> Grid:
@@ -68,12 +74,12 @@ class Source(Protocol):
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Type of the numbers as the source stores them (``read`` gives float32)."""
+        """Type of the numbers as the source stores them."""
         ...
 
     @property
     def block_shape(self) -> tuple[int, int]:
-        """Rows and columns that the source reads at once; windows aligned to it read no byte twice."""
+        """Rows and columns read at once: windows aligned to them read no byte twice."""
         ...
 
     @property

@@ -1,0 +1,5 @@
+"""``python -m geoembz``."""
+
+from geoembz.cli import main
+
+main()

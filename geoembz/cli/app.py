@@ -1,0 +1,186 @@
+"""The commands. Each one parses, makes one library call and prints."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from geoembz.errors import InvalidConfigError
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Compress Earth embeddings into cloud-native Zarr stores that any Zarr reader opens.",
+)
+
+
+class Layout(StrEnum):
+    """How `embedding` presents itself to Zarr readers."""
+
+    PLAIN = "plain"
+    CODEC = "codec"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from geoembz import __version__
+
+        typer.echo(f"geoembz {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    """Take the options that stand before any command."""
+    del version, debug  # --version has its callback; --debug is taken by geoembz.cli.main
+
+
+@app.command()
+def convert(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Raster, one band per component.")],
+    store: Annotated[str, typer.Argument(metavar="DST", help="New store, such as out.zarr.")],
+    pca: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Keep K principal components.", show_default="all"),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit codes (the default).")] = False,
+    int4: Annotated[bool, typer.Option("--int4", help="4-bit codes.")] = False,
+    binary: Annotated[bool, typer.Option("--binary", help="1-bit codes.")] = False,
+    float32: Annotated[bool, typer.Option("--float32", help="No quantization.")] = False,
+    layout: Annotated[
+        Layout, typer.Option(help="Integers for any reader, or float32 through our codecs.")
+    ] = Layout.PLAIN,
+    fit_samples: Annotated[
+        int, typer.Option(metavar="N", help="Pixels that the encoding is fitted on.")
+    ] = 65_536,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of every random choice.")] = 0,
+    basis: Annotated[
+        str | None, typer.Option(metavar="STORE", help="Use this store's encoding; fit nothing.")
+    ] = None,
+    chunk: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Side of a chunk, in pixels.", show_default="fits 1 MB"),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="Side of a shard, in pixels, or 'none'.", show_default="8 to 64 MB"
+        ),
+    ] = None,
+    nodata: Annotated[
+        str | None,
+        typer.Option(metavar="V", help="Nodata value, or 'none'.", show_default="as declared"),
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="URI", help="Model that made the embeddings.")
+    ] = None,
+    license_: Annotated[
+        str | None, typer.Option("--license", metavar="TEXT", help="SPDX name or URL.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="Shards at once.", show_default="one per core")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store at DST.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+) -> None:
+    """Convert a raster of embeddings to a compressed Zarr store.
+
+    An interrupted conversion leaves a journal in DST; the same command finishes it.
+    """
+    quantizer = _chosen(int8=int8, int4=int4, binary=binary, float32=float32)
+    sides: dict[str, Any] = {"chunk": chunk, "shard": _shard(shard)}
+    from geoembz.cli.progress import progress_bar
+    from geoembz.conversion import convert as convert_source
+
+    with progress_bar("shards", enabled=not (quiet or json_) and sys.stderr.isatty()) as progress:
+        summary = convert_source(
+            source,
+            store,
+            pca=pca,
+            quantizer=quantizer,
+            layout=layout.value,
+            fit_samples=fit_samples,
+            seed=seed,
+            basis=basis,
+            nodata=nodata,
+            crs=crs,
+            model=model,
+            license=license_,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+            **sides,
+        )
+    _show(summary, as_json=json_, quiet=quiet)
+
+
+@app.command()
+def info(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")],
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what a store holds, where it lies, what it costs and what it lost."""
+    from geoembz.store import describe
+
+    _show(describe(store), as_json=json_)
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Where to write.", show_default=True)
+    ] = Path("geoembz-demo"),
+    size: Annotated[int, typer.Option(metavar="N", help="Side of the scene, in pixels.")] = 512,
+    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the scene.")] = 0,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
+    from geoembz.demo import run_demo
+
+    _show(
+        run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
+    )
+
+
+def _chosen(**flags: bool) -> str | None:
+    """Return the one quantizer that was named; None where none was."""
+    named = [name for name, given in flags.items() if given]
+    if len(named) > 1:
+        raise InvalidConfigError(
+            f"--{' and --'.join(named)} exclude each other; expected one quantizer"
+        )
+    return named[0] if named else None
+
+
+def _shard(text: str | None) -> int | str | None:
+    if text is None or text == "none":
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidConfigError(
+            f"--shard {text!r}; expected a number of pixels or 'none'"
+        ) from error
+
+
+def _show(result: Any, *, as_json: bool, quiet: bool = False) -> None:
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2))
+    elif not quiet:
+        typer.echo(result.to_table())

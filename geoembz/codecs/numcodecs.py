@@ -1,0 +1,123 @@
+"""numcodecs codecs, for Zarr v2 filters and everything else that speaks numcodecs.
+
+A v2 filter gets bytes without a shape. So the chunk's shape stands in the configuration, C order,
+component axis first and whole; anything else is refused rather than read wrongly.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numcodecs.abc import Codec
+from numcodecs.compat import ensure_bytes, ensure_ndarray, ndarray_copy
+from numpy.typing import NDArray
+
+from geoembz.codecs.stages import PREFIX, ProjectionStage, QuantizerStage, stage
+from geoembz.errors import EncodingError
+
+__all__ = ["Binary", "Int4", "Int8", "Projection"]
+
+
+class StageFilter(Codec):  # type: ignore[misc]
+    """A stage as a numcodecs codec; subclasses only name it.
+
+    Parameters
+    ----------
+    chunk_shape
+        Shape of one decoded chunk, component axis first.
+    **configuration
+        What the codec's page in ``spec/codecs`` lists.
+
+    Raises
+    ------
+    EncodingError
+        If the configuration is incomplete or does not fit together.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, chunk_shape: Sequence[int], **configuration: Any) -> None:
+        self.stage = stage(self.kind, configuration)
+        self.chunk_shape = tuple(int(size) for size in chunk_shape)
+        length = self.stage.decoded_length
+        if not self.chunk_shape or self.chunk_shape[0] != length or min(self.chunk_shape) < 1:
+            raise EncodingError(
+                f"{self.codec_id}: chunk_shape {self.chunk_shape}; its first axis must be {length}"
+            )
+
+    @classmethod
+    def of(cls, built: ProjectionStage | QuantizerStage, chunk_shape: Sequence[int]) -> Self:
+        """Return the codec of a stage that exists already."""
+        return cls(chunk_shape, **built.config())
+
+    def encode(self, buf: Any) -> NDArray[Any]:
+        """Encode one chunk of float32; see the class."""
+        return self.stage.encode(self._chunk(buf, self.chunk_shape, np.dtype(np.float32)))
+
+    def decode(self, buf: Any, out: Any = None) -> NDArray[np.float32]:
+        """Decode one chunk; `out` receives it where given."""
+        shape = (self.stage.encoded_length, *self.chunk_shape[1:])
+        decoded = self.stage.decode(self._chunk(buf, shape, self.stage.encoded_dtype))
+        return decoded if out is None else ndarray_copy(decoded, out)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the JSON configuration that `from_config` reads."""
+        return {
+            "id": self.codec_id,
+            "chunk_shape": list(self.chunk_shape),
+            **self.stage.config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Build the codec from what `get_config` returned."""
+        return cls(**{name: value for name, value in config.items() if name != "id"})
+
+    def __repr__(self) -> str:
+        """Return the codec without its arrays."""
+        return f"{type(self).__name__}(chunk_shape={self.chunk_shape})"
+
+    def _chunk(self, buf: Any, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NDArray[Any]:
+        """View a buffer as a chunk of known shape and type, or refuse it."""
+        array = ensure_ndarray(buf)
+        is_bytes = array.ndim == 1 and array.dtype.itemsize == 1
+        fits = array.nbytes == math.prod(shape) * dtype.itemsize
+        typed = is_bytes or array.dtype == dtype
+        shaped = array.ndim == 1 or array.shape == shape
+        if not (fits and typed and shaped and array.flags.c_contiguous):
+            order = "C order" if array.flags.c_contiguous else "another order than C"
+            raise EncodingError(
+                f"{self.codec_id}: chunk of {array.dtype} {array.shape}, {order}; expected {dtype} "
+                f"{shape} in C order, the component axis first and whole; set the array's chunks "
+                "and the codec's chunk_shape to the same shape"
+            )
+        return np.frombuffer(ensure_bytes(array), dtype=dtype).reshape(shape)
+
+
+class Projection(StageFilter):
+    """``geoembz.projection``: original vectors to principal components."""
+
+    kind = "projection"
+    codec_id = PREFIX + kind
+
+
+class Int8(StageFilter):
+    """``geoembz.int8``: 8-bit codes, −128 for nodata."""
+
+    kind = "int8"
+    codec_id = PREFIX + kind
+
+
+class Int4(StageFilter):
+    """``geoembz.int4``: 4-bit codes, two to a byte; no nodata."""
+
+    kind = "int4"
+    codec_id = PREFIX + kind
+
+
+class Binary(StageFilter):
+    """``geoembz.binary``: one bit per component, eight to a byte; no nodata."""
+
+    kind = "binary"
+    codec_id = PREFIX + kind

@@ -1,0 +1,286 @@
+"""The attributes of a store's group: geoemb, proj, spatial and geoembz, and back.
+
+Conventions are matched by uuid (reference: spec/format.md, "Attributes").
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+import zarr_cm
+
+from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
+from geoembz.grid import Grid, Transform
+
+FORMAT_VERSION = "0.1"
+UNKNOWN_MODEL = "urn:geoembz:model:unknown"
+
+GEOEMB_UUID = "61c12cc5-0e28-4056-999a-480cf3fb7e4c"
+GEOEMBZ_UUID = "5bdee612-a44e-461d-a046-554e1bff041c"
+
+_GEOEMB = {
+    "schema_url": "https://raw.githubusercontent.com/geo-embeddings/embeddings-zarr-convention/"
+    "refs/tags/v1/schema.json",
+    "spec_url": "https://github.com/geo-embeddings/embeddings-zarr-convention/blob/v1/README.md",
+    "uuid": GEOEMB_UUID,
+    "name": "geoemb:",
+    "description": "Geoembeddings convention for geospatial embedding arrays with model provenance",
+}
+_GEOEMBZ = {
+    "uuid": GEOEMBZ_UUID,
+    "name": "geoembz:",
+    "description": "How the codes of a compressed embedding store are decoded",
+}
+
+type Layout = Literal["plain", "codec"]
+
+
+@dataclass(frozen=True)
+class StoreAttributes:
+    """Everything that a store says about itself in its group's attributes.
+
+    Parameters
+    ----------
+    grid
+        Where the pixels lie.
+    encoding
+        JSON part of the Encoding.
+    encoding_hash
+        Its content hash.
+    layout
+        ``plain`` or ``codec``.
+    original_dtype
+        Type of the numbers that were converted.
+    stored_dtype
+        Type of the codes.
+    model
+        URI of the model that made the embeddings.
+    sources
+        What was converted: a list of ``{uri, size_bytes, version, sha256}``.
+    fit
+        What the Encoding was fitted on: ``{n_samples, seed, explained_variance}``.
+    fidelity
+        What was measured on held-out pixels.
+    pixels
+        ``{total, valid}``.
+    software
+        Name and version of the writer.
+    license
+        Licence of the embeddings, as an SPDX name or URL; None where it was not given.
+    version
+        Format version.
+    """
+
+    grid: Grid
+    encoding: Mapping[str, Any]
+    encoding_hash: str
+    layout: Layout
+    original_dtype: str
+    stored_dtype: str
+    model: str = UNKNOWN_MODEL
+    sources: tuple[Mapping[str, Any], ...] = ()
+    fit: Mapping[str, Any] = field(default_factory=dict)
+    fidelity: Mapping[str, Any] = field(default_factory=dict)
+    pixels: Mapping[str, Any] = field(default_factory=dict)
+    software: str = ""
+    license: str | None = None
+    version: str = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        """Refuse a model that is no URI."""
+        check_model(self.model)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the group attributes, conventions declared."""
+        geo = zarr_cm.create_many({"proj": _proj(self.grid), "spatial": _spatial(self.grid)})
+        declared = [_GEOEMB, *geo.pop("zarr_conventions"), _GEOEMBZ]  # type: ignore[misc]
+        return {"zarr_conventions": declared, **self._geoemb(), **geo, **self._geoembz()}
+
+    def _geoemb(self) -> dict[str, Any]:
+        attributes: dict[str, Any] = {
+            "geoemb:type": "pixel",
+            "geoemb:dimensions": self.encoding["dimension"],
+            "geoemb:model": self.model,
+            "geoemb:source_data": [source["uri"] for source in self.sources],
+            "geoemb:data_type": self.stored_dtype,
+            "geoemb:quantization": {
+                "method": f"geoembz:{self.encoding['recipe']}",
+                "original_dtype": self.original_dtype,
+                "quantized_dtype": self.stored_dtype,
+                "link": f"urn:uuid:{GEOEMBZ_UUID}",
+            },
+            "geoemb:build_version": self.software,
+        }
+        if self.grid.metres_per_unit is not None:
+            attributes["geoemb:gsd"] = abs(self.grid.transform[0]) * self.grid.metres_per_unit
+        return attributes
+
+    def _geoembz(self) -> dict[str, Any]:
+        attributes = {
+            "version": self.version,
+            "layout": self.layout,
+            "recipe": self.encoding["recipe"],
+            "encoding": dict(self.encoding),
+            "encoding_hash": self.encoding_hash,
+            "fit": dict(self.fit),
+            "fidelity": dict(self.fidelity),
+            "pixels": dict(self.pixels),
+            "sources": [_without_none(source) for source in self.sources],
+            "software": self.software,
+        }
+        if self.license is not None:
+            attributes["license"] = self.license
+        return {f"geoembz:{name}": value for name, value in attributes.items()}
+
+    @classmethod
+    def from_json(cls, where: str, attributes: Mapping[str, Any]) -> Self:
+        """Read the attributes of a store's group.
+
+        Parameters
+        ----------
+        where
+            The store, for messages.
+        attributes
+            As they stand in ``zarr.json``.
+
+        Raises
+        ------
+        StoreError
+            If they are not those of a geoembz store, or a required one is missing or malformed.
+        StoreVersionError
+            If the format version is newer than this geoembz.
+        """
+        check_version(where, attributes)
+        try:
+            quantization = attributes["geoemb:quantization"]
+            return cls(
+                grid=_read_grid(attributes),
+                encoding=_mapping(attributes["geoembz:encoding"]),
+                encoding_hash=str(attributes["geoembz:encoding_hash"]),
+                layout=_layout(attributes["geoembz:layout"]),
+                original_dtype=str(quantization["original_dtype"]),
+                stored_dtype=str(quantization["quantized_dtype"]),
+                model=str(attributes["geoemb:model"]),
+                sources=tuple(_mapping(entry) for entry in attributes["geoembz:sources"]),
+                fit=_mapping(attributes["geoembz:fit"]),
+                fidelity=_mapping(attributes["geoembz:fidelity"]),
+                pixels=_mapping(attributes["geoembz:pixels"]),
+                software=str(attributes["geoembz:software"]),
+                license=attributes.get("geoembz:license"),
+                version=str(attributes["geoembz:version"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{where}: attributes of a geoembz store are missing or malformed ({error!r}); "
+                "the store is damaged: fetch it again"
+            ) from error
+
+
+def check_model(model: str) -> None:
+    """Refuse a model that is no URI.
+
+    Raises
+    ------
+    InvalidConfigError
+        If there is no scheme, or nothing behind it.
+    """
+    parts = urlsplit(model)
+    if not parts.scheme or not (parts.netloc or parts.path):
+        raise InvalidConfigError(
+            f"model {model!r}; expected a URI, for example https://example.org/model/1.1"
+        )
+
+
+def check_version(where: str, attributes: Mapping[str, Any]) -> None:
+    """Refuse groups that are not geoembz stores, and stores of a version unknown here.
+
+    Raises
+    ------
+    StoreError
+        If the geoembz convention is not declared.
+    StoreVersionError
+        If the version is not one that this geoembz reads.
+    """
+    declared = attributes.get("zarr_conventions")
+    entries = declared if isinstance(declared, list) else []
+    uuids = {entry.get("uuid") for entry in entries if isinstance(entry, Mapping)}
+    if GEOEMBZ_UUID not in uuids:
+        raise StoreError(
+            f"{where}: a Zarr group, but not a geoembz store (no convention {GEOEMBZ_UUID}); "
+            "expected one written by `geoembz convert`"
+        )
+    version = attributes.get("geoembz:version")
+    if version != FORMAT_VERSION:
+        raise StoreVersionError(
+            f"{where}: format version {version!r}; this geoembz reads {FORMAT_VERSION!r}; "
+            "install a newer geoembz"
+        )
+
+
+def cf_grid_mapping(grid: Grid) -> dict[str, Any]:
+    """Return the attributes of the CF grid mapping variable `spatial_ref`."""
+    from pyproj import CRS
+
+    a, b, c, d, e, f = grid.transform
+    mapping: dict[str, Any] = CRS.from_wkt(grid.crs_wkt).to_cf()
+    geotransform = f"{c} {a} {b} {f} {d} {e}"
+    return {**mapping, "spatial_ref": mapping["crs_wkt"], "GeoTransform": geotransform}
+
+
+def cf_axis(grid: Grid, axis: str) -> dict[str, Any]:
+    """Return the CF attributes of the coordinate variable `axis`, ``x`` or ``y``."""
+    from pyproj import CRS
+
+    found = [
+        entry
+        for entry in CRS.from_wkt(grid.crs_wkt).cs_to_cf()
+        if entry.get("axis") == axis.upper()
+    ]
+    return dict(found[0]) if found else {}
+
+
+def _proj(grid: Grid) -> dict[str, Any]:
+    proj: dict[str, Any] = {"proj:wkt2": grid.crs_wkt}
+    if grid.crs_code is not None:
+        proj["proj:code"] = grid.crs_code
+    return proj
+
+
+def _spatial(grid: Grid) -> dict[str, Any]:
+    return {
+        "spatial:dimensions": ["y", "x"],
+        "spatial:transform": list(grid.transform),
+        "spatial:shape": list(grid.shape),
+        "spatial:bbox": list(grid.bbox),
+        "spatial:registration": "pixel",
+    }
+
+
+def _read_grid(attributes: Mapping[str, Any]) -> Grid:
+    transform: Transform = tuple(map(float, attributes["spatial:transform"]))  # type: ignore[assignment]
+    height, width = attributes["spatial:shape"]
+    return Grid(
+        crs_wkt=str(attributes["proj:wkt2"]),
+        crs_code=attributes.get("proj:code"),
+        transform=transform,
+        shape=(int(height), int(width)),
+    )
+
+
+def _layout(value: object) -> Layout:
+    if value == "plain":
+        return "plain"
+    if value == "codec":
+        return "codec"
+    raise ValueError(f"layout {value!r}; expected 'plain' or 'codec'")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r} is not a JSON object")
+    return value
+
+
+def _without_none(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in source.items() if value is not None}

@@ -1,0 +1,91 @@
+"""What a conversion did, in numbers."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from geoembz.text import aligned, figure
+
+
+@dataclass(frozen=True)
+class ConvertSummary:
+    """What a conversion did, what it cost and what it lost.
+
+    Fidelity is measured on held-out pixels, which never entered the fit; it is None where the
+    raster is too small to hold any out.
+
+    Parameters
+    ----------
+    store
+        Where the store is.
+    recipe
+        Name of the recipe.
+    encoding_hash
+        Content hash of the encoding.
+    pixels
+        Pixels of the raster.
+    valid_pixels
+        Those that hold an embedding.
+    bytes_in
+        Uncompressed size of the input: pixels × dimension × size of one number.
+    bytes_stored
+        Size of all objects of the store, metadata included.
+    ratio
+        `bytes_in` / `bytes_stored`.
+    bytes_per_pixel
+        `bytes_stored` / `pixels`.
+    bytes_per_embedding
+        Nominal size of one code, before entropy coding.
+    explained_variance
+        Share of the sample's variance that the components keep, 0 to 1.
+    cosine
+        Mean cosine similarity of held-out vectors with their decoded selves.
+    cosine_centred
+        The same after the sample's mean is taken off both: the stricter figure.
+    rmse
+        Root mean square error over held-out vectors and components, in units of the data.
+    held_out_pixels
+        Pixels that fidelity was measured on.
+    seconds
+        Wall-clock time, imports excluded.
+    """
+
+    store: str
+    recipe: str
+    encoding_hash: str
+    pixels: int
+    valid_pixels: int
+    bytes_in: int
+    bytes_stored: int
+    ratio: float
+    bytes_per_pixel: float
+    bytes_per_embedding: int
+    explained_variance: float
+    cosine: float | None
+    cosine_centred: float | None
+    rmse: float | None
+    held_out_pixels: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as JSON values, by the names above."""
+        return asdict(self)
+
+    def to_table(self) -> str:
+        """Return the summary as lines of text."""
+        kept = self.valid_pixels / self.pixels
+        rows = [
+            ("store", self.store),
+            ("recipe", f"{self.recipe}  ({self.bytes_per_embedding} bytes per embedding)"),
+            ("pixels", f"{self.pixels:,}  ({kept:.1%} valid)"),
+            ("bytes in", f"{self.bytes_in:,}"),
+            ("bytes stored", f"{self.bytes_stored:,}"),
+            ("ratio", f"{self.ratio:.1f} x"),
+            ("bytes/pixel", f"{self.bytes_per_pixel:.2f}"),
+            ("explained variance", f"{self.explained_variance:.4f}"),
+            ("cosine", figure(self.cosine)),
+            ("cosine, centred", figure(self.cosine_centred)),
+            ("rmse", figure(self.rmse)),
+            ("held-out pixels", f"{self.held_out_pixels:,}"),
+            ("seconds", f"{self.seconds:.2f}"),
+        ]
+        return aligned(rows)

@@ -1,0 +1,119 @@
+"""One task: read one shard's pixels block by block, encode them, write the shard, record it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.conversion.sampling import PixelRoles, read_shape
+from geoembz.encoding import Encoding
+from geoembz.errors import InvalidConfigError
+from geoembz.evaluation import FidelitySums
+from geoembz.grid import Window, split
+from geoembz.quantization import Codes
+from geoembz.sources import Source
+from geoembz.store import Journal, StoreWriter
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a finished shard adds to the summary.
+
+    Parameters
+    ----------
+    valid_pixels
+        Number of valid pixels.
+    fidelity
+        Sums over the shard's held-out pixels.
+    """
+
+    valid_pixels: int
+    fidelity: FidelitySums
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the journal records it."""
+        return {"valid_pixels": self.valid_pixels, "fidelity": self.fidelity.to_dict()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned."""
+        return cls(document["valid_pixels"], FidelitySums.from_dict(document["fidelity"]))
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Everything that the tasks of one conversion share; call it with a shard's window.
+
+    Parameters
+    ----------
+    source
+        The input.
+    writer
+        The destination.
+    journal
+        Where finished shards are recorded.
+    roles
+        Which pixels are held out.
+    centre
+        Mean vector that the centred cosine takes off, float64, shape ``(dimension,)``.
+    """
+
+    source: Source
+    writer: StoreWriter
+    journal: Journal
+    roles: PixelRoles
+    centre: NDArray[np.float64]
+
+    @property
+    def encoding(self) -> Encoding:
+        """The encoding that the shards are written with."""
+        return self.writer.plan.encoding
+
+    def __call__(self, shard: Window) -> ShardResult:
+        """Convert one shard.
+
+        Raises
+        ------
+        SourceError
+            If the source cannot be read there.
+        InvalidConfigError
+            If the codec layout meets an invalid pixel that its codes have no room for.
+        """
+        codes = np.empty((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
+        valid = np.empty(shard.shape, dtype=np.bool_)
+        fidelity = FidelitySums()
+        for block in split(shard, read_shape(self.source)):
+            rows, cols = block.relative_to(shard).slices
+            fidelity = fidelity.merge(self._encode(block, codes[:, rows, cols], valid[rows, cols]))
+        self.writer.write_shard(shard, codes, valid)
+        result = ShardResult(int(valid.sum()), fidelity)
+        self.journal.record(shard, result.to_json())
+        return result
+
+    def _encode(
+        self, block: Window, codes_out: Codes, valid_out: NDArray[np.bool_]
+    ) -> FidelitySums:
+        """Encode one block into the shard's buffers; return the fidelity of its held-out pixels."""
+        data = self.source.read(block)
+        values = data.values.reshape(self.source.dimension, -1)
+        known = None if data.valid is None else data.valid.reshape(-1)
+        codes, valid = self.encoding.encode_block(values, known)
+        if not valid.all():
+            self._refuse_invalid(block, valid)
+        codes_out[:] = codes.reshape(codes_out.shape)
+        valid_out[:] = valid.reshape(valid_out.shape)
+        tested = self.roles.held_out(self.roles.keys(block)) & valid
+        original = values[:, tested].astype(np.float32)
+        decoded = self.encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
+        return FidelitySums.of(original.T, decoded.T, self.centre)
+
+    def _refuse_invalid(self, block: Window, valid: NDArray[np.bool_]) -> None:
+        plan = self.writer.plan
+        if plan.layout == "codec" and self.encoding.nodata is None:
+            raise InvalidConfigError(
+                f"layout codec: {int((~valid).sum())} of {valid.size} pixels from row {block.row}, "
+                f"column {block.col} are invalid, and {self.encoding.quantizer.kind} codes have no "
+                "room for nodata; use --layout plain, or --int8"
+            )

@@ -1,0 +1,368 @@
+"""The Encoding: a recipe with its fitted state; everything needed to encode and to decode."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geoembz.encoding import kernel, state
+from geoembz.encoding.fit import EncodingFitter, FitReport
+from geoembz.encoding.kernel import Space
+from geoembz.encoding.recipe import Recipe
+from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz.projection import Projection
+from geoembz.quantization import Codes, Quantizer, quantizer_from_state
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """A fitted encoding: original vectors to stored codes, and back.
+
+    Two encodings are equal when their `hash` is: their codes are comparable vector by vector.
+
+    Parameters
+    ----------
+    recipe
+        What was fitted.
+    projection
+        Original vectors to components.
+    quantizer
+        Components to codes.
+    variance
+        Variance of each component in the fit's sample, float32, shape ``(n_components,)``.
+    report
+        What the fit was made from and how much it keeps; not part of the hash.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> scores, axes = rng.normal(size=(500, 3)), rng.normal(size=(3, 16))
+    >>> samples = (scores @ axes).astype("float32")
+    >>> encoding = Encoding.fit(samples, "pca3-int8")
+    >>> codes = encoding.encode(samples)
+    >>> codes.shape, codes.dtype
+    ((500, 3), dtype('int8'))
+    >>> bool(np.abs(encoding.decode(codes) - samples).max() < 0.1)
+    True
+    """
+
+    recipe: Recipe
+    projection: Projection
+    quantizer: Quantizer
+    variance: NDArray[np.float32]
+    report: FitReport = field(default_factory=FitReport)
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not belong together."""
+        n_components = self.projection.n_components
+        if self.quantizer.n_components != n_components or self.variance.shape != (n_components,):
+            raise EncodingError(
+                f"encoding: projection gives {n_components} components, quantizer takes "
+                f"{self.quantizer.n_components}, variance has shape {self.variance.shape}; "
+                "they must agree"
+            )
+
+    @classmethod
+    def fit(cls, samples: ArrayLike, recipe: Recipe | str, seed: int = 0) -> Self:
+        """Fit a recipe to sample vectors.
+
+        Parameters
+        ----------
+        samples
+            Shape ``(n, dimension)``; rows with a component that is not finite are left out.
+        recipe
+            A `Recipe` or its name.
+        seed
+            Chooses the rows that quantizers are fitted on when there are more than they need.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the samples are not 2-D or complex, or the recipe asks for too many components.
+        NoValidPixelsError
+            If too few rows are finite.
+
+        References
+        ----------
+        spec/encoding.md, "Fitting".
+        """
+        vectors = np.asarray(samples)
+        if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+            raise InvalidConfigError(
+                f"fit: samples of shape {vectors.shape} and type {vectors.dtype}; expected real "
+                "numbers of shape (n, dimension)"
+            )
+        return cls.fit_blocks([vectors.T], recipe, vectors.shape[1], seed)
+
+    @classmethod
+    def fit_blocks(
+        cls,
+        blocks: Iterable[NDArray[Any]],
+        recipe: Recipe | str,
+        dimension: int,
+        seed: int = 0,
+    ) -> Self:
+        """Fit a recipe to any number of blocks ``(dimension, n_pixels)`` in bounded memory."""
+        recipe = Recipe.parse(recipe) if isinstance(recipe, str) else recipe
+        fitter = EncodingFitter(recipe, dimension, seed)
+        for block in blocks:
+            fitter.update(block)
+        fitted, quantizer, report = fitter.finish()
+        return cls(recipe, fitted.projection, quantizer, fitted.variance.astype(np.float32), report)
+
+    @property
+    def dimension(self) -> int:
+        """Length of an original vector."""
+        return self.projection.dimension
+
+    @property
+    def n_components(self) -> int:
+        """Length of a reduced vector."""
+        return self.projection.n_components
+
+    @property
+    def code_length(self) -> int:
+        """Stored numbers per vector: components, or bytes where several codes share one."""
+        return kernel.code_length(self.quantizer)
+
+    @property
+    def code_dtype(self) -> np.dtype[np.generic]:
+        """Type of the stored numbers."""
+        return self.quantizer.dtype
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """Nominal size of one stored vector, in bytes, before entropy coding."""
+        return self.code_length * self.code_dtype.itemsize
+
+    @property
+    def nodata(self) -> int | float | None:
+        """Code of an invalid vector; None where validity is stored beside the codes."""
+        return self.quantizer.nodata
+
+    @cached_property
+    def hash(self) -> str:
+        """Content hash, ``sha256:`` and 64 hex digits (spec/encoding.md, "Hash")."""
+        return state.content_hash(self.config(), self.arrays())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both turn the same vectors into the same codes."""
+        return isinstance(other, Encoding) and self.hash == other.hash
+
+    def __hash__(self) -> int:
+        """Hash of the content hash."""
+        return hash(self.hash)
+
+    def encode(self, vectors: ArrayLike, valid: NDArray[np.bool_] | None = None) -> Codes:
+        """Encode vectors of shape ``(…, dimension)`` to codes of shape ``(…, code_length)``.
+
+        Parameters
+        ----------
+        vectors
+            Real numbers. A component that is not finite makes its vector invalid.
+        valid
+            bool, shape ``(…)``: False makes a vector invalid as well.
+
+        Returns
+        -------
+        codes
+            `code_dtype`; invalid vectors are `nodata` throughout.
+
+        Raises
+        ------
+        EncodingError
+            If the last axis is not `dimension` long, or a vector is invalid and the codes have no
+            room for nodata: leave such vectors out, or use `encode_block`, which returns the mask.
+        """
+        array = np.asarray(vectors)
+        if array.dtype.kind not in "fiu" or not array.ndim or array.shape[-1] != self.dimension:
+            raise EncodingError(
+                f"encode: vectors of shape {array.shape} and type {array.dtype}; this encoding "
+                f"expects real numbers of shape (…, {self.dimension})"
+            )
+        block = array.reshape(-1, self.dimension).T
+        codes, valid_out = self.encode_block(block, None if valid is None else valid.reshape(-1))
+        if self.nodata is None and not valid_out.all():
+            raise EncodingError(
+                f"encode: {int((~valid_out).sum())} of {valid_out.size} vectors are invalid (NaN, "
+                f"infinite or masked), and {self.quantizer.kind} codes have no room for nodata; "
+                "leave them out, or use encode_block, which returns a mask beside the codes"
+            )
+        return np.ascontiguousarray(codes.T).reshape(*array.shape[:-1], self.code_length)
+
+    def decode(
+        self,
+        codes: ArrayLike,
+        space: Space = "original",
+        *,
+        valid: NDArray[np.bool_] | None = None,
+        components: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Decode codes of shape ``(…, code_length)``.
+
+        Parameters
+        ----------
+        codes
+            What `encode` returned.
+        space
+            ``original`` for vectors of `dimension`, ``reduced`` for components (with the mean's
+            part of the subspace, so that dot products are those of the originals).
+        valid
+            bool, shape ``(…)``: False becomes NaN, as do codes that are `nodata`.
+        components
+            Use only the first so many components.
+
+        Returns
+        -------
+        vectors
+            float32, shape ``(…, dimension)`` or ``(…, n_components)``.
+
+        Raises
+        ------
+        EncodingError
+            If the codes have another length or type than this encoding's.
+        InvalidConfigError
+            If the space is unknown or there are not so many components.
+        """
+        array = np.asarray(codes)
+        if array.dtype != self.code_dtype or not array.ndim or array.shape[-1] != self.code_length:
+            raise EncodingError(
+                f"decode: codes of shape {array.shape} and type {array.dtype}; this encoding "
+                f"expects {self.code_dtype} of shape (…, {self.code_length})"
+            )
+        block = array.reshape(-1, self.code_length).T
+        out = self.decode_block(
+            block, space, None if valid is None else valid.reshape(-1), components
+        )
+        return np.ascontiguousarray(out.T).reshape(*array.shape[:-1], out.shape[0])
+
+    def encode_block(
+        self, values: NDArray[Any], valid: NDArray[np.bool_] | None = None
+    ) -> tuple[Codes, NDArray[np.bool_]]:
+        """Encode pixels as columns: the form that rasters and chunks have.
+
+        Parameters
+        ----------
+        values
+            Real numbers, shape ``(dimension, n_pixels)``; taken as float32.
+        valid
+            bool, shape ``(n_pixels,)``; None where no pixel is known to be invalid.
+
+        Returns
+        -------
+        codes
+            Shape ``(code_length, n_pixels)``; invalid pixels are `nodata`, or 0 without one.
+        valid
+            bool, shape ``(n_pixels,)``: the given mask without the pixels that are not finite.
+        """
+        return kernel.encode_block(self.projection, self.quantizer, values, valid)
+
+    def decode_block(
+        self,
+        codes: Codes,
+        space: Space = "original",
+        valid: NDArray[np.bool_] | None = None,
+        components: int | None = None,
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Decode pixels as columns, ``(code_length, n_pixels)`` to ``(dimension, n_pixels)``.
+
+        `valid`, `space` and `components` are as in `decode`; `out` receives the result.
+        """
+        decoder = kernel.Decoder.of(self.projection, self.quantizer, space, components)
+        return decoder.decode(codes, valid, out)
+
+    def config(self) -> dict[str, Any]:
+        """Return the JSON part of the state: all that is not an array."""
+        return {
+            "dimension": self.dimension,
+            "recipe": str(self.recipe),
+            "projection": self.projection.config(),
+            "quantizer": self.quantizer.config(),
+        }
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return the array part of the state, by stored name."""
+        return {
+            **self.projection.arrays(),
+            **self.quantizer.arrays(),
+            "variance": self.variance,
+        }
+
+    @classmethod
+    def from_state(
+        cls,
+        config: Mapping[str, Any],
+        arrays: Mapping[str, NDArray[np.generic]],
+        report: FitReport | None = None,
+    ) -> Self:
+        """Rebuild an encoding from `config` and `arrays`.
+
+        Raises
+        ------
+        EncodingError
+            If something is missing, does not fit together, or is not finite.
+        """
+        parts = state.checked_parts(config)
+        variance = arrays.get("variance")
+        if variance is None or variance.dtype != np.float32 or not np.isfinite(variance).all():
+            raise EncodingError("encoding: array 'variance' is missing, not float32 or not finite")
+        projection = Projection.from_state(parts.dimension, parts.projection, arrays)
+        quantizer = quantizer_from_state(parts.quantizer, arrays)
+        recipe = state.checked_recipe(parts.recipe, projection, quantizer)
+        return cls(
+            recipe, projection, quantizer, variance.astype(np.float32), report or FitReport()
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the encoding as a file's content (spec/encoding.md, "File")."""
+        return state.to_bytes(self.config(), self.arrays(), self.hash, self.report)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str = "encoding") -> Self:
+        """Rebuild an encoding from `to_bytes`; `where` names it in messages.
+
+        Raises
+        ------
+        EncodingError
+            If the content is damaged, or does not have the hash that it claims.
+        """
+        loaded = state.from_bytes(content, where)
+        encoding = cls.from_state(loaded.config, loaded.arrays, loaded.report)
+        state.check_hash(where, encoding.hash, loaded.hash)
+        return encoding
+
+    def save(self, path: str | Path) -> None:
+        """Write the encoding to a new file.
+
+        Raises
+        ------
+        InvalidConfigError
+            If something exists at `path`.
+        """
+        try:
+            with Path(path).open("xb") as file:
+                file.write(self.to_bytes())
+        except FileExistsError as error:
+            raise InvalidConfigError(f"{path}: exists; remove it or name another file") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read an encoding from a file that `save` wrote.
+
+        Raises
+        ------
+        EncodingError
+            If the file is missing, damaged, or its content does not have the hash it claims.
+        """
+        try:
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise EncodingError(
+                f"{path}: cannot be read ({error.strerror}); expected a file of Encoding.save"
+            ) from error
+        return cls.from_bytes(content, str(path))

@@ -1,0 +1,155 @@
+"""An encoding as JSON and arrays: checks, content hash, file."""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import rfc8785
+from numpy.typing import NDArray
+
+from geoembz.encoding.fit import FitReport
+from geoembz.encoding.recipe import Recipe
+from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz.projection import Projection
+from geoembz.quantization import Quantizer
+
+MAX_DIMENSION = 65_536
+"""Longest vector believed; a file that claims more is refused before anything is allocated."""
+
+MAX_ARRAY_BYTES = 1 << 30
+"""Largest array of an encoding that is read."""
+
+_CONFIG_NAME = "encoding.json"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The checked JSON part of an encoding."""
+
+    dimension: int
+    recipe: str
+    projection: Mapping[str, Any]
+    quantizer: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a file holds: JSON, arrays, the hash it claims, and the fit's report."""
+
+    config: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[np.generic]]
+    hash: str
+    report: FitReport
+
+
+def checked_parts(config: Mapping[str, Any]) -> Parts:
+    """Check the JSON part of an encoding before any array is read.
+
+    Raises
+    ------
+    EncodingError
+        If a key is missing, of a wrong type, or a size is out of bounds.
+    """
+    dimension, recipe = config.get("dimension"), config.get("recipe")
+    projection, quantizer = config.get("projection"), config.get("quantizer")
+    if not isinstance(dimension, int) or not 1 <= dimension <= MAX_DIMENSION:
+        raise EncodingError(
+            f"encoding: dimension {dimension!r}; expected an integer from 1 to {MAX_DIMENSION}"
+        )
+    if not isinstance(recipe, str):
+        raise EncodingError(f"encoding: recipe {recipe!r}; expected a name such as 'pca64-int8'")
+    if not isinstance(projection, Mapping) or not isinstance(quantizer, Mapping):
+        raise EncodingError("encoding: 'projection' and 'quantizer' must be JSON objects")
+    n_components = projection.get("n_components")
+    if not isinstance(n_components, int) or not 1 <= n_components <= dimension:
+        raise EncodingError(
+            f"encoding: {n_components!r} components; expected an integer from 1 to {dimension}"
+        )
+    return Parts(dimension, recipe, projection, quantizer)
+
+
+def checked_recipe(name: str, projection: Projection, quantizer: Quantizer) -> Recipe:
+    """Return the recipe of that name after checking that the fitted parts are what it says."""
+    try:
+        recipe = Recipe.parse(name)
+    except InvalidConfigError as error:
+        raise EncodingError(f"encoding: {error}; a newer geoembz may read it") from error
+    built = Recipe(quantizer.kind, projection.n_components if projection.kind == "pca" else None)
+    if built != recipe:
+        raise EncodingError(f"encoding: recipe {name!r}, but the fitted parts are {str(built)!r}")
+    return recipe
+
+
+def content_hash(config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    """Hash the JSON part (RFC 8785) and the arrays, by name, little-endian, C order.
+
+    Each array enters as its name, type, shape and bytes (spec/encoding.md, "Hash").
+    """
+    digest = hashlib.sha256(rfc8785.dumps(dict(config)))
+    for name in sorted(arrays):
+        array = arrays[name]
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        header = {"name": name, "dtype": str(array.dtype), "shape": list(array.shape)}
+        digest.update(rfc8785.dumps(header))
+        digest.update(little.tobytes())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def check_hash(where: str, found: str, claimed: str) -> None:
+    """Refuse an encoding that is not the one its metadata names.
+
+    Raises
+    ------
+    EncodingError
+        If the hashes differ.
+    """
+    if found != claimed:
+        raise EncodingError(
+            f"{where}: the encoding's content has hash {found}, its metadata say {claimed}; it was "
+            "changed or damaged: fetch it again"
+        )
+
+
+def to_bytes(
+    config: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[np.generic]],
+    claimed: str,
+    report: FitReport,
+) -> bytes:
+    """Return an encoding as an ``.npz`` archive; see `Encoding.to_bytes`."""
+    document = {"encoding": dict(config), "hash": claimed, "fit": asdict(report)}
+    text = json.dumps(document, sort_keys=True).encode()
+    members: dict[str, Any] = {_CONFIG_NAME: np.frombuffer(text, dtype=np.uint8), **arrays}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **members)
+    return buffer.getvalue()
+
+
+def from_bytes(content: bytes, where: str) -> Loaded:
+    """Read what `to_bytes` wrote; see `Encoding.from_bytes`."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            _check_sizes(where, archive)
+            members = {name: archive[name] for name in archive.files}
+        document = json.loads(members.pop(_CONFIG_NAME).tobytes())
+        report = FitReport(**document["fit"])
+        return Loaded(document["encoding"], members, document["hash"], report)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise EncodingError(
+            f"{where}: not an encoding file ({error}); expected one written by Encoding.save"
+        ) from error
+
+
+def _check_sizes(where: str, archive: Any) -> None:
+    """Refuse members too large to be believed, before they are read."""
+    for member in archive.zip.infolist():
+        if member.file_size > MAX_ARRAY_BYTES:
+            raise EncodingError(
+                f"{where}: {member.filename} claims {member.file_size} bytes; "
+                f"expected at most {MAX_ARRAY_BYTES}"
+            )

@@ -1,0 +1,121 @@
+"""Measure how far decoded vectors are from the originals, pixel by pixel.
+
+Everything is computed in float64, over row blocks of fixed length, so that the numbers depend
+neither on the memory at hand nor on the number of threads.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geoembz.errors import InvalidConfigError
+
+_BLOCK_VALUES = 1 << 20
+"""Values of one block: 8 MB in float64."""
+
+
+@dataclass(frozen=True)
+class PixelFidelity:
+    """How well each of n pixels came back: float64 arrays of shape ``(n,)``.
+
+    `cosine` is taken between the vectors as they are, `cosine_centred` after `centre` (usually
+    the mean of the data) was taken off both, and `rmse` over the components, in units of the data.
+    A cosine with a zero vector is 1 where both are zero and 0 otherwise.
+    """
+
+    cosine: NDArray[np.float64]
+    cosine_centred: NDArray[np.float64]
+    rmse: NDArray[np.float64]
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Return mean, 5th percentile and minimum (of `rmse`: 95th percentile and maximum)."""
+        cosines = {"cosine": self.cosine, "cosine_centred": self.cosine_centred}
+        low = {
+            name: {
+                "mean": float(values.mean()),
+                "p5": float(np.quantile(values, 0.05)),
+                "min": float(values.min()),
+            }
+            for name, values in cosines.items()
+        }
+        pooled = float(np.sqrt(np.mean(self.rmse**2)))
+        p95, largest = float(np.quantile(self.rmse, 0.95)), float(self.rmse.max())
+        return {**low, "rmse": {"mean": pooled, "p95": p95, "max": largest}}
+
+
+def pixel_fidelity(original: ArrayLike, decoded: ArrayLike, centre: ArrayLike) -> PixelFidelity:
+    """Compare decoded vectors with the originals, one by one.
+
+    Parameters
+    ----------
+    original, decoded
+        Shape ``(n, D)``, any real dtype, finite.
+    centre
+        Shape ``(D,)``: what the centred cosine takes off both.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the shapes differ or a value is not finite.
+
+    Examples
+    --------
+    >>> pixel_fidelity([[1.0, 0.0]], [[0.0, 1.0]], centre=[0.0, 0.0]).cosine
+    array([0.])
+    """
+    original, decoded, centre = np.asarray(original), np.asarray(decoded), np.asarray(centre)
+    if (
+        original.ndim != 2
+        or 0 in original.shape[1:]
+        or original.shape != decoded.shape
+        or centre.shape != original.shape[1:]
+    ):
+        raise InvalidConfigError(
+            f"fidelity: got original {original.shape}, decoded {decoded.shape} and centre "
+            f"{centre.shape}; expected (n, D), (n, D) and (D,)"
+        )
+    result = np.empty((3, len(original)))
+    for rows in _row_blocks(*original.shape):
+        x, y = original[rows].astype(np.float64), decoded[rows].astype(np.float64)
+        _require_finite(x, y)
+        result[0, rows] = _cosine(x, y)
+        result[1, rows] = _cosine(x - centre, y - centre)
+        result[2, rows] = np.sqrt(np.mean((x - y) ** 2, axis=1))
+    return PixelFidelity(*result)
+
+
+def clipped_share(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
+    """Return the share of `values` that lie outside what a quantizer can express.
+
+    Parameters
+    ----------
+    values
+        Shape ``(n, k)``, what was quantized.
+    low, high
+        Smallest and largest value of each component's codebook; scalars or shape ``(k,)``.
+    """
+    values = np.asarray(values)
+    return float(np.mean((values < low) | (values > high))) if values.size else 0.0
+
+
+def _row_blocks(n_rows: int, dimension: int) -> Iterator[slice]:
+    step = max(1, _BLOCK_VALUES // max(1, dimension))
+    return (slice(start, start + step) for start in range(0, n_rows, step))
+
+
+def _require_finite(*blocks: NDArray[np.float64]) -> None:
+    if not all(np.isfinite(block).all() for block in blocks):
+        raise InvalidConfigError(
+            "fidelity: a vector holds NaN or infinity; leave out the pixels that are not valid"
+        )
+
+
+def _cosine(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return row-wise cosines; two zero rows agree, a zero row and another do not."""
+    dot, xx, yy = (np.einsum("ij,ij->i", a, b) for a, b in ((x, y), (x, x), (y, y)))
+    norms = np.sqrt(xx) * np.sqrt(yy)
+    cosine = np.divide(dot, norms, out=np.zeros_like(dot), where=norms != 0)
+    cosine[(xx == 0) & (yy == 0)] = 1.0
+    return np.asarray(np.clip(cosine, -1.0, 1.0), dtype=np.float64)

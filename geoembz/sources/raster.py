@@ -1,0 +1,216 @@
+"""Any multi-band raster that GDAL reads: one band per component of the embedding."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.windows
+from numpy.typing import NDArray
+from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioError
+
+from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.grid import Grid, Window
+from geoembz.sources.base import SourceData, SourceInfo
+from geoembz.sources.identity import display_name, identify
+
+BLOCK_CACHE_BYTES = 64 * 2**20
+"""GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
+default, 5 % of the machine's memory, would only grow the process."""
+
+
+class RasterSource:
+    """A raster file, local or remote, with one band per component.
+
+    A pixel is invalid where any of its components is the declared nodata value, where a mask band
+    or an alpha band says so, and where a component is not finite (found while encoding).
+
+    Parameters
+    ----------
+    path
+        Path or URL that GDAL opens.
+    nodata
+        Replaces the declared nodata value; ``"none"`` says that there is none.
+    crs
+        Replaces the file's CRS, in any form that PROJ knows.
+
+    Raises
+    ------
+    SourceError
+        If the file is missing, no raster, complex, not georeferenced, or rotated.
+    InvalidConfigError
+        If `nodata` is no number or `crs` no CRS.
+    """
+
+    def __init__(
+        self, path: str | Path, *, nodata: float | str | None = None, crs: str | None = None
+    ) -> None:
+        self.path = str(path)
+        self.name = display_name(self.path)
+        self._local = threading.local()
+        _refuse_missing(self.path)
+        dataset = self._dataset()
+        self._nodata = _nodata_values(dataset, nodata)
+        self._has_mask = _has_mask(dataset)
+        self._affine = _band_scaling(dataset)
+        self.grid = _grid(self.name, dataset, crs)
+        self.dimension: int = dataset.count
+        self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
+        self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
+        self.info: tuple[SourceInfo, ...] = (identify(self.path),)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the open files: every thread and process opens its own."""
+        state = self.__dict__.copy()
+        del state["_local"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore without open files."""
+        self.__dict__.update(state)
+        self._local = threading.local()
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; see `Source.read`."""
+        region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
+        dataset = self._dataset()
+        try:
+            with _environment():
+                raw = dataset.read(window=region)
+                mask = dataset.dataset_mask(window=region) if self._has_mask else None
+        except (RasterioError, OSError) as error:
+            raise SourceError(
+                f"{self.name}: rows {window.row} to {window.row + window.height}, columns "
+                f"{window.col} to {window.col + window.width} cannot be read ({_reason(error)}); "
+                "the file is truncated or damaged: fetch it again"
+            ) from error
+        valid = None if mask is None else mask != 0
+        if self._nodata is not None:
+            known = _differs(raw, self._nodata)
+            valid = known if valid is None else valid & known
+        return SourceData(self._scaled(raw), valid)
+
+    def _scaled(self, raw: NDArray[Any]) -> NDArray[Any]:
+        """Apply the bands' declared scale and offset, if any."""
+        if self._affine is None:
+            return raw
+        scales, offsets = self._affine
+        return raw.astype(np.float32) * scales + offsets
+
+    def _dataset(self) -> Any:
+        dataset = getattr(self._local, "dataset", None)
+        if dataset is None:
+            try:
+                with _environment():
+                    dataset = rasterio.open(self.path)
+            except (RasterioError, OSError) as error:
+                raise SourceError(
+                    f"{self.name}: not a raster that GDAL can open ({_reason(error)}); expected a "
+                    "multi-band raster such as a GeoTIFF"
+                ) from error
+            self._local.dataset = dataset
+        return dataset
+
+
+def _environment() -> Any:
+    return rasterio.Env(GDAL_CACHEMAX=BLOCK_CACHE_BYTES, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+
+
+def _reason(error: Exception) -> str:
+    """Return GDAL's own words, which rasterio keeps as the cause."""
+    return str(error.__cause__ or error)
+
+
+def _refuse_missing(path: str) -> None:
+    if "://" in path or path.startswith("/vsi"):
+        return
+    if not Path(path).exists():
+        raise SourceError(f"{path}: no such file; expected a multi-band raster such as a GeoTIFF")
+
+
+def _nodata_values(dataset: Any, nodata: float | str | None) -> NDArray[np.float64] | None:
+    """Return the nodata value of each band, shape ``(dimension, 1, 1)``; None where none is needed.
+
+    NaN needs no comparison: components that are not finite are found while encoding.
+    """
+    if isinstance(nodata, str) and nodata.lower() == "none":
+        return None
+    if nodata is not None:
+        try:
+            value = float(nodata)
+        except ValueError as error:
+            raise InvalidConfigError(
+                f"nodata {nodata!r}; expected a number, nan or none"
+            ) from error
+        values = np.full(dataset.count, value)
+    else:
+        declared = dataset.nodatavals
+        values = np.array([np.nan if value is None else value for value in declared])
+    return None if np.isnan(values).all() else values[:, np.newaxis, np.newaxis]
+
+
+def _differs(raw: NDArray[Any], nodata: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where no component is nodata, compared in the type that the values are stored in."""
+    if raw.dtype.kind in "iu":
+        info = np.iinfo(raw.dtype)
+        possible = (nodata >= info.min) & (nodata <= info.max) & (nodata == np.trunc(nodata))
+        stored = np.where(possible, nodata, 0).astype(raw.dtype)
+        hit = (raw == stored) & possible
+    else:
+        with np.errstate(over="ignore"):
+            hit = raw == nodata.astype(raw.dtype)
+    return ~np.asarray(hit.any(axis=0), dtype=np.bool_)
+
+
+def _has_mask(dataset: Any) -> bool:
+    """Whether a mask band, a mask file or an alpha band stands beside the data."""
+    return any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
+
+
+def _band_scaling(dataset: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return declared scales and offsets ``(dimension, 1, 1)``; None where they do nothing."""
+    scales = np.array(dataset.scales, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    offsets = np.array(dataset.offsets, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    return None if (scales == 1).all() and (offsets == 0).all() else (scales, offsets)
+
+
+def _real_dtype(name: str, dataset: Any) -> np.dtype[np.generic]:
+    names = set(dataset.dtypes)
+    if any("complex" in name for name in names):
+        raise SourceError(
+            f"{name}: bands of type {', '.join(sorted(names))}; expected real numbers (complex "
+            "embeddings have no encoding here)"
+        )
+    return np.result_type(*(np.dtype(name) for name in names))
+
+
+def _grid(name: str, dataset: Any, crs: str | None) -> Grid:
+    """Return the raster's grid after checking that coordinates can be made of it."""
+    try:
+        system = dataset.crs if crs is None else rasterio.crs.CRS.from_user_input(crs)
+    except RasterioError as error:
+        raise InvalidConfigError(
+            f"crs {crs!r}: {error}; expected a CRS such as EPSG:32633"
+        ) from error
+    if system is None:
+        raise SourceError(
+            f"{name}: no coordinate reference system; expected a georeferenced raster; give it one "
+            "with --crs EPSG:…"
+        )
+    code = system.to_authority()
+    a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
+    grid = Grid(
+        crs_wkt=system.to_wkt(version="WKT2_2019"),
+        crs_code=":".join(code) if code else None,
+        transform=(a, b, c, d, e, f),
+        shape=(dataset.height, dataset.width),
+        metres_per_unit=system.linear_units_factor[1] if system.is_projected else None,
+    )
+    if not grid.is_rectilinear:
+        raise SourceError(
+            f"{name}: rotated or sheared grid {grid.transform}; expected rows and columns along "
+            "the axes; warp it first, for example with `gdalwarp SRC DST`"
+        )
+    return grid

@@ -1,0 +1,239 @@
+"""The metadata and the small arrays of a store, made by zarr-python in memory.
+
+zarr-python writes every ``zarr.json``; we only decide when each one goes to the destination.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+from zarr.core.metadata import ArrayV3Metadata
+from zarr.storage import MemoryStore, StorePath
+
+from geoembz.codecs import PREFIX, ProjectionStage, QuantizerStage
+from geoembz.conventions import Layout, StoreAttributes, cf_axis, cf_grid_mapping
+from geoembz.encoding import Encoding
+from geoembz.errors import InvalidConfigError
+from geoembz.grid import Grid
+from geoembz.store.layout import ChunkLayout
+
+if TYPE_CHECKING:
+    from zarr.core.buffer import Buffer
+
+EMBEDDING, VALID = "embedding", "valid"
+
+ZSTD_LEVEL = 1
+
+_ENCODING_DIMENSIONS = {
+    "projection": ("component", "dimension"),
+    "mean": ("dimension",),
+    "variance": ("component",),
+    "scale": ("component",),
+    "offset": ("component",),
+    "threshold": ("component",),
+    "codebook": ("component", "level"),
+}
+
+
+@dataclass(frozen=True)
+class StorePlan:
+    """What a store will be: enough to write its shards on any machine and its metadata at the end.
+
+    Parameters
+    ----------
+    encoding
+        The fitted encoding.
+    chunks
+        Chunk and shard shapes.
+    layout
+        ``plain`` or ``codec``: only ``zarr.json`` of `embedding` differs.
+    """
+
+    encoding: Encoding
+    chunks: ChunkLayout
+    layout: Layout = "plain"
+
+    def __post_init__(self) -> None:
+        """Refuse a codec layout without codecs."""
+        if self.layout not in {"plain", "codec"}:
+            raise InvalidConfigError(f"layout {self.layout!r}; expected 'plain' or 'codec'")
+
+    @property
+    def has_mask(self) -> bool:
+        """Whether validity is an array of its own."""
+        return self.encoding.nodata is None and self.layout == "plain"
+
+    @property
+    def component_dimension(self) -> str:
+        """Name of the first axis of the codes."""
+        return "component_byte" if self.encoding.quantizer.bits < 8 else "component"
+
+
+def array_options() -> dict[str, Any]:
+    """Return what both large arrays share: spatial attributes and entropy coding."""
+    return {
+        "compressors": [ZstdCodec(level=ZSTD_LEVEL, checksum=True)],
+        "attributes": {"grid_mapping": "spatial_ref", "coordinates": "spatial_ref"},
+        "config": {"write_empty_chunks": False},
+        "overwrite": False,
+    }
+
+
+def create_codes(group: zarr.Group, plan: StorePlan) -> None:
+    """Create `embedding` as the integers it holds, whatever the layout."""
+    encoding, options = plan.encoding, array_options()
+    if encoding.code_dtype == np.int8:
+        options["attributes"] = {**options["attributes"], "nodata": encoding.nodata}
+    group.create_array(
+        EMBEDDING,
+        dtype=encoding.code_dtype,
+        fill_value=0 if encoding.nodata is None else encoding.nodata,
+        dimension_names=(plan.component_dimension, "y", "x"),
+        **_shapes(plan, encoding.code_length),
+        **options,
+    )
+
+
+def _create_vectors(group: zarr.Group, plan: StorePlan) -> None:
+    """Create `embedding` as the float32 vectors that its codec chain decodes to."""
+    from geoembz.codecs.zarr import codec_chain
+
+    encoding = plan.encoding
+    chain = codec_chain(ProjectionStage(encoding.projection), QuantizerStage(encoding.quantizer))
+    group.create_array(
+        EMBEDDING,
+        dtype=np.float32,
+        fill_value=np.nan,
+        dimension_names=("dimension", "y", "x"),
+        filters=chain,
+        **_shapes(plan, encoding.dimension),
+        **array_options(),
+    )
+
+
+def create_mask(group: zarr.Group, plan: StorePlan) -> None:
+    """Create `valid`."""
+    chunks = plan.chunks
+    group.create_array(
+        VALID,
+        shape=chunks.shape,
+        chunks=chunks.chunk,
+        shards=chunks.shard if chunks.is_sharded else None,
+        dtype=np.bool_,
+        fill_value=False,
+        dimension_names=("y", "x"),
+        **array_options(),
+    )
+
+
+def store_documents(plan: StorePlan, attributes: StoreAttributes) -> dict[str, bytes]:
+    """Return every object of a finished store but the shards, by key, root ``zarr.json`` last."""
+    objects: dict[str, Buffer] = {}
+    memory = MemoryStore(objects)
+    root = zarr.create_group(memory, attributes=attributes.to_json())
+    (_create_vectors if plan.layout == "codec" else create_codes)(root, plan)
+    if plan.has_mask:
+        create_mask(root, plan)
+    _write_coordinates(root, attributes.grid)
+    _write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    with warnings.catch_warnings():
+        # Zarr v3 readers look for consolidated metadata although v3 does not specify it yet.
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        zarr.consolidate_metadata(memory)
+    return {key: objects[key].to_bytes() for key in sorted(objects, key=_write_order)}
+
+
+def open_codes(store: Any, document: Mapping[str, Any], path: str) -> zarr.Array[Any]:
+    """Bind array metadata to a store that need not hold it (yet)."""
+    metadata = ArrayV3Metadata.from_dict(dict(document))
+    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=StorePath(store, path)))
+
+
+def plain_document(document: Mapping[str, Any], encoding: Encoding) -> dict[str, Any]:
+    """Return the metadata under which an `embedding` of the codec layout reads as integers.
+
+    The layouts differ only here: take our codecs out of the chain, and give shape, chunks, type
+    and fill value of what comes out of them.
+    """
+    length, nodata = encoding.code_length, encoding.nodata
+
+    def cut(shape: list[int]) -> list[int]:
+        return [length, *shape[1:]]
+
+    def without_ours(codecs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        kept = [codec for codec in codecs if not codec["name"].startswith(PREFIX)]
+        return [_plain_sharding(codec) if "sharding" in codec["name"] else codec for codec in kept]
+
+    def _plain_sharding(codec: dict[str, Any]) -> dict[str, Any]:
+        inner = codec["configuration"]
+        changed = {
+            "chunk_shape": cut(inner["chunk_shape"]),
+            "codecs": without_ours(inner["codecs"]),
+        }
+        return {**codec, "configuration": {**inner, **changed}}
+
+    grid = document["chunk_grid"]
+    chunk_shape = cut(grid["configuration"]["chunk_shape"])
+    return {
+        **document,
+        "shape": cut(document["shape"]),
+        "data_type": encoding.code_dtype.name,
+        "chunk_grid": {**grid, "configuration": {"chunk_shape": chunk_shape}},
+        "fill_value": ("NaN" if nodata != nodata else nodata) if nodata is not None else 0,
+        "codecs": without_ours(document["codecs"]),
+    }
+
+
+def _shapes(plan: StorePlan, length: int) -> dict[str, Any]:
+    chunks = plan.chunks
+    return {
+        "shape": (length, *chunks.shape),
+        "chunks": (length, *chunks.chunk),
+        "shards": (length, *chunks.shard) if chunks.is_sharded else None,
+    }
+
+
+def _write_order(key: str) -> tuple[int, str]:
+    """Order data before metadata, and the root's metadata last."""
+    if key == "zarr.json":
+        return 2, key
+    return (1, key) if key.endswith("zarr.json") else (0, key)
+
+
+def _write_coordinates(root: zarr.Group, grid: Grid) -> None:
+    """Write `x`, `y` and the CF grid mapping `spatial_ref`."""
+    for name, values in (("y", grid.y), ("x", grid.x)):
+        _write_small(root, name, values, (name,), cf_axis(grid, name))
+    mapping = np.array(0, dtype=np.int64)
+    _write_small(root, "spatial_ref", mapping, (), cf_grid_mapping(grid))
+
+
+def _write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    for name, array in sorted(arrays.items()):
+        _write_small(group, name, array, _ENCODING_DIMENSIONS[name], {})
+
+
+def _write_small(
+    group: zarr.Group,
+    name: str,
+    values: NDArray[Any],
+    dimensions: tuple[str, ...],
+    attributes: dict[str, Any],
+) -> None:
+    """Write an array as one chunk, even where every value is the fill value."""
+    array = group.create_array(
+        name,
+        shape=values.shape,
+        dtype=values.dtype,
+        chunks=values.shape,
+        dimension_names=dimensions,
+        attributes=attributes,
+        compressors=[ZstdCodec(level=ZSTD_LEVEL, checksum=True)],
+        config={"write_empty_chunks": True},
+    )
+    array[...] = values

@@ -1,0 +1,157 @@
+"""What a store is, in numbers: what `geoembz info` prints."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from geoembz.store.reader import StoreReader
+from geoembz.text import aligned, figure
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """A store at a glance.
+
+    Parameters
+    ----------
+    store
+        Where it is.
+    version
+        Format version.
+    recipe
+        Name of the recipe.
+    layout
+        ``plain`` or ``codec``.
+    encoding_hash
+        Content hash of the encoding; stores that share it are comparable vector by vector.
+    dimension, n_components
+        Length of original and of reduced vectors.
+    shape
+        Height and width, in pixels.
+    chunk, shard
+        Rows and columns of chunks and of shards; `shard` is None where there are none.
+    crs
+        Authority and code, or the name of the CRS.
+    transform
+        Affine coefficients ``(a, b, c, d, e, f)``.
+    bbox
+        ``(xmin, ymin, xmax, ymax)`` in CRS units.
+    model
+        URI of the model.
+    source_data
+        URIs of what was converted.
+    pixels, valid_pixels
+        Pixels of the raster, and those that hold an embedding.
+    bytes_per_embedding
+        Nominal size of one code.
+    bytes_stored
+        Size of all objects.
+    bytes_per_pixel
+        `bytes_stored` / `pixels`.
+    explained_variance, cosine, cosine_centred, rmse
+        As measured by the conversion.
+    """
+
+    store: str
+    version: str
+    recipe: str
+    layout: str
+    encoding_hash: str
+    dimension: int
+    n_components: int
+    shape: tuple[int, int]
+    chunk: tuple[int, int]
+    shard: tuple[int, int] | None
+    crs: str
+    transform: tuple[float, ...]
+    bbox: tuple[float, ...]
+    model: str
+    source_data: tuple[str, ...]
+    pixels: int
+    valid_pixels: int
+    bytes_per_embedding: int
+    bytes_stored: int
+    bytes_per_pixel: float
+    explained_variance: float
+    cosine: float | None
+    cosine_centred: float | None
+    rmse: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the information as JSON values, by the names above."""
+        return asdict(self)
+
+    def to_table(self) -> str:
+        """Return the information as lines of text."""
+        height, width = self.shape
+        cut = f"chunks {self.chunk[0]} x {self.chunk[1]}"
+        if self.shard is not None:
+            cut += f" in shards {self.shard[0]} x {self.shard[1]}"
+        return aligned(
+            [
+                ("store", self.store),
+                ("format", f"{self.version}, layout {self.layout}"),
+                ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
+                ("encoding", self.encoding_hash),
+                ("grid", f"{height} x {width} pixels, {self.crs}, {cut}"),
+                ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
+                ("model", self.model),
+                ("source", ", ".join(self.source_data)),
+                ("valid pixels", f"{self.valid_pixels:,} of {self.pixels:,}"),
+                ("bytes stored", f"{self.bytes_stored:,}"),
+                (
+                    "bytes/pixel",
+                    f"{self.bytes_per_pixel:.2f}  ({self.bytes_per_embedding} nominal)",
+                ),
+                ("explained variance", f"{self.explained_variance:.4f}"),
+                ("cosine", figure(self.cosine)),
+                ("cosine, centred", figure(self.cosine_centred)),
+                ("rmse", figure(self.rmse)),
+            ]
+        )
+
+
+def describe(store: str) -> StoreInfo:
+    """Open a store and describe it.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, an unfinished one, one of another kind, or a damaged one.
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "info.zarr", pca=16)
+    >>> describe(str(tmp_path / "info.zarr")).recipe
+    'pca16-int8'
+    """
+    reader = StoreReader.open(store)
+    attributes, encoding, grid = reader.attributes, reader.encoding, reader.attributes.grid
+    pixels, shards = grid.window.size, reader.codes.shards
+    bytes_stored = reader.stored_bytes()
+    return StoreInfo(
+        store=store,
+        version=attributes.version,
+        recipe=str(encoding.recipe),
+        layout=attributes.layout,
+        encoding_hash=encoding.hash,
+        dimension=encoding.dimension,
+        n_components=encoding.n_components,
+        shape=grid.shape,
+        chunk=(reader.codes.chunks[1], reader.codes.chunks[2]),
+        shard=None if shards is None else (shards[1], shards[2]),
+        crs=grid.crs_code or grid.crs_wkt.partition('"')[2].partition('"')[0],
+        transform=grid.transform,
+        bbox=grid.bbox,
+        model=attributes.model,
+        source_data=tuple(str(source["uri"]) for source in attributes.sources),
+        pixels=pixels,
+        valid_pixels=int(attributes.pixels["valid"]),
+        bytes_per_embedding=encoding.bytes_per_vector,
+        bytes_stored=bytes_stored,
+        bytes_per_pixel=bytes_stored / pixels,
+        explained_variance=encoding.report.explained_variance,
+        cosine=attributes.fidelity.get("cosine"),
+        cosine_centred=attributes.fidelity.get("cosine_centred"),
+        rmse=attributes.fidelity.get("rmse"),
+    )

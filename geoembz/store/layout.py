@@ -1,0 +1,166 @@
+"""How a store's arrays are cut into chunks and shards.
+
+The choice depends on the raster and the encoding only, never on the machine, so that the same
+input gives the same store everywhere.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from geoembz.errors import InvalidConfigError
+from geoembz.grid import Window, split
+
+CHUNK_BYTES = 2**20
+"""Largest inner chunk chosen by default, before entropy coding."""
+
+SHARD_BYTES = 64 * 2**20
+"""Largest shard chosen by default, before entropy coding."""
+
+LARGEST_SHARD_BYTES = 128 * 2**20
+"""Largest shard accepted to keep a source's block, or its strips, whole."""
+
+SMALL_SHARD_BYTES = 8 * 2**20
+"""Shards grow to this size even where few are left to share among workers."""
+
+ENOUGH_SHARDS = 16
+"""Four shards for each of four workers: larger shards stop growing before fewer remain."""
+
+
+@dataclass(frozen=True)
+class ChunkLayout:
+    """Chunks and shards on the two spatial axes; the component axis is whole in every chunk.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the raster, in pixels.
+    chunk
+        Rows and columns of an inner chunk.
+    shard
+        Rows and columns of a shard, multiples of the chunk's.
+    is_sharded
+        False where every chunk is an object of its own; `shard` is then what one task writes.
+    """
+
+    shape: tuple[int, int]
+    chunk: tuple[int, int]
+    shard: tuple[int, int]
+    is_sharded: bool = True
+
+    @property
+    def stored_chunk(self) -> tuple[int, int]:
+        """Rows and columns of one stored object."""
+        return self.shard if self.is_sharded else self.chunk
+
+    def shards(self) -> Iterator[Window]:
+        """Return the windows of all shards, clipped to the raster, row by row."""
+        return split(Window(0, 0, *self.shape), self.shard)
+
+
+def choose_layout(
+    shape: tuple[int, int],
+    bytes_per_pixel: int,
+    source_block: tuple[int, int],
+    *,
+    chunk: int | None = None,
+    shard: int | str | None = None,
+) -> ChunkLayout:
+    """Choose chunk and shard shapes.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the raster, in pixels.
+    bytes_per_pixel
+        Size of one pixel's code.
+    source_block
+        Rows and columns that the source reads at once: shards hold whole ones where they can.
+    chunk
+        Side of an inner chunk, in pixels; None chooses 0.25 to 1 MB.
+    shard
+        Side of a shard, a multiple of `chunk`; ``"none"`` for no sharding; None chooses.
+
+    Raises
+    ------
+    InvalidConfigError
+        If a side is not positive or the shard is no multiple of the chunk.
+
+    References
+    ----------
+    spec/format.md, "Chunks and shards".
+
+    Examples
+    --------
+    >>> choose_layout((10_980, 10_980), 64, (512, 512))
+    ChunkLayout(shape=(10980, 10980), chunk=(128, 128), shard=(1024, 1024), is_sharded=True)
+    """
+    side = _chunk_side(shape, bytes_per_pixel) if chunk is None else chunk
+    if side < 1:
+        raise InvalidConfigError(f"chunk {side}; expected a side of 1 pixel or more")
+    inner = (side, side)
+    is_sharded = True
+    if isinstance(shard, str):
+        if shard != "none":
+            raise InvalidConfigError(f"shard {shard!r}; expected a number of pixels or 'none'")
+        is_sharded, shard = False, None
+    if shard is None:
+        outer = _grow_shard(
+            shape, bytes_per_pixel, _first_shard(side, shape, bytes_per_pixel, source_block)
+        )
+    elif shard < side or shard % side:
+        raise InvalidConfigError(
+            f"shard {shard}; expected a multiple of the chunk, {side} pixels, or 'none'"
+        )
+    else:
+        outer = (shard, shard)
+    return ChunkLayout(shape, inner, _clip(outer, inner, shape), is_sharded)
+
+
+def _chunk_side(shape: tuple[int, int], bytes_per_pixel: int) -> int:
+    """Return the largest power of two whose square of pixels stays within `CHUNK_BYTES`."""
+    side = 8
+    while side < 1024 and (2 * side) ** 2 * bytes_per_pixel <= CHUNK_BYTES:
+        side *= 2
+    return min(side, max(shape))
+
+
+def _first_shard(
+    side: int, shape: tuple[int, int], bytes_per_pixel: int, source_block: tuple[int, int]
+) -> tuple[int, int]:
+    """Return the smallest shard: a chunk, or the source's block where chunks fill it exactly."""
+    height, width = source_block
+    if width >= shape[1] > side:  # strips: whole rows, or each strip is read once per shard
+        affordable = LARGEST_SHARD_BYTES // (bytes_per_pixel * side * side)
+        return side, min(shape[1], max(affordable, 1) * side)
+    too_large = height * width * bytes_per_pixel > LARGEST_SHARD_BYTES
+    if height % side or width % side or too_large:
+        return side, side
+    return height, width
+
+
+def _grow_shard(
+    shape: tuple[int, int], bytes_per_pixel: int, first: tuple[int, int]
+) -> tuple[int, int]:
+    """Double the shard while it stays small, or while enough shards remain."""
+    rows, cols = first
+    while rows < shape[0] or cols < shape[1]:
+        grown = (rows * 2, cols) if rows <= cols or cols >= shape[1] else (rows, cols * 2)
+        size = grown[0] * grown[1] * bytes_per_pixel
+        count = -(-shape[0] // grown[0]) * -(-shape[1] // grown[1])
+        if size > SHARD_BYTES or (size > SMALL_SHARD_BYTES and count < ENOUGH_SHARDS):
+            break
+        if rows >= shape[0] and cols >= shape[1]:
+            break
+        rows, cols = grown
+    return rows, cols
+
+
+def _clip(
+    outer: tuple[int, int], inner: tuple[int, int], shape: tuple[int, int]
+) -> tuple[int, int]:
+    """Cut a shard to the raster, rounded up to whole chunks."""
+    rows, cols = (
+        min(-(-size // step) * step, -(-extent // step) * step)
+        for size, step, extent in zip(outer, inner, shape, strict=True)
+    )
+    return rows, cols

@@ -1,0 +1,113 @@
+"""Objects under one URL: the little that metadata and the journal need beside Zarr itself."""
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from geoembz.errors import StoreError
+
+
+class ObjectTree:
+    """A directory or an object-store prefix.
+
+    Parameters
+    ----------
+    url
+        Local path or fsspec URL.
+
+    Raises
+    ------
+    StoreError
+        If the URL's scheme is unknown or its package is missing.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        self.url = str(url)
+        try:
+            self.filesystem, self.root = fsspec.core.url_to_fs(self.url)
+        except (ValueError, ImportError) as error:
+            raise StoreError(
+                f"{self.url}: {error}; expected a path or a URL such as s3://bucket/prefix"
+            ) from error
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a directory on this machine."""
+        return isinstance(self.filesystem, LocalFileSystem)
+
+    @property
+    def local_path(self) -> Path:
+        """The directory; only where `is_local`."""
+        return Path(self.root)
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object's content; None where there is none."""
+        try:
+            content: bytes = self.filesystem.cat_file(f"{self.root}/{key}")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        return content
+
+    def read_json(self, key: str) -> Any:
+        """Return an object's JSON; None where there is no object.
+
+        Raises
+        ------
+        StoreError
+            If the object is no JSON.
+        """
+        content = self.read(key)
+        if content is None:
+            return None
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise StoreError(
+                f"{self.url}/{key}: not JSON ({error}); the store is damaged"
+            ) from error
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object; a reader sees all of it or nothing."""
+        if not self.is_local:
+            self.filesystem.pipe_file(f"{self.root}/{key}", content)
+            return
+        path = self.local_path / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        try:
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def write_json(self, key: str, document: Any) -> None:
+        """Write an object as JSON with sorted keys."""
+        self.write(key, json.dumps(document, sort_keys=True).encode())
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the size of every object below `prefix`, in bytes, by key."""
+        self.filesystem.invalidate_cache()
+        base = f"{self.root}/{prefix}".rstrip("/")
+        found = self.filesystem.find(base, detail=True)
+        skipped = len(self.root) + 1
+        return {path[skipped:]: int(entry["size"] or 0) for path, entry in sorted(found.items())}
+
+    def exists(self) -> bool:
+        """Whether anything is there."""
+        self.filesystem.invalidate_cache()
+        return bool(self.filesystem.exists(self.root))
+
+    def remove(self, prefix: str = "") -> None:
+        """Delete everything below `prefix`."""
+        target = f"{self.root}/{prefix}".rstrip("/")
+        self.filesystem.invalidate_cache()
+        if self.filesystem.exists(target):
+            self.filesystem.rm(target, recursive=True)

@@ -1,0 +1,240 @@
+"""Read a store: metadata once, then the codes or the vectors of any window."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, Literal, Self
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.errors import NodeNotFoundError
+
+from geoembz.conventions import StoreAttributes
+from geoembz.encoding import Decoder, Encoding, FitReport
+from geoembz.encoding.state import MAX_ARRAY_BYTES, check_hash, checked_parts
+from geoembz.errors import EncodingError, InvalidConfigError, StoreError
+from geoembz.grid import Window
+from geoembz.quantization import Codes
+from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
+from geoembz.store.journal import Journal
+from geoembz.store.objects import ObjectTree
+from geoembz.store.writer import open_zarr_store
+from geoembz.threads import single_threaded_blas, worker_count
+
+type View = Literal["original", "reduced", "codes"]
+
+_BAND_PIXELS = 1 << 16
+"""Pixels that one thread decodes at a time."""
+
+
+@dataclass(frozen=True)
+class StoreReader:
+    """An open store.
+
+    Parameters
+    ----------
+    url
+        Where it is.
+    attributes
+        What it says about itself.
+    encoding
+        Its encoding, with the hash checked.
+    group
+        The open Zarr group.
+    """
+
+    url: str
+    attributes: StoreAttributes
+    encoding: Encoding
+    group: zarr.Group
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open a store.
+
+        Raises
+        ------
+        StoreError
+            If there is no store, an unfinished one, one of another kind, or a damaged one.
+        StoreVersionError
+            If the store's format version is not one that this geoembz reads.
+        """
+        try:
+            group = zarr.open_group(open_zarr_store(url, read_only=True), mode="r", zarr_format=3)
+        except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
+            raise _absent(url) from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+        attributes = StoreAttributes.from_json(url, group.attrs.asdict())
+        encoding = read_encoding(url, group, attributes)
+        reader = cls(url, attributes, encoding, group)
+        reader._check_shapes()
+        return reader
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, in pixels."""
+        return self.attributes.grid.shape
+
+    @cached_property
+    def codes(self) -> zarr.Array[Any]:
+        """The codes ``(code_length, height, width)`` as an array, in either layout."""
+        array = _array(self.url, self.group, EMBEDDING)
+        if self.attributes.layout == "plain":
+            return array
+        document = plain_document(array.metadata.to_dict(), self.encoding)
+        return open_codes(array.store, document, array.path)
+
+    @cached_property
+    def mask(self) -> zarr.Array[Any] | None:
+        """Validity ``(height, width)``; None where codes say it, or all pixels are valid."""
+        if self.encoding.nodata is not None or self.attributes.layout == "codec":
+            return None
+        return _array(self.url, self.group, VALID)
+
+    @property
+    def stored_chunk(self) -> tuple[int, int]:
+        """Rows and columns of one stored object: what is best read at once."""
+        shape = self.codes.shards or self.codes.chunks
+        return shape[1], shape[2]
+
+    def length(self, space: View, components: int | None = None) -> int:
+        """Return the length of the first axis in a space."""
+        if space == "codes":
+            if components is not None:
+                raise InvalidConfigError(
+                    f"components={components} with space='codes'; codes are read whole: choose "
+                    "'reduced' or 'original', or slice the component axis"
+                )
+            return self.encoding.code_length
+        return self._decoder(space, components).length
+
+    def read_codes(self, window: Window) -> Codes:
+        """Read the codes of a window, shape ``(code_length, height, width)``."""
+        return np.asarray(self.codes[:, *window.slices])
+
+    def read_mask(self, window: Window) -> NDArray[np.bool_] | None:
+        """Read the validity of a window, where it is an array of its own."""
+        return None if self.mask is None else np.asarray(self.mask[window.slices], dtype=np.bool_)
+
+    def read(
+        self, window: Window, space: Literal["original", "reduced"], components: int | None = None
+    ) -> NDArray[np.float32]:
+        """Decode a window to float32 ``(length, height, width)``, invalid pixels NaN.
+
+        Parameters
+        ----------
+        window
+            Pixels to read.
+        space
+            ``original`` or ``reduced``; see `Encoding.decode`.
+        components
+            Use only the first so many components.
+        """
+        decoder = self._decoder(space, components)
+        codes = self.read_codes(window).reshape(self.encoding.code_length, -1)
+        mask = self.read_mask(window)
+        valid = None if mask is None else mask.reshape(-1)
+        out = np.empty((decoder.length, window.size), dtype=np.float32)
+
+        def decode(start: int) -> None:
+            band = slice(start, start + _BAND_PIXELS)
+            decoder.decode(codes[:, band], None if valid is None else valid[band], out[:, band])
+
+        bands = range(0, window.size, _BAND_PIXELS)
+        with single_threaded_blas():
+            if len(bands) < 2:
+                for start in bands:
+                    decode(start)
+            else:
+                list(_pool().map(decode, bands))
+        return out.reshape(decoder.length, *window.shape)
+
+    def stored_bytes(self) -> int:
+        """Return the size of all objects of the store, in bytes."""
+        return sum(ObjectTree(self.url).sizes().values())
+
+    def _decoder(self, space: str, components: int | None) -> Decoder:
+        encoding = self.encoding
+        return Decoder.of(encoding.projection, encoding.quantizer, space, components)
+
+    def _check_shapes(self) -> None:
+        """Refuse arrays that are not what the encoding and the grid say, before reading them."""
+        expected = (self.encoding.code_length, *self.shape)
+        if self.codes.shape != expected or self.codes.dtype != self.encoding.code_dtype:
+            raise StoreError(
+                f"{self.url}: {EMBEDDING} is {self.codes.dtype} {self.codes.shape}; grid and "
+                f"encoding say {self.encoding.code_dtype} {expected}; the store is damaged"
+            )
+        if self.mask is not None and self.mask.shape != self.shape:
+            raise StoreError(
+                f"{self.url}: {VALID} has shape {self.mask.shape}; expected {self.shape}; the "
+                "store is damaged"
+            )
+
+
+def read_encoding(url: str, group: zarr.Group, attributes: StoreAttributes) -> Encoding:
+    """Read and check the encoding of a store.
+
+    Raises
+    ------
+    StoreError
+        If it is missing or damaged, or its content has another hash than the metadata say.
+    """
+    try:
+        checked_parts(attributes.encoding)
+        arrays = {name: _small_array(url, array) for name, array in _members(url, group)}
+        encoding = Encoding.from_state(attributes.encoding, arrays, _report(attributes.fit))
+        check_hash(url, encoding.hash, attributes.encoding_hash)
+    except EncodingError as error:
+        raise StoreError(f"{url}: {error}") from error
+    return encoding
+
+
+def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
+    try:
+        return list(group["encoding"].arrays())  # type: ignore[union-attr]
+    except (KeyError, AttributeError) as error:
+        raise StoreError(f"{url}: group 'encoding' is missing; the store is damaged") from error
+
+
+def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
+    if array.nbytes > MAX_ARRAY_BYTES:
+        raise StoreError(
+            f"{url}: {array.path} claims {array.nbytes} bytes; expected at most {MAX_ARRAY_BYTES}"
+        )
+    try:
+        return np.asarray(array[...])
+    except (ValueError, RuntimeError, OSError) as error:
+        raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
+
+
+def _report(fit: Mapping[str, Any]) -> FitReport:
+    try:
+        return FitReport(**fit)
+    except TypeError as error:
+        raise EncodingError(f"fit report {dict(fit)!r} is malformed ({error})") from error
+
+
+def _array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    member = group.get(name)
+    if not isinstance(member, zarr.Array):
+        raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")
+    return member
+
+
+def _absent(url: str) -> StoreError:
+    tree = ObjectTree(url)
+    if Journal(tree).exists():
+        return StoreError(
+            f"{url}: an unfinished conversion; repeat its command to finish it, or pass --overwrite"
+        )
+    return StoreError(f"{url}: no Zarr store; expected one written by `geoembz convert`")
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads that decode; shared, so that callers in many threads do not multiply them."""
+    return ThreadPoolExecutor(worker_count(), thread_name_prefix="geoembz-decode")

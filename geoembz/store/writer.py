@@ -1,0 +1,96 @@
+"""Write a store: shards in any order from any number of workers, metadata at the end."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import FsspecStore, LocalStore, MemoryStore
+
+from geoembz.conventions import StoreAttributes
+from geoembz.grid import Window
+from geoembz.quantization import Codes
+from geoembz.store.documents import (
+    EMBEDDING,
+    VALID,
+    StorePlan,
+    create_codes,
+    create_mask,
+    open_codes,
+    store_documents,
+)
+from geoembz.store.objects import ObjectTree
+
+if TYPE_CHECKING:
+    from zarr.core.buffer import Buffer
+
+
+class StoreWriter:
+    """Writes one store. It can be pickled: every process opens the destination by itself.
+
+    Parameters
+    ----------
+    url
+        Destination.
+    plan
+        What the store will be.
+    """
+
+    def __init__(self, url: str, plan: StorePlan) -> None:
+        self.url, self.plan = url, plan
+        objects: dict[str, Buffer] = {}
+        group = zarr.create_group(MemoryStore(objects))
+        create_codes(group, plan)
+        if plan.has_mask:
+            create_mask(group, plan)
+        self._documents = {
+            name: json.loads(objects[f"{name}/zarr.json"].to_bytes())
+            for name in (EMBEDDING, VALID)
+            if f"{name}/zarr.json" in objects
+        }
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out open arrays."""
+        return {**self.__dict__, "_arrays": {}}
+
+    def write_shard(self, window: Window, codes: Codes, valid: NDArray[np.bool_]) -> None:
+        """Write the codes of one shard, and their validity where it is an array of its own.
+
+        A shard without a valid pixel is not written: readers see the fill value, nodata.
+
+        Parameters
+        ----------
+        window
+            A shard's window, as `ChunkLayout.shards` gives it.
+        codes
+            Shape ``(code_length, height, width)``.
+        valid
+            bool, shape ``(height, width)``.
+        """
+        if not valid.any():
+            return
+        self._array(EMBEDDING)[:, *window.slices] = codes
+        if self.plan.has_mask:
+            self._array(VALID)[window.slices] = valid
+
+    def finish(self, attributes: StoreAttributes) -> None:
+        """Write the small arrays, then all metadata, the root's last: the store now exists."""
+        tree = ObjectTree(self.url)
+        for key, content in store_documents(self.plan, attributes).items():
+            tree.write(key, content)
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        if name not in self._arrays:
+            store = open_zarr_store(self.url, read_only=False)
+            self._arrays[name] = open_codes(store, self._documents[name], name)
+        return self._arrays[name]
+
+
+def open_zarr_store(url: str, *, read_only: bool) -> LocalStore | FsspecStore:
+    """Return a Zarr store at a local path or an fsspec URL."""
+    tree = ObjectTree(url)
+    if tree.is_local:
+        return LocalStore(tree.local_path, read_only=read_only)
+    return FsspecStore.from_url(url, read_only=read_only)

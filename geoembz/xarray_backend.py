@@ -1,0 +1,208 @@
+"""The xarray engine ``geoembz``: stores as lazy datasets of codes, reduced or original vectors."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray, BackendEntrypoint
+from xarray.core import indexing
+
+from geoembz.conventions import cf_axis, cf_grid_mapping
+from geoembz.errors import InvalidConfigError
+from geoembz.grid import Window
+from geoembz.store import StoreReader, View
+
+VIEWS: tuple[View, ...] = ("original", "reduced", "codes")
+
+
+class GeoembzBackend(BackendEntrypoint):
+    """Open geoembz stores with ``xr.open_dataset(url, engine="geoembz", space=…)``."""
+
+    description = "Compressed Earth embeddings, decoded lazily"
+    open_dataset_parameters: ClassVar[tuple[str, ...]] = (
+        "filename_or_obj",
+        "drop_variables",
+        "space",
+        "components",
+    )
+
+    def open_dataset(  # type: ignore[override]
+        self,
+        filename_or_obj: str | Path,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        space: View = "original",
+        components: int | None = None,
+    ) -> xr.Dataset:
+        """Open a store lazily; see `geoembz.open`."""
+        dataset = _dataset(StoreReader.open(str(filename_or_obj)), space, components)
+        dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
+        return dataset.drop_vars(list(dropped or ()))
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Never guess: other engines read the codes, and which is wanted only the user knows."""
+        del filename_or_obj
+        return False
+
+
+def open_store(
+    store: str | Path,
+    *,
+    space: View = "original",
+    components: int | None = None,
+    chunks: Any = None,
+) -> xr.Dataset:
+    """Open a store as a lazy dataset.
+
+    Only the windows asked for are read and decoded. The variable `embedding` has the dimensions
+    ``(dimension, y, x)`` in original space, ``(component, y, x)`` in reduced space and
+    ``(component, y, x)`` or ``(component_byte, y, x)`` as codes; `x`, `y` and `spatial_ref` say
+    where it is, so that ``dataset.rio`` works.
+
+    Parameters
+    ----------
+    store
+        Path or fsspec URL.
+    space
+        ``original`` (float32 vectors of the source's dimension), ``reduced`` (float32 components
+        whose dot products are those of the originals) or ``codes`` (the stored integers).
+    components
+        Use only the first so many components.
+    chunks
+        As in `xarray.open_dataset`: ``None`` for NumPy on access, ``{}`` or ``"auto"`` for dask
+        chunks that are whole shards.
+
+    Returns
+    -------
+    dataset
+        With the variable `embedding`; in ``codes`` also `valid`, where the store has it.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, an unfinished one, one of another kind, or a damaged one.
+    InvalidConfigError
+        If the space is unknown or there are not so many components.
+
+    References
+    ----------
+    spec/format.md, "Views".
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "open.zarr", pca=16)
+    >>> dataset = geoembz.open(tmp_path / "open.zarr", space="reduced")
+    >>> dataset["embedding"].dims, dataset["embedding"].shape
+    (('component', 'y', 'x'), (16, 64, 64))
+    """
+    return xr.open_dataset(
+        str(store), engine=GeoembzBackend, space=space, components=components, chunks=chunks
+    )
+
+
+class _LazyEmbedding(BackendArray):
+    """The embedding in one view; reads a window when it is indexed."""
+
+    def __init__(self, reader: StoreReader, space: View, components: int | None) -> None:
+        self._reader, self._space, self._components = reader, space, components
+        self.shape = (reader.length(space, components), *reader.shape)
+        self.dtype = reader.encoding.code_dtype if space == "codes" else np.dtype(np.float32)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        """Return the elements at `key`, as xarray asks for them."""
+        result: NDArray[Any] = indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._read
+        )
+        return result
+
+    def _read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        """Read the window around the key's rows and columns, then cut the key out of it."""
+        first, *spatial = key
+        spans = [_span(index, size) for index, size in zip(spatial, self.shape[1:], strict=True)]
+        window = Window(spans[0].start, spans[1].start, len(spans[0]), len(spans[1]))
+        inner = tuple(
+            index - span.start if isinstance(index, int) else slice(None, None, index.step)
+            for index, span in zip(spatial, spans, strict=True)
+        )
+        if not window.size:
+            return np.empty(self.shape, self.dtype)[key]
+        return self._window(window)[first, *inner]
+
+    def _window(self, window: Window) -> NDArray[Any]:
+        if self._space == "codes":
+            return self._reader.read_codes(window)
+        return self._reader.read(window, self._space, self._components)
+
+
+class _LazyMask(BackendArray):
+    """Validity, where it is an array of its own."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self._reader = reader
+        self.shape, self.dtype = reader.shape, np.dtype(np.bool_)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        """Return the elements at `key`, as xarray asks for them."""
+        mask = self._reader.mask
+        if mask is None:
+            raise InvalidConfigError("this store has no array of validity; its codes say it")
+        result: NDArray[Any] = indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, lambda index: np.asarray(mask[index])
+        )
+        return result
+
+
+def _span(index: int | slice, size: int) -> range:
+    """Return the contiguous range that an index touches; steps are taken afterwards."""
+    if isinstance(index, int):
+        return range(index, index + 1)
+    touched = range(*index.indices(size))
+    if not touched:
+        return range(0)
+    return range(min(touched), max(touched) + 1)
+
+
+def _dataset(reader: StoreReader, space: View, components: int | None) -> xr.Dataset:
+    if space not in VIEWS:
+        raise InvalidConfigError(f"space {space!r}; expected one of {', '.join(VIEWS)}")
+    rows, cols = reader.stored_chunk
+    shards = {"y": rows, "x": cols}
+    attributes = {"grid_mapping": "spatial_ref"}
+    embedding = xr.Variable(
+        (_first_dimension(reader, space), "y", "x"),
+        indexing.LazilyIndexedArray(_LazyEmbedding(reader, space, components)),
+        attributes,
+        encoding={"preferred_chunks": shards},
+    )
+    variables = {"embedding": embedding}
+    if space == "codes" and reader.mask is not None:
+        variables["valid"] = xr.Variable(
+            ("y", "x"),
+            indexing.LazilyIndexedArray(_LazyMask(reader)),
+            attributes,
+            encoding={"preferred_chunks": shards},
+        )
+    dataset = xr.Dataset(variables, _coordinates(reader), reader.group.attrs.asdict())
+    dataset.encoding["source"] = reader.url
+    return dataset
+
+
+def _first_dimension(reader: StoreReader, space: View) -> str:
+    if space == "original":
+        return "dimension"
+    packed = space == "codes" and reader.encoding.quantizer.bits < 8
+    return "component_byte" if packed else "component"
+
+
+def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
+    """Make the coordinates from the grid: exact, and no request."""
+    grid = reader.attributes.grid
+    return {
+        "y": xr.Variable(("y",), grid.y, cf_axis(grid, "y")),
+        "x": xr.Variable(("x",), grid.x, cf_axis(grid, "x")),
+        "spatial_ref": xr.Variable((), np.int64(0), cf_grid_mapping(grid)),
+    }

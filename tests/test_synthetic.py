@@ -1,0 +1,133 @@
+"""The demonstration scene: real enough to be a test of compression, the same from the same seed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
+
+from geoembz.demo.scene import N_CLASSES
+from geoembz.demo.synthetic import CRS, DemoFiles, write_demo
+from geoembz.errors import DestinationExistsError, InvalidConfigError
+
+SIZE, DIMENSION = 192, 128
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> DemoFiles:
+    return write_demo(tmp_path_factory.mktemp("demo"), size=SIZE, dimension=DIMENSION)
+
+
+@pytest.fixture(scope="module")
+def vectors(files: DemoFiles) -> NDArray[np.float32]:
+    """Every pixel's vector, shape (pixel, dimension)."""
+    with rasterio.open(files.embedding) as raster:
+        values: NDArray[np.float32] = raster.read()
+    return values.reshape(DIMENSION, -1).T
+
+
+@pytest.fixture(scope="module")
+def labels(files: DemoFiles) -> NDArray[np.uint8]:
+    with rasterio.open(files.labels) as raster:
+        classes: NDArray[np.uint8] = raster.read(1)
+    return classes.ravel()
+
+
+def test_both_rasters_lie_on_one_georeferenced_grid(files: DemoFiles) -> None:
+    """CRS, transform and shape agree, and the embedding is tiled and declares its nodata."""
+    with rasterio.open(files.embedding) as embedding, rasterio.open(files.labels) as labels:
+        assert embedding.crs == labels.crs == CRS
+        assert embedding.transform == labels.transform
+        assert embedding.res == (10.0, 10.0)
+        assert embedding.shape == labels.shape == (SIZE, SIZE)
+        assert embedding.dtypes == ("float32",) * DIMENSION
+        assert np.isnan(embedding.nodata)
+        assert embedding.block_shapes[0] == (256, 256)
+        assert labels.nodata == 0
+
+
+def test_some_pixels_have_no_data(vectors: NDArray[np.float32]) -> None:
+    """A few per cent are invalid, in all components at once; everything else is finite."""
+    missing = np.isnan(vectors)
+    np.testing.assert_array_equal(missing.any(axis=1), missing.all(axis=1))
+    assert 0.01 < missing.all(axis=1).mean() < 0.1
+    assert not np.isinf(vectors).any()
+
+
+def test_the_spectrum_decays_but_does_not_end(vectors: NDArray[np.float32]) -> None:
+    """Half of the components carry nearly all of the variance, and not all of it."""
+    valid = vectors[np.isfinite(vectors).all(axis=1)]
+    explained = PCA(DIMENSION).fit(valid).explained_variance_ratio_.cumsum()
+    assert 0.98 < explained[63] < 0.998
+    assert explained[15] < 0.97
+
+
+def test_the_mean_is_far_from_zero(vectors: NDArray[np.float32]) -> None:
+    """The mean vector alone resembles every pixel: raw cosine flatters here as it does in life."""
+    valid = vectors[np.isfinite(vectors).all(axis=1)]
+    mean = valid.mean(axis=0)
+    cosine = valid @ mean / np.linalg.norm(valid, axis=1) / np.linalg.norm(mean)
+    assert 0.5 < cosine.mean() < 0.9
+
+
+def test_land_cover_can_be_told_but_not_perfectly(
+    vectors: NDArray[np.float32], labels: NDArray[np.uint8]
+) -> None:
+    """All classes occur, some pixels have none, and kNN on float32 is good and not perfect."""
+    assert set(np.unique(labels)) == set(range(N_CLASSES + 1))
+    usable = np.flatnonzero((labels > 0) & np.isfinite(vectors).all(axis=1))
+    order = np.random.default_rng(0).permutation(usable)
+    train, test = order[:5000], order[5000:7000]
+    score = KNeighborsClassifier(5).fit(vectors[train], labels[train])
+    assert 0.88 < score.score(vectors[test], labels[test]) < 0.985
+
+
+def test_neighbours_resemble_each_other(
+    vectors: NDArray[np.float32], labels: NDArray[np.uint8]
+) -> None:
+    """Land cover comes in patches: a pixel's right-hand neighbour is mostly of its own class."""
+    cover = labels.reshape(SIZE, SIZE)
+    both = (cover[:, 1:] > 0) & (cover[:, :-1] > 0)
+    assert (cover[:, 1:] == cover[:, :-1])[both].mean() > 0.8
+
+
+def test_the_seed_decides(tmp_path: Path) -> None:
+    """The same seed gives the same bytes, another one another scene."""
+    first, again, other = (
+        write_demo(tmp_path / name, size=300, dimension=5, seed=seed)
+        for name, seed in (("first", 4), ("again", 4), ("other", 5))
+    )
+    assert first.embedding.read_bytes() == again.embedding.read_bytes()
+    assert first.labels.read_bytes() == again.labels.read_bytes()
+    assert first.embedding.read_bytes() != other.embedding.read_bytes()
+
+
+@pytest.mark.parametrize(("size", "dimension"), [(1, 1), (3, 2), (257, 3)])
+def test_any_size_works(tmp_path: Path, size: int, dimension: int) -> None:
+    """Smaller than a tile, one pixel more than a tile, fewer dimensions than smooth fields."""
+    files = write_demo(tmp_path, size=size, dimension=dimension)
+    with rasterio.open(files.embedding) as raster:
+        assert (raster.count, *raster.shape) == (dimension, size, size)
+
+
+@pytest.mark.parametrize(("size", "dimension"), [(0, 4), (4, 0)])
+def test_an_empty_scene_is_refused(tmp_path: Path, size: int, dimension: int) -> None:
+    """Nothing is written where nothing could be in it."""
+    with pytest.raises(InvalidConfigError, match="at least 1"):
+        write_demo(tmp_path / "demo", size=size, dimension=dimension)
+    assert not (tmp_path / "demo").exists()
+
+
+def test_files_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
+    """An existing file survives, unless the caller says that it may go; no partial file stays."""
+    mine = tmp_path / "labels.tif"
+    mine.write_text("mine")
+    with pytest.raises(DestinationExistsError, match=r"labels\.tif: exists already"):
+        write_demo(tmp_path, size=8, dimension=2)
+    assert mine.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [mine]
+    files = write_demo(tmp_path, size=8, dimension=2, overwrite=True)
+    assert sorted(tmp_path.iterdir()) == [files.embedding, files.labels]
