@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from geoembz.cli.cost import cost
+from geoembz.cli.publish import publish
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(
@@ -182,6 +184,10 @@ def demo(
     _show(
         run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
     )
+
+
+app.command()(cost)
+app.command()(publish)
 
 
 def _chosen(**flags: bool) -> str | None:

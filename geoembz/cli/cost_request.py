@@ -16,13 +16,11 @@ from geoembz.cost import (
     CostEstimate,
     Holding,
     Provider,
-    RecipeSize,
     Usage,
     estimate,
     load_provider,
     pixels_from_area,
     pixels_in_region,
-    recipe_size,
 )
 from geoembz.cost.estimate import TB
 from geoembz.errors import InvalidConfigError
@@ -49,7 +47,6 @@ class CostRequest:
     read_window: int = 1
     egress_tb: float = 0.0
     prices: Path | None = None
-    recipe_sizes: RecipeSize = recipe_size
 
     def __post_init__(self) -> None:
         """Refuse two regions, and traffic that is not a number."""
@@ -98,7 +95,7 @@ class CostRequest:
         return Holding(
             scheme=scheme.describe(),
             pixels=self._pixels(),
-            size_bytes=scheme.size_bytes(self.recipe_sizes),
+            size_bytes=scheme.size_bytes(),
             years=1 if self.years is None else self.years,
         )
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from geoembz.cost import RecipeSize, bits_per_value, bytes_per_embedding, get_model
+from geoembz.cost import bits_per_value, bytes_per_embedding, get_model
+from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 
 
@@ -71,8 +72,10 @@ class Scheme:
         """Type of one value before any compression."""
         return self.dtype or (get_model(self.model).dtype if self.model else "float32")
 
-    def size_bytes(self, recipe_sizes: RecipeSize) -> int:
+    def size_bytes(self) -> int:
         """Return the size of one embedding, in bytes."""
         if self.recipe is not None:
-            return bytes_per_embedding(*recipe_sizes(self.recipe, self.dimension))
+            recipe = Recipe.parse(self.recipe)
+            recipe.check_dimension("cost", self.dimension)
+            return recipe.bytes_per_vector(self.dimension)
         return bytes_per_embedding(self.dimension, bits_per_value(self.value_type))

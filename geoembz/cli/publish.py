@@ -28,7 +28,9 @@ def publish(
         datetime | None, typer.Option(help="First moment the embeddings describe (UTC), for STAC.")
     ] = None,
     end: Annotated[datetime | None, typer.Option(help="Last moment (UTC), for STAC.")] = None,
-    licence: Annotated[str | None, typer.Option(help="SPDX identifier, for STAC.")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", help="SPDX identifier, for STAC.")
+    ] = None,
 ) -> None:
     """Copy a store to object storage: whole or invisible, verified, resumable.
 

@@ -5,7 +5,6 @@ from geoembz.cost.models import MODELS, Model, bits_per_value, bytes_per_embeddi
 from geoembz.cost.pixels import LAND_AREA_KM2, pixels_from_area
 from geoembz.cost.prices import Provider, StorageClass, Tier, load_provider, tiered_usd
 from geoembz.cost.reads import Layout, ReadCost, default_layout, window_read
-from geoembz.cost.recipes import RecipeSize, recipe_size
 from geoembz.cost.regions import geodesic_area_km2, pixels_in_region
 from geoembz.cost.report import format_bytes, format_usd, to_json, to_table, to_text
 
@@ -18,7 +17,6 @@ __all__ = [
     "Model",
     "Provider",
     "ReadCost",
-    "RecipeSize",
     "StorageClass",
     "Tier",
     "TieredCost",
@@ -34,7 +32,6 @@ __all__ = [
     "load_provider",
     "pixels_from_area",
     "pixels_in_region",
-    "recipe_size",
     "tiered_usd",
     "to_json",
     "to_table",

@@ -19,7 +19,7 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 _SINGLE_PUT_BYTES = 5 * 2**30
 
 
-def s3_filesystem(endpoint_url: str | None, *, anonymous: bool) -> Any:  # noqa: ANN401
+def s3_filesystem(endpoint_url: str | None, *, anonymous: bool) -> Any:
     """Return an s3fs file system without caches or retries of its own; errors come at once."""
     import s3fs
 
@@ -105,7 +105,7 @@ class S3Tree:
         """Delete an object."""
         self._call("delete_object", "DELETE", check_key(key))
 
-    def _call(self, method: str, verb: str, key: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _call(self, method: str, verb: str, key: str, **arguments: Any) -> dict[str, Any]:
         what = f"{verb} {self.url}" + (f"/{key}" if key else "")
         if key:
             arguments["Key"] = f"{self.url.prefix}/{key}".lstrip("/")

@@ -217,7 +217,7 @@ def _collection_id(metadata: StoreMetadata) -> str:
     return f"{metadata.name.removesuffix('.zarr')}-collection"
 
 
-def _pystac() -> Any:  # noqa: ANN401
+def _pystac() -> Any:
     try:
         import pystac
     except ImportError as error:

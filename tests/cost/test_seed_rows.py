@@ -2,6 +2,7 @@
 
 import pytest
 
+from geoembz.cli.cost_scheme import Scheme
 from geoembz.cost import (
     LAND_AREA_KM2,
     Holding,
@@ -13,9 +14,9 @@ from geoembz.cost import (
     get_model,
     load_provider,
     pixels_from_area,
-    recipe_size,
 )
 from geoembz.cost.estimate import FLAT_USD_PER_GB_MONTH
+from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 
 # model, recipe, bytes per embedding, size and US dollars a year as the article prints them
@@ -38,9 +39,12 @@ def test_seed_row(
     One unit, not half: the article prints $847K for 847,872 (cut) and $424K for 423,936 (rounded).
     """
     model = get_model(name)
-    codes = recipe_size(recipe, model.dimension) if recipe else (
-        model.dimension, bits_per_value(model.dtype))  # fmt: skip
-    assert bytes_per_embedding(*codes) == size_bytes
+    size = (
+        Recipe.parse(recipe).bytes_per_vector(model.dimension)
+        if recipe
+        else bytes_per_embedding(model.dimension, bits_per_value(model.dtype))
+    )
+    assert size == size_bytes
     pixels = pixels_from_area(LAND_AREA_KM2, 10)
     holding = Holding(name, pixels=pixels, size_bytes=size_bytes)
     result = estimate(holding, load_provider("aws"), "standard")
@@ -77,12 +81,12 @@ def test_flat_price_does_not_depend_on_the_provider(name: str) -> None:
         ("pca64-rot-pq16x8", 1024, 16),
         ("select48-ternary", 64, 12),
         ("svd5-int2", 64, 2),
-        ("power", 64, 64),
+        ("aef", 64, 64),
     ],
 )
 def test_recipe_bytes(recipe: str, dimension: int, expected: int) -> None:
     """A recipe's name fixes the bytes of an embedding, padded to whole bytes."""
-    assert bytes_per_embedding(*recipe_size(recipe, dimension)) == expected
+    assert Scheme(dims=dimension, recipe=recipe).size_bytes() == expected
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ def test_recipe_bytes(recipe: str, dimension: int, expected: int) -> None:
 def test_recipes_that_cannot_be_sized(recipe: str) -> None:
     """A name that is no recipe is refused, and the message shows one that is."""
     with pytest.raises(InvalidConfigError, match="expected"):
-        recipe_size(recipe, 1024)
+        Scheme(dims=1024, recipe=recipe).size_bytes()
 
 
 def test_unknown_names_list_the_known() -> None:
