@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from geoembz.cli.cost import cost
+from geoembz.cli.evaluate import evaluate
+from geoembz.cli.plan import plan
 from geoembz.cli.publish import publish
 from geoembz.errors import InvalidConfigError
 
@@ -65,6 +67,16 @@ def convert(
     int4: Annotated[bool, typer.Option("--int4", help="4-bit codes.")] = False,
     binary: Annotated[bool, typer.Option("--binary", help="1-bit codes.")] = False,
     float32: Annotated[bool, typer.Option("--float32", help="No quantization.")] = False,
+    max_loss: Annotated[
+        str | None,
+        typer.Option(metavar="1%", help="Plan first: the smallest recipe within this loss."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --max-loss: labels of the task.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="C", help="With --labels: attribute of the label.")
+    ] = None,
     layout: Annotated[
         Layout, typer.Option(help="Integers for any reader, or float32 through our codecs.")
     ] = Layout.PLAIN,
@@ -113,6 +125,12 @@ def convert(
     An interrupted conversion leaves a journal in DST; the same command finishes it.
     """
     quantizer = _chosen(int8=int8, int4=int4, binary=binary, float32=float32)
+    if max_loss is not None:
+        from geoembz.cli.plan import planned_recipe
+
+        named = {"--recipe": recipe, "--pca": pca, f"--{quantizer}": quantizer, "--basis": basis}
+        quiet_plan = quiet or json_
+        recipe = planned_recipe(source, max_loss, labels, label_column, seed, named, quiet_plan)
     sides: dict[str, Any] = {"chunk": chunk, "shard": _shard(shard)}
     from geoembz.cli.progress import progress_bar
     from geoembz.conversion import convert as convert_source
@@ -187,6 +205,8 @@ def demo(
 
 
 app.command()(cost)
+app.command()(evaluate)
+app.command()(plan)
 app.command()(publish)
 
 

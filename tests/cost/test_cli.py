@@ -91,7 +91,10 @@ def test_text_and_table() -> None:
         (("--dims", "0"), "--dims 0"),
         (("--dims", "8", "--dtype", "complex"), "unknown dtype 'complex'"),
         (("--dtype", "int8"), "need --model or --dims"),
-        (("--model", "aef", "--recipe", "pca65-int8"), "keeps 65 components; expected 1 to 64"),
+        (
+            ("--model", "aef", "--recipe", "pca65-int8"),
+            "keeps 65 components of vectors of 64; expected at most 64",
+        ),
         (("--model", "aef", "--pixels", "1", "--area-km2", "1"), "only one of"),
         (("--model", "aef", "--pixels", "0"), "pixels is 0"),
         (("--model", "aef", "--years", "0"), "years is 0"),
