@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from geoembz.cli.cost import cost
 from geoembz.cli.evaluate import evaluate
 from geoembz.cli.plan import plan
+from geoembz.cli.publish import publish
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(
@@ -85,6 +87,9 @@ def convert(
     basis: Annotated[
         str | None, typer.Option(metavar="STORE", help="Use this store's encoding; fit nothing.")
     ] = None,
+    strict_basis: Annotated[
+        bool, typer.Option("--strict-basis", help="Refuse data that lie outside the basis.")
+    ] = False,
     chunk: Annotated[
         int | None,
         typer.Option(metavar="N", help="Side of a chunk, in pixels.", show_default="fits 1 MB"),
@@ -141,6 +146,7 @@ def convert(
             fit_samples=fit_samples,
             seed=seed,
             basis=basis,
+            strict_basis=strict_basis,
             nodata=nodata,
             crs=crs,
             model=model,
@@ -151,6 +157,23 @@ def convert(
             **sides,
         )
     _show(summary, as_json=json_, quiet=quiet)
+
+
+basis_app = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for reuse.")
+app.add_typer(basis_app, name="basis")
+
+
+@basis_app.command()
+def save(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="New file, such as basis.npz.")],
+) -> None:
+    """Write the encoding of a store to a file that `convert --basis` reads."""
+    from geoembz.store import StoreReader
+
+    encoding = StoreReader.open(store).encoding
+    encoding.save(file)
+    typer.echo(f"{file}: {encoding.recipe}, {encoding.hash}")
 
 
 @app.command()
@@ -181,8 +204,10 @@ def demo(
     )
 
 
+app.command()(cost)
 app.command()(evaluate)
 app.command()(plan)
+app.command()(publish)
 
 
 def _chosen(**flags: bool) -> str | None:
