@@ -101,6 +101,8 @@ def render(numbers: Document) -> str:
         "combined": _combined(eurosat, results),
         "hamming": _hamming(eurosat, results),
         "balance": _balance(eurosat),
+        "imbalance": f"{eurosat['baseline']['fidelity']['binary_balance']['imbalance']:.2f}",
+        "kept": f"{100 * eurosat['baseline']['fidelity']['spectrum']['64']:.0f}",
         "classes": _classes(results),
         "claims": _claims(eurosat, results),
         **_leak("galileo", galileo, numbers["galileo_random"]),
@@ -249,9 +251,9 @@ def _claims(eurosat: Document, results: Mapping[str, Any]) -> str:
         ),
         ("Hamming beats reconstructed bits", f"{100 * gain:+.2f} points", gain > 0),
         (
-            "ternary is worse than binary",
-            f"kNN {_percent(ternary)} against {_percent(binary)}",
-            ternary < binary,
+            "ternary is worse than binary (here: by 0.5 points or more)",
+            f"{_percent(ternary)} against {_percent(binary)} by kNN, with twice the bytes",
+            ternary < binary - 0.005,
         ),
         (
             "Highway and PermanentCrop fail first",

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoembz.assess.labels import PixelLabels, read_labels
 from geoembz.assess.pixels import (
@@ -76,14 +77,8 @@ def read_sample(
         _require_same_grid(source, store)
     if after is not None:
         _require_same_pixels(source, after)
-    if labels is None:
-        rows, cols, vectors = draw_unlabelled(source, n_samples, seed)
-        drawn, valid = PixelLabels(rows, cols, rows), np.ones(len(rows), np.bool_)
-    else:
-        drawn = _draw(source, labels, n_samples, whole_windows, seed)
-        rows, cols = drawn.rows, drawn.cols
-        vectors, valid = gather(source_reader(source), source.block_shape, rows, cols)
-    valid &= np.isfinite(vectors).all(axis=1)
+    drawn, vectors, valid = _draw(source, labels, n_samples, whole_windows, seed)
+    rows, cols = drawn.rows, drawn.cols
     later, codes = None, None
     if after is not None:
         later, known = gather(source_reader(after), after.block_shape, rows, cols)
@@ -91,8 +86,7 @@ def read_sample(
     in_store = valid
     if store is not None:
         chunk = (store.codes.chunks[1], store.codes.chunks[2])
-        dtype = store.encoding.code_dtype
-        codes, in_store = gather(codes_reader(store), chunk, rows, cols, dtype)
+        codes, in_store = gather(codes_reader(store), chunk, rows, cols, store.encoding.code_dtype)
     x, y = metres(source.grid, rows, cols)
     sample = Sample(
         vectors=vectors,
@@ -113,6 +107,19 @@ def read_sample(
 
 
 def _draw(
+    source: Source, labels: LabelOptions | None, n: int, whole_windows: bool, seed: int
+) -> tuple[PixelLabels, NDArray[np.float32], NDArray[np.bool_]]:
+    """Draw pixels; return them with their vectors and whether those are valid."""
+    if labels is None:
+        rows, cols, vectors = draw_unlabelled(source, n, seed)
+        return PixelLabels(rows, cols, rows), vectors, np.ones(len(rows), np.bool_)
+    drawn = _draw_labelled(source, labels, n, whole_windows, seed)
+    read, block = source_reader(source), source.block_shape
+    vectors, valid = gather(read, block, drawn.rows, drawn.cols)
+    return drawn, vectors, valid & np.isfinite(vectors).all(axis=1)
+
+
+def _draw_labelled(
     source: Source, labels: LabelOptions, n: int, whole_windows: bool, seed: int
 ) -> PixelLabels:
     """Draw labelled pixels."""
