@@ -45,7 +45,9 @@ class PowerQuantizer:
     def __post_init__(self) -> None:
         """Refuse a law whose outermost or smallest value is not a float32."""
         known = all(
-            isinstance(number, int | float) and 1e-3 <= number <= 1e6
+            not isinstance(number, bool)
+            and isinstance(number, int | float)
+            and 1e-3 <= number <= 1e6
             for number in (self.exponent, self.factor)
         )
         if not known or not self._is_representable():

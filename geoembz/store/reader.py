@@ -187,7 +187,9 @@ def read_encoding(url: str, group: zarr.Group, attributes: StoreAttributes) -> E
     try:
         checked_parts(attributes.encoding)
         report = FitReport.from_json(attributes.fit)
-        arrays = {name: _small_array(url, array) for name, array in _members(url, group)}
+        members = _members(url, group)
+        _check_sizes(url, members)
+        arrays = {name: _small_array(url, array) for name, array in members}
         encoding = Encoding.from_state(attributes.encoding, arrays, report)
         check_hash(url, encoding.hash, attributes.encoding_hash)
     except EncodingError as error:
@@ -202,11 +204,17 @@ def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
         raise StoreError(f"{url}: group 'encoding' is missing; the store is damaged") from error
 
 
-def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
-    if array.nbytes > MAX_ARRAY_BYTES:
+def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
+    """Refuse arrays too large to be believed, before anything is allocated for them."""
+    total = sum(array.nbytes for _, array in members)
+    if total > MAX_ARRAY_BYTES:
         raise StoreError(
-            f"{url}: {array.path} claims {array.nbytes} bytes; expected at most {MAX_ARRAY_BYTES}"
+            f"{url}: the arrays of the encoding claim {total} bytes; expected at most "
+            f"{MAX_ARRAY_BYTES}; the store is damaged"
         )
+
+
+def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
     try:
         return np.asarray(array[...])
     except (ValueError, RuntimeError, OSError) as error:
