@@ -7,9 +7,11 @@ from numpy.typing import NDArray
 
 
 def normalized(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Scale columns to length 1; columns of length 0 stay, those not finite stay not finite."""
+    """Scale columns to length 1; columns of length 0 stay, those not finite become NaN."""
     wide = values.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt(np.einsum("ij,ij->j", wide, wide))
-        wide /= np.where(length == 0, 1.0, length)
+        length[length == 0] = 1.0
+        length[np.isinf(length)] = np.nan
+        wide /= length
     return wide.astype(np.float32)
