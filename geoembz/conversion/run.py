@@ -1,6 +1,7 @@
 """Convert: sample, fit, write every shard, write the metadata, say what it cost."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial, reduce
@@ -17,12 +18,12 @@ from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.task import ShardResult, ShardTask
-from geoembz.encoding import Encoding, Recipe
-from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
+from geoembz.encoding import Encoding, Recipe, coverage
+from geoembz.errors import BasisWarning, EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.evaluation import FidelitySums
 from geoembz.sources import Source, open_source
 from geoembz.store import Journal, StorePlan, StoreReader, StoreWriter, choose_layout
-from geoembz.threads import worker_count
+from geoembz.threads import single_threaded_blas, worker_count
 
 FIT_SAMPLES = 65_536
 """Pixels that an encoding is fitted on, by default."""
@@ -39,6 +40,7 @@ def convert(
     fit_samples: int = FIT_SAMPLES,
     seed: int = 0,
     basis: str | Path | Encoding | None = None,
+    strict_basis: bool = False,
     chunk: int | None = None,
     shard: int | str | None = None,
     nodata: float | str | None = None,
@@ -74,7 +76,10 @@ def convert(
     seed
         Seed of every random choice.
     basis
-        A store, an encoding file or an `Encoding` to use instead of fitting one.
+        A store, an encoding file or an `Encoding` to use instead of fitting one. A `BasisWarning`
+        says in numbers where the source lies outside it.
+    strict_basis
+        Raise an error instead of that warning.
     chunk, shard
         Sides of chunks and shards, in pixels; see `choose_layout`.
     nodata
@@ -142,6 +147,7 @@ def convert(
         fit_samples=fit_samples,
         seed=seed,
         fixed=fixed,
+        strict_basis=strict_basis,
         chunk=chunk,
         shard=shard,
         workers=workers,
@@ -164,6 +170,7 @@ class _Conversion:
     fit_samples: int
     seed: int
     fixed: Encoding | None
+    strict_basis: bool
     chunk: int | None
     shard: int | str | None
     workers: int
@@ -213,8 +220,23 @@ class _Conversion:
             )
         except NoValidPixelsError as error:
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
-        total = np.sum([block.sum(axis=1, dtype=np.float64) for block in sample], axis=0)
-        return encoding, total / sum(block.shape[1] for block in sample)
+        if self.fixed is not None:
+            self._check_coverage(np.concatenate(sample, axis=1))
+        sums = [encoding.target(block).sum(axis=1, dtype=np.float64) for block in sample]
+        return encoding, np.sum(sums, axis=0) / sum(block.shape[1] for block in sample)
+
+    def _check_coverage(self, sample: NDArray[np.float32]) -> None:
+        """Warn, or refuse under `strict_basis`, where the source lies outside the basis."""
+        if self.fixed is None:
+            return
+        with single_threaded_blas():
+            found = coverage(self.fixed, sample)
+        if found.is_sufficient:
+            return
+        message = f"{self.source.name}: the basis {found}; fit one on data like these"
+        if self.strict_basis:
+            raise EncodingError(message)
+        warnings.warn(f"{message}, or accept the loss", BasisWarning, stacklevel=5)
 
     def _writer(self, encoding: Encoding) -> StoreWriter:
         chunks = choose_layout(
@@ -341,9 +363,9 @@ def _fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -
 
 def load_basis(path: str | Path) -> Encoding:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
-    return (
-        Encoding.load(path) if str(path).endswith(".npz") else StoreReader.open(str(path)).encoding
-    )
+    if str(path).endswith(".npz"):
+        return Encoding.load(path)
+    return StoreReader.open(str(path)).encoding
 
 
 def _check_dimension(source: Source, recipe: Recipe, fixed: Encoding | None) -> None:
