@@ -36,4 +36,4 @@ def _sum_of_rows(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         if count % 2:
             rows[0] += rows[count - 1]
         count = half
-    return rows[0]
+    return np.asarray(rows[0])

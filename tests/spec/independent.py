@@ -47,17 +47,17 @@ def view(
         deviation = np.sqrt(arrays["variance"].astype("f8"))
         weight = deviation.max() / np.maximum(deviation, 1e-6 * deviation.max())
     if projection["law"] == "identity":
-        return weight[:, None, None] * components
+        return np.asarray(weight[:, None, None] * components)
     matrix, mean = arrays["projection"], arrays["mean"]
     if space == "original":
-        return np.einsum("kd,kyx->dyx", matrix, components) + mean[:, None, None]
+        return np.asarray(np.einsum("kd,kyx->dyx", matrix, components) + mean[:, None, None])
     encoder = arrays["inverse"] if projection["law"] == "biorthogonal" else matrix
     moved = components + (encoder @ mean)[:, None, None]
     if projection["law"] == "orthonormal" and space == "reduced":
-        return moved
+        return np.asarray(moved)
     rotation = arrays.get("rotation", np.eye(len(matrix), dtype="f4"))
     weight = weight * np.sqrt(np.square(rotation.T @ matrix).sum(axis=1))
-    return weight[:, None, None] * np.einsum("kj,kyx->jyx", rotation, moved)
+    return np.asarray(weight[:, None, None] * np.einsum("kj,kyx->jyx", rotation, moved))
 
 
 def dequantize(

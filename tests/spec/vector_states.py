@@ -70,8 +70,9 @@ def quantizer(recipe: Recipe, n_components: int) -> Quantizer:
     if recipe.quantizer in {"int4", "int2"}:
         return LinearQuantizer(recipe.bits, step, offset - np.float32(2 ** (recipe.bits - 2)))
     if recipe.quantizer == "ternary":
-        cut = np.stack([half - step / 2, half + step / 2], axis=1)
-        return TernaryQuantizer(cut, np.stack([half - step, half, half + 2 * step], axis=1))
+        reach, outer = step / np.float32(2), step * np.float32(2)
+        cut = np.stack([half - reach, half + reach], axis=1)
+        return TernaryQuantizer(cut, np.stack([half - step, half, half + outer], axis=1))
     if recipe.quantizer == "binary":
         return BinaryQuantizer(half, np.stack([half - step, half + step], axis=1))
     if recipe.quantizer == "pq":
@@ -96,7 +97,8 @@ def _centres(n_subquantizers: int, width: int) -> Floats:
     """Return 256 different centres per group, multiples of 1/2, in no order."""
     place = np.arange(256 * n_subquantizers).reshape(n_subquantizers, 256) * 167 % 256
     digits = [place // 2 ** (8 * axis // width) % 2 ** (8 // width) for axis in range(width)]
-    return (np.stack(digits, axis=2) / 2.0 - 2 ** (8 // width - 2)).astype(np.float32)
+    centres: Floats = (np.stack(digits, axis=2) / 2.0 - 2 ** (8 // width - 2)).astype(np.float32)
+    return centres
 
 
 def codec_cases() -> list[tuple[str, Stage, Floats]]:
@@ -108,7 +110,7 @@ def codec_cases() -> list[tuple[str, Stage, Floats]]:
     def projected(name: str) -> ProjectionStage:
         return ProjectionStage(projection(Recipe.parse(name)))
 
-    five = values((5, 2, 3))
+    five, small, tiny = (values((5, 2, 3), step=step) for step in (0.25, 0.125, 0.0625))
     return [
         ("projection", projected("pca5-int8"), values((DIMENSION, 2, 3))),
         ("int8", QuantizerStage(_int8()), _int8_values()),
@@ -116,11 +118,11 @@ def codec_cases() -> list[tuple[str, Stage, Floats]]:
         ("binary", quantized("binary", 11), values((11, 2, 3))),
         ("projection-biorthogonal", projected("pca5w1-rot-int8"), values((DIMENSION, 2, 3))),
         ("int8-codebook", quantized("int8-lloyd", 3), _with_gaps(values((3, 2, 3), step=2.0))),
-        ("int4-codebook", quantized("int4-lloyd", 5), five / 2),
-        ("int2", quantized("int2", 5), five / 4),
-        ("int2-codebook", quantized("int2-lloyd", 5), five / 4),
-        ("ternary", quantized("ternary", 5), _with_gaps(five / 8)),
-        ("pq", quantized("pq2x8", 8), values((8, 2, 3)) / 2 + np.float32(0.0625)),
+        ("int4-codebook", quantized("int4-lloyd", 5), small),
+        ("int2", quantized("int2", 5), tiny),
+        ("int2-codebook", quantized("int2-lloyd", 5), tiny),
+        ("ternary", quantized("ternary", 5), _with_gaps(values((5, 2, 3), step=0.03125))),
+        ("pq", quantized("pq2x8", 8), values((8, 2, 3), step=0.125) + np.float32(0.0625)),
         ("power", quantized("aef", 3), _power_values()),
         ("power-linear", quantized("power1x64", 3), _with_gaps(values((3, 2, 3), step=0.0625))),
         ("float16", quantized("float16", 2), _float16_values()),
