@@ -126,7 +126,7 @@ class StoreAttributes:
             "fit": dict(self.fit),
             "fidelity": dict(self.fidelity),
             "pixels": dict(self.pixels),
-            "sources": [_without_none(source) for source in self.sources],
+            "sources": [dict(source) for source in self.sources],
             "software": self.software,
         }
         if self.license is not None:
@@ -161,12 +161,12 @@ class StoreAttributes:
                 layout=_layout(attributes["geoembz:layout"]),
                 original_dtype=str(quantization["original_dtype"]),
                 stored_dtype=str(quantization["quantized_dtype"]),
-                model=str(attributes["geoemb:model"]),
-                sources=tuple(_mapping(entry) for entry in attributes["geoembz:sources"]),
-                fit=_mapping(attributes["geoembz:fit"]),
-                fidelity=_mapping(attributes["geoembz:fidelity"]),
-                pixels=_mapping(attributes["geoembz:pixels"]),
-                software=str(attributes["geoembz:software"]),
+                model=str(attributes.get("geoemb:model", UNKNOWN_MODEL)),
+                sources=tuple(_mapping(entry) for entry in attributes.get("geoembz:sources", [])),
+                fit=_mapping(attributes.get("geoembz:fit", {})),
+                fidelity=_mapping(attributes.get("geoembz:fidelity", {})),
+                pixels=_mapping(attributes.get("geoembz:pixels", {})),
+                software=str(attributes.get("geoembz:software", "")),
                 license=attributes.get("geoembz:license"),
                 version=str(attributes["geoembz:version"]),
             )
@@ -280,7 +280,3 @@ def _mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise TypeError(f"{value!r} is not a JSON object")
     return value
-
-
-def _without_none(source: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in source.items() if value is not None}

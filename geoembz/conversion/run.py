@@ -242,7 +242,7 @@ class _Conversion:
             original_dtype=str(self.source.dtype),
             stored_dtype=str(encoding.code_dtype),
             model=self.model,
-            sources=tuple(asdict(info) for info in self.source.info),
+            sources=tuple(info.provenance() for info in self.source.info),
             fit=asdict(encoding.report),
             fidelity=fidelity.summary(),
             pixels={

@@ -139,7 +139,7 @@ def run_demo(
     --------
     >>> result = run_demo(tmp_path / "demo", size=128, pca=16)
     >>> [entry.bytes_per_embedding for entry in result.judged]
-    [512, 64, 16]
+    [512, 16, 16]
     """
     directory = Path(directory)
     _refuse_foreign(directory)

@@ -1,4 +1,4 @@
-"""No quantization: the components themselves, as float32 or float16 (spec/codecs/float)."""
+"""No quantization: the components themselves, as float32 or float16 (spec/encoding.md)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 Adding a product is adding one leaf module beside this one.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,15 +24,25 @@ class SourceInfo:
     size_bytes
         Size of the object, in bytes; None where it is unknown.
     version
-        ETag of a remote object, or ``mtime:`` and the modification time (ns) of a local file.
+        ETag of a remote object; None where it is unknown.
     sha256
         Hex digest of the content, where it was asked for.
+    mtime_ns
+        Modification time of a local file. An interrupted conversion is resumed only while it stays
+        the same; a store does not hold it, since a copy of the file must give the same store.
     """
 
     uri: str
     size_bytes: int | None = None
     version: str | None = None
     sha256: str | None = None
+    mtime_ns: int | None = None
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what a store says about this object."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        known.pop("mtime_ns", None)
+        return known
 
 
 @dataclass(frozen=True)

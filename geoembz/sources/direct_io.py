@@ -23,7 +23,7 @@ def reads_directly(dataset: Any, path: str) -> bool:
     local = Path(path)
     return (
         dataset.driver == "GTiff"
-        and dataset.is_tiled
+        and dataset.block_shapes[0][1] < dataset.width  # tiles, not strips
         and structure.get("INTERLEAVE") == "PIXEL"
         and "COMPRESSION" not in structure
         and local.is_file()

@@ -1,4 +1,4 @@
-"""What identifies the version of an input that was read: URI, size, modification or ETag."""
+"""What identifies the version of an input that was read: URI, size, modification time."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def identify(path: str) -> SourceInfo:
     return SourceInfo(
         uri=f"file:{quote(Path(path).name)}",
         size_bytes=status.st_size,
-        version=f"mtime:{status.st_mtime_ns}",
+        mtime_ns=status.st_mtime_ns,
     )
 
 
