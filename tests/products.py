@@ -205,7 +205,7 @@ def write_band_files(
     crs: str = "EPSG:32632",
     transform: Coefficients = UTM_TRANSFORM,
 ) -> list[Path]:
-    """Write one embedding over several files, as Earth Engine exports do: ``A00_A01_A02.tif`` …"""
+    """Write one embedding over several files, as Earth Engine exports: ``A00_A01_A02.tif``."""
     paths = []
     for start in range(0, len(values), bands_per_file):
         part = slice(start, start + bands_per_file)
