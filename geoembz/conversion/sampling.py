@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import NoValidPixelsError
 from geoembz.grid import Window, split
-from geoembz.sources import Source
+from geoembz.sources import Source, occupies
 
 HELD_OUT_PIXELS = 16_384
 """Pixels that fidelity is measured on, about, in a raster of any size."""
@@ -124,7 +124,13 @@ def draw_sample(
     NoValidPixelsError
         If the raster has no valid pixel.
     """
-    windows = list(split(source.grid.window, read_shape(source)))
+    windows = [
+        window
+        for window in split(source.grid.window, read_shape(source))
+        if occupies(source, window)
+    ]
+    if not windows:
+        raise NoValidPixelsError("no pixel at all: expected embeddings")
     rounds = list(_rounds(windows, roles.seed))
     share = -(-n_samples // len(rounds[0]))
 
@@ -149,14 +155,12 @@ def _fit_values(
 ) -> NDArray[np.float32]:
     """Return a block's share of the sample."""
     data = source.read(window)
-    values = data.values.reshape(source.dimension, -1)
     keys = roles.keys(window)
     valid = np.ones(window.size, np.bool_) if data.valid is None else data.valid.reshape(-1).copy()
     # Look at a few more pixels than are wanted, and at all only where too few are finite.
     for wanted in (count + count // 8, window.size):
         chosen = roles.fit_pixels(keys, valid, wanted)
-        with np.errstate(over="ignore"):
-            sample = values[:, chosen].astype(np.float32)
+        sample = data.pixels(chosen)
         finite = np.isfinite(sample).all(axis=0)
         if finite.sum() >= count:
             break

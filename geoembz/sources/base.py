@@ -52,19 +52,58 @@ class SourceData:
     Parameters
     ----------
     values
-        Real numbers of any type, shape ``(dimension, height, width)``: what is encoded is
-        ``values.astype(float32)``, done tile by tile. Invalid pixels may hold anything.
+        Real numbers of any type, shape ``(dimension, height, width)``, or codes of them: see
+        `table` and `scale`. Invalid pixels may hold anything.
     valid
         bool, shape ``(height, width)``: False where the source says that a pixel has no data; None
         where it says nothing. A non-finite component makes a pixel invalid besides: whoever
         encodes finds that on the way, so a source need not look.
     rejected
         How many of the invalid pixels hold something that cannot be right, such as a corrupt scale.
+    table
+        float32, shape ``(256,)``: `values` are 8-bit codes, and code ``c`` seen as uint8 stands for
+        ``table[c]``. None where values are numbers.
+    scale
+        float32, shape ``(height, width)`` or that of `values`: the numbers are ``values * scale``.
+        None where there is nothing to multiply by.
     """
 
     values: NDArray[Any]
     valid: NDArray[np.bool_] | None
     rejected: int = 0
+    table: NDArray[np.float32] | None = None
+    scale: NDArray[np.float32] | None = None
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether `values` must be decoded to be numbers."""
+        return self.table is not None or self.scale is not None
+
+    def pixels(self, index: slice | NDArray[Any]) -> NDArray[np.float32]:
+        """Return the numbers of some pixels, float32 ``(dimension, n)``.
+
+        Decoding some pixels at a time keeps what is decoded in cache, and memory small.
+
+        Parameters
+        ----------
+        index
+            A slice, an array of indices or a mask, into the pixels row by row.
+        """
+        chosen = self.values.reshape(len(self.values), -1)[:, index]
+        if self.table is not None:
+            return np.take(self.table, chosen.view(np.uint8))
+        with np.errstate(over="ignore", invalid="ignore"):
+            numbers = chosen.astype(np.float32)
+            if self.scale is not None:
+                numbers *= self.scale.reshape(*self.scale.shape[:-2], -1)[..., index]
+        return numbers
+
+    def decoded(self) -> "SourceData":
+        """Return the same with numbers for values."""
+        if not self.is_coded:
+            return self
+        numbers = self.pixels(slice(None)).reshape(self.values.shape)
+        return SourceData(numbers, self.valid, self.rejected)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _refuse_swapped(name: str, grid: Grid) -> None:
         limits = "latitudes (y) within ±90°"
     elif _is_utm(grid):
         impossible = xmax > _LARGEST_EASTING or xmin < -_LARGEST_EASTING
-        plausible = 0 <= ymin and ymax <= _LARGEST_EASTING
+        plausible = ymin >= 0 and ymax <= _LARGEST_EASTING
         limits = "eastings (x) of 0 to 1,000 km"
     else:
         return
@@ -98,7 +98,7 @@ def _refuse_swapped(name: str, grid: Grid) -> None:
         raise SourceError(
             f"{name}: bounding box x {xmin:.10g} to {xmax:.10g}, y {ymin:.10g} to {ymax:.10g} in "
             f"{grid.crs_code or 'its CRS'}: x and y (longitude and latitude) look swapped; "
-            f"expected {limits}; correct the input's transform, for example with `gdal_edit -a_ullr`"
+            f"expected {limits}; correct the input's transform, such as with `gdal_edit -a_ullr`"
         )
 
 

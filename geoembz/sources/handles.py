@@ -1,5 +1,6 @@
 """Open files, a bounded number per thread: a mosaic may have more tiles than a process may open."""
 
+import atexit
 import itertools
 import threading
 from collections import OrderedDict
@@ -11,6 +12,9 @@ MOST_OPEN = 24
 
 _tokens = itertools.count()
 _local = threading.local()
+
+
+atexit.register(_local.__dict__.clear)  # GDAL wants its files closed before it is unloaded
 
 
 def new_token() -> int:

@@ -11,8 +11,8 @@ _MOST_BLOCKS = 4096
 def refuse_truncated(name: str, dataset: Any, path: str) -> None:
     """Refuse a local GeoTIFF whose index of blocks points behind the end of the file.
 
-    Blocks of the first and of the last band are looked at, up to 4,096 of each from the end: writers
-    put the last ones last.
+    Blocks of the first and of the last band are looked at, up to 4,096 of each from the end:
+    writers put the last ones last.
 
     Raises
     ------

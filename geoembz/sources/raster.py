@@ -1,8 +1,9 @@
 """Any multi-band raster that GDAL reads: one band per component of the embedding."""
 
+import copy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import rasterio
@@ -19,6 +20,7 @@ from geoembz.sources.georeference import make_grid
 from geoembz.sources.handles import close_handle, new_token, open_handle
 from geoembz.sources.identity import display_name, identify
 from geoembz.sources.integrity import refuse_truncated
+from geoembz.sources.remote import s3_is_anonymous
 
 BLOCK_CACHE_BYTES = 64 * 2**20
 """GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
@@ -81,7 +83,7 @@ class RasterSource:
         region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         dataset = self._dataset()
         try:
-            with _environment():
+            with _environment(self.path):
                 raw = dataset.read(window=region)
                 mask = dataset.dataset_mask(window=region) if self._has_mask else None
         except (RasterioError, OSError) as error:
@@ -96,6 +98,12 @@ class RasterSource:
             valid = known if valid is None else valid & known
         return SourceData(self._scaled(raw), valid)
 
+    def unmasked(self) -> Self:
+        """Return the same raster with its nodata value read as a number like others."""
+        other = copy.copy(self)
+        vars(other)["_nodata"] = None
+        return other
+
     def _scaled(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Apply the bands' declared scale and offset, if any."""
         if self._affine is None:
@@ -108,7 +116,7 @@ class RasterSource:
 
     def _open(self) -> Any:
         try:
-            with _environment(direct=self._direct):
+            with _environment(self.path, direct=self._direct):
                 return rasterio.open(self.path)
         except (RasterioError, OSError) as error:
             raise SourceError(
@@ -123,12 +131,15 @@ def _shared(names: tuple[str | None, ...]) -> tuple[str | None, ...]:
     return names
 
 
-def _environment(*, direct: bool = False) -> Any:
-    """Return the GDAL settings that every open and read runs under."""
+def _environment(path: str, *, direct: bool = False) -> Any:
+    """Return the GDAL settings that every open and read of a path runs under."""
+    on_s3 = path.startswith(("s3://", "/vsis3/"))
+    unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if on_s3 and s3_is_anonymous() else {}
     return rasterio.Env(
         GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
         GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
         GTIFF_DIRECT_IO="YES" if direct else "NO",
+        **unsigned,
     )
 
 

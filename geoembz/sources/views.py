@@ -1,71 +1,46 @@
-"""A source seen with rows from north to south and columns from west to east."""
+"""Sources that show another source: what they do not change, they pass on."""
 
 from dataclasses import replace
-
-import numpy as np
-from numpy.typing import NDArray
 
 from geoembz.grid import Grid, Window
 from geoembz.sources.base import Source, SourceData, SourceInfo, SourceTraits, occupies, traits_of
 
 
-def north_up(source: Source) -> Source:
-    """Return a source whose rows run southwards and whose columns run eastwards.
-
-    Files stored bottom-up or mirrored say so in their transform; readers that ignore it show them
-    upside down. The view turns rows and columns, transform and pixels together.
-    """
-    a, _, _, _, e, _ = source.grid.transform
-    return source if a > 0 > e else NorthUpSource(source)
-
-
-class NorthUpSource:
-    """The same pixels with the signs of the steps made ``a > 0 > e``.
+class ViewSource:
+    """Another source under another grid or with other traits.
 
     Parameters
     ----------
     source
         What is looked at.
+    grid
+        Where its pixels lie; None for the source's own grid.
+    traits
+        What is known of the product; None for what the source itself says.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(
+        self, source: Source, grid: Grid | None = None, traits: SourceTraits | None = None
+    ) -> None:
         self.source, self.name = source, source.name
-        a, b, c, d, e, f = source.grid.transform
-        height, width = source.grid.shape
-        self.flips_rows, self.flips_cols = e > 0, a < 0
-        left = c + a * width if self.flips_cols else c
-        top = f + e * height if self.flips_rows else f
-        self.grid: Grid = replace(source.grid, transform=(abs(a), b, left, d, -abs(e), top))
+        self.grid = source.grid if grid is None else grid
         self.dimension, self.dtype = source.dimension, source.dtype
-        self.block_shape = source.block_shape
+        self.block_shape: tuple[int, int] = source.block_shape
         self.info: tuple[SourceInfo, ...] = source.info
-        traits = traits_of(source)
-        self.traits: SourceTraits = replace(traits, notes=(*traits.notes, self._note()))
+        self.traits = traits_of(source) if traits is None else traits
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        data = self.source.read(self._mirrored(window))
-        valid = None if data.valid is None else self._turn(data.valid)
-        return SourceData(self._turn(data.values), valid, data.rejected)
+        return self.source.read(window)
 
     def occupies(self, window: Window) -> bool:
         """Whether a window can hold a valid pixel."""
-        return occupies(self.source, self._mirrored(window))
+        return occupies(self.source, window)
 
-    def _mirrored(self, window: Window) -> Window:
-        height, width = self.grid.shape
-        row = height - window.row - window.height if self.flips_rows else window.row
-        col = width - window.col - window.width if self.flips_cols else window.col
-        return Window(row, col, window.height, window.width)
 
-    def _turn[Scalar: np.generic](self, array: NDArray[Scalar]) -> NDArray[Scalar]:
-        rows = slice(None, None, -1 if self.flips_rows else 1)
-        cols = slice(None, None, -1 if self.flips_cols else 1)
-        return np.ascontiguousarray(array[..., rows, cols])
-
-    def _note(self) -> str:
-        turned = [
-            *(["rows ran from south to north"] if self.flips_rows else []),
-            *(["columns ran from east to west"] if self.flips_cols else []),
-        ]
-        return f"{' and '.join(turned)} in the source; the store is north-up"
+def labelled(source: Source, traits: SourceTraits) -> Source:
+    """Return a source with other traits; notes and skipped inputs of its own stay."""
+    own = traits_of(source)
+    notes = (*own.notes, *(note for note in traits.notes if note not in own.notes))
+    skipped = (*own.skipped, *(entry for entry in traits.skipped if entry not in own.skipped))
+    return ViewSource(source, traits=replace(traits, notes=notes, skipped=skipped))
