@@ -141,7 +141,7 @@ def candidates(budget: int) -> list[str]:
     """Recipes of exactly `budget` bytes that are worth a try; bits are read by Hamming."""
     k8, k4, k2, k1 = budget, 2 * budget, 4 * budget, 8 * budget
     plain = [
-        f"pca{k8}-int8-lloyd",
+        f"pca{k8}-int8",
         f"pca{k4}-int4",
         f"pca{k4}-int4-lloyd",
         f"pca{k4}-rot-int4-lloyd",
@@ -162,11 +162,11 @@ def seed_style(budget: int) -> list[str]:
 
 
 def training_splits(problem: Problem) -> list[Problem]:
-    """Hold out a tenth of the training rows, once per seed; test rows are not involved."""
+    """Hold out a fifth of the training rows, once per seed; test rows are not involved."""
     splits = []
     for seed in SPLIT_SEEDS:
         held = np.zeros(len(problem.train), dtype=bool)
-        chosen = np.random.default_rng(seed).choice(len(held), len(held) // 10, replace=False)
+        chosen = np.random.default_rng(seed).choice(len(held), len(held) // 5, replace=False)
         held[chosen] = True
         rows, labels = problem.train, problem.train_y
         splits.append(Problem(rows[~held], rows[held], labels[~held], labels[held]))

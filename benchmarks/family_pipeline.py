@@ -125,7 +125,8 @@ class Basis:
 def unit(rows: Floats) -> Floats:
     """Scale rows to length 1; rows of length 0 stay."""
     length: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, np.float32(1))
+    scaled: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+    return scaled
 
 
 @lru_cache(maxsize=4)

@@ -13,7 +13,7 @@ type Distances = Callable[[slice, slice], NDArray[np.float32] | NDArray[np.uint3
 """Distances of some queries (first slice) to some pixels (second), ``(n_queries, n_pixels)``."""
 
 _BLOCK_QUERIES = 256
-_GROUP = 64
+_GROUP = 128
 """Columns that are looked at together when most of them can be ruled out."""
 _BYTES_PER_PAIR = 32
 """A distance, its 64-bit sort key and their temporaries."""
