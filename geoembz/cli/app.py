@@ -27,6 +27,20 @@ class Layout(StrEnum):
     CODEC = "codec"
 
 
+class Overlap(StrEnum):
+    """What holds where tiles overlap."""
+
+    FIRST = "first"
+    LAST = "last"
+    MEAN = "mean"
+
+
+class Resample(StrEnum):
+    """How tiles with other pixels are taken."""
+
+    NEAREST = "nearest"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from geoembz import __version__
@@ -49,7 +63,10 @@ def common(
 
 @app.command()
 def convert(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Raster, one band per component.")],
+    source: Annotated[
+        list[str],
+        typer.Argument(metavar="SRC…", help="Files, globs, directories, lists, URLs, STAC items."),
+    ],
     store: Annotated[str, typer.Argument(metavar="DST", help="New store, such as out.zarr.")],
     pca: Annotated[
         int | None,
@@ -86,6 +103,22 @@ def convert(
     crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
     ] = None,
+    product: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P", help="aef, olmoearth, tessera, bands or raster.", show_default="found out"
+        ),
+    ] = None,
+    overlap: Annotated[
+        Overlap | None,
+        typer.Option(help="Which tile holds where several do.", show_default="first"),
+    ] = None,
+    resample: Annotated[
+        Resample | None, typer.Option(help="Accept tiles that are not aligned.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
+    ] = False,
     model: Annotated[
         str | None, typer.Option(metavar="URI", help="Model that made the embeddings.")
     ] = None,
@@ -99,7 +132,7 @@ def convert(
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
-    """Convert a raster of embeddings to a compressed Zarr store.
+    """Convert embeddings to a compressed Zarr store; tiles become one mosaic per CRS.
 
     An interrupted conversion leaves a journal in DST; the same command finishes it.
     """
@@ -120,6 +153,10 @@ def convert(
             basis=basis,
             nodata=nodata,
             crs=crs,
+            product=product,
+            overlap=None if overlap is None else overlap.value,
+            resample=None if resample is None else resample.value,
+            skip_bad=skip_bad,
             model=model,
             license=license_,
             workers=workers,

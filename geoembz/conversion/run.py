@@ -13,14 +13,24 @@ from numpy.typing import NDArray
 from geoembz._version import __version__
 from geoembz.conventions import UNKNOWN_MODEL, Layout, StoreAttributes, check_model
 from geoembz.conversion.destination import Destination
+from geoembz.conversion.grids import convert_grids
+from geoembz.conversion.opening import Inputs, open_inputs
 from geoembz.conversion.runner import Progress, run_tasks
-from geoembz.conversion.sampling import PixelRoles, draw_sample
+from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.task import ShardResult, ShardTask
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.evaluation import FidelitySums
-from geoembz.sources import Source, open_source
+from geoembz.sources import (
+    InputOptions,
+    OpenOptions,
+    Overlap,
+    Source,
+    check_vectors,
+    occupies,
+    traits_of,
+)
 from geoembz.store import Journal, StorePlan, StoreReader, StoreWriter, choose_layout
 from geoembz.threads import worker_count
 
@@ -29,7 +39,7 @@ FIT_SAMPLES = 65_536
 
 
 def convert(
-    source: str | Path | Source,
+    source: Inputs,
     store: str | Path,
     *,
     pca: int | None = None,
@@ -42,6 +52,10 @@ def convert(
     shard: int | str | None = None,
     nodata: float | str | None = None,
     crs: str | None = None,
+    product: str | None = None,
+    overlap: Overlap | None = None,
+    resample: str | None = None,
+    skip_bad: bool = False,
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
     workers: int | None = None,
@@ -56,13 +70,16 @@ def convert(
     Parameters
     ----------
     source
-        Raster with one band per component: path, URL, or a `Source`.
+        What `geoembz.sources.open_source` opens, one input or several; another store of geoembz; an
+        xarray DataArray or Dataset; or a `Source`. Several inputs of one CRS become a mosaic,
+        inputs of several CRSs child groups of one store, with one encoding.
     store
         Destination: path or fsspec URL.
     pca
         Number of principal components to keep; None keeps the vectors as they are.
     quantizer
-        ``int8`` (the default), ``int4``, ``binary`` or ``float32``.
+        ``int8``, ``int4``, ``binary`` or ``float32``. Where nothing is asked for: the product's own
+        codes, if it has any, else ``int8``.
     layout
         ``plain`` (integers that any Zarr reader opens) or ``codec`` (float32 vectors wherever
         geoembz is installed).
@@ -78,10 +95,18 @@ def convert(
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
         Replaces the declared CRS.
+    product
+        One of `geoembz.sources.PRODUCTS`, where content and name do not tell.
+    overlap
+        What holds where tiles overlap: ``first`` (the default), ``last`` or ``mean``.
+    resample
+        ``nearest`` takes tiles that are not aligned by nearest neighbour; None refuses them.
+    skip_bad
+        Leave out inputs that cannot be read; the store lists them.
     model
-        URI of the model that made the embeddings.
+        URI of the model that made the embeddings; None for the product's.
     license
-        Licence of the embeddings, as an SPDX name or URL.
+        Licence of the embeddings, as an SPDX name or URL; None for the product's.
     workers
         Shards converted at once; None for one per core.
     overwrite
@@ -122,26 +147,33 @@ def convert(
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
     check_model(model or UNKNOWN_MODEL)
     destination = Destination.check(store, overwrite=overwrite)
+    if resample not in {None, "nearest"}:
+        raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
+    opening = OpenOptions(product=product, nodata=nodata, crs=crs)
+    options = InputOptions(opening, overlap, resample == "nearest", skip_bad)
+    grids = open_inputs(source, options)
+    traits = traits_of(next(iter(grids.values())))
+    if pca is None and quantizer is None and basis is None:
+        quantizer = traits.recipe
     recipe, fixed = _recipe(pca, quantizer, basis)
-    raster = (
-        open_source(source, nodata=nodata, crs=crs) if isinstance(source, str | Path) else source
-    )
-    _check_dimension(raster, recipe, fixed)
-    conversion = _Conversion(
-        source=raster,
-        destination=destination,
+    for raster in grids.values():
+        _check_dimension(raster, recipe, fixed)
+    conversion = partial(
+        _Conversion,
         recipe=recipe,
         layout=layout,
         fit_samples=fit_samples,
         seed=seed,
-        fixed=fixed,
         chunk=chunk,
         shard=shard,
         workers=workers,
-        model=model or UNKNOWN_MODEL,
-        license=license,
+        model=model or traits.model or UNKNOWN_MODEL,
+        license=license or traits.license,
     )
-    return conversion.run(progress, started)
+    if len(grids) > 1:
+        return convert_grids(grids, destination, conversion, fixed, progress, started)
+    (raster,) = grids.values()
+    return conversion(source=raster, destination=destination, fixed=fixed).run(progress, started)
 
 
 @dataclass(frozen=True)
@@ -179,7 +211,7 @@ class _Conversion:
 
     def _prepare(self, journal: Journal) -> tuple[StoreWriter, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion, and plan the store."""
-        options = self._options()
+        options = self.options()
         if journal.exists():
             encoding, centre = journal.resume(options)
             return self._writer(encoding), centre
@@ -188,20 +220,24 @@ class _Conversion:
         journal.start(options, encoding, centre)
         return writer, centre
 
+    def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
+        """Draw so many of the source's pixels, and refuse those that cannot be right."""
+        roles = PixelRoles(self.seed, self.source.grid.shape)
+        run = partial(run_tasks, workers=self.workers)
+        sample = draw_sample(self.source, roles, n_samples, run)
+        check_vectors(self.source, sample)
+        return sample
+
     def _fit(self) -> tuple[Encoding, NDArray[np.float64]]:
         source = self.source
-        roles = PixelRoles(self.seed, source.grid.shape)
         try:
-            sample = draw_sample(
-                source, roles, self.fit_samples, partial(run_tasks, workers=self.workers)
-            )
+            sample = self.draw(self.fit_samples)
             encoding = self.fixed or Encoding.fit_blocks(
                 sample, self.recipe, source.dimension, self.seed
             )
         except NoValidPixelsError as error:
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
-        total = np.sum([block.sum(axis=1, dtype=np.float64) for block in sample], axis=0)
-        return encoding, total / sum(block.shape[1] for block in sample)
+        return encoding, sample_mean(sample)
 
     def _writer(self, encoding: Encoding) -> StoreWriter:
         chunks = choose_layout(
@@ -221,7 +257,7 @@ class _Conversion:
         progress: Progress | None,
     ) -> list[ShardResult]:
         """Write the shards that the journal lacks; return the results of all, in order."""
-        shards = list(writer.plan.chunks.shards())
+        shards = [shard for shard in writer.plan.chunks.shards() if occupies(self.source, shard)]
         done = journal.finished()
         missing = [shard for shard in shards if (shard.row, shard.col) not in done]
         roles = PixelRoles(self.seed, self.source.grid.shape)
@@ -232,8 +268,11 @@ class _Conversion:
         return [results[shard.row, shard.col] for shard in shards]
 
     def _attributes(self, plan: StorePlan, results: Sequence[ShardResult]) -> StoreAttributes:
-        encoding, grid = plan.encoding, self.source.grid
-        fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results))
+        encoding, grid, traits = plan.encoding, self.source.grid, traits_of(self.source)
+        rejected = sum(result.rejected_pixels for result in results)
+        fidelity = reduce(
+            FidelitySums.merge, (result.fidelity for result in results), FidelitySums()
+        )
         return StoreAttributes(
             grid=grid,
             encoding=encoding.config(),
@@ -248,10 +287,18 @@ class _Conversion:
             pixels={
                 "total": grid.window.size,
                 "valid": sum(result.valid_pixels for result in results),
+                **({"rejected": rejected} if rejected else {}),
             },
+            notes=traits.notes,
+            skipped=traits.skipped,
             software=f"geoembz {__version__}",
             license=self.license,
         )
+
+    def summary(self, started: float) -> ConvertSummary:
+        """Return the summary of the store that is there already."""
+        reader = StoreReader.open(self.destination.url)
+        return self._summary(reader.encoding, reader.attributes, started)
 
     def _summary(
         self, encoding: Encoding, attributes: StoreAttributes, started: float
@@ -265,6 +312,8 @@ class _Conversion:
             encoding_hash=encoding.hash,
             pixels=pixels,
             valid_pixels=attributes.pixels["valid"],
+            rejected_pixels=attributes.pixels.get("rejected", 0),
+            skipped_inputs=len(attributes.skipped),
             bytes_in=bytes_in,
             bytes_stored=bytes_stored,
             ratio=bytes_in / bytes_stored,
@@ -276,9 +325,10 @@ class _Conversion:
             rmse=attributes.fidelity["rmse"],
             held_out_pixels=attributes.fidelity["n"],
             seconds=time.perf_counter() - started,
+            notes=attributes.notes,
         )
 
-    def _options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""
         return {
             "software": __version__,

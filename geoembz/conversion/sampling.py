@@ -150,6 +150,15 @@ def draw_sample(
     return blocks
 
 
+def sample_mean(sample: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return the mean vector of a sample, float64 ``(dimension,)``."""
+    total: NDArray[np.float64] = np.sum(
+        [block.sum(axis=1, dtype=np.float64) for block in sample], axis=0
+    )
+    mean: NDArray[np.float64] = total / sum(block.shape[1] for block in sample)
+    return mean
+
+
 def _fit_values(
     source: Source, roles: PixelRoles, window: Window, count: int
 ) -> NDArray[np.float32]:

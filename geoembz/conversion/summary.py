@@ -47,6 +47,12 @@ class ConvertSummary:
         Pixels that fidelity was measured on.
     seconds
         Wall-clock time, imports excluded.
+    rejected_pixels
+        Pixels that the source rejected as corrupt.
+    skipped_inputs
+        Inputs that could not be read and were left out.
+    notes
+        What was done to the input that a reader may want to know.
     """
 
     store: str
@@ -65,6 +71,9 @@ class ConvertSummary:
     rmse: float | None
     held_out_pixels: int
     seconds: float
+    rejected_pixels: int = 0
+    skipped_inputs: int = 0
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON values, by the names above."""
@@ -88,4 +97,9 @@ class ConvertSummary:
             ("held-out pixels", f"{self.held_out_pixels:,}"),
             ("seconds", f"{self.seconds:.2f}"),
         ]
+        if self.rejected_pixels:
+            rows.append(("rejected pixels", f"{self.rejected_pixels:,}  (corrupt in the source)"))
+        if self.skipped_inputs:
+            rows.append(("skipped inputs", f"{self.skipped_inputs:,}  (listed in the store)"))
+        rows += [("note", note) for note in self.notes]
         return aligned(rows)

@@ -13,7 +13,7 @@ from geoembz.sources.base import Source, traits_of
 from geoembz.sources.detect import OpenOptions, open_input, recognise
 from geoembz.sources.identity import display_name, public_input
 from geoembz.sources.inputs import expand, is_zarr
-from geoembz.sources.mosaic import MosaicSource, Overlap
+from geoembz.sources.mosaic import MosaicSource, Overlap, refuse_other_kinds
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.views import labelled
 
@@ -78,6 +78,7 @@ def open_sources(
     if bad and not (options.skip_bad and opened):
         raise SourceError(_message(bad, len(paths)))
     skipped = tuple((public_input(path), _reason(path, error)) for path, error in bad.items())
+    refuse_other_kinds(opened)
     groups: dict[str, list[Source]] = {}
     for source in opened:
         groups.setdefault(grid_name(source), []).append(source)

@@ -50,8 +50,7 @@ class MosaicSource:
         if overlap is not None and overlap not in OVERLAPS:
             raise InvalidConfigError(f"overlap {overlap!r}; expected one of {', '.join(OVERLAPS)}")
         first = tiles[0]
-        for tile in tiles[1:]:
-            _refuse_other_kind(first, tile)
+        refuse_other_kinds(tiles)
         aligned = [_on_grid(tile, first, resample=resample) for tile in tiles]
         self.grid: Grid = covering([tile.grid for tile in aligned])
         windows = [_window(self.grid, tile.grid) for tile in aligned]
@@ -114,8 +113,19 @@ class MosaicSource:
         return [int(index) for index in np.flatnonzero(met)]
 
 
+def refuse_other_kinds(tiles: Sequence[Source]) -> None:
+    """Refuse tiles whose vectors are not those of the first one.
+
+    Raises
+    ------
+    SourceError
+        If length, product, model or type differ.
+    """
+    for tile in tiles[1:]:
+        _refuse_other_kind(tiles[0], tile)
+
+
 def _refuse_other_kind(first: Source, tile: Source) -> None:
-    """Refuse a tile whose vectors are not those of the first one."""
     ours, theirs = traits_of(first), traits_of(tile)
     for what, expected, came in (
         ("components", first.dimension, tile.dimension),

@@ -111,7 +111,7 @@ def _land_mask(path: str) -> str:
                 return candidate
     raise SourceError(
         f"{display_name(path)}: no land mask {stem}.tiff beside it or in "
-        f"{' or '.join(MASK_FOLDERS)} above; it gives CRS and transform; fetch it into the same folder"
+        f"{' or '.join(MASK_FOLDERS)} above; it gives CRS and transform; fetch it into the folder"
     )
 
 

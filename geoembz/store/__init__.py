@@ -6,6 +6,8 @@ from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, choose_layout
 from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import StoreReader, View
+from geoembz.store.root import write_root
+from geoembz.store.source import StoreSource, is_store, open_store_sources
 from geoembz.store.writer import StoreWriter
 
 __all__ = [
@@ -15,8 +17,12 @@ __all__ = [
     "StoreInfo",
     "StorePlan",
     "StoreReader",
+    "StoreSource",
     "StoreWriter",
     "View",
     "choose_layout",
     "describe",
+    "is_store",
+    "open_store_sources",
+    "write_root",
 ]
