@@ -10,7 +10,7 @@ from geoembz.errors import SourceError
 from geoembz.sources import aef
 from geoembz.sources.bands import MOST_BANDS, BandsSource, form_one_embedding
 from geoembz.sources.base import Source, traits_of
-from geoembz.sources.detect import OpenOptions, open_input, recognise
+from geoembz.sources.detect import BANDS, OpenOptions, open_input, recognise
 from geoembz.sources.identity import display_name, public_input
 from geoembz.sources.inputs import expand, is_zarr
 from geoembz.sources.mosaic import MosaicSource, Overlap, refuse_other_kinds
@@ -71,7 +71,7 @@ def open_sources(
         If inputs cannot be read (all are named), or do not belong together.
     """
     paths = expand(inputs)
-    joined = _joined_parts(paths, options)
+    joined = _joined_parts(paths, options.opening)
     if joined is not None:
         return {grid_name(joined): _finished(joined, ())}
     opened, bad = _open_all(paths, options.opening, opener)
@@ -94,27 +94,38 @@ def grid_name(source: Source) -> str:
     return grid.crs_code.replace(":", "").lower() if grid.crs_code else "grid"
 
 
-def _joined_parts(paths: Sequence[str], options: InputOptions) -> Source | None:
+def _joined_parts(paths: Sequence[str], opening: OpenOptions) -> Source | None:
     """Return the embedding that few-band files form together; None where they do not."""
-    forced = options.opening.product == "bands"
-    if not forced and (len(paths) < 2 or any(is_zarr(p) or p.endswith(".npy") for p in paths)):
+    forced = opening.product == BANDS
+    if not forced and (len(paths) < 2 or opening.product not in {None, aef.PRODUCT}):
         return None
-    if not forced and not _may_be_parts(paths[0], options.opening):
-        return None
-    opening = options.opening
-    parts = [RasterSource(path, nodata=opening.nodata, crs=opening.crs) for path in paths]
-    if not forced and not form_one_embedding(parts):
+    try:
+        parts = _parts(paths, opening, any_bands=forced)
+    except SourceError:
+        if forced:
+            raise
+        return None  # opening one by one reports every input that cannot be read
+    if not parts or not (forced or form_one_embedding(parts)):
         return None
     product = None if forced else opening.product
     return recognise(BandsSource(parts), paths[0], replace(opening, product=product))
 
 
-def _may_be_parts(path: str, opening: OpenOptions) -> bool:
-    """Whether the first input has few bands; unreadable ones are reported later."""
-    try:
-        return RasterSource(path, crs=opening.crs).dimension <= MOST_BANDS
-    except SourceError:
-        return False
+def _parts(
+    paths: Sequence[str], opening: OpenOptions, *, any_bands: bool
+) -> list[RasterSource] | None:
+    """Open files as parts of one embedding; None as soon as one has many bands or another grid."""
+    parts: list[RasterSource] = []
+    for path in paths:
+        if not any_bands and (is_zarr(path) or path.endswith(".npy")):
+            return None
+        part = RasterSource(path, nodata=opening.nodata, crs=opening.crs)
+        if not any_bands and (
+            part.dimension > MOST_BANDS or part.grid != (parts or [part])[0].grid
+        ):
+            return None
+        parts.append(part)
+    return parts
 
 
 def _open_all(

@@ -13,29 +13,27 @@ import numpy as np
 
 from geoembz.errors import SourceError
 from geoembz.grid import Window
-from geoembz.sources.base import Source, SourceData, SourceInfo, SourceTraits, traits_of
+from geoembz.sources.base import SourceData, SourceInfo, SourceTraits, traits_of
 from geoembz.sources.raster import RasterSource
 
 MOST_BANDS = 16
 """Files with more bands are taken for embeddings of their own, unless they are said to be parts."""
 
 
-def form_one_embedding(parts: Sequence[Source]) -> bool:
-    """Whether files look like parts of one embedding: one grid, few bands each, other bands."""
-    rasters = [part for part in parts if isinstance(part, RasterSource)]
-    if len(rasters) != len(parts) or len(parts) < 2:
-        return False
-    names = [part_names(raster) for raster in rasters]
+def form_one_embedding(parts: Sequence[RasterSource]) -> bool:
+    """Whether files are parts of one embedding: one grid, few bands each, with other names."""
+    names = [known_names(part) for part in parts]
     return (
-        all(raster.grid == rasters[0].grid for raster in rasters)
-        and all(raster.dimension <= MOST_BANDS for raster in rasters)
+        len(parts) > 1
+        and () not in names
+        and all(part.grid == parts[0].grid for part in parts)
+        and all(part.dimension <= MOST_BANDS for part in parts)
         and len(set(names)) == len(names)
-        and len({name for part in names for name in part}) > max(map(len, names))
     )
 
 
-def part_names(raster: RasterSource) -> tuple[str, ...]:
-    """Return the names of a part's bands: its own, or those in the name of the file."""
+def known_names(raster: RasterSource) -> tuple[str, ...]:
+    """Return the names of a part's bands: its own, or the file name's; else ()."""
     own = [name for name in raster.band_names if name]
     if len(own) == raster.dimension:
         return tuple(own)
@@ -43,9 +41,13 @@ def part_names(raster: RasterSource) -> tuple[str, ...]:
     pieces = stem.split("_")
     if len(pieces) >= raster.dimension > 1:
         return tuple(pieces[-raster.dimension :])
-    if raster.dimension == 1:
-        return (stem,)
-    return tuple(f"{stem}:{band}" for band in range(1, raster.dimension + 1))
+    return (stem,) if raster.dimension == 1 else ()
+
+
+def part_names(raster: RasterSource) -> tuple[str, ...]:
+    """Return the names of a part's bands, after the file and its number where there are none."""
+    numbered = (f"{raster.name}:{band}" for band in range(1, raster.dimension + 1))
+    return known_names(raster) or tuple(numbered)
 
 
 class BandsSource:

@@ -9,7 +9,7 @@ from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
 from geoembz.sources.bands import BandsSource
 from geoembz.sources.base import Source
-from geoembz.sources.identity import display_name
+from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.inputs import is_zarr
 from geoembz.sources.north_up import north_up
 from geoembz.sources.power_law import refuse_other_nodata
@@ -18,8 +18,8 @@ from geoembz.sources.tessera_npy import SCALES_SUFFIX, TesseraNpySource
 from geoembz.sources.views import labelled
 from geoembz.sources.zarr_cube import open_group
 
-RASTER = "raster"
-PRODUCTS = (aef.PRODUCT, olmoearth.PRODUCT, tessera.PRODUCT, RASTER, "bands")
+RASTER, BANDS = "raster", "bands"
+PRODUCTS = (aef.PRODUCT, olmoearth.PRODUCT, tessera.PRODUCT, RASTER, BANDS)
 """Names that ``--product`` takes: ``raster`` takes numbers as they are, ``bands`` joins files."""
 
 
@@ -62,9 +62,10 @@ def open_input(path: str, options: OpenOptions) -> list[Source]:
     """
     if is_zarr(path):
         return [north_up(source) for source in _open_zarr(path, options)]
-    if path.endswith(SCALES_SUFFIX):
+    place, _ = split_query(path)
+    if place.endswith(SCALES_SUFFIX):
         raise SourceError(f"{display_name(path)}: scales; name the file of the codes instead")
-    if path.endswith(".npy"):
+    if place.endswith(".npy"):
         return [north_up(TesseraNpySource(path, crs=options.crs))]
     return [open_raster(path, options)]
 
@@ -84,7 +85,7 @@ def recognise(raster: RasterSource | BandsSource, path: str, options: OpenOption
         If it holds int8 codes of a product that is not known.
     """
     product = options.product or _product_of(raster, path)
-    if product in {RASTER, "bands"} or product is None:
+    if product in {RASTER, BANDS} or product is None:
         if raster.dtype == np.int8 and options.product is None:
             raise SourceError(
                 f"{raster.name}: {raster.dimension} bands of int8 of an unknown product: codes "

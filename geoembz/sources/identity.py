@@ -40,6 +40,20 @@ def public_input(path: str) -> str:
     return f"file:{quote(Path(path).name)}"
 
 
+def split_query(path: str) -> tuple[str, str]:
+    """Return a path, and the query that a signed URL carries behind it, question mark included.
+
+    Examples
+    --------
+    >>> split_query("https://example.org/a.npy?sig=1"), split_query("what?.tif")
+    (('https://example.org/a.npy', '?sig=1'), ('what?.tif', ''))
+    """
+    if "://" not in path:
+        return path, ""
+    place, mark, query = path.partition("?")
+    return place, mark + query
+
+
 def display_name(path: str) -> str:
     """Return a path or URL as messages show it: without credentials."""
     if "://" in path:

@@ -1,5 +1,6 @@
 """A source on another grid of the same CRS, by nearest neighbour on decoded values."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -65,11 +66,11 @@ def _indices(centres: NDArray[np.float64], edge: float, step: float) -> NDArray[
 
 
 def _extent_on(grid: Grid, base: Grid) -> Grid:
-    """Return the pixels of `base` whose centres may lie within `grid`."""
+    """Return the pixels of `base` whose centres lie within `grid`."""
     a, b, c, d, e, f = base.transform
     xmin, ymin, xmax, ymax = grid.bbox
-    left, top = int(np.floor((xmin - c) / a)), int(np.floor((ymax - f) / e))
-    right, bottom = int(np.ceil((xmax - c) / a)), int(np.ceil((ymin - f) / e))
+    left, top = math.ceil((xmin - c) / a - 0.5), math.ceil((ymax - f) / e - 0.5)
+    right, bottom = math.floor((xmax - c) / a + 0.5), math.floor((ymin - f) / e + 0.5)
     transform = (a, b, c + left * a, d, e, f + top * e)
     shape = (max(bottom - top, 1), max(right - left, 1))
     return replace(base, transform=transform, shape=shape)

@@ -11,7 +11,7 @@ import numpy as np
 from geoembz.errors import SourceError
 from geoembz.grid import Window
 from geoembz.sources.base import SourceData, SourceInfo
-from geoembz.sources.identity import display_name, identify
+from geoembz.sources.identity import display_name, identify, split_query
 from geoembz.sources.npy import NpyArray
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.remote import exists
@@ -42,8 +42,9 @@ class TesseraNpySource:
 
     def __init__(self, path: str, *, crs: str | None = None) -> None:
         self.path, self.name = path, display_name(path)
-        stem = path.removesuffix(".npy")
-        scales = _required(f"{stem}{SCALES_SUFFIX}", path, "its scales: codes mean nothing without")
+        place, query = split_query(path)
+        scales = f"{place.removesuffix('.npy')}{SCALES_SUFFIX}{query}"
+        _require(scales, path, "its scales: codes mean nothing without")
         self._codes, self._scales = NpyArray(path), NpyArray(scales)
         mask = _land_mask(path)
         self._land = RasterSource(mask, nodata="none", crs=crs)
@@ -91,22 +92,21 @@ class TesseraNpySource:
             )
 
 
-def _required(path: str, tile: str, what: str) -> str:
+def _require(path: str, tile: str, what: str) -> None:
     if not exists(path):
         raise SourceError(
             f"{display_name(tile)}: {display_name(path)} is missing, {what}; fetch it"
         )
-    return path
 
 
 def _land_mask(path: str) -> str:
     """Return the tile's land mask: beside it, or in an archive's folder of masks above it."""
-    stem = PurePosixPath(path).stem
-    folder = path.rpartition("/")[0] or "."
+    tile, query = split_query(path)
+    stem, folder = PurePosixPath(tile).stem, tile.rpartition("/")[0] or "."
     places = [folder, *(f"{above}/{name}" for above in _above(folder) for name in MASK_FOLDERS)]
     for place in places:
         for suffix in (".tiff", ".tif"):
-            candidate = f"{place}/{stem}{suffix}"
+            candidate = f"{place}/{stem}{suffix}{query}"
             if exists(candidate):
                 return candidate
     raise SourceError(

@@ -15,6 +15,8 @@ from geoembz.store.objects import ObjectTree
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
+_CONSOLIDATED = "consolidated_metadata"
+
 
 def write_root(url: str, names: Sequence[str]) -> RootAttributes:
     """Write the root's metadata, consolidated over all its stores: the root now exists.
@@ -43,8 +45,9 @@ def write_root(url: str, names: Sequence[str]) -> RootAttributes:
     root = zarr.create_group(memory, attributes=attributes.to_json())
     for name, document in documents.items():
         root.create_group(name, attributes=document["attributes"])
-        for key, member in document["consolidated_metadata"]["metadata"].items():
-            _insert(objects, f"{name}/{key}/zarr.json", member)
+        for key, member in document[_CONSOLIDATED]["metadata"].items():
+            alone = {part: value for part, value in member.items() if part != _CONSOLIDATED}
+            _insert(objects, f"{name}/{key}/zarr.json", alone)
     with warnings.catch_warnings():
         # Zarr v3 readers look for consolidated metadata although v3 does not specify it yet.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
@@ -55,7 +58,7 @@ def write_root(url: str, names: Sequence[str]) -> RootAttributes:
 
 def _document(tree: ObjectTree, name: str) -> dict[str, Any]:
     document = tree.read_json(f"{name}/zarr.json")
-    if not isinstance(document, dict) or "consolidated_metadata" not in document:
+    if not isinstance(document, dict) or _CONSOLIDATED not in document:
         raise StoreError(f"{tree.url}/{name}: no complete store; repeat the conversion")
     return document
 
