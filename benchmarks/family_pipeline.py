@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.distances import as_words, hamming_distances
-from geoembz.linear_maps import random_rotation, soft_whitening
 from geoembz.neighbours import Neighbours, nearest
 from geoembz.packing import pack
+from geoembz.projection.maps import random_rotation, soft_whitening
 from geoembz.quantization.base import Quantizer
 from geoembz.quantization.binary import BinaryQuantizer
 from geoembz.quantization.codebook import CodebookQuantizer

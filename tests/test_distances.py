@@ -17,8 +17,8 @@ from geoembz.distances import (
     table_products,
 )
 from geoembz.errors import InvalidConfigError
-from geoembz.linear_maps import random_projection
 from geoembz.neighbours import nearest
+from geoembz.projection.maps import random_projection
 from geoembz.quantization.codebook import CodebookQuantizer
 from geoembz.quantization.linear import LinearQuantizer
 from geoembz.quantization.product import ProductQuantizer

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoembz.errors import InvalidConfigError
-from geoembz.linear_maps import (
+from geoembz.projection.maps import (
     LinearMap,
     random_projection,
     random_rotation,

@@ -121,7 +121,7 @@ class ShardTask:
         codes_out[:] = codes.reshape(codes_out.shape)
         valid_out[:] = valid.reshape(valid_out.shape)
         tested = self.roles.held_out(self.roles.keys(block)) & valid
-        original = data.pixels(tested)
+        original = self.encoding.target(data.pixels(tested))
         decoded = self.encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
         return FidelitySums.of(original.T, decoded.T, self.centre)
 

@@ -16,7 +16,7 @@ from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
 from geoembz.quantization.lloyd import lloyd_codebook, quantile_codebook
 from geoembz.quantization.nearest import CellIndex
-from geoembz.quantization.state import check_sample, no_options, stored_array
+from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 from geoembz.quantization.tables import look_up
 
 METHODS = ("quantile", "lloyd")
@@ -37,22 +37,18 @@ class CodebookQuantizer:
     codebook
         Ascending and finite, float32, shape ``(n_components, n_codewords)``: 255 codewords for
         8 bits, 16 for 4, 4 for 2.
-    method
-        How it was fitted: ``quantile`` or ``lloyd``.
     """
 
     SUPPORTED_BITS: ClassVar[tuple[int, ...]] = (8, 4, 2)
 
     bits: int
     codebook: NDArray[np.float32]
-    method: str
 
     def __post_init__(self) -> None:
-        """Refuse widths without a codec, unknown fits and codewords out of order."""
-        if self.bits not in self.SUPPORTED_BITS or self.method not in METHODS:
+        """Refuse widths without a codec, and codewords out of order."""
+        if self.bits not in self.SUPPORTED_BITS:
             raise InvalidConfigError(
-                f"codebook: {self.bits} bits by {self.method!r}; expected bits among "
-                f"{self.SUPPORTED_BITS} and one of {', '.join(METHODS)}"
+                f"codebook: {self.bits} bits; expected one of {self.SUPPORTED_BITS}"
             )
         if self.codebook.shape[1:] != (n_codewords(self.bits),):
             raise EncodingError(
@@ -73,6 +69,11 @@ class CodebookQuantizer:
     def n_components(self) -> int:
         """Length of a vector."""
         return len(self.codebook)
+
+    @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component."""
+        return self.n_components
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -151,7 +152,7 @@ class CodebookQuantizer:
             )
         fit_row = lloyd_codebook if method == "lloyd" else quantile_codebook
         rows = [fit_row(np.sort(row), size) for row in components.astype(np.float32, copy=False)]
-        return cls(bits, np.stack(rows), method)
+        return cls(bits, np.stack(rows))
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Return the nearest codeword's code; half-way values take the lower one."""
@@ -189,11 +190,16 @@ class CodebookQuantizer:
 
     def select(self, n_components: int) -> Self:
         """Return the quantizer of the first `n_components` components."""
-        return type(self)(self.bits, self.codebook[:n_components], self.method)
+        return type(self)(self.bits, self.codebook[:n_components])
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state."""
-        return {"kind": self.kind, "bits": self.bits, "law": "codebook", "method": self.method}
+        return {
+            "kind": self.kind,
+            "bits": self.bits,
+            "law": "codebook",
+            "n_components": self.n_components,
+        }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -204,18 +210,15 @@ class CodebookQuantizer:
         cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
-        kind, bits, method = config.get("kind"), config.get("bits"), config.get("method")
-        known = [f"int{width}" for width in cls.SUPPORTED_BITS]
-        if kind not in known or kind != f"int{bits!r}" or config.get("law") != "codebook":
+        kind = str(config.get("kind"))
+        bits = {f"int{width}": width for width in cls.SUPPORTED_BITS}.get(kind)
+        if bits is None or config.get("law") != "codebook":
             raise EncodingError(
-                f"codebook: kind {kind!r}, {bits!r} bits, law {config.get('law')!r}; "
-                f"expected one of {', '.join(known)}, its width and 'codebook'"
+                f"codebook: kind {kind!r}, law {config.get('law')!r}; expected int8, int4 or int2 "
+                "and 'codebook'"
             )
-        if method not in METHODS:
-            raise EncodingError(f"{kind}: method {method!r}; expected one of {', '.join(METHODS)}")
-        width = int(str(kind).removeprefix("int"))
-        codebook = stored_array(str(kind), "codebook", arrays, (None, n_codewords(width)))
-        return cls(width, codebook, str(method))
+        shape = (stored_length(kind, config), n_codewords(bits))
+        return cls(bits, stored_array(kind, "codebook", arrays, shape))
 
 
 def n_codewords(bits: int) -> int:

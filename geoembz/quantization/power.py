@@ -64,6 +64,11 @@ class PowerQuantizer:
         return values
 
     @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component."""
+        return self.n_components
+
+    @property
     def dtype(self) -> np.dtype[np.generic]:
         """int8."""
         return np.dtype(np.int8)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
 from geoembz.quantization.kmeans import kmeans_centres
-from geoembz.quantization.state import check_sample, no_options, stored_array
+from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 
 _N_CODEWORDS = 256
 _BLOCK_PIXELS = 1024
@@ -56,6 +56,11 @@ class ProductQuantizer:
     def n_components(self) -> int:
         """Length of a vector."""
         return int(self.codebook.shape[0] * self.codebook.shape[2])
+
+    @property
+    def n_codes(self) -> int:
+        """Codes per vector: one byte per group of components."""
+        return self.n_subquantizers
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -217,7 +222,8 @@ class ProductQuantizer:
         return {
             "kind": self.kind,
             "bits": self.bits,
-            "law": "codebook",
+            "law": "product",
+            "n_components": self.n_components,
             "n_subquantizers": self.n_subquantizers,
         }
 
@@ -230,13 +236,12 @@ class ProductQuantizer:
         cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
-        n_subquantizers = config.get("n_subquantizers")
-        if config.get("kind") != cls.kind or not isinstance(n_subquantizers, int):
+        n_subquantizers, count = config.get("n_subquantizers"), stored_length(cls.kind, config)
+        if not isinstance(n_subquantizers, int) or n_subquantizers < 1 or count % n_subquantizers:
             raise EncodingError(
-                f"pq: kind {config.get('kind')!r}, n_subquantizers {n_subquantizers!r}; "
-                "expected 'pq' and an integer"
+                f"pq: n_subquantizers is {n_subquantizers!r}; expected a divisor of {count}"
             )
-        shape = (n_subquantizers, _N_CODEWORDS, None)
+        shape = (n_subquantizers, _N_CODEWORDS, count // n_subquantizers)
         return cls(stored_array(cls.kind, "codebook", arrays, shape))
 
 

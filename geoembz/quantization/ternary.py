@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
 from geoembz.quantization.nearest import CellIndex
-from geoembz.quantization.state import check_sample, no_options, stored_array
+from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 from geoembz.quantization.tables import look_up
 
 RULES = ("std", "tertiles")
@@ -59,6 +59,11 @@ class TernaryQuantizer:
     def n_components(self) -> int:
         """Length of a vector."""
         return len(self.threshold)
+
+    @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component."""
+        return self.n_components
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -133,7 +138,12 @@ class TernaryQuantizer:
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state."""
-        return {"kind": self.kind, "bits": self.bits, "law": "codebook"}
+        return {
+            "kind": self.kind,
+            "bits": self.bits,
+            "law": "codebook",
+            "n_components": self.n_components,
+        }
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -149,7 +159,8 @@ class TernaryQuantizer:
                 f"ternary: kind {config.get('kind')!r}, law {config.get('law')!r}; "
                 "expected 'ternary' and 'codebook'"
             )
-        threshold = stored_array(cls.kind, "threshold", arrays, (None, 2))
+        count = stored_length(cls.kind, config)
+        threshold = stored_array(cls.kind, "threshold", arrays, (count, 2))
         return cls(threshold, stored_array(cls.kind, "codebook", arrays, (len(threshold), 3)))
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Transform
@@ -61,7 +61,7 @@ def make_grid(
 def _describe(name: str, system: Any, override: str | None) -> tuple[str, str | None, float | None]:
     try:
         crs = CRS.from_user_input(system if override is None else override)
-    except RasterioError as error:
+    except (RasterioError, CRSError) as error:
         if override is not None:
             raise InvalidConfigError(
                 f"crs {override!r}: {error}; expected a CRS such as EPSG:32633"

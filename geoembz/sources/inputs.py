@@ -16,7 +16,6 @@ from geoembz.sources.tessera import tile_name
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
 LIST_SUFFIXES = (".txt", ".lst")
 _ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
-_GLOB = re.compile(r"[*?\[]")
 
 
 def expand(inputs: Sequence[str | Path]) -> list[str]:
@@ -53,7 +52,7 @@ def is_zarr(path: str) -> bool:
 def _expand_one(given: str) -> list[str]:
     if given.startswith("/vsi"):
         return [given]
-    if _GLOB.search(given) and not _is_query(given):
+    if _is_glob(given):
         return _matching(given)
     if given.lower().endswith(LIST_SUFFIXES):
         return [path for line in _lines(given) for path in _expand_one(line)]
@@ -67,9 +66,12 @@ def _expand_one(given: str) -> list[str]:
     return [given]
 
 
-def _is_query(given: str) -> bool:
-    """Whether a question mark begins a URL's query: signed URLs have one."""
-    return given.startswith(("http://", "https://")) and not re.search(r"[*\[]", given)
+def _is_glob(given: str) -> bool:
+    """Whether a name is a pattern: not if it exists, nor where a question mark begins a query."""
+    if "://" not in given and Path(given).exists():
+        return False
+    wild = r"[*\[]" if given.startswith(("http://", "https://")) else r"[*?\[]"
+    return re.search(wild, given) is not None
 
 
 def _lines(path: str) -> Iterable[str]:
@@ -124,8 +126,8 @@ def _known(paths: Sequence[str], given: str) -> list[str]:
     ]
     if not kept:
         raise SourceError(
-            f"{display_name(given)}: no input; expected rasters ({', '.join(RASTER_SUFFIXES)}), "
-            ".npy tiles or Zarr stores there"
+            f"{display_name(given)}: not a raster, and there is no input in it; expected rasters "
+            f"({', '.join(RASTER_SUFFIXES)}), .npy tiles or Zarr stores there"
         )
     return sorted(kept, key=natural_order)
 

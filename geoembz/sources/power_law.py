@@ -14,7 +14,7 @@ from geoembz.sources.base import Source, SourceData, SourceTraits
 from geoembz.sources.views import ViewSource
 
 NODATA, FACTOR, EXPONENT = -128, 127.5, 2.0
-RECIPE = "power"
+RECIPE = "aef"
 """The recipe that stores these codes as they are."""
 
 

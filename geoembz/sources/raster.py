@@ -9,7 +9,7 @@ import numpy as np
 import rasterio
 import rasterio.windows
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
 from geoembz.errors import InvalidConfigError, SourceError
@@ -59,14 +59,16 @@ class RasterSource:
         _refuse_missing(self.path)
         dataset = self._dataset()
         refuse_truncated(self.name, dataset, self.path)
-        self.band_names: tuple[str | None, ...] = _shared(tuple(dataset.descriptions))
-        self._nodata = _nodata_values(dataset, nodata)
+        self._bands = _component_bands(dataset)
+        names = dataset.descriptions
+        self.band_names = _shared(tuple(names[band - 1] for band in self._bands))
+        self._nodata = _nodata_values(dataset, self._bands, nodata)
         self._has_mask = _has_mask(dataset)
-        self._affine = _band_scaling(dataset)
+        self._affine = _band_scaling(dataset, self._bands)
         a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
         transform: Transform = (a, b, c, d, e, f)
         self.grid: Grid = make_grid(self.name, dataset.crs, transform, dataset.shape, crs)
-        self.dimension: int = dataset.count
+        self.dimension: int = len(self._bands)
         self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
@@ -84,8 +86,8 @@ class RasterSource:
         dataset = self._dataset()
         try:
             with _environment(self.path):
-                raw = dataset.read(window=region)
-                mask = dataset.dataset_mask(window=region) if self._has_mask else None
+                raw = dataset.read(self._bands, window=region)
+                mask = self._read_mask(dataset, region)
         except (RasterioError, OSError) as error:
             raise SourceError(
                 f"{self.name}: rows {window.row} to {window.row + window.height}, columns "
@@ -103,6 +105,16 @@ class RasterSource:
         other = copy.copy(self)
         vars(other)["_nodata"] = None
         return other
+
+    def _read_mask(self, dataset: Any, region: Any) -> NDArray[Any] | None:
+        """Read what is zero at invalid pixels: a mask, or else an alpha band.
+
+        GDAL takes an alpha band for a mask only where one or three bands stand beside it.
+        """
+        if self._has_mask:
+            return np.asarray(dataset.dataset_mask(window=region))
+        alpha = set(dataset.indexes) - set(self._bands)
+        return np.asarray(dataset.read(min(alpha), window=region)) if alpha else None
 
     def _scaled(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Apply the bands' declared scale and offset, if any."""
@@ -132,12 +144,15 @@ def _shared(names: tuple[str | None, ...]) -> tuple[str | None, ...]:
 
 
 def _environment(path: str, *, direct: bool = False) -> Any:
-    """Return the GDAL settings that every open and read of a path runs under."""
+    """Return the GDAL settings that every open and read of a path runs under.
+
+    READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
+    """
     on_s3 = path.startswith(("s3://", "/vsis3/"))
     unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if on_s3 and s3_is_anonymous() else {}
     return rasterio.Env(
         GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
-        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+        GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
         GTIFF_DIRECT_IO="YES" if direct else "NO",
         **unsigned,
     )
@@ -155,7 +170,18 @@ def _refuse_missing(path: str) -> None:
         raise SourceError(f"{path}: no such file; expected a multi-band raster such as a GeoTIFF")
 
 
-def _nodata_values(dataset: Any, nodata: float | str | None) -> NDArray[np.float64] | None:
+def _component_bands(dataset: Any) -> list[int]:
+    """Return the numbers of the bands that hold components: all but an alpha band."""
+    return [
+        number
+        for number, meaning in zip(dataset.indexes, dataset.colorinterp, strict=True)
+        if meaning is not ColorInterp.alpha
+    ]
+
+
+def _nodata_values(
+    dataset: Any, bands: list[int], nodata: float | str | None
+) -> NDArray[np.float64] | None:
     """Return the nodata value of each band, shape ``(dimension, 1, 1)``; None where none is needed.
 
     NaN needs no comparison: components that are not finite are found while encoding.
@@ -169,9 +195,9 @@ def _nodata_values(dataset: Any, nodata: float | str | None) -> NDArray[np.float
             raise InvalidConfigError(
                 f"nodata {nodata!r}; expected a number, nan or none"
             ) from error
-        values = np.full(dataset.count, value)
+        values = np.full(len(bands), value)
     else:
-        declared = dataset.nodatavals
+        declared = [dataset.nodatavals[band - 1] for band in bands]
         values = np.array([np.nan if value is None else value for value in declared])
     return None if np.isnan(values).all() else values[:, np.newaxis, np.newaxis]
 
@@ -190,14 +216,17 @@ def _differs(raw: NDArray[Any], nodata: NDArray[np.float64]) -> NDArray[np.bool_
 
 
 def _has_mask(dataset: Any) -> bool:
-    """Whether a mask band, a mask file or an alpha band stands beside the data."""
+    """Whether a mask band or a mask file stands beside the data."""
     return any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
 
 
-def _band_scaling(dataset: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+def _band_scaling(
+    dataset: Any, bands: list[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """Return declared scales and offsets ``(dimension, 1, 1)``; None where they do nothing."""
-    scales = np.array(dataset.scales, dtype=np.float32)[:, np.newaxis, np.newaxis]
-    offsets = np.array(dataset.offsets, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    chosen = np.array(bands) - 1
+    scales = np.array(dataset.scales, dtype=np.float32)[chosen, np.newaxis, np.newaxis]
+    offsets = np.array(dataset.offsets, dtype=np.float32)[chosen, np.newaxis, np.newaxis]
     return None if (scales == 1).all() and (offsets == 0).all() else (scales, offsets)
 
 

@@ -10,11 +10,7 @@ import pytest
 import geoembz
 from geoembz.conversion import grids as grids_module
 from geoembz.errors import StoreError
-from geoembz.quantization import KINDS
 from tests import products
-
-HAS_POWER = "power" in KINDS
-needs_power = pytest.mark.skipif(not HAS_POWER, reason="recipe 'power' is not registered yet")
 
 
 def same_files(one: Path, other: Path) -> bool:
@@ -42,7 +38,6 @@ def write_zones(folder: Path) -> list[Path]:
     return paths
 
 
-@needs_power
 @pytest.mark.parametrize("bottom_up", [True, False])
 def test_aef_codes_are_stored_as_they_are(tmp_path: Path, bottom_up: bool) -> None:
     """By default the store's codes are the tile's codes, north-up."""
@@ -55,7 +50,6 @@ def test_aef_codes_are_stored_as_they_are(tmp_path: Path, bottom_up: bool) -> No
     assert summary.rmse == 0.0
 
 
-@needs_power
 def test_float_exports_of_aef_recover_the_codes(tmp_path: Path) -> None:
     codes = products.aef_codes(16, 16)
     names = [f"A{band:02d}" for band in range(64)]
@@ -67,7 +61,6 @@ def test_float_exports_of_aef_recover_the_codes(tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
-@needs_power
 @pytest.mark.parametrize("name", ["native_utm16n", "10km_16band_epsg4326"])
 def test_real_aef_codes_are_stored_as_they_are(
     tmp_path: Path, shared_data: Path, name: str
@@ -208,6 +201,7 @@ def test_a_store_can_be_encoded_again(tmp_path: Path) -> None:
 
 
 def test_xarray_input_is_converted(tmp_path: Path, rng: np.random.Generator) -> None:
+    import rioxarray  # noqa: F401 - registers .rio
     import xarray as xr
 
     values = rng.normal(size=(3, 16, 16)).astype(np.float32)

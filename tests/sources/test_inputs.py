@@ -66,7 +66,7 @@ def test_companions_of_tessera_tiles_are_no_inputs(tmp_path: Path) -> None:
 
 
 def test_places_without_inputs_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="no input; expected rasters"):
+    with pytest.raises(SourceError, match="there is no input in it"):
         expand([tmp_path])
     with pytest.raises(SourceError, match="no such file"):
         open_source(tmp_path / "absent.tif")

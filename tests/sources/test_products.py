@@ -69,7 +69,7 @@ def test_float_aef_recovers_the_codes(tmp_path: Path) -> None:
     names = [f"A{band:02d}" for band in range(64)]
     values = products.power_values(products.aef_codes(16, 16)).astype(np.float64)
     path = products.write_raster(tmp_path / "ee.tif", values, names=names)
-    assert traits_of(open_source(path)).recipe == "power"
+    assert traits_of(open_source(path)).recipe == "aef"
     off = products.write_raster(tmp_path / "off.tif", values * 0.999, names=names)
     assert traits_of(open_source(off)).recipe is None
 
@@ -194,7 +194,7 @@ def test_aef_bands_in_files_are_aef(tmp_path: Path) -> None:
     names = [f"A{band:02d}" for band in range(64)]
     products.write_band_files(tmp_path, products.power_values(codes), names)
     traits = traits_of(open_source(tmp_path))
-    assert (traits.product, traits.recipe, traits.unit_norm) == ("aef", "power", True)
+    assert (traits.product, traits.recipe, traits.unit_norm) == ("aef", "aef", True)
 
 
 def test_int8_of_an_unknown_product_is_refused(tmp_path: Path, rng: np.random.Generator) -> None:
