@@ -296,7 +296,7 @@ def check_version(where: str, attributes: Mapping[str, Any]) -> None:
     """
     declared = attributes.get("zarr_conventions")
     entries = declared if isinstance(declared, list) else []
-    uuids = {entry.get("uuid") for entry in entries if isinstance(entry, Mapping)}
+    uuids = [entry.get("uuid") for entry in entries if isinstance(entry, Mapping)]
     if GEOEMBZ_UUID not in uuids:
         raise StoreError(
             f"{where}: a Zarr group, but not a geoembz store (no convention {GEOEMBZ_UUID}); "
@@ -353,11 +353,23 @@ def _read_grid(attributes: Mapping[str, Any]) -> Grid:
     transform: Transform = tuple(map(float, attributes["spatial:transform"]))  # type: ignore[assignment]
     height, width = attributes["spatial:shape"]
     return Grid(
-        crs_wkt=str(attributes["proj:wkt2"]),
+        crs_wkt=_wkt(attributes["proj:wkt2"]),
         crs_code=attributes.get("proj:code"),
         transform=transform,
         shape=(int(height), int(width)),
     )
+
+
+def _wkt(value: object) -> str:
+    """Return a CRS in WKT after checking that PROJ understands it."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        CRS.from_wkt(str(value))
+    except CRSError as error:
+        raise ValueError(f"proj:wkt2 is {value!r}; expected a CRS in WKT") from error
+    return str(value)
 
 
 def _layout(value: object) -> Layout:

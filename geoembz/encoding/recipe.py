@@ -180,10 +180,10 @@ class Recipe:
             yield f"method {self.method!r} of {self.quantizer}; expected one of: {known}"
         if self.projection is not None and self.projection not in PROJECTIONS:
             yield f"projection {self.projection!r}; expected one of {', '.join(PROJECTIONS)}"
-        if (self.projection is None) != (self.n_components is None) or self.n_components == 0:
-            yield "a projection and 1 or more components go together"
         if self.n_components is not None and self.n_components < 1:
             yield f"{self.n_components} components; expected 1 or more"
+        if (self.projection is None) != (self.n_components is None):
+            yield "a projection and a number of components go together, as in 'pca64-int8'"
         if not 0 <= self.whiten <= 1:
             yield f"whitening {self.whiten}; expected 0 to 1"
         if self.whiten and (self.projection is None or not (self.rotate or self.quantizer == "pq")):
@@ -212,9 +212,9 @@ def _quantizer(name: str, word: str) -> dict[str, Any]:
 
 def _unknown(name: str, word: str) -> InvalidConfigError:
     close = get_close_matches(word, _EXAMPLES, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
     return InvalidConfigError(
-        f"recipe {name!r}: {word!r} is unknown or out of place{hint} Expected {_grammar()}"
+        f"recipe {name!r}: {word!r} is unknown or out of place{hint}; expected {_grammar()}"
     )
 
 

@@ -112,11 +112,11 @@ class StoreReader:
 
     def read_codes(self, window: Window) -> Codes:
         """Read the codes of a window, shape ``(code_length, height, width)``."""
-        return np.asarray(self.codes[:, *window.slices])
+        return self._read(self.codes, (slice(None), *window.slices))
 
     def read_mask(self, window: Window) -> NDArray[np.bool_] | None:
         """Read the validity of a window, where it is an array of its own."""
-        return None if self.mask is None else np.asarray(self.mask[window.slices], dtype=np.bool_)
+        return None if self.mask is None else self._read(self.mask, window.slices)
 
     def read(
         self,
@@ -160,6 +160,15 @@ class StoreReader:
     def stored_bytes(self) -> int:
         """Return the size of all objects of the store, in bytes."""
         return sum(ObjectTree(self.url).sizes().values())
+
+    def _read(self, array: zarr.Array[Any], selection: tuple[slice, ...]) -> NDArray[Any]:
+        try:
+            return np.asarray(array[selection])
+        except (RuntimeError, ValueError) as error:
+            raise StoreError(
+                f"{self.url}: {array.path} cannot be read at {selection} ({error}); a shard is cut "
+                "or corrupt: fetch it again"
+            ) from error
 
     def _check_shapes(self) -> None:
         """Refuse arrays that are not what the encoding and the grid say, before reading them."""

@@ -12,8 +12,8 @@ from rasterio.enums import ColorInterp
 
 import geoembz
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.quantization import KINDS
 from tests.conftest import DEFAULT_TRANSFORM, MakeRaster
+from tests.families import KINDS
 
 every_kind = pytest.mark.parametrize(
     "kind",

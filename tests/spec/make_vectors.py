@@ -78,11 +78,11 @@ def quantizer(kind: str, n_components: int) -> Quantizer:
 def encoding(recipe: str) -> Encoding:
     """Return the encoding of a recipe: the projection above where it has one."""
     parsed = Recipe.parse(recipe)
-    projected = projection() if parsed.pca else Projection("none", DIMENSION)
+    projected = projection() if parsed.projection else Projection("none", DIMENSION)
     count = projected.n_components
     variance = (2.0 ** -np.arange(count)).astype(np.float32)
     report = FitReport(n_samples=1000, seed=0, explained_variance=0.875)
-    return Encoding(parsed, projected, quantizer(parsed.quantizer, count), variance, report)
+    return Encoding(recipe, projected, quantizer(parsed.quantizer, count), variance, report=report)
 
 
 def values(shape: tuple[int, ...], *, step: float = 0.25) -> NDArray[np.float32]:
