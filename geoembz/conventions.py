@@ -18,6 +18,18 @@ from geoembz.grid import Grid, Transform
 GRIDS = "geoembz:grids"
 """Attribute of a root: the names of the stores below it."""
 
+TIME = "time"
+"""Name of the time axis and of its coordinate."""
+
+CF_TIME = {
+    "axis": "T",
+    "standard_name": "time",
+    "long_name": "start of the period that the embedding describes",
+    "units": "days since 1970-01-01",
+    "calendar": "proleptic_gregorian",
+}
+"""Attributes of the coordinate `time`."""
+
 UNKNOWN_MODEL = "urn:geoembz:model:unknown"
 
 GEOEMB_UUID = "61c12cc5-0e28-4056-999a-480cf3fb7e4c"
@@ -76,6 +88,9 @@ class StoreAttributes:
         What was done to the input that a reader may want to know.
     skipped
         Inputs that were left out, and why: ``(URI, reason)``.
+    times
+        One entry per position of the time axis, ``{time, sources, pixels, fidelity}``; empty where
+        there is no such axis.
     version
         Format version.
     """
@@ -95,11 +110,17 @@ class StoreAttributes:
     license: str | None = None
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+    times: tuple[Mapping[str, Any], ...] = ()
     version: str = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         """Refuse a model that is no URI."""
         check_model(self.model)
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Dates of the time axis, as ``YYYY-MM-DD``; empty where there is none."""
+        return tuple(str(entry["time"]) for entry in self.times)
 
     def to_json(self) -> dict[str, Any]:
         """Return the group attributes, conventions declared."""
@@ -143,6 +164,8 @@ class StoreAttributes:
             attributes["license"] = self.license
         if self.notes:
             attributes["notes"] = list(self.notes)
+        if self.times:
+            attributes["times"] = [dict(entry) for entry in self.times]
         if self.skipped:
             attributes["skipped"] = [{"uri": uri, "reason": why} for uri, why in self.skipped]
         return {f"geoembz:{name}": value for name, value in attributes.items()}
@@ -189,6 +212,7 @@ class StoreAttributes:
                 software=str(attributes.get("geoembz:software", "")),
                 license=attributes.get("geoembz:license"),
                 notes=tuple(map(str, attributes.get("geoembz:notes", []))),
+                times=tuple(_mapping(entry) for entry in attributes.get("geoembz:times", [])),
                 skipped=tuple(
                     (str(entry["uri"]), str(entry["reason"]))
                     for entry in attributes.get("geoembz:skipped", [])

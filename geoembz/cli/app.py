@@ -1,6 +1,5 @@
 """The commands. Each one parses, makes one library call and prints."""
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from geoembz.cli.append import append
+from geoembz.cli.show import show
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(
@@ -107,6 +108,9 @@ def convert(
     crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
     ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="YEAR", help="Make a time axis, and this its first date.")
+    ] = None,
     product: Annotated[
         str | None,
         typer.Option(
@@ -158,6 +162,7 @@ def convert(
             basis=basis,
             nodata=nodata,
             crs=crs,
+            time=time,
             product=product,
             overlap=None if overlap is None else overlap.value,
             resample=None if resample is None else resample.value,
@@ -169,7 +174,7 @@ def convert(
             progress=progress,
             **sides,
         )
-    _show(summary, as_json=json_, quiet=quiet)
+    show(summary, as_json=json_, quiet=quiet)
 
 
 @app.command()
@@ -180,7 +185,7 @@ def info(
     """Print what a store holds, where it lies, what it costs and what it lost."""
     from geoembz.store import describe
 
-    _show(describe(store), as_json=json_)
+    show(describe(store), as_json=json_)
 
 
 @app.command()
@@ -195,7 +200,7 @@ def demo(
     """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
     from geoembz.demo import run_demo
 
-    _show(
+    show(
         run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
     )
 
@@ -221,8 +226,4 @@ def _shard(text: str | None) -> int | str | None:
         ) from error
 
 
-def _show(result: Any, *, as_json: bool, quiet: bool = False) -> None:
-    if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2))
-    elif not quiet:
-        typer.echo(result.to_table())
+app.command()(append)

@@ -45,7 +45,7 @@ def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
 
 def _open_any(path: str, options: OpenOptions) -> list[Source]:
     """Open an input: a store of geoembz, or what the sources know."""
-    return open_store_sources(path) if is_store(path) else open_input(path, options)
+    return open_store_sources(path, options.year) if is_store(path) else open_input(path, options)
 
 
 def _open_xarray(data: object, options: OpenOptions) -> dict[str, Source]:

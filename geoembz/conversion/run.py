@@ -1,9 +1,9 @@
 """Convert: sample, fit, write every shard, write the metadata, say what it cost."""
 
-import time
+import time as clock
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +17,18 @@ from geoembz.conversion.grids import convert_grids
 from geoembz.conversion.opening import Inputs, open_inputs
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
+from geoembz.conversion.shards import summarise, write_shards
 from geoembz.conversion.summary import ConvertSummary
-from geoembz.conversion.task import ShardResult, ShardTask
+from geoembz.conversion.task import ShardResult
+from geoembz.conversion.times import parse_date
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
-from geoembz.evaluation import FidelitySums
 from geoembz.sources import (
     InputOptions,
     OpenOptions,
     Overlap,
     Source,
     check_vectors,
-    occupies,
     traits_of,
 )
 from geoembz.store import Journal, StorePlan, StoreReader, StoreWriter, choose_layout
@@ -53,6 +53,7 @@ def convert(
     shard: int | str | None = None,
     nodata: float | str | None = None,
     crs: str | None = None,
+    time: str | None = None,
     product: str | None = None,
     overlap: Overlap | None = None,
     resample: str | None = None,
@@ -97,6 +98,9 @@ def convert(
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
         Replaces the declared CRS.
+    time
+        Make a store with a time axis, and this its first date: ``YYYY``, ``YYYY-MM`` or
+        ``YYYY-MM-DD``. Also chooses the year of products that hold several.
     product
         One of `geoembz.sources.PRODUCTS`, where content and name do not tell.
     overlap
@@ -141,7 +145,7 @@ def convert(
     >>> summary.recipe, summary.bytes_per_embedding
     ('pca16-int8', 16)
     """
-    started = time.perf_counter()
+    started = clock.perf_counter()
     if fit_samples < 1:
         raise InvalidConfigError(f"fit_samples {fit_samples}; expected 1 or more")
     if seed < 0:
@@ -155,7 +159,8 @@ def convert(
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
     fixed = _fixed_encoding(basis, asked)
-    opening = OpenOptions(product=product, nodata=nodata, crs=crs)
+    date = None if time is None else parse_date(time)
+    opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
     grids = open_inputs(source, InputOptions(opening, overlap, resample == "nearest", skip_bad))
     traits = traits_of(next(iter(grids.values())))
     chosen = asked or Recipe.parse(traits.recipe or "int8")
@@ -174,6 +179,7 @@ def convert(
         license=license or traits.license,
         nodata=None if nodata is None else str(nodata),
         crs=crs,
+        date=date,
     )
     if len(grids) > 1:
         return convert_grids(grids, destination, conversion, fixed, progress, started)
@@ -199,6 +205,7 @@ class _Conversion:
     license: str | None
     nodata: str | None
     crs: str | None
+    date: str | None
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
         journal = Journal(self.destination.tree)
@@ -207,7 +214,9 @@ class _Conversion:
         begun = journal.exists()
         try:
             writer, centre = self._prepare(journal)
-            results = self._write(writer, journal, centre, progress)
+            results = write_shards(
+                self.source, writer, journal, centre, self.seed, self.workers, progress
+            )
         except Exception:
             if not begun and not journal.finished():
                 self.destination.discard()
@@ -256,48 +265,26 @@ class _Conversion:
             chunk=self.chunk,
             shard=self.shard,
         )
-        return StoreWriter(self.destination.building, StorePlan(encoding, chunks, self.layout))
-
-    def _write(
-        self,
-        writer: StoreWriter,
-        journal: Journal,
-        centre: NDArray[np.float64],
-        progress: Progress | None,
-    ) -> list[ShardResult]:
-        """Write the shards that the journal lacks; return the results of all, in order."""
-        shards = [shard for shard in writer.plan.chunks.shards() if occupies(self.source, shard)]
-        done = journal.finished()
-        missing = [shard for shard in shards if (shard.row, shard.col) not in done]
-        roles = PixelRoles(self.seed, self.source.grid.shape)
-        task = ShardTask(self.source, writer, journal, roles, centre)
-        fresh = run_tasks(task, missing, workers=self.workers, progress=progress)
-        results = {key: ShardResult.from_json(document) for key, document in done.items()}
-        results |= {(shard.row, shard.col): new for shard, new in zip(missing, fresh, strict=True)}
-        return [results[shard.row, shard.col] for shard in shards]
+        dates = () if self.date is None else (self.date,)
+        plan = StorePlan(encoding, chunks, self.layout, dates)
+        return StoreWriter(self.destination.building, plan)
 
     def _attributes(self, plan: StorePlan, results: Sequence[ShardResult]) -> StoreAttributes:
-        encoding, grid, traits = plan.encoding, self.source.grid, traits_of(self.source)
-        rejected = sum(result.rejected_pixels for result in results)
-        fidelity = reduce(
-            FidelitySums.merge, (result.fidelity for result in results), FidelitySums()
-        )
+        encoding, traits = plan.encoding, traits_of(self.source)
+        written = summarise(self.source, results)
         return StoreAttributes(
-            grid=grid,
+            grid=self.source.grid,
             encoding=encoding.config(),
             encoding_hash=encoding.hash,
             layout=plan.layout,
             original_dtype=str(self.source.dtype),
             stored_dtype=str(encoding.code_dtype),
             model=self.model,
-            sources=tuple(info.provenance() for info in self.source.info),
+            sources=written.sources,
             fit=asdict(encoding.report),
-            fidelity=fidelity.summary(),
-            pixels={
-                "total": grid.window.size,
-                "valid": sum(result.valid_pixels for result in results),
-                **({"rejected": rejected} if rejected else {}),
-            },
+            fidelity=written.fidelity,
+            pixels=written.pixels,
+            times=() if self.date is None else (written.at(self.date),),
             notes=traits.notes,
             skipped=traits.skipped,
             software=f"geoembz {__version__}",
@@ -333,15 +320,20 @@ class _Conversion:
             cosine_centred=attributes.fidelity["cosine_centred"],
             rmse=attributes.fidelity["rmse"],
             held_out_pixels=attributes.fidelity["n"],
-            seconds=time.perf_counter() - started,
+            seconds=clock.perf_counter() - started,
             notes=attributes.notes,
         )
 
     def options(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""
+        traits = traits_of(self.source)
         return {
             "software": __version__,
             "sources": [asdict(info) for info in self.source.info],
+            "date": self.date,
+            "product": traits.product,
+            "notes": list(traits.notes),
+            "skipped": [uri for uri, _ in traits.skipped],
             "shape": list(self.source.grid.shape),
             "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
             "basis": None if self.fixed is None else self.fixed.hash,

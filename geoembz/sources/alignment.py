@@ -41,7 +41,7 @@ def refuse_misaligned(name: str, tile: Grid, base_name: str, base: Grid) -> None
     """
     if offset(base, tile) is None:
         raise SourceError(
-            f"{name}: {_text(tile)}; its pixels are not those of {base_name}: {_text(base)}; "
+            f"{name}: {describe_grid(tile)}; its pixels are not those of {base_name}: {describe_grid(base)}; "
             "expected tiles of one grid; warp it, or pass --resample nearest"
         )
 
@@ -58,7 +58,8 @@ def covering(grids: Sequence[Grid]) -> Grid:
     return replace(base, transform=transform, shape=(bottom - top, right - left))
 
 
-def _text(grid: Grid) -> str:
+def describe_grid(grid: Grid) -> str:
+    """Return CRS, origin, pixel and shape of a grid as text."""
     a, _, c, _, e, f = grid.transform
     return (
         f"{grid.crs_code or 'custom CRS'}, origin ({c:.12g}, {f:.12g}), "

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Window
@@ -21,6 +22,12 @@ from geoembz.sources.resample import nearest_on
 type Overlap = Literal["first", "last", "mean"]
 
 OVERLAPS: tuple[Overlap, ...] = ("first", "last", "mean")
+
+_RULES: dict[Overlap, str] = {
+    "first": "where tiles overlap, the first of the sources with a valid pixel holds",
+    "last": "where tiles overlap, the last of the sources with a valid pixel holds",
+    "mean": "where tiles overlap, the mean of all valid pixels holds",
+}
 
 
 class MosaicSource:
@@ -66,11 +73,16 @@ class MosaicSource:
         floats = self.dtype.kind == "f" and overlap != "mean"
         self._decoded_dtype = self.dtype if floats else np.dtype(np.float32)
         self.block_shape = _common_block(aligned, windows)
-        order = sorted(range(len(tiles)), key=lambda index: (windows[index], aligned[index].name))
+        order = list(range(len(tiles)))
+        overlapping = _overlap_somewhere(self._edges)
+        if not overlapping:  # then the order given means nothing, and the store must not tell it
+            order.sort(key=lambda index: (windows[index], aligned[index].name))
         self.info: tuple[SourceInfo, ...] = tuple(
             info for index in order for info in aligned[index].info
         )
         self.traits: SourceTraits = _common_traits([aligned[index] for index in order])
+        if overlapping:
+            self.traits = replace(self.traits, notes=(*self.traits.notes, _RULES[self._overlap]))
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -162,6 +174,18 @@ def _refuse_duplicates(tiles: Sequence[Source], windows: Sequence[Window]) -> No
         f"{len(twice)} place(s) covered twice by whole tiles, such as {' and '.join(names)}: "
         "duplicates; remove them, or say with --overlap first, last or mean what holds"
     )
+
+
+def _overlap_somewhere(edges: NDArray[np.int64]) -> bool:
+    """Whether any two of these rectangles (top, left, bottom, right) have a pixel in common."""
+    ordered = edges[np.argsort(edges[:, 0], kind="stable")]
+    top, left, bottom, right = ordered.T
+    for index in range(len(ordered)):
+        stop = int(np.searchsorted(top, bottom[index]))
+        later = slice(index + 1, stop)
+        if ((left[later] < right[index]) & (right[later] > left[index])).any():
+            return True
+    return False
 
 
 def _common_block(tiles: Sequence[Source], windows: Sequence[Window]) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Stores: layout, journal, writing and reading (spec/format.md)."""
 
-from geoembz.store.documents import StorePlan
+from geoembz.store.documents import EMBEDDING, VALID, StorePlan
 from geoembz.store.info import StoreInfo, describe
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, choose_layout
@@ -11,6 +11,8 @@ from geoembz.store.source import StoreSource, is_store, open_store_sources
 from geoembz.store.writer import StoreWriter
 
 __all__ = [
+    "EMBEDDING",
+    "VALID",
     "ChunkLayout",
     "Journal",
     "ObjectTree",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from geoembz.conventions import GEOEMBZ_UUID, GRIDS, UNKNOWN_MODEL
-from geoembz.errors import SourceError, StoreError
+from geoembz.errors import InvalidConfigError, SourceError, StoreError
 from geoembz.grid import Window
 from geoembz.sources import Source, SourceData, SourceTraits
 from geoembz.sources.identity import display_name, identify_tree
@@ -23,6 +23,8 @@ class StoreSource:
     ----------
     url
         Path or fsspec URL of the store.
+    year
+        Which date to read of a store that has several.
 
     Raises
     ------
@@ -30,17 +32,19 @@ class StoreSource:
         If it cannot be read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, year: int | None = None) -> None:
         self.name = display_name(url)
         try:
             self._reader = reader = StoreReader.open(url)
         except StoreError as error:
             raise SourceError(str(error)) from error
         attributes = reader.attributes
+        self._date = _position(url, reader.dates, year)
         self.grid, self.dimension = attributes.grid, reader.encoding.dimension
         self.dtype: np.dtype[np.generic] = np.dtype(np.float32)
         self.block_shape = reader.stored_chunk
         self.info = (identify_tree(url),)
+        self.encoding_hash = reader.encoding.hash
         known = None if attributes.model == UNKNOWN_MODEL else attributes.model
         note = f"re-encoded from recipe {reader.encoding.recipe}: what that lost stays lost"
         self.traits = SourceTraits(
@@ -50,7 +54,8 @@ class StoreSource:
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
         try:
-            return SourceData(self._reader.read(window, "original"), None)
+            values = self._reader.read(window, "original", date=self._date)
+            return SourceData(values, None)
         except (OSError, ValueError, RuntimeError) as error:
             raise SourceError(f"{self.name}: cannot be read ({error}); fetch it again") from error
 
@@ -60,12 +65,27 @@ def is_store(url: str) -> bool:
     return _declares_geoembz(_attributes(url))
 
 
-def open_store_sources(url: str) -> list[Source]:
+def open_store_sources(url: str, year: int | None = None) -> list[Source]:
     """Open a store as a source, or each grid of a root of several."""
     grids = _attributes(url).get(GRIDS)
     if isinstance(grids, list):
-        return [StoreSource(f"{url.rstrip('/')}/{name}") for name in grids]
-    return [StoreSource(url)]
+        return [StoreSource(f"{url.rstrip('/')}/{name}", year) for name in grids]
+    return [StoreSource(url, year)]
+
+
+def _position(url: str, dates: tuple[str, ...], year: int | None) -> int:
+    """Return the position of a year on a store's time axis."""
+    if len(dates) < 2:
+        return 0
+    found = [
+        index for index, date in enumerate(dates) if year is not None and int(date[:4]) == year
+    ]
+    if len(found) != 1:
+        raise InvalidConfigError(
+            f"{display_name(url)}: {len(dates)} dates ({', '.join(dates)}); choose the year of one "
+            "with --time"
+        )
+    return found[0]
 
 
 def _attributes(url: str) -> Mapping[str, Any]:
