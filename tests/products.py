@@ -22,12 +22,15 @@ NODATA = -128
 def unit_vectors(
     height: int, width: int, dimension: int = 64, seed: int = 0
 ) -> NDArray[np.float32]:
-    """Return vectors of length 1 that vary smoothly, float32 ``(dimension, height, width)``."""
-    rng = np.random.default_rng(seed)
+    """Return vectors of length 1 that vary smoothly, float32 ``(dimension, height, width)``.
+
+    Seeds change the vectors, not the subspace that most of them lies in.
+    """
+    rng = np.random.default_rng(dimension)
     rows, cols = np.mgrid[0:height, 0:width] / max(height, width, 2)
     basis = np.stack([np.sin(3 * rows + k) + np.cos(2 * cols * (k + 1)) for k in range(4)])
     mixed = np.tensordot(rng.normal(size=(dimension, 4)), basis, axes=1)
-    mixed += 0.2 * rng.normal(size=mixed.shape)
+    mixed += 0.2 * np.random.default_rng(seed).normal(size=mixed.shape)
     return (mixed / np.linalg.norm(mixed, axis=0)).astype(np.float32)
 
 

@@ -8,6 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from geoembz.cli.append import append
+from geoembz.cli.cost import cost
+from geoembz.cli.evaluate import evaluate
+from geoembz.cli.plan import plan
+from geoembz.cli.publish import publish
 from geoembz.cli.show import show
 from geoembz.errors import InvalidConfigError
 
@@ -81,6 +85,16 @@ def convert(
     int4: Annotated[bool, typer.Option("--int4", help="4-bit codes.")] = False,
     binary: Annotated[bool, typer.Option("--binary", help="1-bit codes.")] = False,
     float32: Annotated[bool, typer.Option("--float32", help="No quantization.")] = False,
+    max_loss: Annotated[
+        str | None,
+        typer.Option(metavar="1%", help="Plan first: the smallest recipe within this loss."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --max-loss: labels of the task.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="C", help="With --labels: attribute of the label.")
+    ] = None,
     layout: Annotated[
         Layout, typer.Option(help="Integers for any reader, or float32 through our codecs.")
     ] = Layout.PLAIN,
@@ -91,6 +105,9 @@ def convert(
     basis: Annotated[
         str | None, typer.Option(metavar="STORE", help="Use this store's encoding; fit nothing.")
     ] = None,
+    strict_basis: Annotated[
+        bool, typer.Option("--strict-basis", help="Refuse data that lie outside the basis.")
+    ] = False,
     chunk: Annotated[
         int | None,
         typer.Option(metavar="N", help="Side of a chunk, in pixels.", show_default="fits 1 MB"),
@@ -145,6 +162,17 @@ def convert(
     An interrupted conversion leaves a journal in DST; the same command finishes it.
     """
     quantizer = _chosen(int8=int8, int4=int4, binary=binary, float32=float32)
+    if max_loss is not None:
+        from geoembz.cli.plan import planned_recipe
+
+        if len(source) != 1:
+            raise InvalidConfigError(
+                f"--max-loss with {len(source)} inputs; it plans on one: run `geoembz plan` on a "
+                "tile that is like the others, and pass its --recipe"
+            )
+        named = {"--recipe": recipe, "--pca": pca, f"--{quantizer}": quantizer, "--basis": basis}
+        quiet_plan = quiet or json_
+        recipe = planned_recipe(source[0], max_loss, labels, label_column, seed, named, quiet_plan)
     sides: dict[str, Any] = {"chunk": chunk, "shard": _shard(shard)}
     from geoembz.cli.progress import progress_bar
     from geoembz.conversion import convert as convert_source
@@ -160,6 +188,7 @@ def convert(
             fit_samples=fit_samples,
             seed=seed,
             basis=basis,
+            strict_basis=strict_basis,
             nodata=nodata,
             crs=crs,
             time=time,
@@ -175,6 +204,23 @@ def convert(
             **sides,
         )
     show(summary, as_json=json_, quiet=quiet)
+
+
+basis_app = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for reuse.")
+app.add_typer(basis_app, name="basis")
+
+
+@basis_app.command()
+def save(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="New file, such as basis.npz.")],
+) -> None:
+    """Write the encoding of a store to a file that `convert --basis` reads."""
+    from geoembz.store import StoreReader
+
+    encoding = StoreReader.open(store).encoding
+    encoding.save(file)
+    typer.echo(f"{file}: {encoding.recipe}, {encoding.hash}")
 
 
 @app.command()
@@ -203,6 +249,12 @@ def demo(
     show(
         run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
     )
+
+
+app.command()(cost)
+app.command()(evaluate)
+app.command()(plan)
+app.command()(publish)
 
 
 def _chosen(**flags: bool) -> str | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from geoembz._version import __version__
 from geoembz.conventions import GRIDS, UNKNOWN_MODEL, StoreAttributes
+from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.opening import Inputs, open_inputs
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
@@ -209,10 +210,12 @@ class _Appending:
         run = partial(run_tasks, workers=self.options.workers)
         sample = draw_sample(self.source, roles, _CENTRE_SAMPLES, run)
         check_vectors(self.source, sample)
-        centre = sample_mean(sample)
+        encoding = reader.encoding
+        check_coverage(self.source.name, encoding, sample, strict=False)
+        centre = sample_mean([encoding.target(block) for block in sample])
         for array in (EMBEDDING, VALID):  # shards of a former date: gaps must not show them
             journal.tree.remove(f"{array}/c/{position}")
-        journal.start(plan, reader.encoding, centre)
+        journal.start(plan, encoding, centre)
         return centre
 
     def _check(self, reader: StoreReader) -> None:
@@ -265,8 +268,8 @@ def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
     same_crs = stored.crs_code == new.crs_code if stored.crs_code else stored.crs_wkt == new.crs_wkt
     if not same_crs or stored.shape != new.shape or offset(stored, new) != (0, 0):
         raise InvalidConfigError(
-            f"{source.name}: {describe_grid(new)}; but {url}: {describe_grid(stored)}; expected the "
-            "same grid at every date"
+            f"{source.name}: {describe_grid(new)}; but {url}: {describe_grid(stored)}; expected "
+            "the same grid at every date"
         )
 
 

@@ -40,6 +40,10 @@ class GridConversion(Protocol):
         """Draw so many of the source's pixels."""
         ...
 
+    def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:
+        """Warn, or refuse, where the source lies outside a basis."""
+        ...
+
     def options(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on."""
         ...
@@ -57,7 +61,7 @@ class MakeConversion(Protocol):
     """Prepare the conversion of one grid; all other options are set already."""
 
     def __call__(
-        self, *, source: Source, destination: Destination, fixed: Encoding | None
+        self, *, source: Source, destination: Destination, fixed: Encoding | None, is_part: bool
     ) -> GridConversion:
         """Return the conversion of `source`, with the encoding `fixed` or one of its own."""
         ...
@@ -91,7 +95,7 @@ def convert_grids(
     """
     children = {name: _child(destination, name) for name in grids}
     parts = {
-        name: conversion(source=source, destination=children[name], fixed=fixed)
+        name: conversion(source=source, destination=children[name], fixed=fixed, is_part=True)
         for name, source in grids.items()
     }
     journal = Journal(destination.tree)
@@ -173,13 +177,16 @@ def _fit(
     for name, part in parts.items():
         share = -(-part.fit_samples * pixels[name] // sum(pixels.values()))
         try:
-            sample += part.draw(max(share, 1))
+            drawn = part.draw(max(share, 1))
         except NoValidPixelsError as error:
             raise NoValidPixelsError(f"{grids[name].name}: {error}") from error
+        if fixed is not None:
+            part.check_basis(fixed, drawn)
+        sample += drawn
     first = next(iter(parts.values()))
     dimension = next(iter(grids.values())).dimension
     encoding = fixed or Encoding.fit_blocks(sample, first.recipe, dimension, first.seed)
-    return encoding, sample_mean(sample)
+    return encoding, sample_mean([encoding.target(block) for block in sample])
 
 
 def _convert_child(
@@ -190,7 +197,7 @@ def _convert_child(
     progress: Progress | None,
 ) -> ConvertSummary:
     """Convert one grid, or take it as it is where an interrupted conversion completed it."""
-    part = conversion(source=source, destination=child, fixed=encoding)
+    part = conversion(source=source, destination=child, fixed=encoding, is_part=True)
     if child.tree.read("zarr.json") is None or Journal(child.tree).exists():
         return part.run(progress, time.perf_counter())
     return part.summary(time.perf_counter())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geoembz._version import __version__
 from geoembz.conventions import UNKNOWN_MODEL, Layout, StoreAttributes, check_model
+from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.grids import convert_grids
 from geoembz.conversion.opening import Inputs, open_inputs
@@ -49,6 +50,7 @@ def convert(
     fit_samples: int = FIT_SAMPLES,
     seed: int = 0,
     basis: str | Path | Encoding | None = None,
+    strict_basis: bool = False,
     chunk: int | None = None,
     shard: int | str | None = None,
     nodata: float | str | None = None,
@@ -91,7 +93,10 @@ def convert(
     seed
         Seed of every random choice.
     basis
-        A store, an encoding file or an `Encoding` to use instead of fitting one.
+        A store, an encoding file or an `Encoding` to use instead of fitting one. A `BasisWarning`
+        says in numbers where the source lies outside it.
+    strict_basis
+        Raise an error instead of that warning.
     chunk, shard
         Sides of chunks and shards, in pixels; see `choose_layout`.
     nodata
@@ -172,6 +177,7 @@ def convert(
         layout=layout,
         fit_samples=fit_samples,
         seed=seed,
+        strict_basis=strict_basis,
         chunk=chunk,
         shard=shard,
         workers=workers,
@@ -198,6 +204,7 @@ class _Conversion:
     fit_samples: int
     seed: int
     fixed: Encoding | None
+    strict_basis: bool
     chunk: int | None
     shard: int | str | None
     workers: int
@@ -206,6 +213,8 @@ class _Conversion:
     nodata: str | None
     crs: str | None
     date: str | None
+    is_part: bool = False
+    """One grid of several: the basis was looked at over all of them."""
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
         journal = Journal(self.destination.tree)
@@ -246,6 +255,10 @@ class _Conversion:
         check_vectors(self.source, sample)
         return sample
 
+    def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:
+        """Warn, or refuse under `strict_basis`, where the source lies outside a basis."""
+        check_coverage(self.source.name, basis, sample, strict=self.strict_basis)
+
     def _fit(self) -> tuple[Encoding, NDArray[np.float64]]:
         source = self.source
         try:
@@ -255,7 +268,9 @@ class _Conversion:
             )
         except NoValidPixelsError as error:
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
-        return encoding, sample_mean(sample)
+        if self.fixed is not None and not self.is_part:
+            self.check_basis(self.fixed, sample)
+        return encoding, sample_mean([encoding.target(block) for block in sample])
 
     def _writer(self, encoding: Encoding) -> StoreWriter:
         chunks = choose_layout(
@@ -379,9 +394,9 @@ def _fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -
 
 def load_basis(path: str | Path) -> Encoding:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
-    return (
-        Encoding.load(path) if str(path).endswith(".npz") else StoreReader.open(str(path)).encoding
-    )
+    if str(path).endswith(".npz"):
+        return Encoding.load(path)
+    return StoreReader.open(str(path)).encoding
 
 
 def _check_dimension(source: Source, recipe: Recipe, fixed: Encoding | None) -> None:

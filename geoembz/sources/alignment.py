@@ -41,8 +41,9 @@ def refuse_misaligned(name: str, tile: Grid, base_name: str, base: Grid) -> None
     """
     if offset(base, tile) is None:
         raise SourceError(
-            f"{name}: {describe_grid(tile)}; its pixels are not those of {base_name}: {describe_grid(base)}; "
-            "expected tiles of one grid; warp it, or pass --resample nearest"
+            f"{name}: {describe_grid(tile)}; its pixels are not those of {base_name}: "
+            f"{describe_grid(base)}; expected tiles of one grid; warp it, or pass "
+            "--resample nearest"
         )
 
 
