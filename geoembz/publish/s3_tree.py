@@ -11,7 +11,7 @@ from typing import Any
 
 from geoembz.errors import StoreError
 from geoembz.publish.digest import Digest, content_type, digest
-from geoembz.publish.names import StoreUrl, check_endpoint, check_key
+from geoembz.store.names import StoreUrl, check_endpoint, check_key
 from geoembz.publish.retry import RetryPolicy, with_retries
 from geoembz.publish.tree import Listed
 

@@ -3,7 +3,7 @@
 import pytest
 
 from geoembz.errors import InvalidConfigError, StoreError
-from geoembz.publish.faults import redact
+from geoembz.store.faults import redact
 from geoembz.publish.retry import RetryPolicy, with_retries
 
 
