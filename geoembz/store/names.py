@@ -96,7 +96,8 @@ def check_endpoint(endpoint_url: str | None) -> str | None:
     parts = urlsplit(endpoint_url)
     if parts.username or parts.password:
         raise InvalidConfigError(
-            "the endpoint (--endpoint-url, AWS_ENDPOINT_URL) holds credentials; give them in the environment instead"
+            "the endpoint (--endpoint-url, AWS_ENDPOINT_URL) holds credentials; give them in "
+            "the environment instead"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidConfigError(
