@@ -13,6 +13,7 @@ from geoembz.cli.evaluate import evaluate
 from geoembz.cli.plan import plan
 from geoembz.cli.publish import publish
 from geoembz.cli.show import show
+from geoembz.cli.verify import verify
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(
@@ -255,6 +256,7 @@ app.command()(cost)
 app.command()(evaluate)
 app.command()(plan)
 app.command()(publish)
+app.command()(verify)
 
 
 def _chosen(**flags: bool) -> str | None:
