@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
+from geoembz.accessor import register
 from geoembz.conventions import cf_axis, cf_grid_mapping
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
 from geoembz.store import StoreReader, View
+
+register()
 
 VIEWS: tuple[View, ...] = ("original", "reduced", "codes")
 
@@ -187,7 +190,7 @@ def _dataset(reader: StoreReader, space: View, components: int | None) -> xr.Dat
             encoding={"preferred_chunks": shards},
         )
     dataset = xr.Dataset(variables, _coordinates(reader), reader.group.attrs.asdict())
-    dataset.encoding["source"] = reader.url
+    dataset.encoding |= {"source": reader.url, "space": space, "components": components}
     return dataset
 
 

@@ -8,6 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from geoembz.cli.export import export
+from geoembz.cli.preview import preview
+from geoembz.cli.sample import sample
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(
@@ -156,6 +159,11 @@ def demo(
     _show(
         run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
     )
+
+
+app.command()(sample)
+app.command()(preview)
+app.command()(export)
 
 
 def _chosen(**flags: bool) -> str | None:

@@ -151,6 +151,40 @@ class StoreReader:
                 list(_pool().map(decode, bands))
         return out.reshape(decoder.length, *window.shape)
 
+    def read_pixels(
+        self,
+        window: Window,
+        pixels: NDArray[np.intp],
+        space: View,
+        components: int | None = None,
+    ) -> NDArray[Any]:
+        """Read a window, and decode only some of its pixels.
+
+        Parameters
+        ----------
+        window
+            Pixels to read.
+        pixels
+            Which of them to return: ``row * window.width + col`` inside the window.
+        space
+            ``original``, ``reduced`` or ``codes``.
+        components
+            Use only the first so many components; not with ``codes``.
+
+        Returns
+        -------
+        vectors
+            Shape ``(length, n)``, invalid pixels NaN, or as the codes say it.
+        """
+        self.length(space, components)
+        codes = self.read_codes(window).reshape(self.encoding.code_length, -1)[:, pixels]
+        if space == "codes":
+            return codes
+        mask = self.read_mask(window)
+        valid = None if mask is None else mask.reshape(-1)[pixels]
+        with single_threaded_blas():
+            return self._decoder(space, components).decode(codes, valid)
+
     def stored_bytes(self) -> int:
         """Return the size of all objects of the store, in bytes."""
         return sum(ObjectTree(self.url).sizes().values())

@@ -1,0 +1,109 @@
+"""The accessor ``.geoembz`` of datasets that were opened from a store: get data out.
+
+Importing `geoembz.xarray_backend`, or opening a store with ``engine="geoembz"``, registers it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from geoembz.errors import InvalidConfigError
+from geoembz.export import ExportSummary, PreviewSummary, Sampled, export, preview, sample
+from geoembz.export.region import BBox
+from geoembz.store import View
+
+
+class GeoembzAccessor:
+    """Methods of a dataset that was opened with ``engine="geoembz"``.
+
+    They read the store that the dataset came from, in the dataset's space, and only inside its
+    extent: ``dataset.isel(y=slice(0, 512)).geoembz.preview("a.png")`` shows that part.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._dataset = dataset
+
+    def sample(self, features: Any, **options: Any) -> Sampled:
+        """Take the vectors at points, or the mean vector of each polygon.
+
+        Parameters
+        ----------
+        features, options
+            As in `geoembz.export.sample`, but for `space`, `components` and `bbox`, which are the
+            dataset's.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the dataset does not come from a store, or has no `x` and `y` any more.
+        """
+        return sample(
+            self._source(),
+            features,
+            space=self._space(),
+            components=self._dataset.encoding.get("components"),
+            bbox=self._bbox(),
+            **options,
+        )
+
+    def preview(self, out: str | Path, **options: Any) -> PreviewSummary:
+        """Write a picture; `options` as in `geoembz.export.preview`."""
+        return preview(self._source(), out, bbox=self._bbox(), **options)
+
+    def export(self, out: str | Path, **options: Any) -> ExportSummary:
+        """Write a cloud-optimized GeoTIFF; `options` as in `geoembz.export.export`."""
+        return export(
+            self._source(),
+            out,
+            bbox=self._bbox(),
+            space=self._space(),
+            components=self._dataset.encoding.get("components"),
+            **options,
+        )
+
+    def _source(self) -> str:
+        source = self._dataset.encoding.get("source")
+        if source is None or "space" not in self._dataset.encoding:
+            raise InvalidConfigError(
+                "geoembz: this dataset does not know its store (arithmetic makes a new dataset); "
+                "use .geoembz on what geoembz.open returned, or on a selection of it"
+            )
+        return str(source)
+
+    def _space(self) -> View:
+        space: View = self._dataset.encoding["space"]
+        return space
+
+    def _bbox(self) -> BBox:
+        """Return the extent of the dataset's pixels, half a pixel inside its edge."""
+        if not {"x", "y"} <= set(self._dataset.dims):
+            raise InvalidConfigError(
+                f"geoembz: dimensions {', '.join(map(str, self._dataset.dims))}; expected x and y; "
+                "select with slices, which keep them"
+            )
+        if not self._dataset.sizes["x"] or not self._dataset.sizes["y"]:
+            raise InvalidConfigError("geoembz: the dataset has no pixel; select a larger part")
+        x, y = (self._dataset[axis].to_numpy() for axis in "xy")
+        steps = [float(abs(step)) for step in self._transform()]
+        return (
+            float(x.min()) - steps[0] / 4,
+            float(y.min()) - steps[1] / 4,
+            float(x.max()) + steps[0] / 4,
+            float(y.max()) + steps[1] / 4,
+        )
+
+    def _transform(self) -> tuple[float, float]:
+        a, _, _, _, e, _ = self._dataset.attrs["spatial:transform"]
+        return float(a), float(e)
+
+
+def register() -> None:
+    """Make ``dataset.geoembz`` available; once is enough, more does no harm."""
+    if not hasattr(xr.Dataset, "geoembz"):
+        xr.register_dataset_accessor("geoembz")(GeoembzAccessor)  # type: ignore[no-untyped-call]

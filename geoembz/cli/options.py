@@ -1,0 +1,53 @@
+"""What several commands parse alike."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from geoembz.errors import InvalidConfigError
+
+
+class SpaceName(StrEnum):
+    """Spaces that vectors are read in."""
+
+    ORIGINAL = "original"
+    REDUCED = "reduced"
+    CODES = "codes"
+
+
+Store = Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")]
+BBoxText = Annotated[
+    str | None,
+    typer.Option("--bbox", metavar="XMIN,YMIN,XMAX,YMAX", help="Only this part of the store."),
+]
+BBoxCrs = Annotated[
+    str | None, typer.Option(metavar="CRS", help="CRS of --bbox.", show_default="the store's")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
+    """Return the four numbers of ``--bbox``.
+
+    Raises
+    ------
+    InvalidConfigError
+        If they are not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        xmin, ymin, xmax, ymax = (float(part) for part in text.replace(" ", ",").split(",") if part)
+    except ValueError as error:
+        raise InvalidConfigError(
+            f"--bbox {text!r}; expected four numbers: XMIN,YMIN,XMAX,YMAX"
+        ) from error
+    return xmin, ymin, xmax, ymax
+
+
+def show(result: Any, *, as_json: bool) -> None:
+    """Print a result, as lines of text or as JSON."""
+    typer.echo(json.dumps(result.to_json(), indent=2) if as_json else result.to_table())

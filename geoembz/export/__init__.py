@@ -1,0 +1,7 @@
+"""Get data out of a store: vectors at places, a picture, a GeoTIFF."""
+
+from geoembz.export.cog import ExportSummary, export
+from geoembz.export.preview import PreviewSummary, preview
+from geoembz.export.sample import Sampled, sample
+
+__all__ = ["ExportSummary", "PreviewSummary", "Sampled", "export", "preview", "sample"]

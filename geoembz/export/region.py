@@ -1,0 +1,126 @@
+"""Which pixels are meant: a store, a bounding box, and rows that run southwards."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from geoembz.errors import InvalidConfigError
+from geoembz.grid import Grid, Window
+from geoembz.store import StoreReader
+
+type BBox = tuple[float, float, float, float]
+"""``(xmin, ymin, xmax, ymax)``."""
+
+_SLACK = 1e-6
+"""Pixels: coordinates are the corners of pixels only up to rounding."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A window of a store's grid.
+
+    Parameters
+    ----------
+    reader
+        The open store.
+    window
+        Pixels, in the store's rows and columns.
+    """
+
+    reader: StoreReader
+    window: Window
+
+    @property
+    def runs_north(self) -> bool:
+        """Whether the store's rows run northwards: written files turn them round."""
+        return self.reader.attributes.grid.transform[4] > 0
+
+    @property
+    def grid(self) -> Grid:
+        """The window's own grid, its first row in the north."""
+        grid, window = self.reader.attributes.grid, self.window
+        a, _, c, _, e, f = grid.transform
+        top = window.row + (window.height if self.runs_north else 0)
+        transform = (a, 0.0, c + a * window.col, 0.0, -abs(e), f + e * top)
+        return replace(grid, transform=transform, shape=window.shape)
+
+    def turned(self, block: Window) -> Window:
+        """Return where a block of the store lies in the written file, whose rows run south."""
+        row, col = block.row - self.window.row, block.col - self.window.col
+        if self.runs_north:
+            row = self.window.height - row - block.height
+        return Window(row, col, block.height, block.width)
+
+
+def open_region(
+    store: str | Path | StoreReader, bbox: BBox | None = None, bbox_crs: str | None = None
+) -> Region:
+    """Open a store and find the pixels that a bounding box touches.
+
+    Parameters
+    ----------
+    store
+        Path, URL or open store.
+    bbox
+        ``(xmin, ymin, xmax, ymax)``; None for everything.
+    bbox_crs
+        CRS of `bbox`; None for the store's own.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the box is empty, not finite, or lies outside the store.
+    """
+    reader = store if isinstance(store, StoreReader) else StoreReader.open(str(store))
+    grid = reader.attributes.grid
+    if bbox is None:
+        return Region(reader, grid.window)
+    if not (bbox[0] < bbox[2] and bbox[1] < bbox[3]):
+        raise InvalidConfigError(
+            f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin < xmax and ymin < ymax"
+        )
+    box = bbox if bbox_crs is None else _transformed(bbox, bbox_crs, grid)
+    touched = pixel_window(grid, box)
+    if touched is None:
+        raise InvalidConfigError(
+            f"bbox {bbox}: outside {reader.url}, which covers {_text(grid.bbox)} in "
+            f"{grid.crs_code or 'its CRS'}; give the box in that CRS, or name its own (--bbox-crs)"
+        )
+    return Region(reader, touched)
+
+
+def pixel_window(grid: Grid, bbox: BBox) -> Window | None:
+    """Return the pixels that a box in the grid's CRS touches; None where there are none."""
+    a, _, c, _, e, f = grid.transform
+    spans = []
+    for low, high, origin, step, size in (
+        (bbox[1], bbox[3], f, e, grid.shape[0]),
+        (bbox[0], bbox[2], c, a, grid.shape[1]),
+    ):
+        first, last = sorted(((low - origin) / step, (high - origin) / step))
+        start, stop = max(_floor(first + _SLACK), 0), min(-_floor(-last + _SLACK), size)
+        if stop <= start:
+            return None
+        spans.append((start, stop - start))
+    (row, height), (col, width) = spans
+    return Window(row, col, height, width)
+
+
+def _transformed(bbox: BBox, crs: str, grid: Grid) -> BBox:
+    from pyproj import CRS, Transformer
+    from pyproj.exceptions import CRSError
+
+    try:
+        transformer = Transformer.from_crs(crs, CRS.from_wkt(grid.crs_wkt), always_xy=True)
+    except CRSError as error:
+        raise InvalidConfigError(f"bbox CRS {crs!r}: {error}; expected e.g. EPSG:4326") from error
+    xmin, ymin, xmax, ymax = transformer.transform_bounds(*bbox)
+    return float(xmin), float(ymin), float(xmax), float(ymax)
+
+
+def _floor(value: float) -> int:
+    """Return the next integer below; numbers beyond any raster stay numbers."""
+    return int(min(max(value, -1e15), 1e15) // 1)
+
+
+def _text(bbox: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.10g}" for value in bbox)

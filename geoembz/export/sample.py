@@ -1,0 +1,247 @@
+"""Vectors at points, and means over polygons: only the chunks that they touch are read."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.export.hits import Hits, point_hits, polygon_hits
+from geoembz.export.region import BBox, Region, open_region
+from geoembz.export.totals import Totals
+from geoembz.features import Features, read_features, write_features
+from geoembz.features.write import PARQUET, check_output, vector_array
+from geoembz.geoparquet import write_emb
+from geoembz.store import StoreReader, View
+from geoembz.text import aligned
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Features with their vectors.
+
+    Parameters
+    ----------
+    features
+        As they were given, CRS included.
+    vectors
+        Shape ``(n, length)``, float32 (NaN where there is no embedding) or codes.
+    pixels
+        Valid pixels that each vector was made from, int64, shape ``(n,)``: 0 or 1 for a point.
+    space
+        ``original``, ``reduced`` or ``codes``.
+    chunks_read
+        Chunks of the store that were read.
+    out
+        File that was written, if any.
+    """
+
+    features: Features
+    vectors: NDArray[Any]
+    pixels: NDArray[np.int64]
+    space: View
+    chunks_read: int
+    out: str | None = None
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Which features have a vector."""
+        return self.pixels > 0
+
+    def to_arrow(self) -> pa.Table:
+        """Return the features' columns, `n_pixels` and `embedding`, null where there is none."""
+        table = self.features.columns
+        for name, values in self.new_columns().items():
+            if name in table.column_names:
+                table = table.drop_columns([name])
+            table = table.append_column(name, values)
+        return table
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a summary as JSON values."""
+        return {
+            "features": len(self.features),
+            "kind": self.features.kind,
+            "found": int(self.found.sum()),
+            "length": self.vectors.shape[1],
+            "space": self.space,
+            "chunks_read": self.chunks_read,
+            "out": self.out,
+        }
+
+    def to_table(self) -> str:
+        """Return a summary as lines of text."""
+        found = int(self.found.sum())
+        return aligned(
+            [
+                (self.features.kind, f"{len(self.features):,}"),
+                ("with a vector", f"{found:,}"),
+                ("outside, or no data", f"{len(self.features) - found:,}"),
+                ("vectors", f"{self.vectors.shape[1]} numbers, {self.space}"),
+                ("chunks read", f"{self.chunks_read:,}"),
+                ("written", self.out or "nothing (name a file with --out)"),
+            ]
+        )
+
+    def new_columns(self) -> dict[str, pa.Array]:
+        """Return `n_pixels` and `embedding`, null where there is none."""
+        vectors = vector_array(self.vectors, self.found)
+        return {"n_pixels": pa.array(self.pixels), "embedding": vectors}
+
+
+def sample(
+    store: str | Path | StoreReader,
+    features: Any,
+    *,
+    space: View = "original",
+    components: int | None = None,
+    crs: str | None = None,
+    bbox: BBox | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> Sampled:
+    """Take the vectors at points, or the mean vector of each polygon.
+
+    Every feature keeps its row; one that lies outside, or where the store has no data, has no
+    vector. A pixel belongs to a polygon if its centre does; a polygon without any pixel centre
+    takes the pixels that it touches.
+
+    Parameters
+    ----------
+    store
+        Path, URL, or an open `StoreReader`.
+    features
+        Points or polygons; see `geoembz.features.read_features`.
+    space
+        ``original``, ``reduced``, or, for points, ``codes``.
+    components
+        Use only the first so many components.
+    crs
+        Replaces the CRS that the features declare.
+    bbox
+        Leave out pixels outside this box, in the store's CRS.
+    out
+        Also write a file: ``.parquet`` (GeoParquet with an ``emb`` footer) or ``.csv``.
+    overwrite
+        Replace a file that exists.
+
+    Returns
+    -------
+    sampled
+        In the order of the features.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the options cannot work.
+    SourceError
+        If the features cannot be read, or longitude and latitude are swapped.
+    StoreError
+        If the store cannot be read.
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "sample.zarr", pca=16)
+    >>> x, y = geoembz.open(tmp_path / "sample.zarr").rio.bounds()[:2]
+    >>> sampled = sample(tmp_path / "sample.zarr", [[x + 5, y + 5]], crs="EPSG:32632")
+    >>> sampled.vectors.shape
+    (1, 128)
+    """
+    target = None if out is None else check_output(out, (*PARQUET, ".csv"), overwrite=overwrite)
+    region = open_region(store, bbox)
+    reader = region.reader
+    wanted = read_features(features, crs=crs)
+    if wanted.polygons is not None and space == "codes":
+        raise InvalidConfigError(
+            "space codes with polygons: a mean of codes means nothing; "
+            "choose 'reduced' or 'original'"
+        )
+    placed = wanted.to_crs(reader.attributes.grid.crs_wkt)
+    totals = Totals(reader, space, components, len(wanted))
+    totals.add(_all_hits(region, placed))
+    if placed.polygons is not None and (small := np.flatnonzero(totals.covered == 0)).size:
+        totals.add(_polygon_hits(region, placed, small.tolist(), all_touched=True))
+    if len(wanted) and not totals.covered.any():
+        _refuse_strangers(region, wanted)
+    sampled = Sampled(
+        wanted,
+        totals.vectors(),
+        totals.pixels,
+        space,
+        totals.chunks_read,
+        None if target is None else str(target),
+    )
+    if target is not None:
+        emb = _emb(reader, sampled.vectors.shape[1], space)
+        write_features(target, wanted, sampled.new_columns(), emb)
+    return sampled
+
+
+def _all_hits(region: Region, placed: Features) -> Iterable[Hits]:
+    if placed.points is not None:
+        kept = point_hits(region.reader.attributes.grid, _chunk(region), placed.points)
+        return _inside(region, kept)
+    return _polygon_hits(region, placed, range(len(placed)), all_touched=False)
+
+
+def _polygon_hits(
+    region: Region, placed: Features, numbers: Iterable[int], *, all_touched: bool
+) -> Iterable[Hits]:
+    polygons = ((number, (placed.polygons or ())[number]) for number in numbers)
+    known = ((number, polygon) for number, polygon in polygons if polygon is not None)
+    grid = region.reader.attributes.grid
+    return _inside(region, polygon_hits(grid, _chunk(region), known, all_touched=all_touched))
+
+
+def _chunk(region: Region) -> tuple[int, int]:
+    chunks = region.reader.codes.chunks
+    return chunks[-2], chunks[-1]
+
+
+def _inside(region: Region, hits: Iterable[Hits]) -> Iterator[Hits]:
+    """Leave out the pixels outside the region."""
+    window = region.window
+    for hit in hits:
+        rows = hit.pixels // hit.window.width + hit.window.row
+        cols = hit.pixels % hit.window.width + hit.window.col
+        kept = (rows >= window.row) & (rows < window.row + window.height)
+        kept &= (cols >= window.col) & (cols < window.col + window.width)
+        if kept.all():
+            yield hit
+        elif kept.any():
+            yield Hits(hit.window, hit.features[kept], hit.pixels[kept])
+
+
+def _refuse_strangers(region: Region, wanted: Features) -> None:
+    """Say why no feature meets the store: swapped axes, or another place."""
+    grid, url = region.reader.attributes.grid, region.reader.url
+    if wanted.points is not None:
+        turned = replace(wanted, points=wanted.points[:, ::-1]).to_crs(grid.crs_wkt)
+        assert turned.points is not None  # noqa: S101 - points stay points
+        count = sum(len(hits.features) for hits in point_hits(grid, grid.shape, turned.points))
+        if count:
+            raise SourceError(
+                f"{wanted.name}: no point lies inside {url}, but {count:,} of {len(wanted):,} do "
+                "with x and y swapped; expected x (longitude) first, y (latitude) second"
+            )
+    box = ", ".join(f"{value:.10g}" for value in grid.bbox)
+    raise SourceError(
+        f"{wanted.name}: none of {len(wanted):,} {wanted.kind} lies inside {url}, which covers "
+        f"{box} in {grid.crs_code or 'its CRS'}; check the CRS of the {wanted.kind} (--crs)"
+    )
+
+
+def _emb(reader: StoreReader, length: int, space: View) -> bytes:
+    attributes = reader.attributes
+    return write_emb(
+        model=attributes.model,
+        dimension=length,
+        kind="pixel",
+        quantization=f"geoembz:{reader.encoding.recipe}, space {space}",
+        sources=[str(source["uri"]) for source in attributes.sources],
+    )
