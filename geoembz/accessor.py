@@ -11,7 +11,6 @@ import xarray as xr
 from geoembz.errors import InvalidConfigError
 from geoembz.export import ExportSummary, PreviewSummary, Sampled, export, preview, sample
 from geoembz.export.region import BBox
-from geoembz.store import View
 
 
 class GeoembzAccessor:
@@ -44,41 +43,39 @@ class GeoembzAccessor:
             If the dataset does not come from a store, or has no `x` and `y` any more.
         """
         return sample(
-            self._source(),
+            self._origin()["source"],
             features,
-            space=self._space(),
-            components=self._dataset.encoding.get("components"),
+            space=self._origin()["space"],
+            components=self._origin()["components"],
             bbox=self._bbox(),
             **options,
         )
 
     def preview(self, out: str | Path, **options: Any) -> PreviewSummary:
         """Write a picture; `options` as in `geoembz.export.preview`."""
-        return preview(self._source(), out, bbox=self._bbox(), **options)
+        return preview(self._origin()["source"], out, bbox=self._bbox(), **options)
 
     def export(self, out: str | Path, **options: Any) -> ExportSummary:
         """Write a cloud-optimized GeoTIFF; `options` as in `geoembz.export.export`."""
         return export(
-            self._source(),
+            self._origin()["source"],
             out,
             bbox=self._bbox(),
-            space=self._space(),
-            components=self._dataset.encoding.get("components"),
+            space=self._origin()["space"],
+            components=self._origin()["components"],
             **options,
         )
 
-    def _source(self) -> str:
-        source = self._dataset.encoding.get("source")
-        if source is None or "space" not in self._dataset.encoding:
+    def _origin(self) -> dict[str, Any]:
+        """Return `source`, `space` and `components`, which a computed variable has no more."""
+        variable = self._dataset.variables.get("embedding")
+        origin: dict[str, Any] = {} if variable is None else variable.encoding
+        if not {"source", "space", "components"} <= set(origin):
             raise InvalidConfigError(
-                "geoembz: this dataset does not know its store (arithmetic makes a new dataset); "
-                "use .geoembz on what geoembz.open returned, or on a selection of it"
+                "geoembz: this dataset does not know its store (what arithmetic made holds other "
+                "numbers); use .geoembz on what geoembz.open returned, or on a selection of it"
             )
-        return str(source)
-
-    def _space(self) -> View:
-        space: View = self._dataset.encoding["space"]
-        return space
+        return origin
 
     def _bbox(self) -> BBox:
         """Return the extent of the dataset's pixels, half a pixel inside its edge."""

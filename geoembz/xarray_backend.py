@@ -179,7 +179,12 @@ def _dataset(reader: StoreReader, space: View, components: int | None) -> xr.Dat
         (_first_dimension(reader, space), "y", "x"),
         indexing.LazilyIndexedArray(_LazyEmbedding(reader, space, components)),
         attributes,
-        encoding={"preferred_chunks": shards},
+        encoding={
+            "preferred_chunks": shards,
+            "source": reader.url,
+            "space": space,
+            "components": components,  # see accessor
+        },
     )
     variables = {"embedding": embedding}
     if space == "codes" and reader.mask is not None:
@@ -190,7 +195,7 @@ def _dataset(reader: StoreReader, space: View, components: int | None) -> xr.Dat
             encoding={"preferred_chunks": shards},
         )
     dataset = xr.Dataset(variables, _coordinates(reader), reader.group.attrs.asdict())
-    dataset.encoding |= {"source": reader.url, "space": space, "components": components}
+    dataset.encoding["source"] = reader.url
     return dataset
 
 

@@ -147,8 +147,9 @@ def sample(
     --------
     >>> files = geoembz.demo.write_demo(tmp_path, size=64)
     >>> summary = geoembz.convert(files.embedding, tmp_path / "sample.zarr", pca=16)
-    >>> x, y = geoembz.open(tmp_path / "sample.zarr").rio.bounds()[:2]
-    >>> sampled = sample(tmp_path / "sample.zarr", [[x + 5, y + 5]], crs="EPSG:32632")
+    >>> dataset = geoembz.open(tmp_path / "sample.zarr")
+    >>> place = float(dataset.x[5]), float(dataset.y[5])
+    >>> sampled = sample(tmp_path / "sample.zarr", [place], crs=dataset.attrs["proj:code"])
     >>> sampled.vectors.shape
     (1, 128)
     """
