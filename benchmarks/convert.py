@@ -35,7 +35,7 @@ _MODULE = "benchmarks.convert_cases"
 
 def main() -> None:
     """Measure all cases at all sizes and layouts."""
-    options = parse_options(__doc__, sizes=(1024, 2048), smoke=(128, 256))
+    options = parse_options(__doc__, sizes=(1024, 2048), smoke=(128,))
     rows: list[Row] = []
     for layout in LAYOUTS:
         peaks = {}

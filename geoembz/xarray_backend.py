@@ -14,7 +14,7 @@ from geoembz.accessor import register
 from geoembz.conventions import cf_axis, cf_grid_mapping
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
-from geoembz.store import StoreReader, View
+from geoembz.store import StorePlan, StoreReader, View
 
 register()
 
@@ -30,6 +30,7 @@ class GeoembzBackend(BackendEntrypoint):
         "drop_variables",
         "space",
         "components",
+        "whiten",
     )
 
     def open_dataset(  # type: ignore[override]
@@ -39,11 +40,12 @@ class GeoembzBackend(BackendEntrypoint):
         drop_variables: str | Iterable[str] | None = None,
         space: View = "original",
         components: int | None = None,
+        whiten: float = 0.0,
     ) -> xr.Dataset:
         """Open a store lazily; see `geoembz.open`."""
-        dataset = _dataset(StoreReader.open(str(filename_or_obj)), space, components)
+        dataset = _dataset(StoreReader.open(str(filename_or_obj)), space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
-        return dataset.drop_vars(list(dropped or ()))
+        return dataset.drop_vars(list(dropped or ()), errors="ignore")
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never guess: other engines read the codes, and which is wanted only the user knows."""
@@ -56,6 +58,7 @@ def open_store(
     *,
     space: View = "original",
     components: int | None = None,
+    whiten: float = 0.0,
     chunks: Any = None,
 ) -> xr.Dataset:
     """Open a store as a lazy dataset.
@@ -74,6 +77,9 @@ def open_store(
         whose dot products are those of the originals) or ``codes`` (the stored integers).
     components
         Use only the first so many components.
+    whiten
+        In reduced space: divide each component by this power (0 to 1) of its standard deviation, a
+        metric that weighs small components higher.
     chunks
         As in `xarray.open_dataset`: ``None`` for NumPy on access, ``{}`` or ``"auto"`` for dask
         chunks that are whole shards.
@@ -103,16 +109,24 @@ def open_store(
     (('component', 'y', 'x'), (16, 64, 64))
     """
     return xr.open_dataset(
-        str(store), engine=GeoembzBackend, space=space, components=components, chunks=chunks
+        str(store),
+        engine=GeoembzBackend,
+        space=space,
+        components=components,
+        whiten=whiten,
+        chunks=chunks,
     )
 
 
 class _LazyEmbedding(BackendArray):
     """The embedding in one view; reads a window when it is indexed."""
 
-    def __init__(self, reader: StoreReader, space: View, components: int | None) -> None:
-        self._reader, self._space, self._components = reader, space, components
-        self.shape = (reader.length(space, components), *reader.shape)
+    def __init__(
+        self, reader: StoreReader, space: View, components: int | None, whiten: float
+    ) -> None:
+        self._reader, self._space = reader, space
+        self._components, self._whiten = components, whiten
+        self.shape = (reader.length(space, components, whiten), *reader.shape)
         self.dtype = reader.encoding.code_dtype if space == "codes" else np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
@@ -138,7 +152,7 @@ class _LazyEmbedding(BackendArray):
     def _window(self, window: Window) -> NDArray[Any]:
         if self._space == "codes":
             return self._reader.read_codes(window)
-        return self._reader.read(window, self._space, self._components)
+        return self._reader.read(window, self._space, self._components, self._whiten)
 
 
 class _LazyMask(BackendArray):
@@ -169,7 +183,7 @@ def _span(index: int | slice, size: int) -> range:
     return range(min(touched), max(touched) + 1)
 
 
-def _dataset(reader: StoreReader, space: View, components: int | None) -> xr.Dataset:
+def _dataset(reader: StoreReader, space: View, components: int | None, whiten: float) -> xr.Dataset:
     if space not in VIEWS:
         raise InvalidConfigError(f"space {space!r}; expected one of {', '.join(VIEWS)}")
     rows, cols = reader.stored_chunk
@@ -177,7 +191,7 @@ def _dataset(reader: StoreReader, space: View, components: int | None) -> xr.Dat
     attributes = {"grid_mapping": "spatial_ref"}
     embedding = xr.Variable(
         (_first_dimension(reader, space), "y", "x"),
-        indexing.LazilyIndexedArray(_LazyEmbedding(reader, space, components)),
+        indexing.LazilyIndexedArray(_LazyEmbedding(reader, space, components, whiten)),
         attributes,
         encoding={
             "preferred_chunks": shards,
@@ -202,8 +216,7 @@ def _dataset(reader: StoreReader, space: View, components: int | None) -> xr.Dat
 def _first_dimension(reader: StoreReader, space: View) -> str:
     if space == "original":
         return "dimension"
-    packed = space == "codes" and reader.encoding.quantizer.bits < 8
-    return "component_byte" if packed else "component"
+    return StorePlan.axis_of(reader.encoding) if space == "codes" else "component"
 
 
 def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:

@@ -54,6 +54,10 @@ def common(
 def convert(
     source: Annotated[str, typer.Argument(metavar="SRC", help="Raster, one band per component.")],
     store: Annotated[str, typer.Argument(metavar="DST", help="New store, such as out.zarr.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Recipe, such as l2-pca64-int4-lloyd or aef."),
+    ] = None,
     pca: Annotated[
         int | None,
         typer.Option(metavar="K", help="Keep K principal components.", show_default="all"),
@@ -115,6 +119,7 @@ def convert(
         summary = convert_source(
             source,
             store,
+            recipe=recipe,
             pca=pca,
             quantizer=quantizer,
             layout=layout.value,

@@ -13,10 +13,21 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ensure_ndarray, ndarray_copy
 from numpy.typing import NDArray
 
-from geoembz.codecs.stages import PREFIX, ProjectionStage, QuantizerStage, stage
+from geoembz.codecs.stages import PREFIX, Stage, stage
 from geoembz.errors import EncodingError
 
-__all__ = ["Binary", "Int4", "Int8", "Projection"]
+__all__ = [
+    "Binary",
+    "Float16",
+    "Int2",
+    "Int4",
+    "Int8",
+    "Normalize",
+    "Power",
+    "Pq",
+    "Projection",
+    "Ternary",
+]
 
 
 class StageFilter(Codec):  # type: ignore[misc]
@@ -39,15 +50,16 @@ class StageFilter(Codec):  # type: ignore[misc]
 
     def __init__(self, chunk_shape: Sequence[int], **configuration: Any) -> None:
         self.stage = stage(self.kind, configuration)
-        self.chunk_shape = tuple(int(size) for size in chunk_shape)
         length = self.stage.decoded_length
-        if not self.chunk_shape or self.chunk_shape[0] != length or min(self.chunk_shape) < 1:
+        if not _is_shape(chunk_shape) or chunk_shape[0] != length:
             raise EncodingError(
-                f"{self.codec_id}: chunk_shape {self.chunk_shape}; its first axis must be {length}"
+                f"{self.codec_id}: chunk_shape {chunk_shape!r}; expected a list of positive "
+                f"integers, the first of them {length}"
             )
+        self.chunk_shape = tuple(int(size) for size in chunk_shape)
 
     @classmethod
-    def of(cls, built: ProjectionStage | QuantizerStage, chunk_shape: Sequence[int]) -> Self:
+    def of(cls, built: Stage, chunk_shape: Sequence[int]) -> Self:
         """Return the codec of a stage that exists already."""
         return cls(chunk_shape, **built.config())
 
@@ -72,7 +84,8 @@ class StageFilter(Codec):  # type: ignore[misc]
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Build the codec from what `get_config` returned."""
-        return cls(**{name: value for name, value in config.items() if name != "id"})
+        known = {name: value for name, value in config.items() if name != "id"}
+        return cls(**{"chunk_shape": (), **known})
 
     def __repr__(self) -> str:
         """Return the codec without its arrays."""
@@ -95,10 +108,23 @@ class StageFilter(Codec):  # type: ignore[misc]
         return np.frombuffer(ensure_bytes(array), dtype=dtype).reshape(shape)
 
 
+def _is_shape(value: object) -> bool:
+    """Whether a value from outside is a list of sizes, none of them zero."""
+    sizes = list(value) if isinstance(value, list | tuple) else []
+    return bool(sizes) and all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
+
+
 class Projection(StageFilter):
     """``geoembz.projection``: original vectors to principal components."""
 
     kind = "projection"
+    codec_id = PREFIX + kind
+
+
+class Normalize(StageFilter):
+    """``geoembz.normalize``: vectors scaled to length 1."""
+
+    kind = "normalize"
     codec_id = PREFIX + kind
 
 
@@ -116,8 +142,43 @@ class Int4(StageFilter):
     codec_id = PREFIX + kind
 
 
+class Int2(StageFilter):
+    """``geoembz.int2``: 2-bit codes, four to a byte; no nodata."""
+
+    kind = "int2"
+    codec_id = PREFIX + kind
+
+
+class Ternary(StageFilter):
+    """``geoembz.ternary``: three states in two bits; the fourth is nodata."""
+
+    kind = "ternary"
+    codec_id = PREFIX + kind
+
+
 class Binary(StageFilter):
     """``geoembz.binary``: one bit per component, eight to a byte; no nodata."""
 
     kind = "binary"
+    codec_id = PREFIX + kind
+
+
+class Pq(StageFilter):
+    """``geoembz.pq``: one byte per group of components; no nodata."""
+
+    kind = "pq"
+    codec_id = PREFIX + kind
+
+
+class Power(StageFilter):
+    """``geoembz.power``: the signed power law of AlphaEarth and OlmoEarth, −128 for nodata."""
+
+    kind = "power"
+    codec_id = PREFIX + kind
+
+
+class Float16(StageFilter):
+    """``geoembz.float16``: half-precision components, NaN for nodata."""
+
+    kind = "float16"
     codec_id = PREFIX + kind

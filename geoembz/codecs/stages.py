@@ -4,19 +4,18 @@ A stage takes a chunk with the component axis first and whole, ``(length, …)``
 such chunk. The numcodecs and the Zarr v3 codecs are faces of these stages.
 """
 
-import base64
-import binascii
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.codecs.configuration import from_text, length, refuse_unknown, to_text
 from geoembz.errors import EncodingError
 from geoembz.packing import Bits, pack, packed_length, unpack
-from geoembz.projection import Projection
-from geoembz.quantization import Quantizer, quantizer_from_state
+from geoembz.projection import Projection, normalized
+from geoembz.quantization import Quantizer, fill_value, quantizer_from_state, stored_shapes
 
 PREFIX = "geoembz."
 """What the names of all our codecs start with."""
@@ -58,25 +57,78 @@ class ProjectionStage:
 
     def config(self) -> dict[str, Any]:
         """Return the codec's configuration."""
-        arrays = {name: _to_text(array) for name, array in self.projection.arrays().items()}
-        config = {**self.projection.config(), "dimension": self.projection.dimension}
-        del config["kind"]  # how the matrix was made; decoding does not depend on it
-        return {**config, **arrays}
+        arrays = {name: to_text(array) for name, array in self.projection.arrays().items()}
+        arrays.pop("rotation", None)  # for metrics; like the kind, decoding does not depend on it
+        sizes = {
+            "n_components": self.projection.n_components,
+            "dimension": self.projection.dimension,
+        }
+        return {"law": self.projection.law, **sizes, **arrays}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ProjectionStage":
         """Rebuild the stage from its configuration."""
-        _refuse_unknown(config, ("law", "n_components", "dimension", "projection", "mean"))
         if config.get("law") == "identity":
             raise EncodingError(
                 "projection: law 'identity' needs no codec; leave it out of the chain"
             )
-        dimension, rows = _length(config, "dimension"), _length(config, "n_components")
-        arrays = {
-            "projection": _from_text(config, "projection", (rows, dimension)),
-            "mean": _from_text(config, "mean", (dimension,)),
+        dimension, rows = length(config, "dimension"), length(config, "n_components")
+        shapes = {
+            "projection": (rows, dimension),
+            "mean": (dimension,),
+            "inverse": (rows, dimension),
         }
-        return cls(Projection.from_state(dimension, config, arrays))
+        arrays = {
+            name: from_text(config, name, shape) for name, shape in shapes.items() if name in config
+        }
+        built = cls(Projection.from_state(dimension, config, arrays))
+        refuse_unknown(config, built.config())
+        return built
+
+
+@dataclass(frozen=True)
+class NormalizeStage:
+    """Vectors to vectors of length 1; decoding leaves them so (spec/codecs/normalize)."""
+
+    dimension: int
+
+    @property
+    def decoded_length(self) -> int:
+        """Length of the component axis."""
+        return self.dimension
+
+    @property
+    def encoded_length(self) -> int:
+        """Length of the component axis."""
+        return self.dimension
+
+    @property
+    def encoded_dtype(self) -> np.dtype[np.generic]:
+        """float32."""
+        return np.dtype(np.float32)
+
+    @property
+    def encoded_fill(self) -> float:
+        """NaN."""
+        return float("nan")
+
+    def encode(self, chunk: NDArray[Any]) -> NDArray[Any]:
+        """Scale float32 ``(dimension, …)`` to length 1."""
+        return _columns(chunk, self.dimension, normalized)
+
+    def decode(self, chunk: NDArray[Any]) -> NDArray[np.float32]:
+        """Return float32 ``(dimension, …)`` as it is."""
+        return _columns(chunk, self.dimension, np.ascontiguousarray)
+
+    def config(self) -> dict[str, Any]:
+        """Return the codec's configuration."""
+        return {"dimension": self.dimension}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "NormalizeStage":
+        """Rebuild the stage from its configuration."""
+        refuse_unknown(config, ("dimension",))
+        return cls(length(config, "dimension"))
 
 
 @dataclass(frozen=True)
@@ -93,7 +145,7 @@ class QuantizerStage:
     @property
     def encoded_length(self) -> int:
         """Length of the component axis after encoding."""
-        count, bits = self.quantizer.n_components, self.quantizer.bits
+        count, bits = self.quantizer.n_codes, self.quantizer.bits
         return packed_length(count, cast("Bits", bits)) if bits < 8 else count
 
     @property
@@ -103,8 +155,8 @@ class QuantizerStage:
 
     @property
     def encoded_fill(self) -> float:
-        """The code of nodata; 0 where there is none."""
-        return 0 if self.quantizer.nodata is None else self.quantizer.nodata
+        """What an invalid pixel is stored as; 0 where there is no code for one."""
+        return fill_value(self.quantizer.nodata, self.quantizer.bits)
 
     def encode(self, chunk: NDArray[Any]) -> NDArray[Any]:
         """Quantize float32 ``(n_components, …)``; pixels with a value not finite become nodata.
@@ -122,7 +174,7 @@ class QuantizerStage:
 
     def config(self) -> dict[str, Any]:
         """Return the codec's configuration."""
-        arrays = {name: _to_text(array) for name, array in self.quantizer.arrays().items()}
+        arrays = {name: to_text(array) for name, array in self.quantizer.arrays().items()}
         config = self.quantizer.config()
         del config["kind"], config["bits"]  # the codec's name says both
         return {**config, **arrays}
@@ -130,20 +182,13 @@ class QuantizerStage:
     @classmethod
     def from_config(cls, kind: str, config: Mapping[str, Any]) -> "QuantizerStage":
         """Rebuild the stage of the quantizer `kind` from its configuration."""
-        count = _length(config, "n_components")
-        shapes = {
-            "scale": (count,),
-            "offset": (count,),
-            "threshold": (count,),
-            "codebook": (count, 2),
-        }
+        length(config, "n_components")
+        shapes = stored_shapes(kind, config)
         arrays = {
-            name: _from_text(config, name, shape)
-            for name, shape in shapes.items()
-            if name in config
+            name: from_text(config, name, shape) for name, shape in shapes.items() if name in config
         }
         built = cls(quantizer_from_state({**config, "kind": kind}, arrays))
-        _refuse_unknown(config, built.config())
+        refuse_unknown(config, built.config())
         return built
 
     def _quantize(self, scores: NDArray[np.float32]) -> NDArray[Any]:
@@ -158,7 +203,7 @@ class QuantizerStage:
             scores = np.where(invalid, np.float32(0), scores)
         codes = quantizer.quantize(scores)
         if invalid.any():
-            codes[:, invalid] = self.encoded_fill
+            codes[:, invalid] = 0 if quantizer.nodata is None else quantizer.nodata
         if quantizer.bits < 8:
             return pack(codes.astype(np.uint8, copy=False), cast("Bits", quantizer.bits))
         return codes
@@ -166,20 +211,22 @@ class QuantizerStage:
     def _dequantize(self, codes: NDArray[Any]) -> NDArray[np.float32]:
         quantizer = self.quantizer
         if quantizer.bits < 8:
-            codes = unpack(codes, cast("Bits", quantizer.bits), quantizer.n_components)
+            codes = unpack(codes, cast("Bits", quantizer.bits), quantizer.n_codes)
         scores = quantizer.dequantize(codes)
         if quantizer.nodata is not None and codes.dtype.kind != "f":
             scores[:, codes[0] == quantizer.nodata] = np.nan
         return scores
 
 
-type Stage = ProjectionStage | QuantizerStage
+type Stage = NormalizeStage | ProjectionStage | QuantizerStage
 
 
 def stage(name: str, config: Mapping[str, Any]) -> Stage:
     """Build the stage of the codec `name`, without its prefix, from its configuration."""
     if name == "projection":
         return ProjectionStage.from_config(config)
+    if name == "normalize":
+        return NormalizeStage.from_config(config)
     return QuantizerStage.from_config(name, config)
 
 
@@ -195,44 +242,3 @@ def _columns(
     pixels = chunk.shape[1:]
     result = function(np.ascontiguousarray(chunk).reshape(length, -1))
     return result.reshape(len(result), *pixels)
-
-
-def _to_text(array: NDArray[np.generic]) -> str:
-    """Return base64 of an array's little-endian bytes."""
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-    return base64.b64encode(little.tobytes()).decode("ascii")
-
-
-def _from_text(config: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Read a float32 array of a known shape back from base64."""
-    text = config.get(name)
-    if not isinstance(text, str):
-        raise EncodingError(
-            f"codec configuration: {name} is {type(text).__name__}; expected base64"
-        )
-    try:
-        data = base64.b64decode(text, validate=True)
-        return np.frombuffer(data, dtype="<f4").astype(np.float32).reshape(shape)
-    except (binascii.Error, ValueError) as error:
-        raise EncodingError(
-            f"codec configuration: {name} is not base64 of float32 {shape} ({error})"
-        ) from error
-
-
-def _refuse_unknown(config: Mapping[str, Any], known: Collection[str]) -> None:
-    """Refuse keys that a later version gave a meaning: ignoring one would decode wrongly."""
-    unknown = sorted(set(config) - set(known))
-    if unknown:
-        raise EncodingError(
-            f"codec configuration: unknown key {unknown[0]!r}; expected {', '.join(known)}; "
-            "a newer geoembz may read it"
-        )
-
-
-def _length(config: Mapping[str, Any], name: str) -> int:
-    value = config.get(name)
-    if not isinstance(value, int) or not 1 <= value <= 65_536:
-        raise EncodingError(
-            f"codec configuration: {name} is {value!r}; expected an integer from 1 to 65536"
-        )
-    return value

@@ -18,7 +18,19 @@ from zarr.dtype import parse_dtype
 from geoembz.codecs.stages import PREFIX, ProjectionStage, QuantizerStage, Stage, stage
 from geoembz.errors import EncodingError
 
-__all__ = ["BinaryCodec", "Int4Codec", "Int8Codec", "ProjectionCodec", "codec_chain"]
+__all__ = [
+    "BinaryCodec",
+    "Float16Codec",
+    "Int2Codec",
+    "Int4Codec",
+    "Int8Codec",
+    "NormalizeCodec",
+    "PowerCodec",
+    "PqCodec",
+    "ProjectionCodec",
+    "TernaryCodec",
+    "codec_chain",
+]
 
 
 @dataclass(frozen=True)
@@ -108,6 +120,12 @@ class ProjectionCodec(StageCodec):
     kind = "projection"
 
 
+class NormalizeCodec(StageCodec):
+    """``geoembz.normalize``: vectors scaled to length 1."""
+
+    kind = "normalize"
+
+
 class Int8Codec(StageCodec):
     """``geoembz.int8``: 8-bit codes, −128 for nodata."""
 
@@ -120,18 +138,64 @@ class Int4Codec(StageCodec):
     kind = "int4"
 
 
+class Int2Codec(StageCodec):
+    """``geoembz.int2``: 2-bit codes, four to a byte; no nodata."""
+
+    kind = "int2"
+
+
+class TernaryCodec(StageCodec):
+    """``geoembz.ternary``: three states in two bits; the fourth is nodata."""
+
+    kind = "ternary"
+
+
 class BinaryCodec(StageCodec):
     """``geoembz.binary``: one bit per component, eight to a byte; no nodata."""
 
     kind = "binary"
 
 
-_QUANTIZER_CODECS = {codec.kind: codec for codec in (Int8Codec, Int4Codec, BinaryCodec)}
+class PqCodec(StageCodec):
+    """``geoembz.pq``: one byte per group of components; no nodata."""
+
+    kind = "pq"
 
 
-def codec_chain(projection: ProjectionStage, quantizer: QuantizerStage) -> list[StageCodec]:
-    """Return the codecs of an encoding, in the order of an array's ``codecs``; empty for floats."""
+class PowerCodec(StageCodec):
+    """``geoembz.power``: the signed power law of AlphaEarth and OlmoEarth, −128 for nodata."""
+
+    kind = "power"
+
+
+class Float16Codec(StageCodec):
+    """``geoembz.float16``: half-precision components, NaN for nodata."""
+
+    kind = "float16"
+
+
+_QUANTIZER_CODECS = {
+    codec.kind: codec
+    for codec in (
+        Int8Codec,
+        Int4Codec,
+        Int2Codec,
+        TernaryCodec,
+        BinaryCodec,
+        PqCodec,
+        PowerCodec,
+        Float16Codec,
+    )
+}
+
+
+def codec_chain(
+    projection: ProjectionStage, quantizer: QuantizerStage, *, normalize: bool = False
+) -> list[StageCodec]:
+    """Return the codecs of an encoding, in the order of an array's ``codecs``; none for float32."""
     chain: list[StageCodec] = []
+    if normalize:
+        chain.append(NormalizeCodec(dimension=projection.decoded_length))
     if projection.projection.matrix is not None:
         chain.append(ProjectionCodec(**projection.config()))
     codec = _QUANTIZER_CODECS.get(quantizer.quantizer.kind)

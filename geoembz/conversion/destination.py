@@ -18,10 +18,13 @@ class Destination:
         Where the store will be.
     building
         Where it is built: `url` itself, or a sibling when something at `url` is to be replaced.
+    was_empty
+        Whether an empty directory was there.
     """
 
     url: str
     building: str
+    was_empty: bool = False
 
     @classmethod
     def check(cls, url: str | Path, *, overwrite: bool) -> Self:
@@ -38,9 +41,11 @@ class Destination:
         if tree.is_local:
             _refuse_files(tree.local_path)
         if not tree.exists() or _is_empty(tree):
-            return cls(tree.url, tree.url)
-        unfinished = Journal(tree).exists()
+            return cls(tree.url, tree.url, was_empty=tree.exists())
         is_store = any(tree.read(name) is not None for name in ("zarr.json", ".zgroup", ".zarray"))
+        journal = Journal(tree)
+        # Without a plan nothing was written yet, unless a store stands there already.
+        unfinished = journal.exists() or (journal.has_traces() and not is_store)
         if not is_store and not unfinished:
             raise DestinationExistsError(
                 f"{url}: exists and is no Zarr store; expected an empty place; choose another "
@@ -57,7 +62,7 @@ class Destination:
                 f"{url}: --overwrite needs a local destination; object stores cannot rename; "
                 "delete it first or choose another one"
             )
-        path = tree.local_path
+        path = tree.local_path.resolve()
         return cls(tree.url, str(path.with_name(f".{path.name}.geoembz-new")))
 
     @property
@@ -70,11 +75,19 @@ class Destination:
         """The objects of the store being built."""
         return ObjectTree(self.building)
 
+    def discard(self) -> None:
+        """Delete what was built, but not a directory that was there before."""
+        if self.was_empty and self.tree.is_local:
+            for entry in self.tree.local_path.iterdir():
+                self.tree.remove(entry.name)
+        else:
+            self.tree.remove()
+
     def swap(self) -> None:
         """Put the finished store in the place of what was there, then delete that."""
         if not self.replaces:
             return
-        path, new = ObjectTree(self.url).local_path, Path(self.building)
+        path, new = ObjectTree(self.url).local_path.resolve(), Path(self.building)
         old = path.with_name(f".{path.name}.geoembz-old")
         ObjectTree(old).remove()
         path.rename(old)
@@ -84,6 +97,11 @@ class Destination:
 
 def _refuse_files(path: Path) -> None:
     for parent in (path, *path.parents):
+        if parent.is_symlink() and not parent.exists():
+            raise InvalidConfigError(
+                f"{path}: {parent} is a symbolic link to nothing; expected the path of a new "
+                "directory; remove the link, or make the directory it points to"
+            )
         if parent.exists() and not parent.is_dir():
             what = "is a file" if parent == path else f"lies inside {parent}, which is a file"
             raise InvalidConfigError(f"{path}: {what}; expected the path of a new directory")

@@ -32,6 +32,7 @@ def convert(
     source: str | Path | Source,
     store: str | Path,
     *,
+    recipe: str | None = None,
     pca: int | None = None,
     quantizer: str | None = None,
     layout: Layout = "plain",
@@ -59,10 +60,12 @@ def convert(
         Raster with one band per component: path, URL, or a `Source`.
     store
         Destination: path or fsspec URL.
-    pca
-        Number of principal components to keep; None keeps the vectors as they are.
-    quantizer
-        ``int8`` (the default), ``int4``, ``binary`` or ``float32``.
+    recipe
+        Name of the recipe, such as ``l2-pca64-int4-lloyd`` or ``aef``; see `Recipe`.
+    pca, quantizer
+        A recipe in two words, instead of its name: the number of principal components to keep
+        (None keeps the vectors as they are), and ``int8`` (the default), ``int4``, ``binary`` or
+        ``float32``.
     layout
         ``plain`` (integers that any Zarr reader opens) or ``codec`` (float32 vectors wherever
         geoembz is installed).
@@ -117,20 +120,24 @@ def convert(
     started = time.perf_counter()
     if fit_samples < 1:
         raise InvalidConfigError(f"fit_samples {fit_samples}; expected 1 or more")
+    if seed < 0:
+        raise InvalidConfigError(f"seed {seed}; expected 0 or more")
     workers = worker_count(workers)
     if workers < 1:
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
     check_model(model or UNKNOWN_MODEL)
     destination = Destination.check(store, overwrite=overwrite)
-    recipe, fixed = _recipe(pca, quantizer, basis)
+    asked = _asked_recipe(recipe, pca, quantizer)
+    fixed = _fixed_encoding(basis, asked)
     raster = (
         open_source(source, nodata=nodata, crs=crs) if isinstance(source, str | Path) else source
     )
-    _check_dimension(raster, recipe, fixed)
+    chosen = asked or Recipe()
+    _check_dimension(raster, chosen, fixed)
     conversion = _Conversion(
         source=raster,
         destination=destination,
-        recipe=recipe,
+        recipe=chosen,
         layout=layout,
         fit_samples=fit_samples,
         seed=seed,
@@ -140,6 +147,8 @@ def convert(
         workers=workers,
         model=model or UNKNOWN_MODEL,
         license=license,
+        nodata=None if nodata is None else str(nodata),
+        crs=crs,
     )
     return conversion.run(progress, started)
 
@@ -160,16 +169,20 @@ class _Conversion:
     workers: int
     model: str
     license: str | None
+    nodata: str | None
+    crs: str | None
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
         journal = Journal(self.destination.tree)
+        if self.destination.replaces and not journal.matches(self._options()):
+            self.destination.tree.remove()  # what an abandoned overwrite left
         begun = journal.exists()
         try:
             writer, centre = self._prepare(journal)
             results = self._write(writer, journal, centre, progress)
         except Exception:
             if not begun and not journal.finished():
-                self.destination.tree.remove()
+                self.destination.discard()
             raise
         attributes = self._attributes(writer.plan, results)
         writer.finish(attributes)
@@ -261,7 +274,7 @@ class _Conversion:
         bytes_stored = StoreReader.open(self.destination.url).stored_bytes()
         return ConvertSummary(
             store=self.destination.url,
-            recipe=str(encoding.recipe),
+            recipe=encoding.recipe,
             encoding_hash=encoding.hash,
             pixels=pixels,
             valid_pixels=attributes.pixels["valid"],
@@ -284,7 +297,7 @@ class _Conversion:
             "software": __version__,
             "sources": [asdict(info) for info in self.source.info],
             "shape": list(self.source.grid.shape),
-            "recipe": str(self.recipe),
+            "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
             "basis": None if self.fixed is None else self.fixed.hash,
             "layout": self.layout,
             "fit_samples": self.fit_samples,
@@ -293,24 +306,37 @@ class _Conversion:
             "shard": self.shard,
             "model": self.model,
             "license": self.license,
+            "nodata": self.nodata,
+            "crs": self.crs,
         }
 
 
-def _recipe(
-    pca: int | None, quantizer: str | None, basis: str | Path | Encoding | None
-) -> tuple[Recipe, Encoding | None]:
-    """Return the recipe to fit, or the one that the basis was fitted with."""
+def _asked_recipe(recipe: str | None, pca: int | None, quantizer: str | None) -> Recipe | None:
+    """Return the recipe that the options spell; None where they say nothing."""
+    if recipe is not None:
+        if pca is not None or quantizer is not None:
+            raise InvalidConfigError(
+                f"recipe {recipe!r} says projection and quantizer already; leave out pca and the "
+                "quantizer, or the recipe"
+            )
+        return Recipe.parse(recipe)
+    if pca is None and quantizer is None:
+        return None
+    projection = None if pca is None else "pca"
+    return Recipe(quantizer or "int8", projection=projection, n_components=pca)
+
+
+def _fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -> Encoding | None:
+    """Return the basis' encoding after checking that nothing else is asked for."""
     if basis is None:
-        return Recipe(quantizer or "int8", pca), None
+        return None
     encoding = basis if isinstance(basis, Encoding) else load_basis(basis)
-    fitted = encoding.recipe
-    if pca not in {None, fitted.pca} or quantizer not in {None, fitted.quantizer}:
-        asked = Recipe(quantizer or fitted.quantizer, fitted.pca if pca is None else pca)
+    if asked is not None and str(asked) != encoding.recipe:
         raise InvalidConfigError(
-            f"basis: fitted as {str(fitted)!r}, but the options ask for {str(asked)!r}; leave out "
-            "--pca and the quantizer, or fit anew without --basis"
+            f"basis: fitted as {encoding.recipe!r}, but the options ask for {str(asked)!r}; leave "
+            "out --recipe, --pca and the quantizer, or fit anew without --basis"
         )
-    return fitted, encoding
+    return encoding
 
 
 def load_basis(path: str | Path) -> Encoding:
@@ -326,8 +352,5 @@ def _check_dimension(source: Source, recipe: Recipe, fixed: Encoding | None) -> 
             f"{source.name}: vectors of {source.dimension} components, but the basis is for "
             f"{fixed.dimension}; use a basis that was fitted on the same model's embeddings"
         )
-    if recipe.pca is not None and recipe.pca > source.dimension:
-        raise InvalidConfigError(
-            f"{source.name}: {recipe.pca} principal components of {source.dimension}-dimensional "
-            f"vectors; expected at most {source.dimension}"
-        )
+    if fixed is None:
+        recipe.check_dimension(source.name, source.dimension)

@@ -35,6 +35,7 @@ def run_tasks[Item, Result](
     Exception
         Whatever the first failing task raised; tasks that had not begun are skipped.
     """
+    from dask import threaded
     from dask.base import compute
     from dask.delayed import delayed
 
@@ -48,7 +49,7 @@ def run_tasks[Item, Result](
     tasks = [call(item) for item in items]
     with single_threaded_blas():
         results = compute(  # type: ignore[no-untyped-call]
-            *tasks, scheduler="threads", num_workers=workers
+            *tasks, scheduler=threaded.get, num_workers=workers
         )
     guard.raise_failure()
     return list(results)

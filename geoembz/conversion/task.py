@@ -105,7 +105,7 @@ class ShardTask:
         codes_out[:] = codes.reshape(codes_out.shape)
         valid_out[:] = valid.reshape(valid_out.shape)
         tested = self.roles.held_out(self.roles.keys(block)) & valid
-        original = values[:, tested].astype(np.float32)
+        original = self.encoding.target(values[:, tested])
         decoded = self.encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
         return FidelitySums.of(original.T, decoded.T, self.centre)
 

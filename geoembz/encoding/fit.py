@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
-from geoembz.projection import FittedProjection, Moments, fit_pca, keep_all
+from geoembz.projection import FittedProjection, Moments, fit_projection, normalized
 from geoembz.quantization import Quantizer, fit_quantizer
 from geoembz.threads import single_threaded_blas
 
@@ -64,11 +64,7 @@ class EncodingFitter:
     """
 
     def __init__(self, recipe: Recipe, dimension: int, seed: int = 0) -> None:
-        if recipe.pca is not None and recipe.pca > dimension:
-            raise InvalidConfigError(
-                f"recipe {recipe}: {recipe.pca} components of {dimension}-dimensional vectors; "
-                f"expected at most {dimension}"
-            )
+        recipe.check_dimension("fit", dimension)
         self.recipe, self.dimension, self.seed = recipe, dimension, seed
         self._moments: Moments | None = None
         self._reservoir = _Reservoir(dimension, seed)
@@ -86,6 +82,8 @@ class EncodingFitter:
         if not values.shape[1]:
             return
         shift = None if self._moments is None else self._moments.shift
+        if self.recipe.normalize:
+            values = normalized(values)
         with single_threaded_blas():
             moments = Moments.of(values, shift)
         self._moments = moments if self._moments is None else self._moments.merge(moments)
@@ -103,16 +101,31 @@ class EncodingFitter:
             raise NoValidPixelsError(
                 "fit: no valid pixel was found; every one is nodata, NaN or infinite"
             )
-        sample = self._reservoir.vectors
+        recipe = self.recipe
         with single_threaded_blas():
-            pca = self.recipe.pca
-            fitted = keep_all(self._moments) if pca is None else fit_pca(self._moments, pca)
-            projection = fitted.projection
-            if projection.matrix is not None and projection.mean is not None:
-                sample = projection.matrix @ (sample - projection.mean[:, np.newaxis])
-            quantizer = fit_quantizer(self.recipe.quantizer, sample)
+            fitted = fit_projection(
+                self._moments,
+                recipe.projection,
+                recipe.n_components,
+                whiten=recipe.whiten,
+                rotate=recipe.rotate,
+                seed=self.seed,
+            )
+            scores = fitted.projection.transform(self._reservoir.vectors)
+            quantizer = fit_quantizer(
+                recipe.quantizer, scores, recipe.method, **self._quantizer_options()
+            )
         report = FitReport(self._moments.count, self.seed, fitted.explained_variance)
         return fitted, quantizer, report
+
+    def _quantizer_options(self) -> dict[str, Any]:
+        """Return what the recipe says of its quantizer beside kind and method."""
+        if self.recipe.n_subquantizers is not None:
+            return {"n_subquantizers": self.recipe.n_subquantizers, "seed": self.seed}
+        if self.recipe.power is not None:
+            exponent, factor = self.recipe.power
+            return {"exponent": exponent, "factor": factor}
+        return {}
 
 
 class _Reservoir:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError
 from geoembz.packing import Bits, pack, packed_length, unpack
-from geoembz.projection import TILE_PIXELS, Projection
+from geoembz.projection import TILE_PIXELS, Projection, affine, normalized
 from geoembz.quantization import Codes, Quantizer
 
 type Space = Literal["original", "reduced"]
@@ -17,8 +17,8 @@ type Space = Literal["original", "reduced"]
 def code_length(quantizer: Quantizer) -> int:
     """Return the stored numbers per vector: codes, or bytes where several codes share one."""
     if quantizer.bits >= 8:
-        return quantizer.n_components
-    return packed_length(quantizer.n_components, _packed_bits(quantizer))
+        return quantizer.n_codes
+    return packed_length(quantizer.n_codes, _packed_bits(quantizer))
 
 
 def encode_block(
@@ -26,6 +26,8 @@ def encode_block(
     quantizer: Quantizer,
     values: NDArray[Any],
     valid: NDArray[np.bool_] | None,
+    *,
+    normalize: bool = False,
 ) -> tuple[Codes, NDArray[np.bool_]]:
     """Encode ``(dimension, n_pixels)``; see `Encoding.encode_block`."""
     n_pixels = values.shape[1]
@@ -35,6 +37,8 @@ def encode_block(
         columns = slice(start, start + TILE_PIXELS)
         with np.errstate(over="ignore"):
             tile_values = values[:, columns].astype(np.float32, copy=False)
+            if normalize:
+                tile_values = normalized(tile_values)
         components = _components(projection, tile_values, mask[columns])
         tile = quantizer.quantize(components)
         if not mask[columns].all():
@@ -72,28 +76,46 @@ class Decoder:
         Cut to the components asked for.
     space
         ``original`` or ``reduced``.
-    stored_components
-        Components in the codes, before the cut.
+    stored_codes
+        Codes in a stored vector, before the cut.
+    reduction
+        Matrix from scores to reduced vectors, where adding an offset is not enough.
     """
 
     projection: Projection
     quantizer: Quantizer
     space: str
-    stored_components: int
+    stored_codes: int
+    reduction: NDArray[np.float32] | None = None
 
     @classmethod
     def of(
-        cls, projection: Projection, quantizer: Quantizer, space: str, components: int | None = None
+        cls,
+        projection: Projection,
+        quantizer: Quantizer,
+        space: str,
+        components: int | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> Self:
-        """Prepare a decoder; see `Encoding.decode` for the parameters and errors."""
+        """Prepare a decoder; `weights` multiply the components of reduced space.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the space is unknown, there are not so many components, or they have no order.
+        """
         if space not in {"original", "reduced"}:
             raise InvalidConfigError(f"space {space!r}; expected 'original' or 'reduced'")
-        stored = quantizer.n_components
-        if components is None or components == stored:
-            return cls(projection, quantizer, space, stored)
-        if not 1 <= components < stored:
-            raise InvalidConfigError(f"components={components}; expected 1 to {stored}")
-        return cls(projection.select(components), quantizer.select(components), space, stored)
+        if weights is not None and space != "reduced":
+            raise InvalidConfigError("whiten: weights components; expected space='reduced'")
+        stored, total = quantizer.n_codes, quantizer.n_components
+        if components is not None and components != total:
+            if not 1 <= components < total:
+                raise InvalidConfigError(f"components={components}; expected 1 to {total}")
+            projection, quantizer = projection.select(components), quantizer.select(components)
+            weights = None if weights is None else weights[:components]
+        reduction = projection.reduction(weights) if space == "reduced" else None
+        return cls(projection, quantizer, space, stored, reduction)
 
     @property
     def length(self) -> int:
@@ -113,21 +135,25 @@ class Decoder:
             out = np.empty((self.length, n_pixels), dtype=np.float32)
         for start in range(0, n_pixels, TILE_PIXELS):
             columns = slice(start, start + TILE_PIXELS)
-            self._decode_tile(codes[:, columns], out[:, columns])
-            invalid = self._invalid(codes[0, columns], None if valid is None else valid[columns])
+            tile = self._unpacked(codes[:, columns])
+            self._decode_tile(tile[: self.quantizer.n_codes], out[:, columns])
+            invalid = self._invalid(tile[0], None if valid is None else valid[columns])
             if invalid is not None and invalid.any():
                 out[:, columns][:, invalid] = np.nan
         return out
 
+    def _unpacked(self, tile: Codes) -> Codes:
+        if self.quantizer.bits >= 8:
+            return tile
+        packed = tile.astype(np.uint8, copy=False)
+        return unpack(packed, _packed_bits(self.quantizer), self.stored_codes)
+
     def _decode_tile(self, tile: Codes, out: NDArray[np.float32]) -> None:
-        if self.quantizer.bits < 8:
-            packed = tile.astype(np.uint8, copy=False)
-            tile = unpack(packed, _packed_bits(self.quantizer), self.stored_components)
-        scores = self.quantizer.dequantize(tile[: self.quantizer.n_components])
+        scores = self.quantizer.dequantize(tile)
         if self.space == "original":
             self.projection.inverse_transform(scores, out)
-        elif self.projection.offset is None:
-            np.copyto(out, scores)
+        elif self.reduction is not None or self.projection.offset is None:
+            affine(self.reduction, scores, out)
         else:
             np.add(scores, self.projection.offset, out=out)
 

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoembz.encoding import kernel, state
 from geoembz.encoding.fit import EncodingFitter, FitReport
-from geoembz.encoding.kernel import Space
+from geoembz.encoding.kernel import Decoder, Space
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.projection import Projection
-from geoembz.quantization import Codes, Quantizer, quantizer_from_state
+from geoembz.projection import Projection, normalized
+from geoembz.quantization import Codes, Quantizer, fill_value, quantizer_from_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +27,16 @@ class Encoding:
     Parameters
     ----------
     recipe
-        What was fitted.
+        Name of what was fitted: a label, which decoding does not need.
     projection
         Original vectors to components.
     quantizer
         Components to codes.
     variance
-        Variance of each component in the fit's sample, float32, shape ``(n_components,)``.
+        Variance of each component in the fit's sample, before whitening and rotation; float32,
+        shape ``(n_components,)``.
+    normalize
+        Whether vectors are scaled to length 1 first; what decodes then has about that length.
     report
         What the fit was made from and how much it keeps; not part of the hash.
 
@@ -50,10 +53,11 @@ class Encoding:
     True
     """
 
-    recipe: Recipe
+    recipe: str
     projection: Projection
     quantizer: Quantizer
     variance: NDArray[np.float32]
+    normalize: bool = False
     report: FitReport = field(default_factory=FitReport)
 
     def __post_init__(self) -> None:
@@ -112,7 +116,8 @@ class Encoding:
         for block in blocks:
             fitter.update(block)
         fitted, quantizer, report = fitter.finish()
-        return cls(recipe, fitted.projection, quantizer, fitted.variance.astype(np.float32), report)
+        variance = fitted.variance.astype(np.float32)
+        return cls(str(recipe), fitted.projection, quantizer, variance, recipe.normalize, report)
 
     @property
     def dimension(self) -> int:
@@ -143,6 +148,11 @@ class Encoding:
     def nodata(self) -> int | float | None:
         """Code of an invalid vector; None where validity is stored beside the codes."""
         return self.quantizer.nodata
+
+    @property
+    def fill_value(self) -> int | float:
+        """Stored number that stands for an invalid vector where nothing was written."""
+        return fill_value(self.nodata, self.quantizer.bits)
 
     @cached_property
     def hash(self) -> str:
@@ -240,6 +250,46 @@ class Encoding:
         )
         return np.ascontiguousarray(out.T).reshape(*array.shape[:-1], out.shape[0])
 
+    def decoder(
+        self, space: Space = "original", components: int | None = None, whiten: float = 0.0
+    ) -> Decoder:
+        """Prepare decoding into one space.
+
+        Parameters
+        ----------
+        space, components
+            As in `decode`.
+        whiten
+            Divide each component of reduced space by this power of its standard deviation (relative
+            to the largest), 0 to 1: a metric that weighs small components higher.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the space is unknown, there are not so many components, or nothing says how they
+            vary.
+        """
+        weights = self._weights(whiten) if whiten else None
+        return Decoder.of(self.projection, self.quantizer, space, components, weights)
+
+    def target(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        """Return what decoding rebuilds of ``(dimension, n_pixels)``: unit vectors after `l2`."""
+        return normalized(values) if self.normalize else values.astype(np.float32)
+
+    def _weights(self, whiten: float) -> NDArray[np.float64]:
+        """Return the factor of each component under a whitening metric."""
+        if not 0 < whiten <= 1:
+            raise InvalidConfigError(f"whiten={whiten}; expected 0 to 1")
+        if self.projection.rotated and self.projection.rotation is None:
+            raise InvalidConfigError(
+                f"whiten={whiten}: recipe {self.recipe} rotates vectors without a projection, so "
+                "nothing says how components vary; use one such as 'pca64-rot-…'"
+            )
+        deviation = np.sqrt(self.variance.astype(np.float64))
+        largest = float(deviation.max()) or 1.0
+        weights = (np.maximum(deviation, 1e-6 * largest) / largest) ** -whiten
+        return np.asarray(weights, dtype=np.float64)
+
     def encode_block(
         self, values: NDArray[Any], valid: NDArray[np.bool_] | None = None
     ) -> tuple[Codes, NDArray[np.bool_]]:
@@ -259,7 +309,9 @@ class Encoding:
         valid
             bool, shape ``(n_pixels,)``: the given mask without the pixels that are not finite.
         """
-        return kernel.encode_block(self.projection, self.quantizer, values, valid)
+        return kernel.encode_block(
+            self.projection, self.quantizer, values, valid, normalize=self.normalize
+        )
 
     def decode_block(
         self,
@@ -273,17 +325,17 @@ class Encoding:
 
         `valid`, `space` and `components` are as in `decode`; `out` receives the result.
         """
-        decoder = kernel.Decoder.of(self.projection, self.quantizer, space, components)
-        return decoder.decode(codes, valid, out)
+        return self.decoder(space, components).decode(codes, valid, out)
 
     def config(self) -> dict[str, Any]:
         """Return the JSON part of the state: all that is not an array."""
-        return {
+        config: dict[str, Any] = {
             "dimension": self.dimension,
-            "recipe": str(self.recipe),
+            "recipe": self.recipe,
             "projection": self.projection.config(),
             "quantizer": self.quantizer.config(),
         }
+        return {**config, "normalize": True} if self.normalize else config
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the array part of the state, by stored name."""
@@ -313,9 +365,13 @@ class Encoding:
             raise EncodingError("encoding: array 'variance' is missing, not float32 or not finite")
         projection = Projection.from_state(parts.dimension, parts.projection, arrays)
         quantizer = quantizer_from_state(parts.quantizer, arrays)
-        recipe = state.checked_recipe(parts.recipe, projection, quantizer)
         return cls(
-            recipe, projection, quantizer, variance.astype(np.float32), report or FitReport()
+            parts.recipe,
+            projection,
+            quantizer,
+            variance.astype(np.float32),
+            parts.normalize,
+            report or FitReport(),
         )
 
     def to_bytes(self) -> bytes:

@@ -1,54 +1,98 @@
-"""Recipes: what to fit, as a name such as ``pca64-int8``, before anything is fitted."""
+"""Recipes: what to fit, as a name such as ``pca64-int8``, before anything is fitted.
+
+The grammar is ``[l2-][PROJECTION-][rot-]QUANTIZER[-METHOD]`` (spec/encoding.md, "Recipes").
+"""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from difflib import get_close_matches
+from typing import Any, Self
 
 from geoembz.errors import InvalidConfigError
-from geoembz.quantization import KINDS
+from geoembz.projection import KINDS as PROJECTIONS
+from geoembz.quantization import BITS, METHODS
 
-_PROJECTION = re.compile(r"(pca)([1-9]\d*)")
+_PROJECTION = re.compile(rf"({'|'.join(PROJECTIONS)})([1-9]\d*)(?:w(\d*\.?\d+))?")
+_PRODUCT = re.compile(r"pq([1-9]\d*)x8")
+_POWER = re.compile(r"power(\d*\.?\d+)x(\d*\.?\d+)")
+_AEF = (2.0, 127.5)
+_EXAMPLES = (
+    *(f"{name}64" for name in PROJECTIONS),
+    *("l2", "rot", "aef", "pq8x8", "power2x127.5", *BITS, "minmax", "quantile", "lloyd"),
+)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A projection and a quantizer.
+    """Everything about an encoding that is chosen rather than fitted.
 
     Parameters
     ----------
     quantizer
-        ``int8``, ``int4``, ``binary`` or ``float32``.
-    pca
-        Number of principal components to keep; None to quantize the vectors as they are.
+        ``int8``, ``int4``, ``int2``, ``ternary``, ``binary``, ``pq``, ``power``, ``float16`` or
+        ``float32``.
+    method
+        How the quantizer is fitted, where there is a choice: ``minmax``, ``quantile`` or ``lloyd``
+        for integers; ``std`` or ``tertiles`` for ``ternary``; ``mean``, ``median`` or ``zero`` for
+        ``binary``. None for the first of these.
+    projection
+        ``pca``, ``svd``, ``random`` or ``select``; None to take the vectors as they are.
+    n_components
+        Components that the projection keeps.
+    whiten
+        Power of the standard deviation that components are divided by, 0 to 1; needs `rotate` or
+        ``pq``, since other quantizers scale every component by itself.
+    rotate
+        Rotate the components at random.
+    normalize
+        Scale vectors to length 1 first (``l2``).
+    n_subquantizers
+        Bytes of a ``pq`` code.
+    power
+        Exponent and factor of ``power``.
 
     Raises
     ------
     InvalidConfigError
-        If the quantizer is unknown or the number of components is less than 1.
+        If the parts do not make a recipe.
 
     Examples
     --------
-    >>> str(Recipe("int8", pca=64))
-    'pca64-int8'
-    >>> Recipe.parse("pca16-binary")
-    Recipe(quantizer='binary', pca=16)
+    >>> str(Recipe("int4", "lloyd", projection="pca", n_components=32, rotate=True))
+    'pca32-rot-int4-lloyd'
+    >>> Recipe.parse("aef").power
+    (2.0, 127.5)
     """
 
     quantizer: str = "int8"
-    pca: int | None = None
+    method: str | None = None
+    projection: str | None = None
+    n_components: int | None = None
+    whiten: float = 0.0
+    rotate: bool = False
+    normalize: bool = False
+    n_subquantizers: int | None = None
+    power: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse unknown quantizers and impossible numbers of components."""
-        if self.quantizer not in KINDS:
-            raise InvalidConfigError(
-                f"recipe: quantizer {self.quantizer!r}; expected one of {', '.join(KINDS)}"
-            )
-        if self.pca is not None and self.pca < 1:
-            raise InvalidConfigError(f"recipe: pca of {self.pca} components; expected 1 or more")
+        """Refuse parts that do not make a recipe; name the default method by None."""
+        for problem in self._problems():
+            raise InvalidConfigError(f"recipe: {problem}")
+        if self.method == METHODS.get(self.quantizer, (None,))[0]:
+            object.__setattr__(self, "method", None)
 
     def __str__(self) -> str:
         """Return the recipe's name."""
-        return self.quantizer if self.pca is None else f"pca{self.pca}-{self.quantizer}"
+        whiten = f"w{self.whiten:g}" if self.whiten else ""
+        stages = [
+            "l2" if self.normalize else "",
+            f"{self.projection}{self.n_components}{whiten}" if self.projection else "",
+            "rot" if self.rotate else "",
+            self._quantizer_name(),
+            self.method or "",
+        ]
+        return "-".join(stage for stage in stages if stage)
 
     @classmethod
     def parse(cls, name: str) -> Self:
@@ -57,13 +101,125 @@ class Recipe:
         Raises
         ------
         InvalidConfigError
-            If the name is not ``[pcaK-]QUANTIZER``.
+            If the name is not in the grammar; the message names the nearest word that is.
         """
-        *stages, quantizer = name.strip().lower().split("-")
-        match = _PROJECTION.fullmatch(stages[0]) if len(stages) == 1 else None
-        if quantizer not in KINDS or (stages and match is None):
+        words = name.strip().lower().split("-")
+        parts: dict[str, Any] = {}
+        if words[0] == "l2":
+            parts["normalize"] = bool(words.pop(0))
+        if words and (match := _PROJECTION.fullmatch(words[0])):
+            words.pop(0)
+            parts |= {"projection": match[1], "n_components": int(match[2])}
+            parts["whiten"] = float(match[3] or 0)
+        if words and words[0] == "rot":
+            parts["rotate"] = bool(words.pop(0))
+        if not words:
+            raise InvalidConfigError(f"recipe {name!r}: no quantizer; expected {_grammar()}")
+        parts |= _quantizer(name, words.pop(0))
+        if words and words[0] in METHODS.get(parts["quantizer"], ()):
+            parts["method"] = words.pop(0)
+        if words:
+            raise _unknown(name, words[0])
+        return cls(**parts)
+
+    @property
+    def bits(self) -> int:
+        """Width of one code, in bits."""
+        return BITS[self.quantizer]
+
+    def n_codes(self, dimension: int) -> int:
+        """Return the codes of one vector: components, or bytes of ``pq``."""
+        return self.n_subquantizers or self.n_components or dimension
+
+    def bytes_per_vector(self, dimension: int) -> int:
+        """Return the nominal size of one encoded vector of `dimension` numbers, in bytes.
+
+        Examples
+        --------
+        >>> [Recipe.parse(name).bytes_per_vector(1024) for name in ("pca64-int4", "rot-binary")]
+        [32, 128]
+        """
+        return -(-self.n_codes(dimension) * self.bits // 8)
+
+    def check_dimension(self, where: str, dimension: int) -> None:
+        """Refuse vectors that are too short for the recipe.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the recipe keeps more components than there are.
+        """
+        if self.n_components is not None and self.n_components > dimension:
             raise InvalidConfigError(
-                f"recipe {name!r}; expected [pcaK-]QUANTIZER with QUANTIZER one of "
-                f"{', '.join(KINDS)}, for example 'pca64-int8'"
+                f"{where}: recipe {self} keeps {self.n_components} components of vectors of "
+                f"{dimension}; expected at most {dimension}"
             )
-        return cls(quantizer, int(match[2]) if match else None)
+        count = self.n_components or dimension
+        if self.n_subquantizers is not None and count % self.n_subquantizers:
+            raise InvalidConfigError(
+                f"{where}: recipe {self} cuts {count} components into {self.n_subquantizers} "
+                f"groups; expected a divisor of {count}"
+            )
+
+    def _quantizer_name(self) -> str:
+        if self.quantizer == "pq":
+            return f"pq{self.n_subquantizers}x8"
+        if self.quantizer == "power" and self.power is not None:
+            exponent, factor = self.power
+            return "aef" if self.power == _AEF else f"power{exponent:g}x{factor:g}"
+        return self.quantizer
+
+    def _problems(self) -> Iterator[str]:
+        """Yield what is wrong with the parts."""
+        if self.quantizer not in BITS:
+            yield f"quantizer {self.quantizer!r}; expected one of {', '.join(BITS)}"
+            return
+        methods = METHODS.get(self.quantizer, ())
+        if self.method is not None and self.method not in methods:
+            known = ", ".join(methods) or "none"
+            yield f"method {self.method!r} of {self.quantizer}; expected one of: {known}"
+        if self.projection is not None and self.projection not in PROJECTIONS:
+            yield f"projection {self.projection!r}; expected one of {', '.join(PROJECTIONS)}"
+        if (self.projection is None) != (self.n_components is None) or self.n_components == 0:
+            yield "a projection and 1 or more components go together"
+        if self.n_components is not None and self.n_components < 1:
+            yield f"{self.n_components} components; expected 1 or more"
+        if not 0 <= self.whiten <= 1:
+            yield f"whitening {self.whiten}; expected 0 to 1"
+        if self.whiten and (self.projection is None or not (self.rotate or self.quantizer == "pq")):
+            yield (
+                "whitening needs a projection before it and a rotation or pq after it; elsewhere "
+                "it changes no code: ask for it when reading (whiten=)"
+            )
+        if (self.quantizer == "pq") != (self.n_subquantizers is not None):
+            yield "pq and a number of sub-quantizers go together, as in 'pca32-rot-pq8x8'"
+        if (self.quantizer == "power") != (self.power is not None):
+            yield "power and its exponent and factor go together, as in 'power2x127.5'"
+
+
+def _quantizer(name: str, word: str) -> dict[str, Any]:
+    """Read a quantizer's word."""
+    if match := _PRODUCT.fullmatch(word):
+        return {"quantizer": "pq", "n_subquantizers": int(match[1])}
+    if match := _POWER.fullmatch(word):
+        return {"quantizer": "power", "power": (float(match[1]), float(match[2]))}
+    if word == "aef":
+        return {"quantizer": "power", "power": _AEF}
+    if word in BITS and word not in {"pq", "power"}:
+        return {"quantizer": word}
+    raise _unknown(name, word)
+
+
+def _unknown(name: str, word: str) -> InvalidConfigError:
+    close = get_close_matches(word, _EXAMPLES, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return InvalidConfigError(
+        f"recipe {name!r}: {word!r} is unknown or out of place{hint} Expected {_grammar()}"
+    )
+
+
+def _grammar() -> str:
+    return (
+        "[l2-][PROJECTION-][rot-]QUANTIZER[-METHOD], for example 'pca64-int8', "
+        "'l2-pca64-int4-lloyd', 'pca32-rot-pq8x8', 'rot-binary' or 'aef'"
+    )

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,10 +16,7 @@ from numpy.typing import NDArray
 
 from geoembz._version import FORMAT_VERSION
 from geoembz.encoding.fit import FitReport
-from geoembz.encoding.recipe import Recipe
-from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.projection import Projection
-from geoembz.quantization import Quantizer
+from geoembz.errors import EncodingError
 
 MAX_DIMENSION = 65_536
 """Longest vector believed; a file that claims more is refused before anything is allocated."""
@@ -26,6 +25,12 @@ MAX_ARRAY_BYTES = 1 << 30
 """Largest array of an encoding that is read."""
 
 _CONFIG_NAME = "encoding.json"
+
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile),
+    *(NotImplementedError, RuntimeError, MemoryError, zlib.error, struct.error),
+)
+"""What NumPy and zipfile raise on archives that are cut, changed, encrypted or made up."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ class Parts:
     recipe: str
     projection: Mapping[str, Any]
     quantizer: Mapping[str, Any]
+    normalize: bool
 
 
 @dataclass(frozen=True)
@@ -71,19 +77,10 @@ def checked_parts(config: Mapping[str, Any]) -> Parts:
         raise EncodingError(
             f"encoding: {n_components!r} components; expected an integer from 1 to {dimension}"
         )
-    return Parts(dimension, recipe, projection, quantizer)
-
-
-def checked_recipe(name: str, projection: Projection, quantizer: Quantizer) -> Recipe:
-    """Return the recipe of that name after checking that the fitted parts are what it says."""
-    try:
-        recipe = Recipe.parse(name)
-    except InvalidConfigError as error:
-        raise EncodingError(f"encoding: {error}; a newer geoembz may read it") from error
-    built = Recipe(quantizer.kind, projection.n_components if projection.kind == "pca" else None)
-    if built != recipe:
-        raise EncodingError(f"encoding: recipe {name!r}, but the fitted parts are {str(built)!r}")
-    return recipe
+    normalize = config.get("normalize", False)
+    if not isinstance(normalize, bool):
+        raise EncodingError(f"encoding: normalize is {normalize!r}; expected true or false")
+    return Parts(dimension, recipe, projection, quantizer, normalize)
 
 
 def content_hash(config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> str:
@@ -149,7 +146,7 @@ def from_bytes(content: bytes, where: str) -> Loaded:
         _check_version(where, document["version"])
         report = FitReport.from_json(document["fit"])
         return Loaded(document["encoding"], members, document["hash"], report)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise EncodingError(
             f"{where}: not an encoding file ({error}); expected one written by Encoding.save"
         ) from error

@@ -29,6 +29,11 @@ class Quantizer(Protocol):
         ...
 
     @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component, or fewer where one code stands for several."""
+        ...
+
+    @property
     def bits(self) -> int:
         """Width of one code, in bits: 1, 2, 4, 8 (packed into uint8 below 8), 16 or 32."""
         ...

@@ -40,6 +40,11 @@ class BinaryQuantizer:
         return len(self.threshold)
 
     @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component."""
+        return self.n_components
+
+    @property
     def dtype(self) -> np.dtype[np.generic]:
         """uint8."""
         return np.dtype(np.uint8)

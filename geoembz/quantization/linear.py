@@ -1,4 +1,4 @@
-"""Uniform quantization to 8 or 4 bits, one scale and offset per component.
+"""Uniform quantization to 8, 4 or 2 bits, one scale and offset per component.
 
 ``value = code * scale + offset`` (spec/codecs/int8, spec/codecs/int4).
 """
@@ -26,14 +26,14 @@ class LinearQuantizer:
     Parameters
     ----------
     bits
-        8 or 4.
+        8, 4 or 2.
     scale
         Step of one code, > 0, float32, shape ``(n_components,)``.
     offset
         Value of code 0, float32, shape ``(n_components,)``.
     """
 
-    SUPPORTED_BITS: ClassVar[tuple[int, ...]] = (8, 4)
+    SUPPORTED_BITS: ClassVar[tuple[int, ...]] = (8, 4, 2)
 
     bits: int
     scale: NDArray[np.float32]
@@ -53,7 +53,7 @@ class LinearQuantizer:
 
     @property
     def kind(self) -> str:
-        """``int8`` or ``int4``."""
+        """``int8``, ``int4`` or ``int2``."""
         return f"int{self.bits}"
 
     @property
@@ -65,6 +65,11 @@ class LinearQuantizer:
     def limits(self) -> tuple[int, int]:
         """Smallest and largest code of a valid pixel."""
         return (-127, 127) if self.bits == 8 else (0, 2**self.bits - 1)
+
+    @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component."""
+        return self.n_components
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -93,7 +98,7 @@ class LinearQuantizer:
         components
             Finite float32, shape ``(n_components, n_pixels)``.
         bits
-            8 or 4.
+            8, 4 or 2.
         **options
             None are known.
 

@@ -42,6 +42,11 @@ class FloatQuantizer:
         return f"float{self.bits}"
 
     @property
+    def n_codes(self) -> int:
+        """Codes per vector: one per component."""
+        return self.n_components
+
+    @property
     def dtype(self) -> np.dtype[np.generic]:
         """float32 or float16."""
         return np.dtype(self.kind)

@@ -9,10 +9,10 @@ from geoembz.sources.base import SourceInfo
 
 def identify(path: str) -> SourceInfo:
     """Return the identity of a local file, a URL or a GDAL ``/vsi`` path, without credentials."""
+    if path.startswith("/vsi"):  # first: /vsicurl/https://… holds a scheme, too
+        return SourceInfo(uri=f"gdal:{quote(_without_credentials(path))}")
     if "://" in path:
         return SourceInfo(uri=public_uri(path))
-    if path.startswith("/vsi"):
-        return SourceInfo(uri=f"gdal:{quote(_without_credentials(path))}")
     status = Path(path).stat()
     return SourceInfo(
         uri=f"file:{quote(Path(path).name)}",
@@ -23,9 +23,9 @@ def identify(path: str) -> SourceInfo:
 
 def display_name(path: str) -> str:
     """Return a path or URL as messages show it: without credentials."""
-    if "://" in path:
-        return public_uri(path)
-    return _without_credentials(path) if path.startswith("/vsi") else path
+    if path.startswith("/vsi"):
+        return _without_credentials(path)
+    return public_uri(path) if "://" in path else path
 
 
 def public_uri(url: str) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import rasterio
 import rasterio.windows
 from numpy.typing import NDArray
-from rasterio.enums import MaskFlags
-from rasterio.errors import RasterioError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import CRSError, RasterioError
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Window
@@ -53,11 +53,12 @@ class RasterSource:
         self._local, self._direct = threading.local(), False
         _refuse_missing(self.path)
         dataset = self._dataset()
-        self._nodata = _nodata_values(dataset, nodata)
+        self._bands = _component_bands(dataset)
+        self._nodata = _nodata_values(dataset, self._bands, nodata)
         self._has_mask = _has_mask(dataset)
-        self._affine = _band_scaling(dataset)
+        self._affine = _band_scaling(dataset, self._bands)
         self.grid = _grid(self.name, dataset, crs)
-        self.dimension: int = dataset.count
+        self.dimension: int = len(self._bands)
         self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
@@ -81,8 +82,8 @@ class RasterSource:
         dataset = self._dataset()
         try:
             with _environment():
-                raw = dataset.read(window=region)
-                mask = dataset.dataset_mask(window=region) if self._has_mask else None
+                raw = dataset.read(self._bands, window=region)
+                mask = self._read_mask(dataset, region)
         except (RasterioError, OSError) as error:
             raise SourceError(
                 f"{self.name}: rows {window.row} to {window.row + window.height}, columns "
@@ -94,6 +95,16 @@ class RasterSource:
             known = _differs(raw, self._nodata)
             valid = known if valid is None else valid & known
         return SourceData(self._scaled(raw), valid)
+
+    def _read_mask(self, dataset: Any, region: Any) -> NDArray[Any] | None:
+        """Read what is zero at invalid pixels: a mask, or else an alpha band.
+
+        GDAL takes an alpha band for a mask only where one or three bands stand beside it.
+        """
+        if self._has_mask:
+            return np.asarray(dataset.dataset_mask(window=region))
+        alpha = set(dataset.indexes) - set(self._bands)
+        return np.asarray(dataset.read(min(alpha), window=region)) if alpha else None
 
     def _scaled(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Apply the bands' declared scale and offset, if any."""
@@ -118,10 +129,13 @@ class RasterSource:
 
 
 def _environment(*, direct: bool = False) -> Any:
-    """Return the GDAL settings that every open and read runs under."""
+    """Return the GDAL settings that every open and read runs under.
+
+    READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
+    """
     return rasterio.Env(
         GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
-        GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR",
+        GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
         GTIFF_DIRECT_IO="YES" if direct else "NO",
     )
 
@@ -138,7 +152,18 @@ def _refuse_missing(path: str) -> None:
         raise SourceError(f"{path}: no such file; expected a multi-band raster such as a GeoTIFF")
 
 
-def _nodata_values(dataset: Any, nodata: float | str | None) -> NDArray[np.float64] | None:
+def _component_bands(dataset: Any) -> list[int]:
+    """Return the numbers of the bands that hold components: all but an alpha band."""
+    return [
+        number
+        for number, meaning in zip(dataset.indexes, dataset.colorinterp, strict=True)
+        if meaning is not ColorInterp.alpha
+    ]
+
+
+def _nodata_values(
+    dataset: Any, bands: list[int], nodata: float | str | None
+) -> NDArray[np.float64] | None:
     """Return the nodata value of each band, shape ``(dimension, 1, 1)``; None where none is needed.
 
     NaN needs no comparison: components that are not finite are found while encoding.
@@ -152,9 +177,9 @@ def _nodata_values(dataset: Any, nodata: float | str | None) -> NDArray[np.float
             raise InvalidConfigError(
                 f"nodata {nodata!r}; expected a number, nan or none"
             ) from error
-        values = np.full(dataset.count, value)
+        values = np.full(len(bands), value)
     else:
-        declared = dataset.nodatavals
+        declared = [dataset.nodatavals[band - 1] for band in bands]
         values = np.array([np.nan if value is None else value for value in declared])
     return None if np.isnan(values).all() else values[:, np.newaxis, np.newaxis]
 
@@ -173,14 +198,17 @@ def _differs(raw: NDArray[Any], nodata: NDArray[np.float64]) -> NDArray[np.bool_
 
 
 def _has_mask(dataset: Any) -> bool:
-    """Whether a mask band, a mask file or an alpha band stands beside the data."""
+    """Whether a mask band or a mask file stands beside the data."""
     return any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
 
 
-def _band_scaling(dataset: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+def _band_scaling(
+    dataset: Any, bands: list[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """Return declared scales and offsets ``(dimension, 1, 1)``; None where they do nothing."""
-    scales = np.array(dataset.scales, dtype=np.float32)[:, np.newaxis, np.newaxis]
-    offsets = np.array(dataset.offsets, dtype=np.float32)[:, np.newaxis, np.newaxis]
+    chosen = np.array(bands) - 1
+    scales = np.array(dataset.scales, dtype=np.float32)[chosen, np.newaxis, np.newaxis]
+    offsets = np.array(dataset.offsets, dtype=np.float32)[chosen, np.newaxis, np.newaxis]
     return None if (scales == 1).all() and (offsets == 0).all() else (scales, offsets)
 
 
@@ -198,7 +226,7 @@ def _grid(name: str, dataset: Any, crs: str | None) -> Grid:
     """Return the raster's grid after checking that coordinates can be made of it."""
     try:
         system = dataset.crs if crs is None else rasterio.crs.CRS.from_user_input(crs)
-    except RasterioError as error:
+    except (RasterioError, CRSError) as error:
         raise InvalidConfigError(
             f"crs {crs!r}: {error}; expected a CRS such as EPSG:32633"
         ) from error

@@ -29,15 +29,20 @@ EMBEDDING, VALID = "embedding", "valid"
 
 ZSTD_LEVEL = 1
 
-_ENCODING_DIMENSIONS = {
-    "projection": ("component", "dimension"),
-    "mean": ("dimension",),
-    "variance": ("component",),
-    "scale": ("component",),
-    "offset": ("component",),
-    "threshold": ("component",),
-    "codebook": ("component", "level"),
+_ENCODING_DIMENSIONS: dict[tuple[str, int], tuple[str, ...]] = {
+    ("projection", 2): ("component", "dimension"),
+    ("inverse", 2): ("component", "dimension"),
+    ("rotation", 2): ("component", "unrotated_component"),
+    ("mean", 1): ("dimension",),
+    ("variance", 1): ("component",),
+    ("scale", 1): ("component",),
+    ("offset", 1): ("component",),
+    ("threshold", 1): ("component",),
+    ("threshold", 2): ("component", "boundary"),
+    ("codebook", 2): ("component", "level"),
+    ("codebook", 3): ("subquantizer", "level", "subcomponent"),
 }
+"""Names of the dimensions of every array of an encoding, by its name and number of dimensions."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,13 @@ class StorePlan:
         """Whether validity is an array of its own."""
         return self.encoding.nodata is None and self.layout == "plain"
 
-    @property
-    def component_dimension(self) -> str:
-        """Name of the first axis of the codes."""
-        return "component_byte" if self.encoding.quantizer.bits < 8 else "component"
+    @staticmethod
+    def axis_of(encoding: Encoding) -> str:
+        """Return the name of the first axis of an encoding's stored codes."""
+        quantizer = encoding.quantizer
+        if quantizer.bits < 8:
+            return "component_byte"
+        return "component" if quantizer.n_codes == quantizer.n_components else "subquantizer"
 
 
 def array_options() -> dict[str, Any]:
@@ -92,8 +100,8 @@ def create_codes(group: zarr.Group, plan: StorePlan) -> None:
     group.create_array(
         EMBEDDING,
         dtype=encoding.code_dtype,
-        fill_value=0 if encoding.nodata is None else encoding.nodata,
-        dimension_names=(plan.component_dimension, "y", "x"),
+        fill_value=encoding.fill_value,
+        dimension_names=(StorePlan.axis_of(encoding), "y", "x"),
         **_shapes(plan, encoding.code_length),
         **options,
     )
@@ -104,7 +112,11 @@ def _create_vectors(group: zarr.Group, plan: StorePlan) -> None:
     from geoembz.codecs.zarr import codec_chain
 
     encoding = plan.encoding
-    chain = codec_chain(ProjectionStage(encoding.projection), QuantizerStage(encoding.quantizer))
+    chain = codec_chain(
+        ProjectionStage(encoding.projection),
+        QuantizerStage(encoding.quantizer),
+        normalize=encoding.normalize,
+    )
     group.create_array(
         EMBEDDING,
         dtype=np.float32,
@@ -160,7 +172,7 @@ def plain_document(document: Mapping[str, Any], encoding: Encoding) -> dict[str,
     The layouts differ only here: take our codecs out of the chain, and give shape, chunks, type
     and fill value of what comes out of them.
     """
-    length, nodata = encoding.code_length, encoding.nodata
+    length, fill = encoding.code_length, encoding.fill_value
 
     def cut(shape: list[int]) -> list[int]:
         return [length, *shape[1:]]
@@ -184,7 +196,7 @@ def plain_document(document: Mapping[str, Any], encoding: Encoding) -> dict[str,
         "shape": cut(document["shape"]),
         "data_type": encoding.code_dtype.name,
         "chunk_grid": {**grid, "configuration": {"chunk_shape": chunk_shape}},
-        "fill_value": ("NaN" if nodata != nodata else nodata) if nodata is not None else 0,
+        "fill_value": "NaN" if fill != fill else fill,
         "codecs": without_ours(document["codecs"]),
     }
 
@@ -215,7 +227,7 @@ def _write_coordinates(root: zarr.Group, grid: Grid) -> None:
 
 def _write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:
     for name, array in sorted(arrays.items()):
-        _write_small(group, name, array, _ENCODING_DIMENSIONS[name], {})
+        _write_small(group, name, array, _ENCODING_DIMENSIONS[name, array.ndim], {})
 
 
 def _write_small(

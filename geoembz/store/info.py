@@ -132,7 +132,7 @@ def describe(store: str) -> StoreInfo:
     return StoreInfo(
         store=store,
         version=attributes.version,
-        recipe=str(encoding.recipe),
+        recipe=encoding.recipe,
         layout=attributes.layout,
         encoding_hash=encoding.hash,
         dimension=encoding.dimension,

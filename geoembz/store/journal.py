@@ -38,6 +38,17 @@ class Journal:
         """Whether a conversion into this destination was started and not finished."""
         return self.tree.read(_PLAN) is not None
 
+    def has_traces(self) -> bool:
+        """Whether anything of a journal is there, a plan or not."""
+        return bool(self.tree.sizes(FOLDER))
+
+    def matches(self, plan: Mapping[str, Any]) -> bool:
+        """Whether the conversion that was started is this one."""
+        try:
+            return bool(self.tree.read_json(_PLAN) == plan)
+        except StoreError:
+            return False
+
     def start(
         self, plan: Mapping[str, Any], encoding: Encoding, centre: NDArray[np.float64]
     ) -> None:

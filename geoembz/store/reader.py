@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zarr.errors import NodeNotFoundError
 
 from geoembz.conventions import StoreAttributes
-from geoembz.encoding import Decoder, Encoding, FitReport
+from geoembz.encoding import Encoding, FitReport
 from geoembz.encoding.state import MAX_ARRAY_BYTES, check_hash, checked_parts
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.grid import Window
@@ -99,16 +99,16 @@ class StoreReader:
         shape = self.codes.shards or self.codes.chunks
         return shape[1], shape[2]
 
-    def length(self, space: View, components: int | None = None) -> int:
+    def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
         """Return the length of the first axis in a space."""
         if space == "codes":
-            if components is not None:
+            if components is not None or whiten:
                 raise InvalidConfigError(
-                    f"components={components} with space='codes'; codes are read whole: choose "
-                    "'reduced' or 'original', or slice the component axis"
+                    f"components={components}, whiten={whiten} with space='codes'; codes are read "
+                    "whole: choose 'reduced' or 'original', or slice the component axis"
                 )
             return self.encoding.code_length
-        return self._decoder(space, components).length
+        return self.encoding.decoder(space, components, whiten).length
 
     def read_codes(self, window: Window) -> Codes:
         """Read the codes of a window, shape ``(code_length, height, width)``."""
@@ -119,7 +119,11 @@ class StoreReader:
         return None if self.mask is None else np.asarray(self.mask[window.slices], dtype=np.bool_)
 
     def read(
-        self, window: Window, space: Literal["original", "reduced"], components: int | None = None
+        self,
+        window: Window,
+        space: Literal["original", "reduced"],
+        components: int | None = None,
+        whiten: float = 0.0,
     ) -> NDArray[np.float32]:
         """Decode a window to float32 ``(length, height, width)``, invalid pixels NaN.
 
@@ -131,8 +135,10 @@ class StoreReader:
             ``original`` or ``reduced``; see `Encoding.decode`.
         components
             Use only the first so many components.
+        whiten
+            Weight of the metric in reduced space; see `Encoding.decoder`.
         """
-        decoder = self._decoder(space, components)
+        decoder = self.encoding.decoder(space, components, whiten)
         codes = self.read_codes(window).reshape(self.encoding.code_length, -1)
         mask = self.read_mask(window)
         valid = None if mask is None else mask.reshape(-1)
@@ -188,10 +194,6 @@ class StoreReader:
     def stored_bytes(self) -> int:
         """Return the size of all objects of the store, in bytes."""
         return sum(ObjectTree(self.url).sizes().values())
-
-    def _decoder(self, space: str, components: int | None) -> Decoder:
-        encoding = self.encoding
-        return Decoder.of(encoding.projection, encoding.quantizer, space, components)
 
     def _check_shapes(self) -> None:
         """Refuse arrays that are not what the encoding and the grid say, before reading them."""

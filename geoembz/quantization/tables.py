@@ -1,0 +1,30 @@
+"""Decode codes by table."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def look_up(table: NDArray[np.float32], codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return ``table[component, code]`` for every code.
+
+    Parameters
+    ----------
+    table
+        float32, shape ``(n_components, n_codewords)``.
+    codes
+        uint8, shape ``(n_components, n_pixels)``; a code beyond the table takes its last entry.
+
+    Returns
+    -------
+    values
+        float32, shape ``(n_components, n_pixels)``.
+
+    Examples
+    --------
+    >>> look_up(np.array([[0.5, 7.0]], dtype=np.float32), np.array([[1, 0]], dtype=np.uint8))
+    array([[7. , 0.5]], dtype=float32)
+    """
+    values = np.empty(codes.shape, dtype=np.float32)
+    for row in range(len(table)):
+        np.take(table[row], codes[row], out=values[row], mode="clip")
+    return values

@@ -1,0 +1,142 @@
+"""Product quantization: the nearest centre of each group, and what is refused."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz.quantization.product import ProductQuantizer
+
+
+def gaussian(n_components: int, n_pixels: int, seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n_components, n_pixels)).astype(np.float32)
+
+
+def invented(n_subquantizers: int, width: int, seed: int) -> ProductQuantizer:
+    """Random centres: what does not need a fit is tested without one."""
+    return ProductQuantizer(gaussian(n_subquantizers * 256, width, seed).reshape(-1, 256, width))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 3000), st.integers(0, 99))
+def test_codes_are_the_nearest_centres(groups: int, width: int, n_pixels: int, seed: int) -> None:
+    """No other centre is nearer, by brute force in float64; any number of pixels."""
+    quantizer, values = invented(groups, width, seed), gaussian(groups * width, n_pixels, seed + 1)
+    decoded = quantizer.dequantize(quantizer.quantize(values))
+    for group in range(groups):
+        rows = slice(group * width, (group + 1) * width)
+        wanted = values[rows].T.astype(np.float64)
+        reached = np.square(wanted - decoded[rows].T).sum(axis=1)
+        centres = quantizer.codebook[group].astype(np.float64)
+        brute = np.full(n_pixels, np.inf)
+        for centre in centres:
+            brute = np.minimum(brute, np.square(wanted - centre).sum(axis=1))
+        np.testing.assert_allclose(reached, brute, rtol=1e-4, atol=1e-5)
+
+
+def test_codes_do_not_depend_on_the_window() -> None:
+    """A pixel has the same code alone, in a narrow window and in a wide one."""
+    quantizer, values = invented(4, 2, 0), gaussian(8, 2500)
+    codes = quantizer.quantize(values)
+    for window in (slice(0, 1), slice(1000, 1100), slice(7, 2500)):
+        np.testing.assert_array_equal(quantizer.quantize(values[:, window]), codes[:, window])
+
+
+def test_the_fit_is_seeded_and_better_than_its_start() -> None:
+    """The same seed gives the same centres; more groups lose less."""
+    values = gaussian(8, 1000)
+    options: dict[str, Any] = {"seed": 3, "n_iterations": 3}
+    first = ProductQuantizer.fit(values, n_subquantizers=2, **options)
+    again = ProductQuantizer.fit(values, n_subquantizers=2, **options)
+    np.testing.assert_array_equal(first.codebook, again.codebook)
+    more = ProductQuantizer.fit(values, n_subquantizers=4, **options)
+    lost = [np.square(values - q.dequantize(q.quantize(values))).mean() for q in (first, more)]
+    assert lost[1] < lost[0] < 0.3
+
+
+def test_fewer_distinct_pixels_than_centres_lose_nothing() -> None:
+    """All-equal data and small palettes come back, without a warning."""
+    for palette in (np.ones((4, 1), np.float32), gaussian(4, 9)):
+        values = np.tile(palette, 300)[:, :300]
+        quantizer = ProductQuantizer.fit(values, n_subquantizers=2)
+        decoded = quantizer.dequantize(quantizer.quantize(values))
+        np.testing.assert_allclose(decoded, values, rtol=1e-5, atol=1e-6)
+
+
+def test_faiss_serves_as_k_means_where_installed() -> None:
+    """Another start and another end of the iteration, about the same error."""
+    pytest.importorskip("faiss", reason="needs geoembz[faiss]")
+    values = gaussian(8, 4000)
+    lost = []
+    for engine in ("sklearn", "faiss"):
+        quantizer = ProductQuantizer.fit(values, n_subquantizers=2, engine=engine)
+        lost.append(np.square(values - quantizer.dequantize(quantizer.quantize(values))).mean())
+    assert lost[0] == pytest.approx(lost[1], rel=0.15)
+
+
+def test_table_products_equal_products_with_decoded_values() -> None:
+    """`lookup_tables` and `norm_table` agree with decoding first."""
+    quantizer, values = invented(3, 2, 0), gaussian(6, 50)
+    codes = quantizer.quantize(values)
+    decoded, groups = quantizer.dequantize(codes), np.arange(3)[:, np.newaxis]
+    tables = quantizer.lookup_tables(values.T[:5])
+    summed = tables[:, groups, codes].sum(axis=1)
+    np.testing.assert_allclose(summed, values.T[:5] @ decoded, rtol=1e-4, atol=1e-4)
+    shift = np.arange(6, dtype=np.float32)[:, np.newaxis]
+    norms = quantizer.norm_table(shift)[groups, codes].sum(axis=0)
+    np.testing.assert_allclose(norms, np.square(decoded + shift).sum(axis=0), rtol=1e-5)
+
+
+def test_state_round_trips_and_a_prefix_is_refused() -> None:
+    """`config` and `arrays` are the whole state; a byte cannot be cut."""
+    first, values = invented(3, 2, 0), gaussian(6, 50)
+    second = ProductQuantizer.from_state(first.config(), first.arrays())
+    np.testing.assert_array_equal(second.quantize(values), first.quantize(values))
+    assert first.select(6) is first
+    with pytest.raises(InvalidConfigError, match="no prefix"):
+        first.select(4)
+
+
+@pytest.mark.parametrize(
+    ("sample", "options"),
+    [
+        (np.zeros((6, 300)), {"n_subquantizers": 4}),
+        (np.zeros((6, 300)), {"n_subquantizers": 0}),
+        (np.zeros((6, 255)), {"n_subquantizers": 3}),
+        (np.full((6, 300), np.nan), {"n_subquantizers": 3}),
+        (np.zeros((6, 300)), {"n_subquantizers": 3, "engine": "magic"}),
+        (np.zeros((6, 300)), {"n_subquantizers": 3, "bits": 8}),
+    ],
+)
+def test_unfit_samples_and_options_are_refused(
+    sample: NDArray[np.float64], options: dict[str, Any]
+) -> None:
+    """Groups that do not come out even, too few pixels, values that are not finite."""
+    with pytest.raises(InvalidConfigError):
+        ProductQuantizer.fit(sample.astype(np.float32), **options)
+
+
+@pytest.mark.parametrize(
+    ("config", "codebook"),
+    [
+        ({}, None),
+        ({}, np.zeros((3, 256, 2))),
+        ({}, np.zeros((2, 256, 2), np.float32)),
+        ({}, np.zeros((3, 255, 2), np.float32)),
+        ({}, np.zeros((3, 256, 0), np.float32)),
+        ({}, np.full((3, 256, 2), np.inf, np.float32)),
+        ({"n_subquantizers": 10**12}, np.zeros((3, 256, 2), np.float32)),
+        ({"n_subquantizers": "3"}, np.zeros((3, 256, 2), np.float32)),
+        ({"kind": "int8"}, np.zeros((3, 256, 2), np.float32)),
+    ],
+)
+def test_hostile_state_is_refused(config: dict[str, Any], codebook: Any) -> None:
+    """Damaged or invented state gives an EncodingError and nothing else."""
+    arrays = {} if codebook is None else {"codebook": codebook}
+    with pytest.raises(EncodingError):
+        ProductQuantizer.from_state({"kind": "pq", "n_subquantizers": 3} | config, arrays)
