@@ -45,9 +45,8 @@ class GeoembzAccessor:
         return sample(
             self._origin()["source"],
             features,
-            space=self._origin()["space"],
-            components=self._origin()["components"],
             bbox=self._bbox(),
+            **self._origin()["view"],
             **options,
         )
 
@@ -61,16 +60,15 @@ class GeoembzAccessor:
             self._origin()["source"],
             out,
             bbox=self._bbox(),
-            space=self._origin()["space"],
-            components=self._origin()["components"],
+            **self._origin()["view"],
             **options,
         )
 
     def _origin(self) -> dict[str, Any]:
-        """Return `source`, `space` and `components`, which a computed variable has no more."""
+        """Return `source` and `view`, which a computed variable has no more."""
         variable = self._dataset.variables.get("embedding")
         origin: dict[str, Any] = {} if variable is None else variable.encoding
-        if not {"source", "space", "components"} <= set(origin):
+        if not {"source", "view"} <= set(origin):
             raise InvalidConfigError(
                 "geoembz: this dataset does not know its store (what arithmetic made holds other "
                 "numbers); use .geoembz on what geoembz.open returned, or on a selection of it"

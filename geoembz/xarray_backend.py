@@ -195,9 +195,8 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
         attributes,
         encoding={
             "preferred_chunks": shards,
-            "source": reader.url,
-            "space": space,
-            "components": components,  # see accessor
+            "source": reader.url,  # what the accessor asks for
+            "view": {"space": space, "components": components, "whiten": whiten},
         },
     )
     variables = {"embedding": embedding}

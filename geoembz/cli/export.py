@@ -11,6 +11,7 @@ from geoembz.cli.options import (
     Overwrite,
     SpaceName,
     Store,
+    Whiten,
     parse_bbox,
     show,
 )
@@ -25,6 +26,7 @@ def export(
     components: Annotated[
         int | None, typer.Option(metavar="K", help="Only the first K.", show_default="all")
     ] = None,
+    whiten: Whiten = 0.0,
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
@@ -38,6 +40,7 @@ def export(
         bbox_crs=bbox_crs,
         space=space.value,
         components=components,
+        whiten=whiten,
         overwrite=overwrite,
     )
     show(result, as_json=json_)

@@ -25,6 +25,9 @@ BBoxText = Annotated[
 BBoxCrs = Annotated[
     str | None, typer.Option(metavar="CRS", help="CRS of --bbox.", show_default="the store's")
 ]
+Whiten = Annotated[
+    float, typer.Option(metavar="W", help="Weight of small components, 0 to 1; reduced only.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from geoembz.cli.options import Json, Overwrite, SpaceName, Store, show
+from geoembz.cli.options import Json, Overwrite, SpaceName, Store, Whiten, show
 
 
 def sample(
@@ -20,6 +20,7 @@ def sample(
     components: Annotated[
         int | None, typer.Option(metavar="K", help="Only the first K.", show_default="all")
     ] = None,
+    whiten: Whiten = 0.0,
     crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="CRS of FEATURES.", show_default="as declared")
     ] = None,
@@ -38,6 +39,7 @@ def sample(
         features,
         space=space.value,
         components=components,
+        whiten=whiten,
         crs=crs,
         out=out,
         overwrite=overwrite,

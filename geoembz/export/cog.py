@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError
 from geoembz.export.region import BBox, Region, open_region
 from geoembz.features.write import check_output
-from geoembz.grid import Window, split
+from geoembz.grid import split
 from geoembz.store import StoreReader, View
 from geoembz.text import aligned
 
@@ -76,6 +75,7 @@ def export(
     bbox_crs: str | None = None,
     space: View = "original",
     components: int | None = None,
+    whiten: float = 0.0,
     overwrite: bool = False,
 ) -> ExportSummary:
     """Write a store as a cloud-optimized GeoTIFF, north up, one band per component.
@@ -97,6 +97,8 @@ def export(
         ``original`` or ``reduced`` (float32, NaN without data), or ``codes``.
     components
         Use only the first so many components; not with ``codes``.
+    whiten
+        Weight of the metric in reduced space; see `Encoding.decoder`.
     overwrite
         Replace a file that exists.
 
@@ -120,14 +122,14 @@ def export(
     if space not in {"original", "reduced", "codes"}:
         raise InvalidConfigError(f"space {space!r}; expected 'original', 'reduced' or 'codes'")
     region = open_region(store, bbox, bbox_crs)
-    bands = region.reader.length(space, components)
+    bands = region.reader.length(space, components, whiten)
     profile = _profile(region, space, bands)
     settings = {"GDAL_CACHEMAX": _CACHE_BYTES, "GDAL_TIFF_INTERNAL_MASK": True}
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         plain, finished = Path(folder) / "plain.tif", Path(folder) / "cog.tif"
         with rasterio.Env(**settings):
             with rasterio.open(plain, "w", **profile) as raster:
-                _fill(raster, region, space, components)
+                _fill(raster, region, space, components, whiten)
                 raster.update_tags(**_tags(region.reader, space))
             _optimize(plain, finished, profile)
         finished.replace(target)
@@ -167,14 +169,17 @@ def _profile(region: Region, space: View, bands: int) -> dict[str, Any]:
     }
 
 
-def _fill(raster: Any, region: Region, space: View, components: int | None) -> None:
+def _fill(raster: Any, region: Region, space: View, components: int | None, whiten: float) -> None:
     """Decode block by block into an open raster."""
     import rasterio
 
     reader = region.reader
     has_mask = space == "codes" and reader.mask is not None
     for block in split(region.window, _block_shape(region, raster.count, raster.dtypes[0])):
-        values = _read(reader, block, space, components)
+        if space == "codes":
+            values = reader.read_codes(block)
+        else:
+            values = np.asarray(reader.read(block, space, components, whiten))
         place = region.turned(block)
         target = rasterio.windows.Window(place.col, place.row, place.width, place.height)
         turn = slice(None, None, -1 if region.runs_north else 1)
@@ -191,10 +196,6 @@ def _block_shape(region: Region, bands: int, dtype: str) -> tuple[int, int]:
     while cols < region.window.width and 2 * rows * cols * pixel_bytes <= _BLOCK_BYTES:
         cols *= 2
     return rows, cols
-
-
-def _read(reader: StoreReader, block: Window, space: View, components: int | None) -> NDArray[Any]:
-    return reader.read_codes(block) if space == "codes" else reader.read(block, space, components)
 
 
 def _tags(reader: StoreReader, space: View) -> dict[str, str]:

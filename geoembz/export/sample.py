@@ -99,6 +99,7 @@ def sample(
     *,
     space: View = "original",
     components: int | None = None,
+    whiten: float = 0.0,
     crs: str | None = None,
     bbox: BBox | None = None,
     out: str | Path | None = None,
@@ -120,6 +121,8 @@ def sample(
         ``original``, ``reduced``, or, for points, ``codes``.
     components
         Use only the first so many components.
+    whiten
+        Weight of the metric in reduced space; see `Encoding.decoder`.
     crs
         Replaces the CRS that the features declare.
     bbox
@@ -163,7 +166,7 @@ def sample(
             "choose 'reduced' or 'original'"
         )
     placed = wanted.to_crs(reader.attributes.grid.crs_wkt)
-    totals = Totals(reader, space, components, len(wanted))
+    totals = Totals(reader, len(wanted), space, components, whiten)
     totals.add(_all_hits(region, placed))
     if placed.polygons is not None and (small := np.flatnonzero(totals.covered == 0)).size:
         totals.add(_polygon_hits(region, placed, small.tolist(), all_touched=True))

@@ -22,10 +22,10 @@ class Totals:
     ----------
     reader
         The open store.
-    space, components
-        What is read; see `StoreReader.read_pixels`.
     count
         Number of features.
+    space, components, whiten
+        What is read; see `StoreReader.read_pixels`.
 
     Attributes
     ----------
@@ -36,14 +36,19 @@ class Totals:
     """
 
     def __init__(
-        self, reader: StoreReader, space: View, components: int | None, count: int
+        self,
+        reader: StoreReader,
+        count: int,
+        space: View,
+        components: int | None = None,
+        whiten: float = 0.0,
     ) -> None:
-        self._reader, self._space, self._components = reader, space, components
+        self._reader, self._view = reader, (space, components, whiten)
         encoding = reader.encoding
         self._is_codes = space == "codes"
         fill = (encoding.nodata or 0) if self._is_codes else 0
         dtype = encoding.code_dtype if self._is_codes else np.dtype(np.float64)
-        self._sums = np.full((count, reader.length(space, components)), fill, dtype)
+        self._sums = np.full((count, reader.length(*self._view)), fill, dtype)
         self.covered, self.pixels = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self.chunks_read = 0
 
@@ -67,7 +72,7 @@ class Totals:
         """Return the vectors of the hits ``(length, n)``, and which are valid."""
         unique, back = np.unique(hits.pixels, return_inverse=True)
         reader = self._reader
-        vectors = reader.read_pixels(hits.window, unique, self._space, self._components)
+        vectors = reader.read_pixels(hits.window, unique, *self._view)
         if not self._is_codes:
             valid = ~np.isnan(vectors[0])
         elif (mask := reader.read_mask(hits.window)) is not None:

@@ -163,6 +163,7 @@ class StoreReader:
         pixels: NDArray[np.intp],
         space: View,
         components: int | None = None,
+        whiten: float = 0.0,
     ) -> NDArray[Any]:
         """Read a window, and decode only some of its pixels.
 
@@ -176,20 +177,22 @@ class StoreReader:
             ``original``, ``reduced`` or ``codes``.
         components
             Use only the first so many components; not with ``codes``.
+        whiten
+            As in `read`.
 
         Returns
         -------
         vectors
             Shape ``(length, n)``, invalid pixels NaN, or as the codes say it.
         """
-        self.length(space, components)
+        self.length(space, components, whiten)
         codes = self.read_codes(window).reshape(self.encoding.code_length, -1)[:, pixels]
         if space == "codes":
             return codes
         mask = self.read_mask(window)
         valid = None if mask is None else mask.reshape(-1)[pixels]
         with single_threaded_blas():
-            return self._decoder(space, components).decode(codes, valid)
+            return self.encoding.decoder(space, components, whiten).decode(codes, valid)
 
     def stored_bytes(self) -> int:
         """Return the size of all objects of the store, in bytes."""
