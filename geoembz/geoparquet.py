@@ -13,6 +13,9 @@ from geoembz.errors import SourceError
 CRS84 = "OGC:CRS84"
 """Longitude, latitude on WGS 84: what GeoParquet and GeoJSON mean where they say nothing."""
 
+LONGITUDES = ("lon", "longitude", "lng", "long", "centre_lon", "center_lon")
+LATITUDES = ("lat", "latitude", "centre_lat", "center_lat")
+
 
 @dataclass(frozen=True)
 class GeometryColumn:
@@ -62,6 +65,20 @@ def read_geo(where: str, footer: Mapping[bytes, bytes] | None) -> GeometryColumn
         )
     text_crs = crs if isinstance(crs, str) else json.dumps(crs)
     return GeometryColumn(name, "WKB" if encoding.upper() == "WKB" else encoding, text_crs)
+
+
+def degrees_columns(names: Sequence[str]) -> tuple[str, str] | None:
+    """Return the names of the longitude and the latitude column; None where one is missing.
+
+    Examples
+    --------
+    >>> degrees_columns(["id", "Longitude", "LAT"])
+    ('Longitude', 'LAT')
+    """
+    lower = {name.lower(): name for name in reversed(names)}
+    x = next((lower[name] for name in LONGITUDES if name in lower), None)
+    y = next((lower[name] for name in LATITUDES if name in lower), None)
+    return None if x is None or y is None else (x, y)
 
 
 def write_geo(

@@ -16,12 +16,16 @@ from geoembz.conversion.destination import Destination
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample
 from geoembz.conversion.summary import ConvertSummary
+from geoembz.conversion.tables import TableOptions, convert_table
 from geoembz.conversion.task import ShardResult, ShardTask
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.evaluation import FidelitySums
 from geoembz.sources import Source, open_source
+from geoembz.sources.tables import is_table, open_table
 from geoembz.store import Journal, StorePlan, StoreReader, StoreWriter, choose_layout
+from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.tables import TableReader
 from geoembz.threads import worker_count
 
 FIT_SAMPLES = 65_536
@@ -29,7 +33,7 @@ FIT_SAMPLES = 65_536
 
 
 def convert(
-    source: str | Path | Source,
+    source: str | Path | Sequence[str | Path] | Source,
     store: str | Path,
     *,
     recipe: str | None = None,
@@ -57,7 +61,8 @@ def convert(
     Parameters
     ----------
     source
-        Raster with one band per component: path, URL, or a `Source`.
+        Raster with one band per component: path, URL, or a `Source`. Or a table: path of a Parquet
+        or CSV file, or of several with the same columns.
     store
         Destination: path or fsspec URL.
     recipe
@@ -129,9 +134,22 @@ def convert(
     destination = Destination.check(store, overwrite=overwrite)
     asked = _asked_recipe(recipe, pca, quantizer)
     fixed = _fixed_encoding(basis, asked)
-    raster = (
-        open_source(source, nodata=nodata, crs=crs) if isinstance(source, str | Path) else source
-    )
+    if is_table(source):
+        _refuse_raster_options(layout, nodata, shard)
+        options = TableOptions(
+            recipe=asked,
+            fixed=fixed,
+            fit_samples=fit_samples,
+            seed=seed,
+            chunk=chunk,
+            shard=shard if isinstance(shard, int) else None,
+            model=model,
+            license=license,
+            workers=workers,
+        )
+        table = open_table(source, crs=crs)
+        return convert_table(table, destination, options, progress)
+    raster = _open_raster(source, nodata, crs)
     chosen = asked or Recipe()
     _check_dimension(raster, chosen, fixed)
     conversion = _Conversion(
@@ -311,6 +329,34 @@ class _Conversion:
         }
 
 
+def _open_raster(
+    source: str | Path | Sequence[str | Path] | Source, nodata: float | str | None, crs: str | None
+) -> Source:
+    if isinstance(source, str | Path):
+        return open_source(source, nodata=nodata, crs=crs)
+    if isinstance(source, Sequence):
+        raise InvalidConfigError(
+            f"source: {len(source)} paths; expected one raster, or the Parquet or CSV files of one "
+            "table"
+        )
+    return source
+
+
+def _refuse_raster_options(layout: Layout, nodata: object, shard: object) -> None:
+    """Refuse what only rasters have."""
+    given = {
+        "layout codec": layout != "plain",
+        "nodata": nodata is not None,
+        "shard none": isinstance(shard, str),
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise InvalidConfigError(
+                f"{name}: for rasters only; a table's missing vectors are null or NaN, its store "
+                "has the plain layout, in shards; leave it out"
+            )
+
+
 def _asked_recipe(recipe: str | None, pca: int | None, quantizer: str | None) -> Recipe | None:
     """Return the recipe that the options spell; None where they say nothing."""
     if recipe is not None:
@@ -341,9 +387,11 @@ def _fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -
 
 def load_basis(path: str | Path) -> Encoding:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
-    return (
-        Encoding.load(path) if str(path).endswith(".npz") else StoreReader.open(str(path)).encoding
-    )
+    if str(path).endswith(".npz"):
+        return Encoding.load(path)
+    if is_table_store(open_group(str(path))):
+        return TableReader.open(str(path)).encoding
+    return StoreReader.open(str(path)).encoding
 
 
 def _check_dimension(source: Source, recipe: Recipe, fixed: Encoding | None) -> None:

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import compute
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.wkb import Geometry, encode, encode_points, map_vertices
@@ -105,4 +106,4 @@ class Features:
             pa.binary(21), len(x), [None, pa.py_buffer(encode_points(x, y).tobytes())]
         ).cast(pa.binary())
         known = pa.array(np.isfinite(self.points).all(axis=1))
-        return pa.compute.if_else(known, packed, pa.scalar(None, pa.binary()))
+        return compute.if_else(known, packed, pa.scalar(None, pa.binary()))

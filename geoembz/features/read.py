@@ -9,11 +9,8 @@ import pyarrow as pa
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.features.model import Features
-from geoembz.geoparquet import CRS84, read_geo
+from geoembz.geoparquet import CRS84, degrees_columns, read_geo
 from geoembz.wkb import Geometry, decode
-
-LONGITUDES = ("lon", "longitude", "lng", "long", "centre_lon", "center_lon")
-LATITUDES = ("lat", "latitude", "centre_lat", "center_lat")
 
 _EXPECTED = "GeoJSON (.geojson, .json), GeoParquet (.parquet, .geoparquet, .gpq) or CSV (.csv)"
 
@@ -57,20 +54,6 @@ def read_features(source: Any, *, crs: str | None = None) -> Features:
             f"points: an array of shape {array.shape}; expected (n, 2): x (or longitude) and y"
         )
     return Features("points", crs or CRS84, array, None, _no_columns(len(array)))
-
-
-def lonlat_columns(names: list[str]) -> tuple[str, str] | None:
-    """Return the names of the longitude and the latitude column; None where one is missing.
-
-    Examples
-    --------
-    >>> lonlat_columns(["id", "Longitude", "LAT"])
-    ('Longitude', 'LAT')
-    """
-    lower = {name.lower(): name for name in reversed(names)}
-    x = next((lower[name] for name in LONGITUDES if name in lower), None)
-    y = next((lower[name] for name in LATITUDES if name in lower), None)
-    return None if x is None or y is None else (x, y)
 
 
 def _read_file(path: Path, crs: str | None) -> Features:
@@ -148,7 +131,7 @@ def _from_parquet(path: Path, crs: str | None) -> Features:
 
 
 def _from_columns(name: str, table: pa.Table, crs: str | None) -> Features:
-    found = lonlat_columns(table.column_names)
+    found = degrees_columns(table.column_names)
     if found is None and {"x", "y"} <= set(table.column_names):
         if crs is None:
             raise InvalidConfigError(f"{name}: columns x and y, but no CRS; give it with --crs")

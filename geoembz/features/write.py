@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import compute
 
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.features.model import Features
@@ -95,7 +96,7 @@ def _write_csv(path: Path, table: pa.Table, features: Features) -> None:
         for axis, name in enumerate("xy"):
             table = table.append_column(name, pa.array(features.points[:, axis]))
     for index in range(vectors.type.list_size):
-        component = pa.compute.list_element(vectors, index)
+        component = compute.list_element(vectors, index)
         table = table.append_column(f"{EMBEDDING}_{index}", component)
     csv.write_csv(table, path)
 

@@ -1,9 +1,10 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import zarr
@@ -60,12 +61,12 @@ class StoreReader:
         StoreVersionError
             If the store's format version is not one that this geoembz reads.
         """
-        try:
-            group = zarr.open_group(open_zarr_store(url, read_only=True), mode="r", zarr_format=3)
-        except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
-            raise _absent(url) from error
-        except (ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+        group = open_group(url)
+        if is_table_store(group):
+            raise StoreError(
+                f"{url}: a store of a table (geoemb:type 'chip'), not of a raster; it has rows to "
+                "select (geoembz.open(…).geoembz.select) and to export to GeoParquet, no pixels"
+            )
         attributes = StoreAttributes.from_json(url, group.attrs.asdict())
         encoding = read_encoding(url, group, attributes)
         reader = cls(url, attributes, encoding, group)
@@ -80,7 +81,7 @@ class StoreReader:
     @cached_property
     def codes(self) -> zarr.Array[Any]:
         """The codes ``(code_length, height, width)`` as an array, in either layout."""
-        array = _array(self.url, self.group, EMBEDDING)
+        array = open_array(self.url, self.group, EMBEDDING)
         if self.attributes.layout == "plain":
             return array
         document = plain_document(array.metadata.to_dict(), self.encoding)
@@ -91,7 +92,7 @@ class StoreReader:
         """Validity ``(height, width)``; None where codes say it, or all pixels are valid."""
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
-        return _array(self.url, self.group, VALID)
+        return open_array(self.url, self.group, VALID)
 
     @property
     def stored_chunk(self) -> tuple[int, int]:
@@ -213,7 +214,47 @@ class StoreReader:
             )
 
 
-def read_encoding(url: str, group: zarr.Group, attributes: StoreAttributes) -> Encoding:
+def open_group(url: str) -> zarr.Group:
+    """Open a store's root group.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or an unfinished one.
+    """
+    try:
+        return zarr.open_group(open_zarr_store(url, read_only=True), mode="r", zarr_format=3)
+    except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
+        raise _absent(url) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+
+
+def is_table_store(group: zarr.Group) -> bool:
+    """Whether a group is a store of a table of chips, not of a raster."""
+    return bool(group.attrs.get("geoemb:type") == "chip")
+
+
+class Described(Protocol):
+    """What every kind of store says about its encoding."""
+
+    @property
+    def encoding(self) -> Mapping[str, Any]:
+        """JSON part of the encoding."""
+        ...
+
+    @property
+    def encoding_hash(self) -> str:
+        """Hash that it must have."""
+        ...
+
+    @property
+    def fit(self) -> Mapping[str, Any]:
+        """What it was fitted on."""
+        ...
+
+
+def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encoding:
     """Read and check the encoding of a store.
 
     Raises
@@ -250,7 +291,14 @@ def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
 
 
-def _array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array that a store must have.
+
+    Raises
+    ------
+    StoreError
+        If it has not.
+    """
     member = group.get(name)
     if not isinstance(member, zarr.Array):
         raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")
