@@ -10,7 +10,9 @@ import xarray as xr
 
 from geoembz.errors import InvalidConfigError
 from geoembz.export import ExportSummary, PreviewSummary, Sampled, export, preview, sample
-from geoembz.export.region import BBox
+from geoembz.export.region import BBox, transformed_bbox
+from geoembz.store.tables import TableReader
+from geoembz.store.tables.documents import SAMPLE
 
 
 class GeoembzAccessor:
@@ -63,6 +65,30 @@ class GeoembzAccessor:
             **self._origin()["view"],
             **options,
         )
+
+    def select(self, bbox: BBox, crs: str | None = None) -> xr.Dataset:
+        """Select the rows of a table whose centres lie in a box, reading only chunks it meets.
+
+        Parameters
+        ----------
+        bbox
+            ``(xmin, ymin, xmax, ymax)``.
+        crs
+            CRS of `bbox`; None for the store's.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the dataset is none of a table, or some of its rows were selected before.
+        """
+        reader = TableReader.open(self._origin()["source"])
+        if self._dataset.sizes.get(SAMPLE) != reader.n_rows:
+            raise InvalidConfigError(
+                "geoembz: select takes the whole table; select by place first, then by other things"
+            )
+        wkt = reader.attributes.crs_wkt
+        box = bbox if crs is None else transformed_bbox(bbox, crs, wkt)
+        return self._dataset.isel({SAMPLE: reader.select(box)})
 
     def _origin(self) -> dict[str, Any]:
         """Return `source` and `view`, which a computed variable has no more."""

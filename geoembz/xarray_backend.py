@@ -15,6 +15,9 @@ from geoembz.conventions import cf_axis, cf_grid_mapping
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
 from geoembz.store import StorePlan, StoreReader, View
+from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.tables import TableReader
+from geoembz.xarray_tables import table_dataset
 
 register()
 
@@ -43,7 +46,11 @@ class GeoembzBackend(BackendEntrypoint):
         whiten: float = 0.0,
     ) -> xr.Dataset:
         """Open a store lazily; see `geoembz.open`."""
-        dataset = _dataset(StoreReader.open(str(filename_or_obj)), space, components, whiten)
+        url = str(filename_or_obj)
+        if is_table_store(open_group(url)):
+            dataset = table_dataset(TableReader.open(url), space, components, whiten)
+        else:
+            dataset = _dataset(StoreReader.open(url), space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
         return dataset.drop_vars(list(dropped or ()), errors="ignore")
 

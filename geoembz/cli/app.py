@@ -52,7 +52,9 @@ def common(
 
 @app.command()
 def convert(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Raster, one band per component.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="Raster, one band per component; or a table.")
+    ],
     store: Annotated[str, typer.Argument(metavar="DST", help="New store, such as out.zarr.")],
     recipe: Annotated[
         str | None,
@@ -145,8 +147,11 @@ def info(
 ) -> None:
     """Print what a store holds, where it lies, what it costs and what it lost."""
     from geoembz.store import describe
+    from geoembz.store.reader import is_table_store, open_group
+    from geoembz.store.tables import describe_table
 
-    _show(describe(store), as_json=json_)
+    is_table = is_table_store(open_group(store))
+    _show(describe_table(store) if is_table else describe(store), as_json=json_)
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """``geoembz export``: a store as a file that other tools read."""
 
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,12 +19,23 @@ from geoembz.cli.options import (
 )
 
 
+class Format(StrEnum):
+    """Files that a store is written as."""
+
+    COG = "cog"
+    GEOPARQUET = "geoparquet"
+
+
 def export(
     store: Store,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="New .tif.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="New .tif, or .parquet.")],
+    to: Annotated[
+        Format | None,
+        typer.Option(help="What to write.", show_default="by the name of OUT"),
+    ] = None,
     bbox: BBoxText = None,
     bbox_crs: BBoxCrs = None,
-    space: Annotated[SpaceName, typer.Option(help="What to write.")] = SpaceName.ORIGINAL,
+    space: Annotated[SpaceName, typer.Option(help="Vectors to write.")] = SpaceName.ORIGINAL,
     components: Annotated[
         int | None, typer.Option(metavar="K", help="Only the first K.", show_default="all")
     ] = None,
@@ -30,10 +43,13 @@ def export(
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
-    """Write a store, or a part of it, as a cloud-optimized GeoTIFF."""
-    from geoembz.export import export as export_store
+    """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
+    from geoembz import export as library
 
-    result = export_store(
+    if to is None:
+        to = Format.COG if Path(out).suffix.lower() in {".tif", ".tiff"} else Format.GEOPARQUET
+    write = library.export if to is Format.COG else library.export_table
+    result = write(
         store,
         out,
         bbox=parse_bbox(bbox),

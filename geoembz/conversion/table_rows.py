@@ -108,13 +108,13 @@ def numeric_columns(
 ) -> tuple[Column, ...]:
     """Return the columns that become arrays: numbers and times without a missing value.
 
-    Missing floats are NaN, so these may be missing. Names that are no file names stay in the file.
+    Columns with a missing value stay in the file, which tells it from NaN, and so do those whose
+    names are no names of objects.
     """
     found = []
     for field in schema:
         dtype, attributes = _array_type(field.type, units)
-        whole = field.name in complete or (dtype is not None and dtype.kind == "f")
-        if dtype is not None and whole and _SAFE.fullmatch(field.name):
+        if dtype is not None and field.name in complete and _SAFE.fullmatch(field.name):
             found.append(Column(field.name, dtype.str, attributes))
     return tuple(found)
 

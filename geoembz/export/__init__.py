@@ -3,5 +3,15 @@
 from geoembz.export.cog import ExportSummary, export
 from geoembz.export.preview import PreviewSummary, preview
 from geoembz.export.sample import Sampled, sample
+from geoembz.export.table import TableExportSummary, export_table
 
-__all__ = ["ExportSummary", "PreviewSummary", "Sampled", "export", "preview", "sample"]
+__all__ = [
+    "ExportSummary",
+    "PreviewSummary",
+    "Sampled",
+    "TableExportSummary",
+    "export",
+    "export_table",
+    "preview",
+    "sample",
+]

@@ -78,7 +78,7 @@ def open_region(
         raise InvalidConfigError(
             f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin < xmax and ymin < ymax"
         )
-    box = bbox if bbox_crs is None else _transformed(bbox, bbox_crs, grid)
+    box = bbox if bbox_crs is None else transformed_bbox(bbox, bbox_crs, grid.crs_wkt)
     touched = pixel_window(grid, box)
     if touched is None:
         raise InvalidConfigError(
@@ -105,12 +105,19 @@ def pixel_window(grid: Grid, bbox: BBox) -> Window | None:
     return Window(row, col, height, width)
 
 
-def _transformed(bbox: BBox, crs: str, grid: Grid) -> BBox:
+def transformed_bbox(bbox: BBox, crs: str, target_wkt: str) -> BBox:
+    """Return the box around `bbox` in another CRS.
+
+    Raises
+    ------
+    InvalidConfigError
+        If `crs` is no CRS.
+    """
     from pyproj import CRS, Transformer
     from pyproj.exceptions import CRSError
 
     try:
-        transformer = Transformer.from_crs(crs, CRS.from_wkt(grid.crs_wkt), always_xy=True)
+        transformer = Transformer.from_crs(crs, CRS.from_wkt(target_wkt), always_xy=True)
     except CRSError as error:
         raise InvalidConfigError(f"bbox CRS {crs!r}: {error}; expected e.g. EPSG:4326") from error
     xmin, ymin, xmax, ymax = transformer.transform_bounds(*bbox)

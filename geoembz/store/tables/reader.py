@@ -91,9 +91,27 @@ class TableReader:
         """Bounds of each chunk's places, shape ``(n_chunks, 4)``; NaN where none is known."""
         return np.asarray(open_array(self.url, self.group, CHUNK_BBOX)[...], dtype=np.float64)
 
-    def column(self, name: str) -> zarr.Array[Any]:
-        """Return `x`, `y` or a numeric column as an array."""
-        return open_array(self.url, self.group, name if name in "xy" else f"{COLUMNS}/{name}")
+    def column(self, name: str, *, of_table: bool = False) -> zarr.Array[Any]:
+        """Return `x` or `y`, or a numeric column of the table, as an array."""
+        return open_array(self.url, self.group, f"{COLUMNS}/{name}" if of_table else name)
+
+    def values(self, array: zarr.Array[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the values of some rows of an array with one number per row."""
+        out = np.empty(len(rows), array.dtype)
+        for positions, wanted, span in self._spans(rows):
+            out[positions] = np.asarray(array[span])[wanted]
+        return out
+
+    def known(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which rows hold an embedding."""
+        if self.mask is not None:
+            return self.values(self.mask, rows)
+        out = np.empty(len(rows), np.bool_)
+        nodata = self.encoding.nodata
+        for positions, wanted, span in self._spans(rows):
+            first = np.asarray(self.codes[span, :1])[wanted, 0]
+            out[positions] = ~np.isnan(first) if first.dtype.kind == "f" else first != nodata
+        return out
 
     def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
         """Return the length of a row's vector in a space."""
