@@ -1,6 +1,7 @@
 """Tables of every product become stores that hold what the tables held, findable by place."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from geoembz.store import StoreReader, View, describe
 from geoembz.store.tables import TableReader, describe_table
 from geoembz.store.writer import open_zarr_store
 from tests import tables
+from tests.conftest import REPOSITORY
 from tests.tables import Written
 from tests.trees import objects
 
@@ -399,3 +401,18 @@ def test_selection_needs_the_whole_table(tmp_path: Path, rng: np.random.Generato
     assert dataset.geoembz.select(EVERYTHING).sizes["sample"] == 500
     with pytest.raises(InvalidConfigError, match="whole table"):
         dataset.isel(sample=slice(10)).geoembz.select(EVERYTHING)
+
+
+def test_attributes_satisfy_the_conventions(tmp_path: Path, rng: np.random.Generator) -> None:
+    """The group validates against geoemb's own schema, chips and all."""
+    from jsonschema.validators import validator_for
+
+    override = os.environ.get("GEOEMBZ_SHARED_DATA")
+    shared = Path(override).parent if override else REPOSITORY.parent / "shared"
+    schema_path = shared / "reference" / "conventions" / "geoemb.schema.json"
+    if not schema_path.is_file():
+        pytest.skip(f"conventions: no {schema_path}; set GEOEMBZ_SHARED_DATA to ../data of it")
+    reader = convert(tables.earth_index(tmp_path / "a.parquet", rng).path)
+    document = json.loads((Path(reader.url) / "zarr.json").read_text(encoding="utf-8"))
+    schema = json.loads(schema_path.read_text(encoding="utf-8"))
+    validator_for(schema)(schema).validate(document)
