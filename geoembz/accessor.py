@@ -6,8 +6,10 @@ Importing `geoembz.xarray_backend`, or opening a store with ``engine="geoembz"``
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from geoembz.conventions import TIME
 from geoembz.errors import InvalidConfigError
 from geoembz.export import ExportSummary, PreviewSummary, Sampled, export, preview, sample
 from geoembz.export.region import BBox, transformed_bbox
@@ -47,21 +49,21 @@ class GeoembzAccessor:
         return sample(
             self._origin()["source"],
             features,
-            bbox=self._bbox(),
+            **self._part(),
             **self._origin()["view"],
             **options,
         )
 
     def preview(self, out: str | Path, **options: Any) -> PreviewSummary:
         """Write a picture; `options` as in `geoembz.export.preview`."""
-        return preview(self._origin()["source"], out, bbox=self._bbox(), **options)
+        return preview(self._origin()["source"], out, **self._part(), **options)
 
     def export(self, out: str | Path, **options: Any) -> ExportSummary:
         """Write a cloud-optimized GeoTIFF; `options` as in `geoembz.export.export`."""
         return export(
             self._origin()["source"],
             out,
-            bbox=self._bbox(),
+            **self._part(),
             **self._origin()["view"],
             **options,
         )
@@ -100,6 +102,18 @@ class GeoembzAccessor:
                 "numbers); use .geoembz on what geoembz.open returned, or on a selection of it"
             )
         return origin
+
+    def _part(self) -> dict[str, Any]:
+        """Return box and date of the dataset, as the functions take them."""
+        part: dict[str, Any] = {"bbox": self._bbox()}
+        if TIME in self._dataset.coords:
+            times = np.atleast_1d(self._dataset[TIME].to_numpy())
+            if len(times) != 1:
+                raise InvalidConfigError(
+                    f"geoembz: {len(times)} dates; choose one, such as dataset.sel(time='2024')"
+                )
+            part["time"] = str(times[0].astype("datetime64[D]"))
+        return part
 
     def _bbox(self) -> BBox:
         """Return the extent of the dataset's pixels, half a pixel inside its edge."""

@@ -3,6 +3,7 @@
 Conventions are matched by uuid (reference: spec/format.md, "Attributes").
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -13,6 +14,21 @@ import zarr_cm
 from geoembz._version import FORMAT_VERSION
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
 from geoembz.grid import Grid, Transform
+
+GRIDS = "geoembz:grids"
+"""Attribute of a root: the names of the stores below it."""
+
+TIME = "time"
+"""Name of the time axis and of its coordinate."""
+
+CF_TIME = {
+    "axis": "T",
+    "standard_name": "time",
+    "long_name": "start of the period that the embedding describes",
+    "units": "days since 1970-01-01",
+    "calendar": "proleptic_gregorian",
+}
+"""Attributes of the coordinate `time`."""
 
 UNKNOWN_MODEL = "urn:geoembz:model:unknown"
 
@@ -68,6 +84,13 @@ class StoreAttributes:
         Name and version of the writer.
     license
         Licence of the embeddings, as an SPDX name or URL; None where it was not given.
+    notes
+        What was done to the input that a reader may want to know.
+    skipped
+        Inputs that were left out, and why: ``(URI, reason)``.
+    times
+        One entry per position of the time axis, ``{time, sources, pixels, fidelity}``; empty where
+        there is no such axis.
     version
         Format version.
     """
@@ -85,11 +108,19 @@ class StoreAttributes:
     pixels: Mapping[str, Any] = field(default_factory=dict)
     software: str = ""
     license: str | None = None
+    notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    times: tuple[Mapping[str, Any], ...] = ()
     version: str = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         """Refuse a model that is no URI."""
         check_model(self.model)
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Dates of the time axis, as ``YYYY-MM-DD``; empty where there is none."""
+        return tuple(str(entry["time"]) for entry in self.times)
 
     def to_json(self) -> dict[str, Any]:
         """Return the group attributes, conventions declared."""
@@ -131,6 +162,12 @@ class StoreAttributes:
         }
         if self.license is not None:
             attributes["license"] = self.license
+        if self.notes:
+            attributes["notes"] = list(self.notes)
+        if self.times:
+            attributes["times"] = [dict(entry) for entry in self.times]
+        if self.skipped:
+            attributes["skipped"] = [{"uri": uri, "reason": why} for uri, why in self.skipped]
         return {f"geoembz:{name}": value for name, value in attributes.items()}
 
     @classmethod
@@ -152,6 +189,12 @@ class StoreAttributes:
             If the format version is newer than this geoembz.
         """
         check_version(where, attributes)
+        if GRIDS in attributes:
+            names = [str(name) for name in attributes[GRIDS]]
+            raise StoreError(
+                f"{where}: holds {len(names)} grids, {', '.join(names)}; open one of them, such as "
+                f"{where.rstrip('/')}/{names[0] if names else 'NAME'}"
+            )
         try:
             quantization = attributes["geoemb:quantization"]
             return cls(
@@ -168,6 +211,12 @@ class StoreAttributes:
                 pixels=_mapping(attributes.get("geoembz:pixels", {})),
                 software=str(attributes.get("geoembz:software", "")),
                 license=attributes.get("geoembz:license"),
+                notes=tuple(map(str, attributes.get("geoembz:notes", []))),
+                times=tuple(_mapping(entry) for entry in attributes.get("geoembz:times", [])),
+                skipped=tuple(
+                    (str(entry["uri"]), str(entry["reason"]))
+                    for entry in attributes.get("geoembz:skipped", [])
+                ),
                 version=str(attributes["geoembz:version"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -175,6 +224,73 @@ class StoreAttributes:
                 f"{where}: attributes of a geoembz store are missing or malformed ({error!r}); "
                 "the store is damaged: fetch it again"
             ) from error
+
+
+@dataclass(frozen=True)
+class RootAttributes:
+    """What the root of several grids says: which they are, and what they share.
+
+    Parameters
+    ----------
+    grids
+        Names of the stores below the root.
+    shared
+        The attributes that all of them have alike.
+    source_data
+        URIs of all inputs.
+    """
+
+    grids: tuple[str, ...]
+    shared: Mapping[str, Any]
+    source_data: tuple[str, ...]
+
+    @classmethod
+    def of(cls, where: str, children: Mapping[str, StoreAttributes]) -> Self:
+        """Collect the attributes of stores.
+
+        Raises
+        ------
+        StoreError
+            If their encodings differ.
+        """
+        first = next(iter(children.values()))
+        for name, child in children.items():
+            if child.encoding_hash != first.encoding_hash:
+                raise StoreError(
+                    f"{where}/{name}: encoding {child.encoding_hash}; the root's is "
+                    f"{first.encoding_hash}; convert again, with --basis of one of them"
+                )
+        uris = [str(entry["uri"]) for child in children.values() for entry in child.sources]
+        return cls(tuple(children), first.to_json(), tuple(dict.fromkeys(uris)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the root's attributes, conventions declared."""
+        kept = {key: self.shared[key] for key in _ROOT_KEYS if key in self.shared}
+        if all(_UTM_GRID.fullmatch(name) for name in self.grids):
+            kept["geoemb:spatial_layout"] = "utm_zones"
+        return {
+            "zarr_conventions": [GEOEMB_CONVENTION, GEOEMBZ_CONVENTION],
+            **kept,
+            "geoemb:source_data": list(self.source_data),
+            GRIDS: list(self.grids),
+        }
+
+
+_UTM_GRID = re.compile(r"utm\d{2}[ns]")
+_ROOT_KEYS = (
+    "geoemb:type",
+    "geoemb:dimensions",
+    "geoemb:model",
+    "geoemb:data_type",
+    "geoemb:quantization",
+    "geoemb:build_version",
+    "geoembz:version",
+    "geoembz:layout",
+    "geoembz:recipe",
+    "geoembz:encoding_hash",
+    "geoembz:software",
+    "geoembz:license",
+)
 
 
 def check_model(model: str) -> None:
@@ -204,7 +320,7 @@ def check_version(where: str, attributes: Mapping[str, Any]) -> None:
     """
     declared = attributes.get("zarr_conventions")
     entries = declared if isinstance(declared, list) else []
-    uuids = {entry.get("uuid") for entry in entries if isinstance(entry, Mapping)}
+    uuids = [entry.get("uuid") for entry in entries if isinstance(entry, Mapping)]
     if GEOEMBZ_UUID not in uuids:
         raise StoreError(
             f"{where}: a Zarr group, but not a geoembz store (no convention {GEOEMBZ_UUID}); "
@@ -261,11 +377,23 @@ def _read_grid(attributes: Mapping[str, Any]) -> Grid:
     transform: Transform = tuple(map(float, attributes["spatial:transform"]))  # type: ignore[assignment]
     height, width = attributes["spatial:shape"]
     return Grid(
-        crs_wkt=str(attributes["proj:wkt2"]),
+        crs_wkt=_wkt(attributes["proj:wkt2"]),
         crs_code=attributes.get("proj:code"),
         transform=transform,
         shape=(int(height), int(width)),
     )
+
+
+def _wkt(value: object) -> str:
+    """Return a CRS in WKT after checking that PROJ understands it."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    try:
+        CRS.from_wkt(str(value))
+    except CRSError as error:
+        raise ValueError(f"proj:wkt2 is {value!r}; expected a CRS in WKT") from error
+    return str(value)
 
 
 def _layout(value: object) -> Layout:

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.quantization import KINDS, Quantizer, fit_quantizer, quantizer_from_state
+from geoembz.quantization import Quantizer, fit_quantizer, quantizer_from_state
+from tests.families import KINDS
 
 quick = settings(max_examples=50, deadline=None)
 every_kind = pytest.mark.parametrize("kind", KINDS)

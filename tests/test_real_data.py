@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 import geoembz
-from geoembz.quantization import KINDS
+from tests.families import KINDS
 
 pytestmark = pytest.mark.realdata
 

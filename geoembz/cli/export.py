@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,10 +13,12 @@ from geoembz.cli.options import (
     Overwrite,
     SpaceName,
     Store,
+    Time,
     Whiten,
     parse_bbox,
-    show,
 )
+from geoembz.cli.show import show
+from geoembz.errors import InvalidConfigError
 
 
 class Format(StrEnum):
@@ -35,6 +37,7 @@ def export(
     ] = None,
     bbox: BBoxText = None,
     bbox_crs: BBoxCrs = None,
+    time: Time = None,
     space: Annotated[SpaceName, typer.Option(help="Vectors to write.")] = SpaceName.ORIGINAL,
     components: Annotated[
         int | None, typer.Option(metavar="K", help="Only the first K.", show_default="all")
@@ -46,17 +49,19 @@ def export(
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
     from geoembz import export as library
 
+    options: dict[str, Any] = {
+        "bbox": parse_bbox(bbox),
+        "bbox_crs": bbox_crs,
+        "space": space.value,
+        "components": components,
+        "whiten": whiten,
+        "overwrite": overwrite,
+    }
     if to is None:
         to = Format.COG if Path(out).suffix.lower() in {".tif", ".tiff"} else Format.GEOPARQUET
-    write = library.export if to is Format.COG else library.export_table
-    result = write(
-        store,
-        out,
-        bbox=parse_bbox(bbox),
-        bbox_crs=bbox_crs,
-        space=space.value,
-        components=components,
-        whiten=whiten,
-        overwrite=overwrite,
-    )
-    show(result, as_json=json_)
+    if to is Format.COG:
+        show(library.export(store, out, time=time, **options), as_json=json_)
+        return
+    if time is not None:
+        raise InvalidConfigError(f"--time {time}: tables have no time axis; leave it out")
+    show(library.export_table(store, out, **options), as_json=json_)

@@ -1,8 +1,7 @@
 """What several commands parse alike."""
 
-import json
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -24,6 +23,9 @@ BBoxText = Annotated[
 ]
 BBoxCrs = Annotated[
     str | None, typer.Option(metavar="CRS", help="CRS of --bbox.", show_default="the store's")
+]
+Time = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Year or date, of a store that has several.")
 ]
 Whiten = Annotated[
     float, typer.Option(metavar="W", help="Weight of small components, 0 to 1; reduced only.")
@@ -49,8 +51,3 @@ def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
             f"--bbox {text!r}; expected four numbers: XMIN,YMIN,XMAX,YMAX"
         ) from error
     return xmin, ymin, xmax, ymax
-
-
-def show(result: Any, *, as_json: bool) -> None:
-    """Print a result, as lines of text or as JSON."""
-    typer.echo(json.dumps(result.to_json(), indent=2) if as_json else result.to_table())

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from geoembz.cli.options import BBoxCrs, BBoxText, Json, Overwrite, Store, parse_bbox, show
+from geoembz.cli.options import BBoxCrs, BBoxText, Json, Overwrite, Store, Time, parse_bbox
+from geoembz.cli.show import show
 from geoembz.errors import InvalidConfigError
 
 
@@ -15,6 +16,7 @@ def preview(
     ],
     bbox: BBoxText = None,
     bbox_crs: BBoxCrs = None,
+    time: Time = None,
     size: Annotated[int, typer.Option(metavar="N", help="Longest side, in pixels.")] = 1024,
     bands: Annotated[
         str | None,
@@ -33,6 +35,7 @@ def preview(
         bbox_crs=bbox_crs,
         size=size,
         bands=_bands(bands),
+        time=time,
         overwrite=overwrite,
     )
     show(result, as_json=json_)

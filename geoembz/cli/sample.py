@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from geoembz.cli.options import Json, Overwrite, SpaceName, Store, Whiten, show
+from geoembz.cli.options import Json, Overwrite, SpaceName, Store, Time, Whiten
+from geoembz.cli.show import show
 
 
 def sample(
@@ -24,6 +25,7 @@ def sample(
     crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="CRS of FEATURES.", show_default="as declared")
     ] = None,
+    time: Time = None,
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
@@ -42,6 +44,7 @@ def sample(
         whiten=whiten,
         crs=crs,
         out=out,
+        time=time,
         overwrite=overwrite,
     )
     show(result, as_json=json_)

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from geoembz._version import __version__
 from geoembz.conventions import UNKNOWN_MODEL, check_model
+from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.chips import chip_layout
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.runner import Progress, run_tasks
@@ -30,7 +31,7 @@ from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.table_rows import GEOMETRY, VALID, RowFormat, X, Y, numeric_columns
 from geoembz.conversion.table_sampling import draw_rows
 from geoembz.encoding import Encoding, Recipe
-from geoembz.errors import EncodingError, NoValidPixelsError
+from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.evaluation import FidelitySums
 from geoembz.geoparquet import write_emb, write_geo
 from geoembz.grid import Window
@@ -58,8 +59,8 @@ class TableOptions:
     ----------
     recipe
         What to fit; None for the product's own, where it has one, else ``int8``.
-    fixed
-        An encoding to use instead of fitting one.
+    fixed, strict_basis
+        An encoding to use instead of fitting one, and whether to refuse data outside it.
     fit_samples, seed
         Rows to fit on, and the seed of every random choice.
     chunk, shard
@@ -72,6 +73,7 @@ class TableOptions:
 
     recipe: Recipe | None
     fixed: Encoding | None
+    strict_basis: bool
     fit_samples: int
     seed: int
     chunk: int | None
@@ -79,6 +81,22 @@ class TableOptions:
     model: str | None
     license: str | None
     workers: int
+
+
+def refuse_raster_options(given: Mapping[str, bool]) -> None:
+    """Refuse what only rasters have.
+
+    Raises
+    ------
+    InvalidConfigError
+        If one of the options, by its name, is given.
+    """
+    for name, is_given in given.items():
+        if is_given:
+            raise InvalidConfigError(
+                f"{name}: for rasters only; a table's missing vectors are null or NaN, its store "
+                "has the plain layout, in shards, and no time axis; leave it out"
+            )
 
 
 def convert_table(
@@ -171,6 +189,13 @@ class _TableConversion:
             return journal.resume(self._plan())
         try:
             sample = draw_rows(self.source, self.roles, self.options.fit_samples)
+            if self.options.fixed is not None:
+                check_coverage(
+                    self.source.name,
+                    self.options.fixed,
+                    sample,
+                    strict=self.options.strict_basis,
+                )
             encoding = self.options.fixed or Encoding.fit_blocks(
                 sample, self.recipe, self.source.dimension, self.options.seed
             )

@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Self
 
+import numpy as np
+
 from geoembz.errors import InvalidConfigError
 from geoembz.projection import KINDS as PROJECTIONS
 from geoembz.quantization import BITS, METHODS
 
-_PROJECTION = re.compile(rf"({'|'.join(PROJECTIONS)})([1-9]\d*)(?:w(\d*\.?\d+))?")
-_PRODUCT = re.compile(r"pq([1-9]\d*)x8")
-_POWER = re.compile(r"power(\d*\.?\d+)x(\d*\.?\d+)")
+_COUNT, _NUMBER = "([1-9][0-9]{0,4})", r"([0-9]*\.?[0-9]+)"
+_PROJECTION = re.compile(rf"({'|'.join(PROJECTIONS)}){_COUNT}(?:w{_NUMBER})?")
+_PRODUCT = re.compile(f"pq{_COUNT}x8")
+_POWER = re.compile(f"power{_NUMBER}x{_NUMBER}")
 _AEF = (2.0, 127.5)
 _EXAMPLES = (
     *(f"{name}64" for name in PROJECTIONS),
-    *("l2", "rot", "aef", "pq8x8", "power2x127.5", *BITS, "minmax", "quantile", "lloyd"),
+    *("l2", "rot", "aef", "pq8x8", "power2x127.5"),
+    *(name for name in BITS if name not in {"pq", "power"}),
+    *dict.fromkeys(method for methods in METHODS.values() for method in methods),
 )
 
 
@@ -84,7 +89,7 @@ class Recipe:
 
     def __str__(self) -> str:
         """Return the recipe's name."""
-        whiten = f"w{self.whiten:g}" if self.whiten else ""
+        whiten = f"w{_decimal(self.whiten)}" if self.whiten else ""
         stages = [
             "l2" if self.normalize else "",
             f"{self.projection}{self.n_components}{whiten}" if self.projection else "",
@@ -166,7 +171,8 @@ class Recipe:
             return f"pq{self.n_subquantizers}x8"
         if self.quantizer == "power" and self.power is not None:
             exponent, factor = self.power
-            return "aef" if self.power == _AEF else f"power{exponent:g}x{factor:g}"
+            law = f"power{_decimal(exponent)}x{_decimal(factor)}"
+            return "aef" if self.power == _AEF else law
         return self.quantizer
 
     def _problems(self) -> Iterator[str]:
@@ -180,10 +186,10 @@ class Recipe:
             yield f"method {self.method!r} of {self.quantizer}; expected one of: {known}"
         if self.projection is not None and self.projection not in PROJECTIONS:
             yield f"projection {self.projection!r}; expected one of {', '.join(PROJECTIONS)}"
-        if (self.projection is None) != (self.n_components is None) or self.n_components == 0:
-            yield "a projection and 1 or more components go together"
         if self.n_components is not None and self.n_components < 1:
             yield f"{self.n_components} components; expected 1 or more"
+        if (self.projection is None) != (self.n_components is None):
+            yield "a projection and a number of components go together, as in 'pca64-int8'"
         if not 0 <= self.whiten <= 1:
             yield f"whitening {self.whiten}; expected 0 to 1"
         if self.whiten and (self.projection is None or not (self.rotate or self.quantizer == "pq")):
@@ -193,8 +199,12 @@ class Recipe:
             )
         if (self.quantizer == "pq") != (self.n_subquantizers is not None):
             yield "pq and a number of sub-quantizers go together, as in 'pca32-rot-pq8x8'"
+        if self.n_subquantizers is not None and self.n_subquantizers < 1:
+            yield f"{self.n_subquantizers} sub-quantizers; expected 1 or more"
         if (self.quantizer == "power") != (self.power is not None):
             yield "power and its exponent and factor go together, as in 'power2x127.5'"
+        if self.power is not None and not all(1e-3 <= number <= 1e6 for number in self.power):
+            yield f"power law {self.power}; expected exponent and factor from 0.001 to 1000000"
 
 
 def _quantizer(name: str, word: str) -> dict[str, Any]:
@@ -210,11 +220,16 @@ def _quantizer(name: str, word: str) -> dict[str, Any]:
     raise _unknown(name, word)
 
 
+def _decimal(number: float) -> str:
+    """Return the shortest decimal of a number, without an exponent: the grammar has none."""
+    return np.format_float_positional(number, trim="-")
+
+
 def _unknown(name: str, word: str) -> InvalidConfigError:
     close = get_close_matches(word, _EXAMPLES, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
     return InvalidConfigError(
-        f"recipe {name!r}: {word!r} is unknown or out of place{hint} Expected {_grammar()}"
+        f"recipe {name!r}: {word!r} is unknown or out of place{hint}; expected {_grammar()}"
     )
 
 

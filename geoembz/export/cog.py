@@ -73,6 +73,7 @@ def export(
     *,
     bbox: BBox | None = None,
     bbox_crs: str | None = None,
+    time: str | None = None,
     space: View = "original",
     components: int | None = None,
     whiten: float = 0.0,
@@ -93,6 +94,8 @@ def export(
         ``(xmin, ymin, xmax, ymax)``: pixels that it touches; None for all.
     bbox_crs
         CRS of `bbox`; None for the store's.
+    time
+        Year or date to write, of a store that has several.
     space
         ``original`` or ``reduced`` (float32, NaN without data), or ``codes``.
     components
@@ -121,7 +124,7 @@ def export(
     target = check_output(out, (".tif", ".tiff"), overwrite=overwrite)
     if space not in {"original", "reduced", "codes"}:
         raise InvalidConfigError(f"space {space!r}; expected 'original', 'reduced' or 'codes'")
-    region = open_region(store, bbox, bbox_crs)
+    region = open_region(store, bbox, bbox_crs, time)
     bands = region.reader.length(space, components, whiten)
     profile = _profile(region, space, bands)
     settings = {"GDAL_CACHEMAX": _CACHE_BYTES, "GDAL_TIFF_INTERNAL_MASK": True}
@@ -130,7 +133,7 @@ def export(
         with rasterio.Env(**settings):
             with rasterio.open(plain, "w", **profile) as raster:
                 _fill(raster, region, space, components, whiten)
-                raster.update_tags(**_tags(region.reader, space))
+                raster.update_tags(**_tags(region, space))
             _optimize(plain, finished, profile)
         finished.replace(target)
     return ExportSummary(
@@ -177,14 +180,14 @@ def _fill(raster: Any, region: Region, space: View, components: int | None, whit
     has_mask = space == "codes" and reader.mask is not None
     for block in split(region.window, _block_shape(region, raster.count, raster.dtypes[0])):
         if space == "codes":
-            values = reader.read_codes(block)
+            values = reader.read_codes(block, region.date)
         else:
-            values = np.asarray(reader.read(block, space, components, whiten))
+            values = np.asarray(reader.read(block, space, components, whiten, region.date))
         place = region.turned(block)
         target = rasterio.windows.Window(place.col, place.row, place.width, place.height)
         turn = slice(None, None, -1 if region.runs_north else 1)
         raster.write(values[:, turn], window=target)
-        if has_mask and (mask := reader.read_mask(block)) is not None:
+        if has_mask and (mask := reader.read_mask(block, region.date)) is not None:
             raster.write_mask(mask[turn], window=target)
 
 
@@ -198,14 +201,16 @@ def _block_shape(region: Region, bands: int, dtype: str) -> tuple[int, int]:
     return rows, cols
 
 
-def _tags(reader: StoreReader, space: View) -> dict[str, str]:
-    attributes = reader.attributes
+def _tags(region: Region, space: View) -> dict[str, str]:
+    reader, attributes = region.reader, region.reader.attributes
     tags = {
         "geoembz_space": space,
         "geoembz_recipe": str(reader.encoding.recipe),
         "geoembz_encoding_hash": attributes.encoding_hash,
         "geoemb_model": attributes.model,
     }
+    if reader.dates:
+        tags["date"] = reader.dates[region.date]
     return tags if attributes.license is None else {**tags, "license": attributes.license}
 
 

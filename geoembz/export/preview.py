@@ -70,6 +70,7 @@ def preview(
     *,
     bbox: BBox | None = None,
     bbox_crs: str | None = None,
+    time: str | None = None,
     size: int = LONGEST_SIDE,
     bands: tuple[int, ...] | None = None,
     overwrite: bool = False,
@@ -89,6 +90,8 @@ def preview(
         ``(xmin, ymin, xmax, ymax)`` to show; None for everything.
     bbox_crs
         CRS of `bbox`; None for the store's.
+    time
+        Year or date to show, of a store that has several.
     size
         Longest side of the picture, in pixels.
     bands
@@ -116,7 +119,7 @@ def preview(
     target = check_output(out, (".png", ".tif", ".tiff"), overwrite=overwrite)
     if size < 1:
         raise InvalidConfigError(f"size {size}; expected 1 pixel or more")
-    region = open_region(store, bbox, bbox_crs)
+    region = open_region(store, bbox, bbox_crs, time)
     shown = _checked_bands(bands, region.reader.encoding.n_components)
     step = -(-max(region.window.shape) // size)
     scores = _every_nth(region, step, [band - 1 for band in shown])
@@ -153,7 +156,8 @@ def _every_nth(region: Region, step: int, components: list[int]) -> NDArray[np.f
         local = (rows + window.row - block.row)[:, np.newaxis] * block.width + (
             cols + window.col - block.col
         )
-        scores = reader.read_pixels(block, local.reshape(-1), "reduced")[components]
+        scores = reader.read_pixels(block, local.reshape(-1), "reduced", date=region.date)
+        scores = scores[components]
         target = np.ix_(range(len(components)), rows // step, cols // step)
         out[target] = scores.reshape(len(components), len(rows), len(cols))
     return out

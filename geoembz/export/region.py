@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from geoembz.conventions import GRIDS
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Grid, Window
 from geoembz.store import StoreReader
+from geoembz.store.reader import open_group
 
 type BBox = tuple[float, float, float, float]
 """``(xmin, ymin, xmax, ymax)``."""
@@ -24,10 +26,13 @@ class Region:
         The open store.
     window
         Pixels, in the store's rows and columns.
+    date
+        Position on the store's time axis, where it has one.
     """
 
     reader: StoreReader
     window: Window
+    date: int = 0
 
     @property
     def runs_north(self) -> bool:
@@ -52,9 +57,12 @@ class Region:
 
 
 def open_region(
-    store: str | Path | StoreReader, bbox: BBox | None = None, bbox_crs: str | None = None
+    store: str | Path | StoreReader,
+    bbox: BBox | None = None,
+    bbox_crs: str | None = None,
+    time: str | None = None,
 ) -> Region:
-    """Open a store and find the pixels that a bounding box touches.
+    """Open a store and find the pixels that a bounding box touches, at one date.
 
     Parameters
     ----------
@@ -64,16 +72,18 @@ def open_region(
         ``(xmin, ymin, xmax, ymax)``; None for everything.
     bbox_crs
         CRS of `bbox`; None for the store's own.
+    time
+        Year or date; None where the store has no more than one.
 
     Raises
     ------
     InvalidConfigError
-        If the box is empty, not finite, or lies outside the store.
+        If the box is empty, not finite, or lies outside the store, or the date is not there.
     """
     reader = store if isinstance(store, StoreReader) else StoreReader.open(str(store))
-    grid = reader.attributes.grid
+    grid, date = reader.attributes.grid, date_position(reader, time)
     if bbox is None:
-        return Region(reader, grid.window)
+        return Region(reader, grid.window, date)
     if not (bbox[0] < bbox[2] and bbox[1] < bbox[3]):
         raise InvalidConfigError(
             f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin < xmax and ymin < ymax"
@@ -85,7 +95,34 @@ def open_region(
             f"bbox {bbox}: outside {reader.url}, which covers {_text(grid.bbox)} in "
             f"{grid.crs_code or 'its CRS'}; give the box in that CRS, or name its own (--bbox-crs)"
         )
-    return Region(reader, touched)
+    return Region(reader, touched, date)
+
+
+def open_readers(store: str | Path | StoreReader) -> list[StoreReader]:
+    """Open a store, or all stores below a root of several grids."""
+    if isinstance(store, StoreReader):
+        return [store]
+    names = open_group(str(store)).attrs.get(GRIDS)
+    if not isinstance(names, list):
+        return [StoreReader.open(str(store))]
+    return [StoreReader.open(f"{store}/{name}") for name in names]
+
+
+def date_position(reader: StoreReader, time: str | None) -> int:
+    """Return the position of a year or date on a store's time axis; 0 where there is none.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the store has several dates and none is named, or not the one that is.
+    """
+    dates = reader.dates
+    if time is None and len(dates) < 2:
+        return 0
+    found = [index for index, date in enumerate(dates) if time and date.startswith(str(time))]
+    if len(found) != 1:
+        raise InvalidConfigError(f"time {time!r}: {reader.url} has {_dates(dates)}")
+    return found[0]
 
 
 def pixel_window(grid: Grid, bbox: BBox) -> Window | None:
@@ -122,6 +159,12 @@ def transformed_bbox(bbox: BBox, crs: str, target_wkt: str) -> BBox:
         raise InvalidConfigError(f"bbox CRS {crs!r}: {error}; expected e.g. EPSG:4326") from error
     xmin, ymin, xmax, ymax = transformer.transform_bounds(*bbox)
     return float(xmin), float(ymin), float(xmax), float(ymax)
+
+
+def _dates(dates: tuple[str, ...]) -> str:
+    if not dates:
+        return "no time axis; leave the date out"
+    return f"{', '.join(dates)}; name one of them (--time)"
 
 
 def _floor(value: float) -> int:

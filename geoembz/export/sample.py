@@ -1,6 +1,6 @@
 """Vectors at points, and means over polygons: only the chunks that they touch are read."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.export.hits import Hits, point_hits, polygon_hits
-from geoembz.export.region import BBox, Region, open_region
+from geoembz.export.region import BBox, Region, open_readers, open_region
 from geoembz.export.totals import Totals
 from geoembz.features import Features, read_features, write_features
 from geoembz.features.write import PARQUET, check_output, vector_array
@@ -102,6 +102,7 @@ def sample(
     whiten: float = 0.0,
     crs: str | None = None,
     bbox: BBox | None = None,
+    time: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> Sampled:
@@ -127,6 +128,8 @@ def sample(
         Replaces the CRS that the features declare.
     bbox
         Leave out pixels outside this box, in the store's CRS.
+    time
+        Year or date, of a store that has several.
     out
         Also write a file: ``.parquet`` (GeoParquet with an ``emb`` footer) or ``.csv``.
     overwrite
@@ -157,21 +160,19 @@ def sample(
     (1, 128)
     """
     target = None if out is None else check_output(out, (*PARQUET, ".csv"), overwrite=overwrite)
-    region = open_region(store, bbox)
-    reader = region.reader
+    regions = [open_region(reader, bbox, time=time) for reader in open_readers(store)]
     wanted = read_features(features, crs=crs)
     if wanted.polygons is not None and space == "codes":
         raise InvalidConfigError(
             "space codes with polygons: a mean of codes means nothing; "
             "choose 'reduced' or 'original'"
         )
-    placed = wanted.to_crs(reader.attributes.grid.crs_wkt)
+    reader = regions[0].reader
     totals = Totals(reader, len(wanted), space, components, whiten)
-    totals.add(_all_hits(region, placed))
-    if placed.polygons is not None and (small := np.flatnonzero(totals.covered == 0)).size:
-        totals.add(_polygon_hits(region, placed, small.tolist(), all_touched=True))
+    for all_touched in (False, True):
+        _add(totals, regions, wanted, all_touched=all_touched)
     if len(wanted) and not totals.covered.any():
-        _refuse_strangers(region, wanted)
+        _refuse_strangers(regions, wanted)
     sampled = Sampled(
         wanted,
         totals.vectors(),
@@ -186,20 +187,28 @@ def sample(
     return sampled
 
 
-def _all_hits(region: Region, placed: Features) -> Iterable[Hits]:
-    if placed.points is not None:
-        kept = point_hits(region.reader.attributes.grid, _chunk(region), placed.points)
-        return _inside(region, kept)
-    return _polygon_hits(region, placed, range(len(placed)), all_touched=False)
+def _add(totals: Totals, regions: Sequence[Region], wanted: Features, *, all_touched: bool) -> None:
+    """Add the pixels of features that have none yet; a point has one in one grid at most."""
+    missing = np.flatnonzero(totals.covered == 0)
+    for region in regions:
+        grid = region.reader.attributes.grid
+        placed = wanted.to_crs(grid.crs_wkt)
+        hits: Iterable[Hits]
+        if placed.points is not None:
+            missing = np.flatnonzero(totals.covered == 0)
+            hits = point_hits(grid, _chunk(region), _only(placed.points, missing))
+        else:
+            polygons = ((number, (placed.polygons or ())[number]) for number in missing.tolist())
+            known = ((number, polygon) for number, polygon in polygons if polygon is not None)
+            hits = polygon_hits(grid, _chunk(region), known, all_touched=all_touched)
+        totals.add(region.reader, region.date, _inside(region, hits))
 
 
-def _polygon_hits(
-    region: Region, placed: Features, numbers: Iterable[int], *, all_touched: bool
-) -> Iterable[Hits]:
-    polygons = ((number, (placed.polygons or ())[number]) for number in numbers)
-    known = ((number, polygon) for number, polygon in polygons if polygon is not None)
-    grid = region.reader.attributes.grid
-    return _inside(region, polygon_hits(grid, _chunk(region), known, all_touched=all_touched))
+def _only(points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the points with all but some rows unknown."""
+    kept = np.full_like(points, np.nan)
+    kept[rows] = points[rows]
+    return kept
 
 
 def _chunk(region: Region) -> tuple[int, int]:
@@ -221,23 +230,35 @@ def _inside(region: Region, hits: Iterable[Hits]) -> Iterator[Hits]:
             yield Hits(hit.window, hit.features[kept], hit.pixels[kept])
 
 
-def _refuse_strangers(region: Region, wanted: Features) -> None:
+def _refuse_strangers(regions: Sequence[Region], wanted: Features) -> None:
     """Say why no feature meets the store: swapped axes, or another place."""
-    grid, url = region.reader.attributes.grid, region.reader.url
     if wanted.points is not None:
-        turned = replace(wanted, points=wanted.points[:, ::-1]).to_crs(grid.crs_wkt)
-        assert turned.points is not None  # noqa: S101 - points stay points
-        count = sum(len(hits.features) for hits in point_hits(grid, grid.shape, turned.points))
+        swapped = replace(wanted, points=wanted.points[:, ::-1])
+        count = sum(_count_inside(region, swapped) for region in regions)
         if count:
             raise SourceError(
-                f"{wanted.name}: no point lies inside {url}, but {count:,} of {len(wanted):,} do "
-                "with x and y swapped; expected x (longitude) first, y (latitude) second"
+                f"{wanted.name}: no point lies inside {regions[0].reader.url}, but {count:,} of "
+                f"{len(wanted):,} do with x and y swapped; expected x (longitude) first, y "
+                "(latitude) second"
             )
-    box = ", ".join(f"{value:.10g}" for value in grid.bbox)
-    raise SourceError(
-        f"{wanted.name}: none of {len(wanted):,} {wanted.kind} lies inside {url}, which covers "
-        f"{box} in {grid.crs_code or 'its CRS'}; check the CRS of the {wanted.kind} (--crs)"
+    grids = [region.reader.attributes.grid for region in regions]
+    covers = " and ".join(
+        f"{', '.join(f'{value:.10g}' for value in grid.bbox)} in {grid.crs_code or 'its CRS'}"
+        for grid in grids[:3]
     )
+    raise SourceError(
+        f"{wanted.name}: none of {len(wanted):,} {wanted.kind} lies inside "
+        f"{regions[0].reader.url}, which covers {covers}; check the CRS of the {wanted.kind} "
+        "(--crs)"
+    )
+
+
+def _count_inside(region: Region, points: Features) -> int:
+    grid = region.reader.attributes.grid
+    placed = points.to_crs(grid.crs_wkt).points
+    if placed is None:
+        return 0
+    return sum(len(hits.features) for hits in point_hits(grid, grid.shape, placed))
 
 
 def _emb(reader: StoreReader, length: int, space: View) -> bytes:

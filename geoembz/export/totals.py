@@ -21,7 +21,7 @@ class Totals:
     Parameters
     ----------
     reader
-        The open store.
+        A store that is read; all must have one encoding.
     count
         Number of features.
     space, components, whiten
@@ -43,7 +43,7 @@ class Totals:
         components: int | None = None,
         whiten: float = 0.0,
     ) -> None:
-        self._reader, self._view = reader, (space, components, whiten)
+        self._view = (space, components, whiten)
         encoding = reader.encoding
         self._is_codes = space == "codes"
         fill = (encoding.nodata or 0) if self._is_codes else 0
@@ -52,11 +52,15 @@ class Totals:
         self.covered, self.pixels = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self.chunks_read = 0
 
-    def add(self, hits: Iterable[Hits]) -> None:
+    def add(self, reader: StoreReader, date: int, hits: Iterable[Hits]) -> None:
         """Read the windows of some hits, several at once, and add them in order."""
+
+        def read(hits: Hits) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+            return self._read(reader, date, hits)
+
         with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
             for group in batched(hits, 4 * REQUESTS_AT_ONCE):
-                for hit, (vectors, valid) in zip(group, pool.map(self._read, group), strict=True):
+                for hit, (vectors, valid) in zip(group, pool.map(read, group), strict=True):
                     self._add(hit.features, vectors, valid)
                     self.chunks_read += 1
 
@@ -68,14 +72,15 @@ class Totals:
             mean: NDArray[np.float32] = (self._sums / self.pixels[:, np.newaxis]).astype(np.float32)
         return mean
 
-    def _read(self, hits: Hits) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def _read(
+        self, reader: StoreReader, date: int, hits: Hits
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return the vectors of the hits ``(length, n)``, and which are valid."""
         unique, back = np.unique(hits.pixels, return_inverse=True)
-        reader = self._reader
-        vectors = reader.read_pixels(hits.window, unique, *self._view)
+        vectors = reader.read_pixels(hits.window, unique, *self._view, date)
         if not self._is_codes:
             valid = ~np.isnan(vectors[0])
-        elif (mask := reader.read_mask(hits.window)) is not None:
+        elif (mask := reader.read_mask(hits.window, date)) is not None:
             valid = mask.reshape(-1)[unique]
         elif vectors.dtype.kind == "f":
             valid = ~np.isnan(vectors[0])

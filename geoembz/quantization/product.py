@@ -236,12 +236,11 @@ class ProductQuantizer:
         cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
-        n_subquantizers, count = config.get("n_subquantizers"), stored_length(cls.kind, config)
-        if not isinstance(n_subquantizers, int) or n_subquantizers < 1 or count % n_subquantizers:
-            raise EncodingError(
-                f"pq: n_subquantizers is {n_subquantizers!r}; expected a divisor of {count}"
-            )
-        shape = (n_subquantizers, _N_CODEWORDS, count // n_subquantizers)
+        count = stored_length(cls.kind, config)
+        groups = stored_length(cls.kind, config, "n_subquantizers")
+        if count % groups:
+            raise EncodingError(f"pq: n_subquantizers is {groups}; expected a divisor of {count}")
+        shape = (groups, _N_CODEWORDS, count // groups)
         return cls(stored_array(cls.kind, "codebook", arrays, shape))
 
 

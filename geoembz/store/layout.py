@@ -97,6 +97,7 @@ def choose_layout(
     side = _chunk_side(shape, bytes_per_pixel) if chunk is None else chunk
     if side < 1:
         raise InvalidConfigError(f"chunk {side}; expected a side of 1 pixel or more")
+    asked, side = side, min(side, max(shape))
     inner = (side, side)
     is_sharded = True
     if isinstance(shard, str):
@@ -107,12 +108,12 @@ def choose_layout(
         outer = _grow_shard(
             shape, bytes_per_pixel, _first_shard(side, shape, bytes_per_pixel, source_block)
         )
-    elif shard < side or shard % side:
+    elif shard < asked or shard % asked:
         raise InvalidConfigError(
-            f"shard {shard}; expected a multiple of the chunk, {side} pixels, or 'none'"
+            f"shard {shard}; expected a multiple of the chunk, {asked} pixels, or 'none'"
         )
     else:
-        outer = (shard, shard)
+        outer = (shard // asked * side, shard // asked * side)
     return ChunkLayout(shape, inner, _clip(outer, inner, shape), is_sharded)
 
 

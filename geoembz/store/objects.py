@@ -76,7 +76,16 @@ class ObjectTree:
         if not self.is_local:
             self.filesystem.pipe_file(f"{self.root}/{key}", content)
             return
-        path = self.local_path / key
+        try:
+            self._write_local(self.local_path / key, content)
+        except OSError as error:
+            raise StoreError(
+                f"{self.url}: cannot be written ({error.strerror}); expected a place with room and "
+                "permission to write; choose another destination"
+            ) from error
+
+    @staticmethod
+    def _write_local(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
         try:

@@ -78,9 +78,14 @@ class StoreReader:
         """Height and width, in pixels."""
         return self.attributes.grid.shape
 
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Dates of the time axis, as ``YYYY-MM-DD``; empty where there is none."""
+        return self.attributes.dates
+
     @cached_property
     def codes(self) -> zarr.Array[Any]:
-        """The codes ``(code_length, height, width)`` as an array, in either layout."""
+        """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
         array = open_array(self.url, self.group, EMBEDDING)
         if self.attributes.layout == "plain":
             return array
@@ -89,7 +94,7 @@ class StoreReader:
 
     @cached_property
     def mask(self) -> zarr.Array[Any] | None:
-        """Validity ``(height, width)``; None where codes say it, or all pixels are valid."""
+        """Validity ``([time,] height, width)``; None where codes say it, or all are valid."""
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
         return open_array(self.url, self.group, VALID)
@@ -98,7 +103,7 @@ class StoreReader:
     def stored_chunk(self) -> tuple[int, int]:
         """Rows and columns of one stored object: what is best read at once."""
         shape = self.codes.shards or self.codes.chunks
-        return shape[1], shape[2]
+        return shape[-2], shape[-1]
 
     def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
         """Return the length of the first axis in a space."""
@@ -111,13 +116,19 @@ class StoreReader:
             return self.encoding.code_length
         return self.encoding.decoder(space, components, whiten).length
 
-    def read_codes(self, window: Window) -> Codes:
-        """Read the codes of a window, shape ``(code_length, height, width)``."""
-        return np.asarray(self.codes[:, *window.slices])
+    def read_codes(self, window: Window, date: int = 0) -> Codes:
+        """Read the codes of a window at one date, shape ``(code_length, height, width)``."""
+        return self._read(self.codes, (*self._at(date), slice(None), *window.slices))
 
-    def read_mask(self, window: Window) -> NDArray[np.bool_] | None:
-        """Read the validity of a window, where it is an array of its own."""
-        return None if self.mask is None else np.asarray(self.mask[window.slices], dtype=np.bool_)
+    def read_mask(self, window: Window, date: int = 0) -> NDArray[np.bool_] | None:
+        """Read the validity of a window at one date, where it is an array of its own."""
+        if self.mask is None:
+            return None
+        return self._read(self.mask, (*self._at(date), *window.slices))
+
+    def _at(self, date: int) -> tuple[int, ...]:
+        """Return the index of a date on the time axis; nothing where there is no such axis."""
+        return (date,) if self.dates else ()
 
     def read(
         self,
@@ -125,6 +136,7 @@ class StoreReader:
         space: Literal["original", "reduced"],
         components: int | None = None,
         whiten: float = 0.0,
+        date: int = 0,
     ) -> NDArray[np.float32]:
         """Decode a window to float32 ``(length, height, width)``, invalid pixels NaN.
 
@@ -138,10 +150,12 @@ class StoreReader:
             Use only the first so many components.
         whiten
             Weight of the metric in reduced space; see `Encoding.decoder`.
+        date
+            Position on the time axis, where there is one.
         """
         decoder = self.encoding.decoder(space, components, whiten)
-        codes = self.read_codes(window).reshape(self.encoding.code_length, -1)
-        mask = self.read_mask(window)
+        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)
+        mask = self.read_mask(window, date)
         valid = None if mask is None else mask.reshape(-1)
         out = np.empty((decoder.length, window.size), dtype=np.float32)
 
@@ -165,6 +179,7 @@ class StoreReader:
         space: View,
         components: int | None = None,
         whiten: float = 0.0,
+        date: int = 0,
     ) -> NDArray[Any]:
         """Read a window, and decode only some of its pixels.
 
@@ -178,7 +193,7 @@ class StoreReader:
             ``original``, ``reduced`` or ``codes``.
         components
             Use only the first so many components; not with ``codes``.
-        whiten
+        whiten, date
             As in `read`.
 
         Returns
@@ -187,10 +202,10 @@ class StoreReader:
             Shape ``(length, n)``, invalid pixels NaN, or as the codes say it.
         """
         self.length(space, components, whiten)
-        codes = self.read_codes(window).reshape(self.encoding.code_length, -1)[:, pixels]
+        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)[:, pixels]
         if space == "codes":
             return codes
-        mask = self.read_mask(window)
+        mask = self.read_mask(window, date)
         valid = None if mask is None else mask.reshape(-1)[pixels]
         with single_threaded_blas():
             return self.encoding.decoder(space, components, whiten).decode(codes, valid)
@@ -199,18 +214,28 @@ class StoreReader:
         """Return the size of all objects of the store, in bytes."""
         return sum(ObjectTree(self.url).sizes().values())
 
+    def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
+        try:
+            return np.asarray(array[selection])
+        except (RuntimeError, ValueError) as error:
+            raise StoreError(
+                f"{self.url}: {array.path} cannot be read at {selection} ({error}); a shard is cut "
+                "or corrupt: fetch it again"
+            ) from error
+
     def _check_shapes(self) -> None:
         """Refuse arrays that are not what the encoding and the grid say, before reading them."""
-        expected = (self.encoding.code_length, *self.shape)
+        times = tuple(len(self.dates) for _ in self._at(0))
+        expected = (*times, self.encoding.code_length, *self.shape)
         if self.codes.shape != expected or self.codes.dtype != self.encoding.code_dtype:
             raise StoreError(
                 f"{self.url}: {EMBEDDING} is {self.codes.dtype} {self.codes.shape}; grid and "
                 f"encoding say {self.encoding.code_dtype} {expected}; the store is damaged"
             )
-        if self.mask is not None and self.mask.shape != self.shape:
+        if self.mask is not None and self.mask.shape != (*times, *self.shape):
             raise StoreError(
-                f"{self.url}: {VALID} has shape {self.mask.shape}; expected {self.shape}; the "
-                "store is damaged"
+                f"{self.url}: {VALID} has shape {self.mask.shape}; expected "
+                f"{(*times, *self.shape)}; the store is damaged"
             )
 
 
@@ -265,7 +290,9 @@ def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encodin
     try:
         checked_parts(attributes.encoding)
         report = FitReport.from_json(attributes.fit)
-        arrays = {name: _small_array(url, array) for name, array in _members(url, group)}
+        members = _members(url, group)
+        _check_sizes(url, members)
+        arrays = {name: _small_array(url, array) for name, array in members}
         encoding = Encoding.from_state(attributes.encoding, arrays, report)
         check_hash(url, encoding.hash, attributes.encoding_hash)
     except EncodingError as error:
@@ -280,11 +307,17 @@ def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
         raise StoreError(f"{url}: group 'encoding' is missing; the store is damaged") from error
 
 
-def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
-    if array.nbytes > MAX_ARRAY_BYTES:
+def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
+    """Refuse arrays too large to be believed, before anything is allocated for them."""
+    total = sum(array.nbytes for _, array in members)
+    if total > MAX_ARRAY_BYTES:
         raise StoreError(
-            f"{url}: {array.path} claims {array.nbytes} bytes; expected at most {MAX_ARRAY_BYTES}"
+            f"{url}: the arrays of the encoding claim {total} bytes; expected at most "
+            f"{MAX_ARRAY_BYTES}; the store is damaged"
         )
+
+
+def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
     try:
         return np.asarray(array[...])
     except (ValueError, RuntimeError, OSError) as error:

@@ -35,10 +35,13 @@ class StoreWriter:
         Destination.
     plan
         What the store will be.
+    date
+        Position on the time axis to write to, where there is one.
     """
 
-    def __init__(self, url: str, plan: StorePlan) -> None:
+    def __init__(self, url: str, plan: StorePlan, date: int = 0) -> None:
         self.url, self.plan = url, plan
+        self._at: tuple[int, ...] = (date,) if plan.dates else ()
         objects: dict[str, Buffer] = {}
         group = zarr.create_group(MemoryStore(objects))
         create_codes(group, plan)
@@ -71,9 +74,11 @@ class StoreWriter:
         """
         if not valid.any():
             return
-        self._array(EMBEDDING)[:, *window.slices] = codes
+        place: tuple[int | slice, ...] = (*self._at, slice(None), *window.slices)
+        self._array(EMBEDDING)[place] = codes
         if self.plan.has_mask:
-            self._array(VALID)[window.slices] = valid
+            flat: tuple[int | slice, ...] = (*self._at, *window.slices)
+            self._array(VALID)[flat] = valid
 
     def finish(self, attributes: StoreAttributes) -> None:
         """Write the small arrays, then all metadata, the root's last: the store now exists."""

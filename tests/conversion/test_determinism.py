@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 import geoembz
 from geoembz.conversion import sampling
 from geoembz.encoding import Encoding
-from geoembz.quantization import KINDS
 from tests.conftest import MakeRaster
+from tests.families import KINDS
 from tests.trees import objects
 
 every_kind = pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz.sources.raster import RasterSource
 from geoembz.store import StoreReader
 from tests.conftest import DEFAULT_TRANSFORM, MakeRaster
 
@@ -42,7 +43,8 @@ def make_store(tmp_path: Path, make_raster: MakeRaster, rng: np.random.Generator
         )
         store = tmp_path / "store.zarr"
         defaults = {"pca": 8, "chunk": 16, "shard": 32}
-        geoembz.convert(source, store, **{**defaults, **options})
+        raster = RasterSource(source)  # as it is: paths would be turned north up
+        geoembz.convert(raster if northwards else source, store, **{**defaults, **options})
         return StoreReader.open(str(store))
 
     return make

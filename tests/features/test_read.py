@@ -67,7 +67,7 @@ def csv(path: Path) -> None:
     ids=lambda value: getattr(value, "__name__", value),
 )
 def test_files_hold_the_same_points(write: Any, name: str, tmp_path: Path) -> None:
-    """x is longitude, whatever the order of columns and the number of coordinates."""
+    """X is longitude, whatever the order of columns and the number of coordinates."""
     write(tmp_path / name)
     features = read_features(tmp_path / name)
     assert features.kind == "points"
@@ -109,7 +109,7 @@ def test_other_geometries_are_refused(document: dict[str, Any], message: str) ->
 
 
 def test_mistakes_in_columns_are_named(tmp_path: Path) -> None:
-    """x and y without a CRS, latitudes of 120 degrees, no place at all, no file."""
+    """X and y without a CRS, latitudes of 120 degrees, no place at all, no file."""
     (tmp_path / "xy.csv").write_text("x,y\n1,2\n", encoding="utf-8")
     with pytest.raises(InvalidConfigError, match="--crs"):
         read_features(tmp_path / "xy.csv")

@@ -55,7 +55,6 @@ def test_impossible_sides_are_refused(chunk: int | None, shard: int | str | None
         choose_layout((100, 100), 8, (16, 16), chunk=chunk, shard=shard)
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a given chunk is not clipped")
 def test_a_chunk_is_never_larger_than_the_raster() -> None:
     """A side beyond the raster would make every task allocate a padded chunk of that size."""
     layout = choose_layout((40, 50), 16, (16, 16), chunk=10**6)
