@@ -35,7 +35,7 @@ UNKNOWN_MODEL = "urn:geoembz:model:unknown"
 GEOEMB_UUID = "61c12cc5-0e28-4056-999a-480cf3fb7e4c"
 GEOEMBZ_UUID = "5bdee612-a44e-461d-a046-554e1bff041c"
 
-_GEOEMB = {
+GEOEMB_CONVENTION = {
     "schema_url": "https://raw.githubusercontent.com/geo-embeddings/embeddings-zarr-convention/"
     "refs/tags/v1/schema.json",
     "spec_url": "https://github.com/geo-embeddings/embeddings-zarr-convention/blob/v1/README.md",
@@ -43,7 +43,7 @@ _GEOEMB = {
     "name": "geoemb:",
     "description": "Geoembeddings convention for geospatial embedding arrays with model provenance",
 }
-_GEOEMBZ = {
+GEOEMBZ_CONVENTION = {
     "uuid": GEOEMBZ_UUID,
     "name": "geoembz:",
     "description": "How the codes of a compressed embedding store are decoded",
@@ -125,7 +125,7 @@ class StoreAttributes:
     def to_json(self) -> dict[str, Any]:
         """Return the group attributes, conventions declared."""
         geo = zarr_cm.create_many({"proj": _proj(self.grid), "spatial": _spatial(self.grid)})
-        declared = [_GEOEMB, *geo.pop("zarr_conventions"), _GEOEMBZ]  # type: ignore[misc]
+        declared = [GEOEMB_CONVENTION, *geo.pop("zarr_conventions"), GEOEMBZ_CONVENTION]  # type: ignore[misc]
         return {"zarr_conventions": declared, **self._geoemb(), **geo, **self._geoembz()}
 
     def _geoemb(self) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class RootAttributes:
         if all(_UTM_GRID.fullmatch(name) for name in self.grids):
             kept["geoemb:spatial_layout"] = "utm_zones"
         return {
-            "zarr_conventions": [_GEOEMB, _GEOEMBZ],
+            "zarr_conventions": [GEOEMB_CONVENTION, GEOEMBZ_CONVENTION],
             **kept,
             "geoemb:source_data": list(self.source_data),
             GRIDS: list(self.grids),

@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
+from geoembz.accessor import register
 from geoembz.conventions import CF_TIME, TIME, cf_axis, cf_grid_mapping
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
 from geoembz.store import StorePlan, StoreReader, View
+from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.tables import TableReader
+from geoembz.xarray_tables import table_dataset
+
+register()
 
 VIEWS: tuple[View, ...] = ("original", "reduced", "codes")
 
@@ -40,7 +46,11 @@ class GeoembzBackend(BackendEntrypoint):
         whiten: float = 0.0,
     ) -> xr.Dataset:
         """Open a store lazily; see `geoembz.open`."""
-        dataset = _dataset(StoreReader.open(str(filename_or_obj)), space, components, whiten)
+        url = str(filename_or_obj)
+        if is_table_store(open_group(url)):
+            dataset = table_dataset(TableReader.open(url), space, components, whiten)
+        else:
+            dataset = _dataset(StoreReader.open(url), space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
         return dataset.drop_vars(list(dropped or ()), errors="ignore")
 
@@ -201,7 +211,11 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
         (*_time_axis(reader), _first_dimension(reader, space), "y", "x"),
         indexing.LazilyIndexedArray(_LazyEmbedding(reader, space, components, whiten)),
         attributes,
-        encoding={"preferred_chunks": shards},
+        encoding={
+            "preferred_chunks": shards,
+            "source": reader.url,  # what the accessor asks for
+            "view": {"space": space, "components": components, "whiten": whiten},
+        },
     )
     variables = {"embedding": embedding}
     if space == "codes" and reader.mask is not None:

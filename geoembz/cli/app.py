@@ -10,8 +10,11 @@ import typer
 from geoembz.cli.append import append
 from geoembz.cli.cost import cost
 from geoembz.cli.evaluate import evaluate
+from geoembz.cli.export import export
 from geoembz.cli.plan import plan
+from geoembz.cli.preview import preview
 from geoembz.cli.publish import publish
+from geoembz.cli.sample import sample
 from geoembz.cli.show import show
 from geoembz.cli.verify import verify
 from geoembz.errors import InvalidConfigError
@@ -231,8 +234,11 @@ def info(
 ) -> None:
     """Print what a store holds, where it lies, what it costs and what it lost."""
     from geoembz.store import describe
+    from geoembz.store.reader import is_table_store, open_group
+    from geoembz.store.tables import describe_table
 
-    show(describe(store), as_json=json_)
+    is_table = is_table_store(open_group(store))
+    show(describe_table(store) if is_table else describe(store), as_json=json_)
 
 
 @app.command()
@@ -257,6 +263,9 @@ app.command()(evaluate)
 app.command()(plan)
 app.command()(publish)
 app.command()(verify)
+app.command()(sample)
+app.command()(preview)
+app.command()(export)
 
 
 def _chosen(**flags: bool) -> str | None:

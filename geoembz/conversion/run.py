@@ -20,6 +20,7 @@ from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz.conversion.shards import summarise, write_shards
 from geoembz.conversion.summary import ConvertSummary
+from geoembz.conversion.tables import TableOptions, convert_table, refuse_raster_options
 from geoembz.conversion.task import ShardResult
 from geoembz.conversion.times import parse_date
 from geoembz.encoding import Encoding, Recipe
@@ -32,7 +33,10 @@ from geoembz.sources import (
     check_vectors,
     traits_of,
 )
+from geoembz.sources.tables import is_table, open_table
 from geoembz.store import Journal, StorePlan, StoreReader, StoreWriter, choose_layout
+from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.tables import TableReader
 from geoembz.threads import worker_count
 
 FIT_SAMPLES = 65_536
@@ -76,7 +80,8 @@ def convert(
     source
         What `geoembz.sources.open_source` opens, one input or several; another store of geoembz; an
         xarray DataArray or Dataset; or a `Source`. Several inputs of one CRS become a mosaic,
-        inputs of several CRSs child groups of one store, with one encoding.
+        inputs of several CRSs child groups of one store, with one encoding. Or a table: a Parquet
+        or CSV file, or several with the same columns; `chunk` and `shard` are then rows.
     store
         Destination: path or fsspec URL.
     recipe
@@ -164,6 +169,31 @@ def convert(
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
     fixed = _fixed_encoding(basis, asked)
+    if is_table(source):
+        raster_options = {
+            "layout codec": layout != "plain",
+            "nodata": nodata is not None,
+            "shard none": isinstance(shard, str),
+            "time": time is not None,
+            "product": product is not None,
+            "overlap": overlap is not None,
+            "resample": resample is not None,
+            "skip_bad": skip_bad,
+        }
+        refuse_raster_options(raster_options)
+        options = TableOptions(
+            recipe=asked,
+            fixed=fixed,
+            strict_basis=strict_basis,
+            fit_samples=fit_samples,
+            seed=seed,
+            chunk=chunk,
+            shard=shard if isinstance(shard, int) else None,
+            model=model,
+            license=license,
+            workers=workers,
+        )
+        return convert_table(open_table(source, crs=crs), destination, options, progress)
     date = None if time is None else parse_date(time)
     opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
     grids = open_inputs(source, InputOptions(opening, overlap, resample == "nearest", skip_bad))
@@ -396,6 +426,8 @@ def load_basis(path: str | Path) -> Encoding:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
     if str(path).endswith(".npz"):
         return Encoding.load(path)
+    if is_table_store(open_group(str(path))):
+        return TableReader.open(str(path)).encoding
     return StoreReader.open(str(path)).encoding
 
 

@@ -53,6 +53,8 @@ class ConvertSummary:
         Inputs that could not be read and were left out.
     notes
         What was done to the input that a reader may want to know.
+    unit
+        What holds an embedding: ``pixel``, or ``row`` of a table; `pixels` count these.
     """
 
     store: str
@@ -74,6 +76,7 @@ class ConvertSummary:
     rejected_pixels: int = 0
     skipped_inputs: int = 0
     notes: tuple[str, ...] = ()
+    unit: str = "pixel"
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON values, by the names above."""
@@ -85,16 +88,16 @@ class ConvertSummary:
         rows = [
             ("store", self.store),
             ("recipe", f"{self.recipe}  ({self.bytes_per_embedding} bytes per embedding)"),
-            ("pixels", f"{self.pixels:,}  ({kept:.1%} valid)"),
+            (f"{self.unit}s", f"{self.pixels:,}  ({kept:.1%} valid)"),
             ("bytes in", f"{self.bytes_in:,}"),
             ("bytes stored", f"{self.bytes_stored:,}"),
             ("ratio", f"{self.ratio:.1f} x"),
-            ("bytes/pixel", f"{self.bytes_per_pixel:.2f}"),
+            (f"bytes/{self.unit}", f"{self.bytes_per_pixel:.2f}"),
             ("explained variance", f"{self.explained_variance:.4f}"),
             ("cosine", figure(self.cosine)),
             ("cosine, centred", figure(self.cosine_centred)),
             ("rmse", figure(self.rmse)),
-            ("held-out pixels", f"{self.held_out_pixels:,}"),
+            (f"held-out {self.unit}s", f"{self.held_out_pixels:,}"),
             ("seconds", f"{self.seconds:.2f}"),
         ]
         if self.rejected_pixels:

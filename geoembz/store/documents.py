@@ -167,7 +167,12 @@ def store_documents(plan: StorePlan, attributes: StoreAttributes) -> dict[str, b
     _write_coordinates(root, attributes.grid)
     if plan.dates:
         _write_time(root, plan.dates)
-    _write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    return consolidated(memory, objects)
+
+
+def consolidated(memory: MemoryStore, objects: "Mapping[str, Buffer]") -> dict[str, bytes]:
+    """Return a store's objects with consolidated metadata, in the order of writing them."""
     with warnings.catch_warnings():
         # Zarr v3 readers look for consolidated metadata although v3 does not specify it yet.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
@@ -237,9 +242,9 @@ def _write_order(key: str) -> tuple[int, str]:
 def _write_coordinates(root: zarr.Group, grid: Grid) -> None:
     """Write `x`, `y` and the CF grid mapping `spatial_ref`."""
     for name, values in (("y", grid.y), ("x", grid.x)):
-        _write_small(root, name, values, (name,), cf_axis(grid, name))
+        write_small(root, name, values, (name,), cf_axis(grid, name))
     mapping = np.array(0, dtype=np.int64)
-    _write_small(root, "spatial_ref", mapping, (), cf_grid_mapping(grid))
+    write_small(root, "spatial_ref", mapping, (), cf_grid_mapping(grid))
 
 
 def _write_time(root: zarr.Group, dates: tuple[str, ...]) -> None:
@@ -257,12 +262,13 @@ def _write_time(root: zarr.Group, dates: tuple[str, ...]) -> None:
     array[...] = days
 
 
-def _write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+def write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write the arrays of an encoding."""
     for name, array in sorted(arrays.items()):
-        _write_small(group, name, array, _ENCODING_DIMENSIONS[name, array.ndim], {})
+        write_small(group, name, array, _ENCODING_DIMENSIONS[name, array.ndim], {})
 
 
-def _write_small(
+def write_small(
     group: zarr.Group,
     name: str,
     values: NDArray[Any],

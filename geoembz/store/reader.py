@@ -1,9 +1,10 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import zarr
@@ -60,14 +61,12 @@ class StoreReader:
         StoreVersionError
             If the store's format version is not one that this geoembz reads.
         """
-        try:
-            with store_faults(url, "GET zarr.json"):
-                zarr_store = open_zarr_store(url, read_only=True)
-                group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
-        except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
-            raise _absent(url) from error
-        except (ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+        group = open_group(url)
+        if is_table_store(group):
+            raise StoreError(
+                f"{url}: a store of a table (geoemb:type 'chip'), not of a raster; it has rows to "
+                "select (geoembz.open(…).geoembz.select) and to export to GeoParquet, no pixels"
+            )
         attributes = StoreAttributes.from_json(url, group.attrs.asdict())
         encoding = read_encoding(url, group, attributes)
         reader = cls(url, attributes, encoding, group)
@@ -87,7 +86,7 @@ class StoreReader:
     @cached_property
     def codes(self) -> zarr.Array[Any]:
         """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
-        array = _array(self.url, self.group, EMBEDDING)
+        array = open_array(self.url, self.group, EMBEDDING)
         if self.attributes.layout == "plain":
             return array
         document = plain_document(array.metadata.to_dict(), self.encoding)
@@ -98,7 +97,7 @@ class StoreReader:
         """Validity ``([time,] height, width)``; None where codes say it, or all are valid."""
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
-        return _array(self.url, self.group, VALID)
+        return open_array(self.url, self.group, VALID)
 
     @property
     def stored_chunk(self) -> tuple[int, int]:
@@ -173,6 +172,44 @@ class StoreReader:
                 list(_pool().map(decode, bands))
         return out.reshape(decoder.length, *window.shape)
 
+    def read_pixels(
+        self,
+        window: Window,
+        pixels: NDArray[np.intp],
+        space: View,
+        components: int | None = None,
+        whiten: float = 0.0,
+        date: int = 0,
+    ) -> NDArray[Any]:
+        """Read a window, and decode only some of its pixels.
+
+        Parameters
+        ----------
+        window
+            Pixels to read.
+        pixels
+            Which of them to return: ``row * window.width + col`` inside the window.
+        space
+            ``original``, ``reduced`` or ``codes``.
+        components
+            Use only the first so many components; not with ``codes``.
+        whiten, date
+            As in `read`.
+
+        Returns
+        -------
+        vectors
+            Shape ``(length, n)``, invalid pixels NaN, or as the codes say it.
+        """
+        self.length(space, components, whiten)
+        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)[:, pixels]
+        if space == "codes":
+            return codes
+        mask = self.read_mask(window, date)
+        valid = None if mask is None else mask.reshape(-1)[pixels]
+        with single_threaded_blas():
+            return self.encoding.decoder(space, components, whiten).decode(codes, valid)
+
     def stored_bytes(self) -> int:
         """Return the size of all objects of the store, in bytes."""
         return sum(ObjectTree(self.url).sizes().values())
@@ -203,7 +240,49 @@ class StoreReader:
             )
 
 
-def read_encoding(url: str, group: zarr.Group, attributes: StoreAttributes) -> Encoding:
+def open_group(url: str) -> zarr.Group:
+    """Open a store's root group.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or an unfinished one.
+    """
+    try:
+        with store_faults(url, "GET zarr.json"):
+            zarr_store = open_zarr_store(url, read_only=True)
+            return zarr.open_group(zarr_store, mode="r", zarr_format=3)
+    except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
+        raise _absent(url) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+
+
+def is_table_store(group: zarr.Group) -> bool:
+    """Whether a group is a store of a table of chips, not of a raster."""
+    return bool(group.attrs.get("geoemb:type") == "chip")
+
+
+class Described(Protocol):
+    """What every kind of store says about its encoding."""
+
+    @property
+    def encoding(self) -> Mapping[str, Any]:
+        """JSON part of the encoding."""
+        ...
+
+    @property
+    def encoding_hash(self) -> str:
+        """Hash that it must have."""
+        ...
+
+    @property
+    def fit(self) -> Mapping[str, Any]:
+        """What it was fitted on."""
+        ...
+
+
+def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encoding:
     """Read and check the encoding of a store.
 
     Raises
@@ -249,7 +328,14 @@ def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
 
 
-def _array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array that a store must have.
+
+    Raises
+    ------
+    StoreError
+        If it has not.
+    """
     member = group.get(name)
     if not isinstance(member, zarr.Array):
         raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")
