@@ -22,7 +22,14 @@ from geoembz.encoding import Encoding, Recipe, coverage
 from geoembz.errors import BasisWarning, EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.evaluation import FidelitySums
 from geoembz.sources import Source, open_source
-from geoembz.store import Journal, StorePlan, StoreReader, StoreWriter, choose_layout
+from geoembz.store import (
+    DestinationLock,
+    Journal,
+    StorePlan,
+    StoreReader,
+    StoreWriter,
+    choose_layout,
+)
 from geoembz.threads import single_threaded_blas, worker_count
 
 FIT_SAMPLES = 65_536
@@ -180,22 +187,33 @@ class _Conversion:
     crs: str | None
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
+        with DestinationLock(self.destination.tree) as lock:
+            writer, attributes = self._build(lock, progress)
+        self.destination.swap()
+        return self._summary(writer.plan.encoding, attributes, started)
+
+    def _build(
+        self, lock: DestinationLock, progress: Progress | None
+    ) -> tuple[StoreWriter, StoreAttributes]:
+        """Write the store, or what is missing of it; nothing but the store is left."""
         journal = Journal(self.destination.tree)
         if self.destination.replaces and not journal.matches(self._options()):
             self.destination.tree.remove()  # what an abandoned overwrite left
+            lock.take()
         begun = journal.exists()
         try:
             writer, centre = self._prepare(journal)
             results = self._write(writer, journal, centre, progress)
         except Exception:
+            lock.release()
             if not begun and not journal.finished():
                 self.destination.discard()
             raise
         attributes = self._attributes(writer.plan, results)
         writer.finish(attributes)
+        lock.release()
         journal.clear()
-        self.destination.swap()
-        return self._summary(writer.plan.encoding, attributes, started)
+        return writer, attributes
 
     def _prepare(self, journal: Journal) -> tuple[StoreWriter, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion, and plan the store."""
