@@ -34,7 +34,14 @@ from geoembz.sources import (
     traits_of,
 )
 from geoembz.sources.tables import is_table, open_table
-from geoembz.store import Journal, StorePlan, StoreReader, StoreWriter, choose_layout
+from geoembz.store import (
+    DestinationLock,
+    Journal,
+    StorePlan,
+    StoreReader,
+    StoreWriter,
+    choose_layout,
+)
 from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
 from geoembz.threads import worker_count
@@ -247,9 +254,19 @@ class _Conversion:
     """One grid of several: the basis was looked at over all of them."""
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
+        with DestinationLock(self.destination.tree) as lock:
+            writer, attributes = self._build(lock, progress)
+        self.destination.swap()
+        return self._summary(writer.plan.encoding, attributes, started)
+
+    def _build(
+        self, lock: DestinationLock, progress: Progress | None
+    ) -> tuple[StoreWriter, StoreAttributes]:
+        """Write the store, or what is missing of it; nothing but the store is left."""
         journal = Journal(self.destination.tree)
         if self.destination.replaces and not journal.matches(self.options()):
             self.destination.tree.remove()  # what an abandoned overwrite left
+            lock.take()
         begun = journal.exists()
         try:
             writer, centre = self._prepare(journal)
@@ -257,14 +274,15 @@ class _Conversion:
                 self.source, writer, journal, centre, self.seed, self.workers, progress
             )
         except Exception:
+            lock.release()
             if not begun and not journal.finished():
                 self.destination.discard()
             raise
         attributes = self._attributes(writer.plan, results)
         writer.finish(attributes)
+        lock.release()
         journal.clear()
-        self.destination.swap()
-        return self._summary(writer.plan.encoding, attributes, started)
+        return writer, attributes
 
     def _prepare(self, journal: Journal) -> tuple[StoreWriter, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion, and plan the store."""

@@ -4,6 +4,7 @@ from geoembz.store.documents import EMBEDDING, VALID, StorePlan
 from geoembz.store.info import StoreInfo, describe
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, choose_layout
+from geoembz.store.lock import DestinationLock
 from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import StoreReader, View
 from geoembz.store.root import write_root
@@ -14,6 +15,7 @@ __all__ = [
     "EMBEDDING",
     "VALID",
     "ChunkLayout",
+    "DestinationLock",
     "Journal",
     "ObjectTree",
     "StoreInfo",
