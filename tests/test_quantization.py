@@ -177,7 +177,10 @@ def test_errors_fall_with_bits() -> None:
         assert (error("int8", method) < error("int4", method)).all()
         assert (error("int4", method) < error("int2", method)).all()
     assert (error("ternary", None) < error("binary", None)).all()
-    steps = [fit(kind, "minmax", sample).arrays()["scale"] for kind in ("int8", "int4", "int2")]
+    steps = [
+        fit(kind, "minmax", sample).arrays()["scale"].astype(np.float64)
+        for kind in ("int8", "int4", "int2")
+    ]
     assert (steps[0] < steps[1]).all()
     assert (steps[1] < steps[2]).all()
 
