@@ -337,7 +337,7 @@ def test_too_many_components_and_too_few_vectors_are_refused() -> None:
 
 @every_recipe
 @pytest.mark.parametrize("prefix", ["", "l2-"])
-@pytest.mark.parametrize("count", [1, 15, 17, TILE_PIXELS + 3, 16 * TILE_PIXELS + 5])
+@pytest.mark.parametrize("count", [1, 127, 129, TILE_PIXELS + 3, 16 * TILE_PIXELS + 5])
 def test_vectors_as_rows_and_as_columns_have_the_same_codes(
     prefix: str, recipe: str, count: int
 ) -> None:

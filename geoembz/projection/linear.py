@@ -16,13 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz.projection.centre import subtract_mean
 from geoembz.projection.maps import LinearMap
 
 TILE_PIXELS = 1024
 """Width of every matrix product; a tile stays in cache through the passes that follow."""
-
-_TRANSPOSED_PIXELS = 16
-"""Vectors transposed at once: float32 that fill 64 bytes."""
 
 LAWS = ("identity", "orthonormal", "biorthogonal")
 
@@ -130,7 +128,7 @@ class Projection:
             for start in range(0, values.shape[1], TILE_PIXELS):
                 tile = values[:, start : start + TILE_PIXELS]
                 width = tile.shape[1]
-                _subtract(tile, self.mean, centred[:, :width])
+                subtract_mean(tile, self.mean, centred[:, :width])
                 centred[:, width:] = 0.0
                 scores[:, start : start + width] = (self.analysis @ centred)[:, :width]
         return scores
@@ -286,21 +284,6 @@ def _stored(
     if not np.isfinite(array).all():
         raise EncodingError(f"projection: {name} holds values that are not finite")
     return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _subtract(
-    tile: NDArray[np.float32], mean: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Write ``tile - mean`` into `out`, whichever axis of the tile is contiguous in memory.
-
-    Vectors as rows are transposed a few at a time, so that a line of cache is filled at once.
-    """
-    if abs(tile.strides[0]) < abs(tile.strides[1]):
-        for start in range(0, tile.shape[1], _TRANSPOSED_PIXELS):
-            pixels = slice(start, start + _TRANSPOSED_PIXELS)
-            out[:, pixels] = tile[:, pixels]
-        tile = out
-    np.subtract(tile, mean[:, np.newaxis], out=out)
 
 
 def affine(
