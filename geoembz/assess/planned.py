@@ -125,15 +125,13 @@ class Plan:
         return "\n".join([*lines, f"  {self.command}"])
 
     def _doubts(self) -> list[str]:
-        """Say where an interval reaches beyond the limit: the sample cannot exclude a larger loss."""
+        """Say where an interval reaches beyond the limit: a larger loss cannot be excluded."""
         losses = [self.chosen.selection, self.chosen.confirmation]
         highest = max((x.ci95[1] for x in losses if x is not None and x.ci95), default=0.0)
         if self.max_loss is None or highest <= self.max_loss:
             return []
-        return [
-            f"  an interval reaches to {highest:.2%}, beyond the limit: more labelled rows or groups "
-            "would tell"
-        ]
+        reach = f"an interval reaches to {highest:.2%}, beyond the limit"
+        return [f"  {reach}: more labelled rows or groups would tell"]
 
     def _title(self) -> str:
         return UNLABELLED.get(self.task, f"{self.task} {self.metric}")

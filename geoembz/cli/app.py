@@ -16,6 +16,7 @@ from geoembz.cli.preview import preview
 from geoembz.cli.publish import publish
 from geoembz.cli.sample import sample
 from geoembz.cli.show import show
+from geoembz.cli.verify import verify
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(
@@ -261,6 +262,7 @@ app.command()(cost)
 app.command()(evaluate)
 app.command()(plan)
 app.command()(publish)
+app.command()(verify)
 app.command()(sample)
 app.command()(preview)
 app.command()(export)

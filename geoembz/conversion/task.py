@@ -14,6 +14,7 @@ from geoembz.evaluation import FidelitySums
 from geoembz.grid import Window, split
 from geoembz.projection import TILE_PIXELS
 from geoembz.quantization import Codes
+from geoembz.quantization.power import PowerQuantizer
 from geoembz.sources import Source, SourceData
 from geoembz.store import Journal, StoreWriter
 
@@ -130,6 +131,9 @@ class ShardTask:
         known = None if data.valid is None else data.valid.reshape(-1)
         if not data.is_coded:
             return self.encoding.encode_block(data.values.reshape(len(data.values), -1), known)
+        recoded = self._recoded(data, known)
+        if recoded is not None:
+            return recoded
         n_pixels = data.values[0].size
         codes = np.empty((self.encoding.code_length, n_pixels), self.encoding.code_dtype)
         valid = np.empty(n_pixels, dtype=np.bool_)
@@ -138,6 +142,24 @@ class ShardTask:
             codes[:, part], valid[part] = self.encoding.encode_block(
                 data.pixels(part), None if known is None else known[part]
             )
+        return codes, valid
+
+    def _recoded(
+        self, data: SourceData, known: NDArray[np.bool_] | None
+    ) -> tuple[Codes, NDArray[np.bool_]] | None:
+        """Look the codes of 8-bit codes up, where each component is encoded alone and alike."""
+        encoding = self.encoding
+        alone = encoding.projection.matrix is None and not encoding.normalize
+        if data.table is None or not alone or not isinstance(encoding.quantizer, PowerQuantizer):
+            return None
+        finite = np.isfinite(data.table)
+        lookup = encoding.quantizer.quantize(np.where(finite, data.table, 0)[np.newaxis])[0]
+        lookup[~finite] = encoding.quantizer.nodata
+        source_codes = data.values.reshape(len(data.values), -1).view(np.uint8)
+        codes = np.take(lookup, source_codes)
+        valid = np.ones(codes.shape[1], np.bool_) if known is None else known.copy()
+        if not valid.all():
+            codes[:, ~valid] = encoding.quantizer.nodata
         return codes, valid
 
     def _refuse_invalid(self, block: Window, valid: NDArray[np.bool_]) -> None:

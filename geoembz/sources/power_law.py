@@ -53,11 +53,10 @@ class PowerLawSource(ViewSource):
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
         data = self.source.read(window)
-        missing = data.values == NODATA
-        invalid = missing.any(axis=0)
+        invalid = data.values.min(axis=0) == NODATA  # in any component: it is the smallest code
         rejected = 0
         if invalid.any():
-            corrupt = invalid & ~missing.all(axis=0)
+            corrupt = invalid & (data.values.max(axis=0) != NODATA)
             rejected = int(
                 np.count_nonzero(corrupt if data.valid is None else corrupt & data.valid)
             )

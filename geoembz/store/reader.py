@@ -20,7 +20,7 @@ from geoembz.quantization import Codes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.journal import Journal
 from geoembz.store.objects import ObjectTree
-from geoembz.store.writer import open_zarr_store
+from geoembz.store.writer import open_zarr_store, store_faults
 from geoembz.threads import single_threaded_blas, worker_count
 
 type View = Literal["original", "reduced", "codes"]
@@ -216,7 +216,8 @@ class StoreReader:
 
     def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
         try:
-            return np.asarray(array[selection])
+            with store_faults(self.url, f"GET {array.path}"):
+                return np.asarray(array[selection])
         except (RuntimeError, ValueError) as error:
             raise StoreError(
                 f"{self.url}: {array.path} cannot be read at {selection} ({error}); a shard is cut "
@@ -248,7 +249,9 @@ def open_group(url: str) -> zarr.Group:
         If there is no store, or an unfinished one.
     """
     try:
-        return zarr.open_group(open_zarr_store(url, read_only=True), mode="r", zarr_format=3)
+        with store_faults(url, "GET zarr.json"):
+            zarr_store = open_zarr_store(url, read_only=True)
+            return zarr.open_group(zarr_store, mode="r", zarr_format=3)
     except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
         raise _absent(url) from error
     except (ValueError, TypeError, KeyError) as error:
@@ -319,7 +322,8 @@ def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
 
 def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
     try:
-        return np.asarray(array[...])
+        with store_faults(url, f"GET {array.path}"):
+            return np.asarray(array[...])
     except (ValueError, RuntimeError, OSError) as error:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
 
