@@ -390,8 +390,8 @@ def test_stores_of_tables_and_rasters_are_told_apart(
         describe(reader.url)
     info = describe_table(reader.url)
     assert (info.rows, info.recipe, info.columns) == (500, "pca4-int8", ("number",))
-    again = tables.plain(tmp_path / "b.parquet", rng).path
-    summary = geoembz.convert(again, tmp_path / "b.zarr", basis=reader.url)
+    path = tmp_path / "a.parquet"
+    summary = geoembz.convert(path, tmp_path / "b.zarr", basis=reader.url)
     assert summary.encoding_hash == info.encoding_hash
 
 
