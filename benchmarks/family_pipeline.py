@@ -1,227 +1,182 @@
-"""Recipes of the codec family on arrays in memory, for the experiment in `family.py`.
+"""What `benchmarks.family` measures: vectors to codes to neighbours, all through `Encoding`.
 
-Fits on the rows it is given and never sees labels. Rows are vectors here; kernels take columns.
+Fits see the training rows that they are given, and no labels.
 """
 
-import re
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.distances import as_words, hamming_distances
-from geoembz.neighbours import Neighbours, nearest
-from geoembz.packing import pack
-from geoembz.projection.maps import random_rotation, soft_whitening
-from geoembz.quantization.base import Quantizer
-from geoembz.quantization.binary import BinaryQuantizer
-from geoembz.quantization.codebook import CodebookQuantizer
-from geoembz.quantization.linear import LinearQuantizer
-from geoembz.quantization.product import ProductQuantizer
-from geoembz.quantization.ternary import TernaryQuantizer
+from geoembz.encoding import Encoding, Recipe
+from geoembz.evaluation.neighbours import (
+    Neighbours,
+    cosine_neighbours,
+    hamming_neighbours,
+    majority_vote,
+)
+from geoembz.projection import FittedProjection, Moments, fit_projection, normalized
+from geoembz.quantization import Codes, fit_quantizer
+from geoembz.threads import single_threaded_blas
 
 type Floats = NDArray[np.float32]
+type Labels = NDArray[np.int64]
+type Hits = NDArray[np.bool_]
 
-_NAME = re.compile(
-    r"(?P<l2>l2-)?(pca(?P<k>\d+)(w(?P<w>[\d.]+))?-)?(?P<rot>rot-)?"
-    r"(?P<kind>float32|int8|int4|int2|ternary|binary|pq(?P<m>\d+)x8)(-(?P<method>lloyd|quantile))?"
-)
-_WIDTH = {"float32": 32, "int8": 8, "int4": 4, "int2": 2, "ternary": 2, "binary": 1}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe name taken apart."""
-
-    name: str
-    l2: bool
-    n_components: int | None
-    soft: float
-    rotated: bool
-    kind: str
-    n_subquantizers: int
-    method: str | None
-
-    @classmethod
-    def parse(cls, name: str) -> "Recipe":
-        match = _NAME.fullmatch(name)
-        assert match, name
-        part = match.groupdict()
-        return cls(
-            name,
-            bool(part["l2"]),
-            int(part["k"]) if part["k"] else None,
-            float(part["w"] or 0),
-            bool(part["rot"]),
-            "pq" if part["m"] else part["kind"],
-            int(part["m"] or 0),
-            part["method"],
-        )
-
-    def size_bytes(self, dimension: int) -> int:
-        """Bytes of one coded vector."""
-        if self.kind == "pq":
-            return self.n_subquantizers
-        return (self.n_components or dimension) * _WIDTH[self.kind] // 8
-
-    def fit(self, components: Floats, seed: int, n_iterations: int) -> Quantizer | None:
-        """Fit the quantizer on ``(n_components, n_rows)``; None for float32."""
-        if self.kind == "pq":
-            return ProductQuantizer.fit(
-                components,
-                n_subquantizers=self.n_subquantizers,
-                seed=seed,
-                n_iterations=n_iterations,
-            )
-        if self.kind == "binary":
-            return BinaryQuantizer.fit(components)
-        if self.kind == "ternary":
-            return TernaryQuantizer.fit(components)
-        if self.method:
-            return CodebookQuantizer.fit(components, bits=_WIDTH[self.kind], method=self.method)
-        if self.kind == "float32":
-            return None
-        return LinearQuantizer.fit(components, bits=_WIDTH[self.kind])
-
-
-@dataclass(frozen=True)
-class Basis:
-    """Principal components of some rows, with the rows in them and others to compare."""
-
-    train: Floats
-    other: Floats
-    n_components: int
-
-    @cached_property
-    def mean(self) -> Floats:
-        return self.train.mean(axis=0, dtype=np.float64).astype(np.float32)
-
-    @cached_property
-    def _eigen(self) -> tuple[NDArray[np.float64], Floats]:
-        centred = self.train - self.mean
-        covariance = (centred.T @ centred).astype(np.float64) / len(centred)
-        values, vectors = np.linalg.eigh(covariance)
-        rows = np.ascontiguousarray(vectors[:, ::-1][:, : self.n_components].T, dtype=np.float32)
-        return np.sqrt(np.maximum(values[::-1][: self.n_components], 0)), rows
-
-    @property
-    def std(self) -> NDArray[np.float64]:
-        return self._eigen[0]
-
-    @property
-    def matrix(self) -> Floats:
-        return self._eigen[1]
-
-    @cached_property
-    def scores(self) -> tuple[Floats, Floats]:
-        """Centred components of both sets, shapes ``(n_components, n_rows)``."""
-        return tuple(
-            np.ascontiguousarray(self.matrix @ (rows - self.mean).T)
-            for rows in (self.train, self.other)
-        )  # type: ignore[return-value]
-
-
-def unit(rows: Floats) -> Floats:
-    """Scale rows to length 1; rows of length 0 stay."""
-    length: Floats = np.linalg.norm(rows, axis=1, keepdims=True)
-    scaled: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
-    return scaled
-
-
-@lru_cache(maxsize=4)
-def rotation(size: int, seed: int) -> Floats:
-    return random_rotation(size, seed)
+NEIGHBOURS = 5
+SPLIT_SEEDS = (11, 12, 13, 14, 15)
 
 
 @dataclass(frozen=True)
 class Coded:
-    """Both sets after coding: components that decode to float, or packed bits to compare."""
+    """Both sets after coding, vectors as rows."""
 
-    basis: Basis
-    recipe: Recipe
+    encoding: Encoding
+    train: Codes
+    other: Codes
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether codes are compared bit by bit, without decoding."""
+        return self.encoding.quantizer.kind == "binary"
+
+    def neighbours(self, whiten: float = 0.0) -> Neighbours:
+        """Nearest training rows of the other rows: Hamming for bits, else the exact cosine."""
+        if self.is_binary:
+            other_bits, train_bits = (codes.astype(np.uint8) for codes in (self.other, self.train))
+            return hamming_neighbours(other_bits, train_bits, NEIGHBOURS)
+        decoder = self.encoding.decoder("reduced", whiten=whiten)
+        other, train = (
+            completed(self.encoding, decoder.decode(codes.T)) for codes in (self.other, self.train)
+        )
+        return cosine_neighbours(other, train, NEIGHBOURS)
+
+
+def completed(encoding: Encoding, reduced: Floats) -> Floats:
+    """Turn reduced columns into rows, the length of the mean's part outside appended."""
+    outside = np.full(reduced.shape[1], encoding.projection.residual_norm, dtype=np.float32)
+    return np.column_stack([reduced.T, outside])
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Training and other rows with their labels."""
+
     train: Floats
     other: Floats
-    words: tuple[NDArray[np.uint64], NDArray[np.uint64]] | None = None
+    train_y: Labels
+    other_y: Labels
+    _fitted: dict[Any, FittedProjection] = field(default_factory=dict, repr=False)
 
-    def neighbours(self, whiten: float = 0.0, k: int = 5) -> Neighbours:
-        """Nearest training rows of the other rows: Hamming for bits, else the exact cosine."""
-        if self.words is not None:
-            return hamming_neighbours(*self.words, k)
-        return cosine_neighbours(
-            self._reduced(self.other, whiten), self._reduced(self.train, whiten), k
-        )
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.train.shape[1])
 
-    def _reduced(self, scores: Floats, whiten: float) -> Floats:
-        """Rows of reduced vectors, the length of the mean's outside part appended, weighted."""
-        if self.recipe.n_components is None:
-            return scores.T + self.basis.mean
-        matrix = self.basis.matrix[: self.recipe.n_components]
-        inside = matrix @ self.basis.mean
-        outside = np.linalg.norm(self.basis.mean - matrix.T @ inside)
-        std = self.basis.std[: self.recipe.n_components]
-        weight = (np.maximum(std, std[0] * 1e-6) / std[0]) ** -whiten
-        reduced = (scores.T + inside) * weight.astype(np.float32)
-        return np.column_stack([reduced, np.full(len(reduced), outside, dtype=np.float32)])
+    def code(self, encoding: Encoding) -> Coded:
+        """Encode both sets."""
+        return Coded(encoding, encoding.encode(self.train), encoding.encode(self.other))
+
+    def fit(self, name: str, seed: int = 0) -> Encoding:
+        """Fit as users do."""
+        return Encoding.fit(self.train, name, seed)
+
+    def fit_again(self, name: str, seed: int, n_rows: int, n_iterations: int) -> Encoding:
+        """Fit what `fit` does, from moments kept between calls; `pq` coarsely, on a few rows."""
+        recipe = Recipe.parse(name)
+        columns = self._columns(recipe.normalize)
+        options: dict[str, Any] = {}
+        if recipe.n_subquantizers:
+            few = np.random.default_rng(seed).choice(columns.shape[1], n_rows, replace=False)
+            columns = columns[:, np.sort(few)]
+            options = {
+                "n_subquantizers": recipe.n_subquantizers,
+                "seed": seed,
+                "n_iterations": n_iterations,
+            }
+        with single_threaded_blas():
+            fitted = self._projection(recipe, seed)
+            scores = fitted.projection.transform(columns)
+            quantizer = fit_quantizer(recipe.quantizer, scores, recipe.method, **options)
+        variance = fitted.variance.astype(np.float32)
+        return Encoding(str(recipe), fitted.projection, quantizer, variance, recipe.normalize)
+
+    def hits(self, coded: Coded, whiten: float = 0.0) -> Hits:
+        """Which of the other rows their nearest training rows classify right."""
+        return self._right(coded.neighbours(whiten))
+
+    def float_hits(self) -> Hits:
+        """Return the same of the vectors as they are."""
+        return self._right(cosine_neighbours(self.other, self.train, NEIGHBOURS))
+
+    def accuracy(self, name: str, whiten: float = 0.0, seed: int = 0) -> float:
+        """Percentage of the other rows that are classified right."""
+        return float(100 * self.hits(self.code(self.fit(name, seed)), whiten).mean())
+
+    def _right(self, found: Neighbours) -> Hits:
+        return np.asarray(majority_vote(self.train_y, found.indices) == self.other_y)
+
+    @cached_property
+    def _unit(self) -> Floats:
+        return normalized(self.train.T)
+
+    def _columns(self, normalize: bool) -> Floats:
+        return self._unit if normalize else self.train.T
+
+    def _projection(self, recipe: Recipe, seed: int) -> FittedProjection:
+        turn = seed if recipe.rotate else None
+        key = (recipe.normalize, recipe.projection, recipe.n_components, recipe.whiten, turn)
+        if key not in self._fitted:
+            self._fitted[key] = fit_projection(
+                self._normal_moments if recipe.normalize else self._moments,
+                recipe.projection,
+                recipe.n_components,
+                whiten=recipe.whiten,
+                rotate=recipe.rotate,
+                seed=seed,
+            )
+        return self._fitted[key]
+
+    @cached_property
+    def _moments(self) -> Moments:
+        return Moments.of(self.train.T)
+
+    @cached_property
+    def _normal_moments(self) -> Moments:
+        return Moments.of(self._unit)
 
 
-def code(recipe: Recipe, basis: Basis, seed: int = 0, fit_rows: int = 0, rounds: int = 25) -> Coded:
-    """Fit on the basis' training rows (or `fit_rows` of them, chosen by seed); code both sets."""
-    k = recipe.n_components
-    train, other = (
-        (np.ascontiguousarray((rows - basis.mean).T) for rows in (basis.train, basis.other))
-        if k is None
-        else (scores[:k] for scores in basis.scores)
-    )
-    size = len(train)
-    forward, back = np.eye(size), np.eye(size)
-    if recipe.soft:
-        forward, back = soft_whitening(basis.std[:size], recipe.soft)
-    if recipe.rotated:
-        turn = rotation(size, seed)
-        forward, back = turn @ forward, back @ turn.T
-    changed = recipe.rotated or recipe.soft > 0
-    inputs = [forward.astype(np.float32) @ part if changed else part for part in (train, other)]
-    sample = inputs[0]
-    if fit_rows:
-        chosen = np.random.default_rng(seed).choice(sample.shape[1], fit_rows, replace=False)
-        sample = sample[:, np.sort(chosen)]
-    quantizer = recipe.fit(sample, seed, rounds)
-    if quantizer is None:
-        return Coded(basis, recipe, train, other)
-    codes = [quantizer.quantize(part) for part in inputs]
-    if recipe.kind == "binary":
-        bits = [as_words(pack(part.astype(np.uint8), bits=1)) for part in codes]
-        return Coded(basis, recipe, train, other, (bits[1], bits[0]))
-    decoded = [quantizer.dequantize(part) for part in codes]
-    if changed:
-        decoded = [back.astype(np.float32) @ part for part in decoded]
-    return Coded(basis, recipe, decoded[0], decoded[1])
+def read_eurosat(data: Path) -> Problem:
+    """Read EuroSAT with the split that comes with it."""
+    with np.load(data / "eurosat/eurosat_efficientnet_lite0_1280d_f16.npz") as archive:
+        rows, labels = archive["embeddings"].astype(np.float32), archive["labels"].astype(np.int64)
+        is_train = archive["is_train"].astype(bool)
+    return split(rows, labels, ~is_train)
 
 
-def cosine_neighbours(queries: Floats, rows: Floats, k: int) -> Neighbours:
-    """Nearest rows by cosine."""
-    left, right = unit(queries), unit(rows).T
-
-    def distances(some: slice, pixels: slice) -> Floats:
-        return np.negative(left[some] @ right[:, pixels])
-
-    return nearest(distances, len(left), right.shape[1], k)
-
-
-def hamming_neighbours(
-    queries: NDArray[np.uint64], words: NDArray[np.uint64], k: int
-) -> Neighbours:
-    """Nearest pixels by the number of differing bits."""
-
-    def distances(some: slice, pixels: slice) -> NDArray[np.uint32]:
-        return hamming_distances(queries[:, some], words[:, pixels])
-
-    return nearest(distances, queries.shape[1], words.shape[1], k, max_bytes=1 << 24)
+def read_alphaearth(data: Path) -> Iterator[Problem]:
+    """Five splits in which points of one 0.05° cell stay together, 30 % of the cells held out."""
+    with np.load(data / "aef_dynamicworld/aef_dw_points.npz") as archive:
+        rows, labels = archive["embeddings"].astype(np.float32), archive["labels"].astype(np.int64)
+        places = np.floor(np.column_stack([archive["lat"], archive["lon"]]) / 0.05)
+    cell = np.unique(places, axis=0, return_inverse=True)[1].ravel()
+    for seed in SPLIT_SEEDS:
+        yield split(rows, labels, np.random.default_rng(seed).random(cell.max() + 1)[cell] < 0.3)
 
 
-def votes(found: Neighbours, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Most frequent label among the neighbours; of equally frequent ones the lowest."""
-    classes = np.arange(labels.max() + 1)
-    counts = (labels[found.index][:, :, np.newaxis] == classes).sum(axis=1)
-    return np.asarray(counts.argmax(axis=1), dtype=np.int64)
+def training_splits(problem: Problem) -> Iterator[Problem]:
+    """Hold out a fifth of the training rows, once per seed; the other rows are not involved."""
+    for seed in SPLIT_SEEDS:
+        held = np.zeros(len(problem.train), dtype=bool)
+        chosen = np.random.default_rng(seed).choice(len(held), len(held) // 5, replace=False)
+        held[chosen] = True
+        yield split(problem.train, problem.train_y, held)
+
+
+def split(rows: Floats, labels: Labels, held: Hits) -> Problem:
+    """Set the held rows apart."""
+    return Problem(rows[~held], rows[held], labels[~held], labels[held])

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from geoembz.conversion import ConvertSummary, convert
     from geoembz.encoding import Encoding, Recipe
     from geoembz.errors import GeoembzError
+    from geoembz.verification import verify
     from geoembz.xarray_backend import open_store as open  # noqa: A004 - geoembz.open is the API
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "evaluate",
     "open",
     "plan",
+    "verify",
 ]
 
 _HOMES = {
@@ -42,6 +44,7 @@ _HOMES = {
     "evaluate": ("geoembz.assess", "evaluate"),
     "open": ("geoembz.xarray_backend", "open_store"),
     "plan": ("geoembz.assess", "plan"),
+    "verify": ("geoembz.verification", "verify"),
 }
 
 

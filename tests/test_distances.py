@@ -1,10 +1,9 @@
-"""Distances on codes equal distances between decoded vectors; neighbours equal a full sort."""
+"""Distances on codes equal distances between decoded vectors."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from geoembz.distances import (
@@ -17,7 +16,6 @@ from geoembz.distances import (
     table_products,
 )
 from geoembz.errors import InvalidConfigError
-from geoembz.neighbours import nearest
 from geoembz.projection.maps import random_projection
 from geoembz.quantization.codebook import CodebookQuantizer
 from geoembz.quantization.linear import LinearQuantizer
@@ -117,61 +115,3 @@ def test_hamming_refuses_codes_of_another_length() -> None:
     """Codes of two encodings are not comparable."""
     with pytest.raises(InvalidConfigError, match="words"):
         hamming_distances(np.zeros((1, 2), np.uint64), np.zeros((2, 2), np.uint64))
-
-
-@settings(deadline=None)
-@given(
-    st.one_of(
-        hnp.arrays(np.float32, (3, 50), elements=st.floats(-2, 2, width=32)),
-        hnp.arrays(np.uint32, (3, 50), elements=st.integers(0, 5)),
-    ),
-    st.integers(1, 50),
-    st.sampled_from([1, 1 << 17, 1 << 26]),
-)
-def test_neighbours_are_those_of_a_stable_sort(
-    table: NDArray[np.float32] | NDArray[np.uint32], k: int, max_bytes: int
-) -> None:
-    """Ties go to the lower index, negative distances and every block size included."""
-
-    def look_up(queries: slice, pixels: slice) -> NDArray[np.float32] | NDArray[np.uint32]:
-        return table[queries, pixels]
-
-    found = nearest(look_up, 3, 50, k, max_bytes)
-    order = np.argsort(table, axis=1, kind="stable")[:, :k]
-    np.testing.assert_array_equal(found.index, order)
-    np.testing.assert_array_equal(found.distance, np.take_along_axis(table, order, axis=1))
-    assert found.distance.dtype == table.dtype
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.sampled_from([1 << 17, 1 << 26]))
-def test_many_pixels_are_ruled_out_in_groups_without_loss(
-    seed: int, k: int, max_bytes: int
-) -> None:
-    """Long rows with many ties, a tail that fills no group included."""
-    table = np.random.default_rng(seed).integers(0, 40, size=(4, 1234), dtype=np.uint32)
-    found = nearest(lambda queries, pixels: table[queries, pixels], 4, 1234, k, max_bytes)
-    order = np.argsort(table, axis=1, kind="stable")[:, :k]
-    np.testing.assert_array_equal(found.index, order)
-
-
-def test_neighbours_ask_for_bounded_blocks() -> None:
-    """No call covers more than the memory allows."""
-    largest = 0
-
-    def zeros(queries: slice, pixels: slice) -> NDArray[np.float32]:
-        nonlocal largest
-        shape = (queries.stop - queries.start, pixels.stop - pixels.start)
-        largest = max(largest, shape[0] * shape[1])
-        return np.zeros(shape, dtype=np.float32)
-
-    found = nearest(zeros, 300, 5000, 3, max_bytes=1 << 20)
-    assert largest * 32 <= 1 << 20
-    np.testing.assert_array_equal(found.index, np.tile([0, 1, 2], (300, 1)))
-
-
-def test_impossible_numbers_of_neighbours_are_refused() -> None:
-    """None, more than there are, or more pixels than an index holds."""
-    for k, n_pixels in ((0, 5), (6, 5), (1, 2**33)):
-        with pytest.raises(InvalidConfigError):
-            nearest(lambda _q, _p: np.zeros((1, 1), np.float32), 1, n_pixels, k)

@@ -333,3 +333,32 @@ def test_too_many_components_and_too_few_vectors_are_refused() -> None:
         Encoding.fit(np.full((9, DIMENSION), np.nan), "int8")
     with pytest.raises(InvalidConfigError, match="real"):
         Encoding.fit(np.zeros((9, DIMENSION), np.complex64), "int8")
+
+
+@every_recipe
+@pytest.mark.parametrize("prefix", ["", "l2-"])
+@pytest.mark.parametrize("count", [1, 15, 17, TILE_PIXELS + 3, 16 * TILE_PIXELS + 5])
+def test_vectors_as_rows_and_as_columns_have_the_same_codes(
+    prefix: str, recipe: str, count: int
+) -> None:
+    """To the last bit, whatever the order in memory, the tiles and the threads."""
+    encoding = Encoding.fit(vectors(16), prefix + recipe)
+    values = vectors(17, count)
+    columns = np.ascontiguousarray(values.T)
+    expected, _ = encoding.encode_block(columns)
+    np.testing.assert_array_equal(encoding.encode(values), expected.T)
+    np.testing.assert_array_equal(encoding.encode(np.asfortranarray(values)), expected.T)
+    np.testing.assert_array_equal(encoding.encode(values[::-1]), expected.T[::-1])
+    transform = encoding.projection.transform
+    np.testing.assert_array_equal(transform(values.T), transform(columns))
+
+
+def test_many_rows_keep_their_mask() -> None:
+    """Rows that are masked or not finite are nodata, in every thread's part."""
+    encoding, values = Encoding.fit(vectors(18), "pca5-int8"), vectors(19, 40_000)
+    values[::7, 3] = np.nan
+    valid = np.arange(len(values)) % 5 != 0
+    codes = encoding.encode(values, valid)
+    expected = valid & np.isfinite(values).all(axis=1)
+    np.testing.assert_array_equal((codes != -128).all(axis=1), expected)
+    np.testing.assert_array_equal((codes == -128).any(axis=1), ~expected)

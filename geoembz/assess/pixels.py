@@ -50,27 +50,38 @@ def draw_windows(labels: PixelLabels, n: int, side: int, seed: int) -> PixelLabe
     return windows.take(chosen)
 
 
-def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows]:
-    """Draw `n` valid pixels from windows spread over the source; return their rows and columns."""
+def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows, NDArray[np.float32]]:
+    """Draw about `n` valid pixels from windows spread over the source, each read once.
+
+    Returns
+    -------
+    rows, cols
+        Places of the pixels, shape ``(n,)``.
+    vectors
+        Their embeddings, shape ``(n, dimension)``.
+    """
     windows = list(split(source.grid.window, _window_shape(source)))
-    rounds = _rounds(windows, seed)
-    rng = np.random.default_rng(seed)
-    rows: list[Rows] = []
-    cols: list[Rows] = []
-    for batch in rounds:
-        share = -(-n // min(len(windows), _WINDOWS))
-        for window in batch:
-            data = source.read(window)
-            valid = np.isfinite(data.values).all(axis=0)
-            if data.valid is not None:
-                valid &= data.valid
-            places = np.flatnonzero(valid)
-            places = np.sort(rng.permutation(places)[:share])
-            rows.append(places // window.width + window.row)
-            cols.append(places % window.width + window.col)
-        if sum(map(len, rows)) * 2 >= n:
-            break
-    return np.concatenate(rows), np.concatenate(cols)
+    share = -(-n // min(len(windows), _WINDOWS))
+
+    def read(window: Window) -> tuple[Rows, Rows, NDArray[np.float32]]:
+        data = source.read(window)
+        valid = np.isfinite(data.values).all(axis=0)
+        if data.valid is not None:
+            valid &= data.valid
+        rng = np.random.default_rng([seed, window.row, window.col])
+        places = np.sort(rng.permutation(np.flatnonzero(valid))[:share])
+        rows, cols = places // window.width, places % window.width
+        vectors = data.values[:, rows, cols].T.astype(np.float32)
+        return rows + window.row, cols + window.col, vectors
+
+    parts: list[tuple[Rows, Rows, NDArray[np.float32]]] = []
+    with ThreadPoolExecutor(worker_count()) as pool:
+        for batch in _rounds(windows, seed):
+            parts += pool.map(read, batch)
+            if sum(len(rows) for rows, _, _ in parts) * 2 >= n:
+                break
+    rows, cols, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return rows, cols, vectors
 
 
 def spread_windows(source: Source, *, everything: bool, seed: int = 0) -> list[Window]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from geoembz.assess.api import SAMPLES, label_options, opened, table_sample
 from geoembz.assess.choice import Arena, Option, frontier, make_arena
+from geoembz.assess.goal import Goal
 from geoembz.assess.ladder import convert_command, ladder
 from geoembz.assess.planned import Plan
 from geoembz.assess.rasters import read_sample
@@ -20,49 +21,6 @@ from geoembz.sources import Source
 
 _DEFAULT_LOSS = 0.01
 _TABLES = {".npz", ".parquet", ".pq"}
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A limit on the loss, or a budget in bytes per vector: exactly one of them.
-
-    Raises
-    ------
-    InvalidConfigError
-        If both are given, or one cannot be met by anything.
-    """
-
-    max_loss: float | None = None
-    budget: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse two goals, and impossible ones."""
-        if self.max_loss is not None and self.budget is not None:
-            raise InvalidConfigError("plan: --max-loss and --bytes exclude each other; give one")
-        if self.max_loss is not None and not 0 <= self.max_loss < 1:
-            raise InvalidConfigError(
-                f"plan: a loss of at most {self.max_loss}; expected 0 to 1, for example 1% or 0.01"
-            )
-        if self.budget is not None and self.budget < 1:
-            raise InvalidConfigError(f"plan: {self.budget} bytes; expected 1 or more")
-
-    def candidates(self, options: Sequence[Option]) -> list[Option]:
-        """Return what meets the goal on the selection split, the best first.
-
-        Under a loss limit that is the cheapest, within a budget the one that loses least.
-        """
-        if self.budget is not None:
-            fitting = [option for option in options if option.bytes <= self.budget]
-            return sorted(fitting, key=lambda option: (option.selection.loss, option.bytes))
-        limit = self.max_loss or 0.0
-        fitting = [option for option in options if option.selection.loss <= limit]
-        return sorted(fitting, key=lambda option: (option.bytes, option.selection.loss))
-
-    def confirms(self, option: Option) -> bool:
-        """Whether the confirmation split agrees; a budget needs no agreement."""
-        if self.max_loss is None or option.confirmation is None:
-            return option.confirmation is not None
-        return option.confirmation.loss <= self.max_loss
 
 
 def plan(

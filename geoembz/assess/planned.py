@@ -5,13 +5,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from geoembz.assess.choice import UNLABELLED, Loss, Option
+from geoembz.cost.estimate import FLAT_USD_PER_GB_MONTH, GB
+from geoembz.cost.report import format_bytes, format_usd
 from geoembz.text import aligned
 
-USD_PER_GB_MONTH = 0.023
-"""The seed article's flat price of object storage."""
-
 _MONTHS = 12
-_UNITS = ((1e15, "PB"), (1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
         document = asdict(self)
-        document["usd_per_gb_month"] = USD_PER_GB_MONTH
+        document["usd_per_gb_month"] = FLAT_USD_PER_GB_MONTH
         for option in [*document["options"], document["chosen"]]:
             option["total_bytes"], option["usd_per_year"] = self._cost(option["bytes"])
         return document
@@ -119,11 +117,21 @@ class Plan:
             f"  loss where it was chosen:   {_loss(chosen.selection)}",
             f"  loss where it is confirmed: {confirmation}",
         ]
+        lines += self._doubts()
         if self.passed_over:
             lines.append(f"  not confirmed, so passed over: {', '.join(self.passed_over)}")
         if self.task in UNLABELLED:
             lines.append("  (not the loss of a task: with --labels, more compression may pass)")
         return "\n".join([*lines, f"  {self.command}"])
+
+    def _doubts(self) -> list[str]:
+        """Say where an interval reaches beyond the limit: a larger loss cannot be excluded."""
+        losses = [self.chosen.selection, self.chosen.confirmation]
+        highest = max((x.ci95[1] for x in losses if x is not None and x.ci95), default=0.0)
+        if self.max_loss is None or highest <= self.max_loss:
+            return []
+        reach = f"an interval reaches to {highest:.2%}, beyond the limit"
+        return [f"  {reach}: more labelled rows or groups would tell"]
 
     def _title(self) -> str:
         return UNLABELLED.get(self.task, f"{self.task} {self.metric}")
@@ -133,14 +141,13 @@ class Plan:
         if self.n_pixels is None:
             return None, None
         total = self.n_pixels * size
-        return total, total / 1e9 * USD_PER_GB_MONTH * _MONTHS
+        return total, total / GB * FLAT_USD_PER_GB_MONTH * _MONTHS
 
     def _cost_text(self, size: int) -> tuple[str, str]:
         total, usd = self._cost(size)
         if total is None or usd is None:
             return "", ""
-        unit, name = next(((u, n) for u, n in _UNITS if total >= u), (1.0, "B"))
-        return f"{total / unit:.3g} {name}", f"${usd:,.2f}"
+        return format_bytes(total), format_usd(usd)
 
 
 def _costs(size: str) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoembz.assess.labels import PixelLabels, read_labels
 from geoembz.assess.pixels import (
@@ -76,10 +77,8 @@ def read_sample(
         _require_same_grid(source, store)
     if after is not None:
         _require_same_pixels(source, after)
-    drawn, labelled = _draw(source, labels, n_samples, whole_windows, seed)
+    drawn, vectors, valid = _draw(source, labels, n_samples, whole_windows, seed)
     rows, cols = drawn.rows, drawn.cols
-    vectors, valid = gather(source_reader(source), source.block_shape, rows, cols)
-    valid &= np.isfinite(vectors).all(axis=1)
     later, codes = None, None
     if after is not None:
         later, known = gather(source_reader(after), after.block_shape, rows, cols)
@@ -87,12 +86,11 @@ def read_sample(
     in_store = valid
     if store is not None:
         chunk = (store.codes.chunks[1], store.codes.chunks[2])
-        dtype = store.encoding.code_dtype
-        codes, in_store = gather(codes_reader(store), chunk, rows, cols, dtype)
+        codes, in_store = gather(codes_reader(store), chunk, rows, cols, store.encoding.code_dtype)
     x, y = metres(source.grid, rows, cols)
     sample = Sample(
         vectors=vectors,
-        labels=drawn.labels if labelled else None,
+        labels=None if labels is None else drawn.labels,
         groups=drawn.groups,
         x=x,
         y=y,
@@ -110,11 +108,21 @@ def read_sample(
 
 def _draw(
     source: Source, labels: LabelOptions | None, n: int, whole_windows: bool, seed: int
-) -> tuple[PixelLabels, bool]:
-    """Return the drawn pixels, and whether they have labels."""
+) -> tuple[PixelLabels, NDArray[np.float32], NDArray[np.bool_]]:
+    """Draw pixels; return them with their vectors and whether those are valid."""
     if labels is None:
-        rows, cols = draw_unlabelled(source, n, seed)
-        return PixelLabels(rows, cols, np.zeros(len(rows))), False
+        rows, cols, vectors = draw_unlabelled(source, n, seed)
+        return PixelLabels(rows, cols, rows), vectors, np.ones(len(rows), np.bool_)
+    drawn = _draw_labelled(source, labels, n, whole_windows, seed)
+    read, block = source_reader(source), source.block_shape
+    vectors, valid = gather(read, block, drawn.rows, drawn.cols)
+    return drawn, vectors, valid & np.isfinite(vectors).all(axis=1)
+
+
+def _draw_labelled(
+    source: Source, labels: LabelOptions, n: int, whole_windows: bool, seed: int
+) -> PixelLabels:
+    """Draw labelled pixels."""
     found = read_labels(
         labels.path,
         source.grid,
@@ -123,10 +131,10 @@ def _draw(
         nodata=labels.nodata,
     )
     if whole_windows:
-        return draw_windows(found, n, WINDOW_SIDE, seed), True
+        return draw_windows(found, n, WINDOW_SIDE, seed)
     kinds = found.labels[: 100 * MOST_CLASSES]
     classes = found.labels.dtype.kind != "f" or len(np.unique(kinds)) <= MOST_CLASSES
-    return draw_labelled(found, n, seed, classes=classes), True
+    return draw_labelled(found, n, seed, classes=classes)
 
 
 def _require_same_grid(source: Source, store: StoreReader) -> None:

@@ -80,8 +80,8 @@ def _parts(
         "summary": escape(
             f"{evaluation.n_rows:,} vectors of {evaluation.dimension} numbers "
             f"({evaluation.baseline['bytes']:,} bytes). {split['kind'].capitalize()} split{folds}: "
-            f"{split['n_train']:,} training and {split['n_test']:,} test rows{groups}. Everything "
-            f"is fitted on training rows. Seed {evaluation.seed}."
+            f"{split['n_train']:,} training and {split['n_test']:,} test rows{groups}. Whatever "
+            f"is fitted here is fitted on training rows. Seed {evaluation.seed}."
         ),
         "table": _table(evaluation),
         "pareto": pareto_plot(evaluation),

@@ -132,6 +132,8 @@ def cleaned(sample: Sample) -> Sample:
     if sample.after is not None:
         finite &= np.isfinite(sample.after).all(axis=1)
     sample = sample.without(~finite, "vector with NaN or infinity")
+    if sample.groups is not None and sample.groups.dtype.kind == "O":
+        sample = replace(sample, groups=sample.groups.astype(str))
     if sample.labels is None:
         return sample
     sample = sample.without(_missing(sample.labels), "label missing")

@@ -1,5 +1,6 @@
 """Encode and decode pixels tile by tile, so that every pass over a tile finds it in cache."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
@@ -10,6 +11,10 @@ from geoembz.errors import InvalidConfigError
 from geoembz.packing import Bits, pack, packed_length, unpack
 from geoembz.projection import TILE_PIXELS, Projection, affine, normalized
 from geoembz.quantization import Codes, Quantizer, fill_value
+from geoembz.threads import single_threaded_blas, worker_count
+
+_THREAD_ROWS = 16 * TILE_PIXELS
+"""Vectors that one thread encodes at a time: whole tiles."""
 
 type Space = Literal["original", "reduced"]
 
@@ -28,10 +33,12 @@ def encode_block(
     valid: NDArray[np.bool_] | None,
     *,
     normalize: bool = False,
+    out: Codes | None = None,
 ) -> tuple[Codes, NDArray[np.bool_]]:
-    """Encode ``(dimension, n_pixels)``; see `Encoding.encode_block`."""
+    """Encode ``(dimension, n_pixels)``, into `out` if given; see `Encoding.encode_block`."""
     n_pixels = values.shape[1]
-    codes = np.empty((code_length(quantizer), n_pixels), dtype=quantizer.dtype)
+    shape = (code_length(quantizer), n_pixels)
+    codes = np.empty(shape, dtype=quantizer.dtype) if out is None else out
     mask = np.ones(n_pixels, dtype=np.bool_) if valid is None else valid.copy()
     for start in range(0, n_pixels, TILE_PIXELS):
         columns = slice(start, start + TILE_PIXELS)
@@ -46,6 +53,40 @@ def encode_block(
         if not mask[columns].all():  # padding bits included: what the array's fill value says
             tile[:, ~mask[columns]] = fill_value(quantizer.nodata, quantizer.bits)
         codes[:, columns] = tile
+    return codes, mask
+
+
+def encode_rows(
+    projection: Projection,
+    quantizer: Quantizer,
+    rows: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    *,
+    normalize: bool = False,
+) -> tuple[Codes, NDArray[np.bool_]]:
+    """Encode ``(n, dimension)`` to ``(n, code_length)``, whole tiles in threads if there are many.
+
+    Threads take whole tiles, so that a code does not depend on their number.
+    """
+    codes = np.empty((len(rows), code_length(quantizer)), dtype=quantizer.dtype)
+    mask = np.ones(len(rows), dtype=np.bool_) if valid is None else valid.copy()
+
+    def encode(start: int) -> None:
+        span = slice(start, start + _THREAD_ROWS)
+        _, mask[span] = encode_block(
+            projection,
+            quantizer,
+            rows[span].T,
+            mask[span],
+            normalize=normalize,
+            out=codes[span].T,
+        )
+
+    if len(rows) <= _THREAD_ROWS:
+        encode(0)
+        return codes, mask
+    with single_threaded_blas(), ThreadPoolExecutor(worker_count()) as pool:
+        list(pool.map(encode, range(0, len(rows), _THREAD_ROWS)))
     return codes, mask
 
 

@@ -194,15 +194,20 @@ class Encoding:
                 f"encode: vectors of shape {array.shape} and type {array.dtype}; this encoding "
                 f"expects real numbers of shape (…, {self.dimension})"
             )
-        block = array.reshape(-1, self.dimension).T
-        codes, valid_out = self.encode_block(block, None if valid is None else valid.reshape(-1))
+        codes, valid_out = kernel.encode_rows(
+            self.projection,
+            self.quantizer,
+            array.reshape(-1, self.dimension),
+            None if valid is None else valid.reshape(-1),
+            normalize=self.normalize,
+        )
         if self.nodata is None and not valid_out.all():
             raise EncodingError(
                 f"encode: {int((~valid_out).sum())} of {valid_out.size} vectors are invalid (NaN, "
                 f"infinite or masked), and {self.quantizer.kind} codes have no room for nodata; "
                 "leave them out, or use encode_block, which returns a mask beside the codes"
             )
-        return np.ascontiguousarray(codes.T).reshape(*array.shape[:-1], self.code_length)
+        return codes.reshape(*array.shape[:-1], self.code_length)
 
     def decode(
         self,

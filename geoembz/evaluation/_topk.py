@@ -2,7 +2,9 @@
 
 A distance and the reference's row number share one 64-bit integer, distance in the upper half.
 Such keys are unique and ordered by distance, then row, so ties need no further care, and NumPy's
-vectorised partition works on them directly. Memory is one key block per worker, whatever the data.
+vectorised partition works on them directly. Only the first block of references is sorted that way:
+of later ones, few distances are below the k-th smallest so far, and only those become keys. Memory
+is one key block per worker, whatever the data.
 """
 
 from collections.abc import Callable
@@ -25,6 +27,7 @@ type BlockDistances = Callable[[slice, slice], NDArray[np.generic]]
 
 _ROW_BITS = np.uint64(32)
 _ROW_MASK = np.uint64(2**32 - 1)
+_LARGEST = np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True)
@@ -95,17 +98,33 @@ def _search_block(
     best = np.empty((queries.stop - queries.start, 0), np.uint64)
     for start in range(0, n_references, REFERENCE_BLOCK):
         references = slice(start, min(start + REFERENCE_BLOCK, n_references))
-        keys = sort_keys(distances(queries, references), start)
+        bits = np.ascontiguousarray(distances(queries, references)).view(np.uint32)
         if own_row is not None:
-            _hide(keys, own_row[queries] - start)
+            _hide(bits, own_row[queries] - start)
+        keys = sort_keys(bits, start) if best.shape[1] < k else _nearer_keys(bits, best, start)
         best = _smallest(np.concatenate([best, keys], axis=1), k)
     return np.sort(best, axis=1)
 
 
-def _hide(keys: Keys, columns: NDArray[np.integer]) -> None:
+def _nearer_keys(bits: NDArray[np.uint32], best: Keys, first_row: int) -> Keys:
+    """Return the keys below each query's largest one in `best`, padded with the largest integer.
+
+    Rows come in ascending order, so that an equal distance is a larger key.
+    """
+    farthest = (best.max(axis=1) >> _ROW_BITS).astype(np.uint32)
+    queries, columns = np.nonzero(bits < farthest[:, np.newaxis])
+    counts = np.bincount(queries, minlength=len(bits))
+    place = np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keys = np.full((len(bits), counts.max()), _LARGEST, np.uint64)
+    rows = columns.astype(np.uint64) + np.uint64(first_row)
+    keys[queries, place] = bits[queries, columns].astype(np.uint64) << _ROW_BITS | rows
+    return keys
+
+
+def _hide(bits: NDArray[np.uint32], columns: NDArray[np.integer]) -> None:
     """Put each query's own row behind every other reference, in place."""
-    here = np.flatnonzero((columns >= 0) & (columns < keys.shape[1]))
-    keys[here, columns[here]] = np.iinfo(np.uint64).max
+    here = np.flatnonzero((columns >= 0) & (columns < bits.shape[1]))
+    bits[here, columns[here]] = np.iinfo(np.uint32).max
 
 
 def _smallest(keys: Keys, k: int) -> Keys:

@@ -21,6 +21,9 @@ from geoembz.projection.maps import LinearMap
 TILE_PIXELS = 1024
 """Width of every matrix product; a tile stays in cache through the passes that follow."""
 
+_TRANSPOSED_PIXELS = 16
+"""Vectors transposed at once: float32 that fill 64 bytes."""
+
 LAWS = ("identity", "orthonormal", "biorthogonal")
 
 
@@ -122,13 +125,12 @@ class Projection:
         if self.analysis is None or self.mean is None:
             return values.copy()
         scores = np.empty((self.n_components, values.shape[1]), dtype=np.float32)
-        centred = np.zeros((self.dimension, TILE_PIXELS), dtype=np.float32)
-        mean = self.mean[:, np.newaxis]
+        centred = np.empty((self.dimension, TILE_PIXELS), dtype=np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, values.shape[1], TILE_PIXELS):
                 tile = values[:, start : start + TILE_PIXELS]
                 width = tile.shape[1]
-                np.subtract(tile, mean, out=centred[:, :width])
+                _subtract(tile, self.mean, centred[:, :width])
                 centred[:, width:] = 0.0
                 scores[:, start : start + width] = (self.analysis @ centred)[:, :width]
         return scores
@@ -284,6 +286,21 @@ def _stored(
     if not np.isfinite(array).all():
         raise EncodingError(f"projection: {name} holds values that are not finite")
     return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _subtract(
+    tile: NDArray[np.float32], mean: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Write ``tile - mean`` into `out`, whichever axis of the tile is contiguous in memory.
+
+    Vectors as rows are transposed a few at a time, so that a line of cache is filled at once.
+    """
+    if abs(tile.strides[0]) < abs(tile.strides[1]):
+        for start in range(0, tile.shape[1], _TRANSPOSED_PIXELS):
+            pixels = slice(start, start + _TRANSPOSED_PIXELS)
+            out[:, pixels] = tile[:, pixels]
+        tile = out
+    np.subtract(tile, mean[:, np.newaxis], out=out)
 
 
 def affine(

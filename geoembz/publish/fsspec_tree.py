@@ -9,9 +9,9 @@ from typing import Any
 
 from geoembz.errors import StoreError
 from geoembz.publish.digest import Digest, digest
-from geoembz.publish.names import StoreUrl, check_key
 from geoembz.publish.retry import RetryPolicy, with_retries
 from geoembz.publish.tree import Listed
+from geoembz.store.names import StoreUrl, check_key
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from geoembz.errors import StoreError
 from geoembz.publish.digest import Digest
-from geoembz.publish.names import check_key
+from geoembz.store.names import check_key
 
 FORMAT = "geoembz-manifest/1"
 _SHA256 = re.compile(r"[0-9a-f]{64}")

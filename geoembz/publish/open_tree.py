@@ -1,10 +1,10 @@
 """Choose the object tree for a URL: S3 by its own means, the rest by fsspec."""
 
 from geoembz.publish.fsspec_tree import FsspecTree
-from geoembz.publish.names import check_endpoint, parse_store_url
 from geoembz.publish.retry import RetryPolicy
 from geoembz.publish.s3_tree import S3Tree, s3_filesystem
 from geoembz.publish.tree import ObjectTree
+from geoembz.store.names import check_endpoint, parse_store_url
 
 
 def open_tree(

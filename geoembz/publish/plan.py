@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.publish.digest import Digest, is_metadata
-from geoembz.publish.names import check_key
 from geoembz.publish.tree import Listed
+from geoembz.store.names import check_key
 
 ROOT = "zarr.json"
 _JOURNAL = ".geoembz/"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from geoembz.errors import GeoembzError, InvalidConfigError
-from geoembz.publish.faults import as_store_error, will_pass
+from geoembz.store.faults import as_store_error, will_pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from typing import Any
 
 from geoembz.errors import StoreError
 from geoembz.publish.digest import Digest, content_type, digest
-from geoembz.publish.names import StoreUrl, check_endpoint, check_key
 from geoembz.publish.retry import RetryPolicy, with_retries
 from geoembz.publish.tree import Listed
+from geoembz.store.names import StoreUrl, check_endpoint, check_key
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _SINGLE_PUT_BYTES = 5 * 2**30

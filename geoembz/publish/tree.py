@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from geoembz.publish.digest import Digest
-from geoembz.publish.names import StoreUrl
+from geoembz.store.names import StoreUrl
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from geoembz.errors import GeoembzError
 from geoembz.publish.digest import digest
 from geoembz.publish.manifest import Entry, Manifest, manifest_name, parse_manifest
-from geoembz.publish.names import check_key
 from geoembz.publish.open_tree import open_tree
 from geoembz.publish.retry import RetryPolicy
 from geoembz.publish.transfer import for_each
 from geoembz.publish.tree import ObjectTree
+from geoembz.store.names import check_key
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from geoembz.errors import InvalidConfigError
+from geoembz.evaluation._topk import REFERENCE_BLOCK, key_rows, nearest
 from geoembz.evaluation.neighbours import (
     cosine_neighbours,
     hamming_neighbours,
@@ -77,6 +78,22 @@ def test_own_row_is_left_out_and_nothing_else() -> None:
     without = cosine_neighbours(data[rows], data, 49, own_row=rows).indices
     np.testing.assert_array_equal(with_self[:, 0], rows)
     np.testing.assert_array_equal(with_self[:, 1:], without)
+
+
+@given(k=st.integers(1, 40), levels=st.sampled_from([2, 40, 100_000]), seed=st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_later_blocks_change_nothing_but_the_nearest(k: int, levels: int, seed: int) -> None:
+    """Ties within and between blocks, references that come nearer and nearer, hidden rows."""
+    count = 2 * REFERENCE_BLOCK + 77
+    generator = np.random.default_rng(seed)
+    table = generator.integers(0, levels, (3, count)).astype(np.uint32)
+    table[2] = np.arange(count, 0, -1)
+    own_row = generator.integers(0, count, 3)
+    keys = nearest(lambda rows, columns: table[rows, columns].copy(), 3, count, k, own_row)
+    hidden = table.astype(np.int64)
+    hidden[np.arange(3), own_row] = levels + count
+    expected = np.argsort(hidden, axis=1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(key_rows(keys), expected)
 
 
 @given(seed=st.integers(0, 1000), k=st.integers(1, 8))

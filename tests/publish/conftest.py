@@ -61,7 +61,7 @@ class Server:
 
 @cache
 def _client(endpoint: str) -> Any:
-    import botocore.session  # type: ignore[import-untyped]
+    import botocore.session
 
     return botocore.session.get_session().create_client(
         "s3",

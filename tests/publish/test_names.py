@@ -3,7 +3,7 @@
 import pytest
 
 from geoembz.errors import InvalidConfigError
-from geoembz.publish.names import check_endpoint, check_key, parse_store_url
+from geoembz.store.names import check_endpoint, check_key, parse_store_url
 
 
 @pytest.mark.parametrize(

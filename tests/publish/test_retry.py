@@ -3,8 +3,8 @@
 import pytest
 
 from geoembz.errors import InvalidConfigError, StoreError
-from geoembz.publish.faults import redact
 from geoembz.publish.retry import RetryPolicy, with_retries
+from geoembz.store.faults import redact
 
 
 class CodedError(Exception):

@@ -110,4 +110,4 @@ def as_store_error(error: BaseException, what: str, attempts: int = 1) -> StoreE
         advice = _ADVICE.get(code, "see the server's message")
     said = "" if code in _ADVICE else f": {error}"
     tried = f" after {attempts} attempts" if attempts > 1 else ""
-    return StoreError(redact(f"publish: {what} failed{tried} ({code}{said}); {advice}"))
+    return StoreError(redact(f"{what} failed{tried} ({code}{said}); {advice}"))

@@ -76,18 +76,16 @@ def parse_store_url(url: str) -> StoreUrl:
         protocol, root = "file", url
     if protocol != "file" and "@" in root.split("/", 1)[0]:
         raise InvalidConfigError(
-            f"publish: the {protocol} URL holds credentials; give them in the environment "
+            f"the {protocol} URL holds credentials; give them in the environment "
             "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or a profile (AWS_PROFILE), never in a URL"
         )
     root = root.rstrip("/")
     if protocol != "file":
         _check_parts(url, root)
         if "/" not in root.strip("/") and protocol == "s3":
-            raise InvalidConfigError(
-                f"publish: {url} names a whole bucket; expected s3://bucket/name.zarr"
-            )
+            raise InvalidConfigError(f"{url} names a whole bucket; expected s3://bucket/name.zarr")
     if not root:
-        raise InvalidConfigError(f"publish: {url!r} names no store; expected s3://bucket/name.zarr")
+        raise InvalidConfigError(f"{url!r} names no store; expected s3://bucket/name.zarr")
     return StoreUrl(protocol, root)
 
 
@@ -98,11 +96,13 @@ def check_endpoint(endpoint_url: str | None) -> str | None:
     parts = urlsplit(endpoint_url)
     if parts.username or parts.password:
         raise InvalidConfigError(
-            "publish: --endpoint-url holds credentials; give them in the environment instead"
+            "the endpoint (--endpoint-url, AWS_ENDPOINT_URL) holds credentials; give them in "
+            "the environment instead"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InvalidConfigError(
-            f"publish: --endpoint-url {endpoint_url!r}; expected http://… or https://…"
+            f"endpoint {endpoint_url!r} (--endpoint-url, AWS_ENDPOINT_URL); expected http://… or "
+            "https://…"
         )
     return endpoint_url
 
@@ -129,12 +129,12 @@ def _check_parts(what: str, path: str) -> None:
     parts = path.split("/")
     if odd or any(part in ("", ".", "..") for part in parts) or path != path.strip():
         raise InvalidConfigError(
-            f"publish: name {what!r} is refused"
+            f"name {what!r} is refused"
             + (f" for its characters {odd}" if odd else "")
             + "; expected parts separated by single slashes, none of them '.' or '..', "
             "in printable characters that every object store accepts"
         )
     if len(path.encode()) > _LONGEST_KEY_BYTES:
         raise InvalidConfigError(
-            f"publish: name {what[:60]!r}… is longer than {_LONGEST_KEY_BYTES} bytes; shorten it"
+            f"name {what[:60]!r}… is longer than {_LONGEST_KEY_BYTES} bytes; shorten it"
         )
