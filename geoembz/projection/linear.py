@@ -295,7 +295,7 @@ def affine(
         return out
     padded = np.zeros((len(scores) + 1, TILE_PIXELS), dtype=np.float32)
     padded[-1] = 1.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, scores.shape[1], TILE_PIXELS):
             tile = scores[:, start : start + TILE_PIXELS]
             width = tile.shape[1]

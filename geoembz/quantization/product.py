@@ -71,7 +71,8 @@ class ProductQuantizer:
     def _half_norms(self) -> NDArray[np.float32]:
         """Half of each codeword's squared length, float32, shape ``(n_subquantizers, 256)``."""
         norms: NDArray[np.float64] = np.square(self.codebook, dtype=np.float64).sum(axis=2)
-        return (norms / 2).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return (norms / 2).astype(np.float32)
 
     @classmethod
     def fit(
@@ -162,8 +163,9 @@ class ProductQuantizer:
         nearest = np.empty((self.n_subquantizers, block.shape[1]), dtype=np.intp)
         groups = np.split(block, self.n_subquantizers)
         for number, (group, centres) in enumerate(zip(groups, self.codebook, strict=True)):
-            closeness = group.T @ centres.T
-            closeness -= self._half_norms[number]
+            with np.errstate(over="ignore", invalid="ignore"):
+                closeness = group.T @ centres.T
+                closeness -= self._half_norms[number]
             closeness.argmax(axis=1, out=nearest[number])
         return nearest
 
