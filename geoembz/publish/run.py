@@ -3,9 +3,9 @@
 Knows object trees and nothing of what is in a store: it needs no Zarr library.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.publish.digest import Digest, digest
@@ -140,7 +140,7 @@ class _Sender:
     ) -> None:
         self._source, self._target, self._there = source, target, there
         self._n_objects, self._progress = n_objects, progress
-        self._lock, self._n_done = Lock(), 0
+        self._lock, self._n_done = threading.Lock(), 0
         self.digests: dict[str, Digest] = {}
         self.n_uploaded = 0
         self.bytes_uploaded = 0
