@@ -119,7 +119,7 @@ def test_plain_readers_see_what_is_invalid(
     else:
         assert not codes[:, holes].any()
         np.testing.assert_array_equal(~np.asarray(group["valid"][...]), holes)  # type: ignore[index]
-    assert ("valid" in group) == (kind in {"int4", "binary"})
+    assert ("valid" in group) == (kind in {"int4", "int2", "binary"})
 
 
 @pytest.mark.parametrize("kind", ["int8", "float32"])
