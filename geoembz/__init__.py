@@ -10,29 +10,41 @@ from geoembz._version import __version__
 
 if TYPE_CHECKING:
     from geoembz import demo
+    from geoembz.assess import Evaluation, Plan, evaluate, plan
     from geoembz.conversion import ConvertSummary, convert
     from geoembz.encoding import Encoding, Recipe
     from geoembz.errors import GeoembzError
+    from geoembz.verification import verify
     from geoembz.xarray_backend import open_store as open  # noqa: A004 - geoembz.open is the API
 
 __all__ = [
     "ConvertSummary",
     "Encoding",
+    "Evaluation",
     "GeoembzError",
+    "Plan",
     "Recipe",
     "__version__",
     "convert",
     "demo",
+    "evaluate",
     "open",
+    "plan",
+    "verify",
 ]
 
 _HOMES = {
     "ConvertSummary": ("geoembz.conversion", "ConvertSummary"),
     "Encoding": ("geoembz.encoding", "Encoding"),
+    "Evaluation": ("geoembz.assess", "Evaluation"),
     "GeoembzError": ("geoembz.errors", "GeoembzError"),
+    "Plan": ("geoembz.assess", "Plan"),
     "Recipe": ("geoembz.encoding", "Recipe"),
     "convert": ("geoembz.conversion", "convert"),
+    "evaluate": ("geoembz.assess", "evaluate"),
     "open": ("geoembz.xarray_backend", "open_store"),
+    "plan": ("geoembz.assess", "plan"),
+    "verify": ("geoembz.verification", "verify"),
 }
 
 

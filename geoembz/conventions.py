@@ -3,6 +3,7 @@
 Conventions are matched by uuid (reference: spec/format.md, "Attributes").
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -14,12 +15,27 @@ from geoembz._version import FORMAT_VERSION
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
 from geoembz.grid import Grid, Transform
 
+GRIDS = "geoembz:grids"
+"""Attribute of a root: the names of the stores below it."""
+
+TIME = "time"
+"""Name of the time axis and of its coordinate."""
+
+CF_TIME = {
+    "axis": "T",
+    "standard_name": "time",
+    "long_name": "start of the period that the embedding describes",
+    "units": "days since 1970-01-01",
+    "calendar": "proleptic_gregorian",
+}
+"""Attributes of the coordinate `time`."""
+
 UNKNOWN_MODEL = "urn:geoembz:model:unknown"
 
 GEOEMB_UUID = "61c12cc5-0e28-4056-999a-480cf3fb7e4c"
 GEOEMBZ_UUID = "5bdee612-a44e-461d-a046-554e1bff041c"
 
-_GEOEMB = {
+GEOEMB_CONVENTION = {
     "schema_url": "https://raw.githubusercontent.com/geo-embeddings/embeddings-zarr-convention/"
     "refs/tags/v1/schema.json",
     "spec_url": "https://github.com/geo-embeddings/embeddings-zarr-convention/blob/v1/README.md",
@@ -27,7 +43,7 @@ _GEOEMB = {
     "name": "geoemb:",
     "description": "Geoembeddings convention for geospatial embedding arrays with model provenance",
 }
-_GEOEMBZ = {
+GEOEMBZ_CONVENTION = {
     "uuid": GEOEMBZ_UUID,
     "name": "geoembz:",
     "description": "How the codes of a compressed embedding store are decoded",
@@ -68,6 +84,13 @@ class StoreAttributes:
         Name and version of the writer.
     license
         Licence of the embeddings, as an SPDX name or URL; None where it was not given.
+    notes
+        What was done to the input that a reader may want to know.
+    skipped
+        Inputs that were left out, and why: ``(URI, reason)``.
+    times
+        One entry per position of the time axis, ``{time, sources, pixels, fidelity}``; empty where
+        there is no such axis.
     version
         Format version.
     """
@@ -85,16 +108,24 @@ class StoreAttributes:
     pixels: Mapping[str, Any] = field(default_factory=dict)
     software: str = ""
     license: str | None = None
+    notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    times: tuple[Mapping[str, Any], ...] = ()
     version: str = FORMAT_VERSION
 
     def __post_init__(self) -> None:
         """Refuse a model that is no URI."""
         check_model(self.model)
 
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Dates of the time axis, as ``YYYY-MM-DD``; empty where there is none."""
+        return tuple(str(entry["time"]) for entry in self.times)
+
     def to_json(self) -> dict[str, Any]:
         """Return the group attributes, conventions declared."""
         geo = zarr_cm.create_many({"proj": _proj(self.grid), "spatial": _spatial(self.grid)})
-        declared = [_GEOEMB, *geo.pop("zarr_conventions"), _GEOEMBZ]  # type: ignore[misc]
+        declared = [GEOEMB_CONVENTION, *geo.pop("zarr_conventions"), GEOEMBZ_CONVENTION]  # type: ignore[misc]
         return {"zarr_conventions": declared, **self._geoemb(), **geo, **self._geoembz()}
 
     def _geoemb(self) -> dict[str, Any]:
@@ -131,6 +162,12 @@ class StoreAttributes:
         }
         if self.license is not None:
             attributes["license"] = self.license
+        if self.notes:
+            attributes["notes"] = list(self.notes)
+        if self.times:
+            attributes["times"] = [dict(entry) for entry in self.times]
+        if self.skipped:
+            attributes["skipped"] = [{"uri": uri, "reason": why} for uri, why in self.skipped]
         return {f"geoembz:{name}": value for name, value in attributes.items()}
 
     @classmethod
@@ -152,6 +189,12 @@ class StoreAttributes:
             If the format version is newer than this geoembz.
         """
         check_version(where, attributes)
+        if GRIDS in attributes:
+            names = [str(name) for name in attributes[GRIDS]]
+            raise StoreError(
+                f"{where}: holds {len(names)} grids, {', '.join(names)}; open one of them, such as "
+                f"{where.rstrip('/')}/{names[0] if names else 'NAME'}"
+            )
         try:
             quantization = attributes["geoemb:quantization"]
             return cls(
@@ -168,6 +211,12 @@ class StoreAttributes:
                 pixels=_mapping(attributes.get("geoembz:pixels", {})),
                 software=str(attributes.get("geoembz:software", "")),
                 license=attributes.get("geoembz:license"),
+                notes=tuple(map(str, attributes.get("geoembz:notes", []))),
+                times=tuple(_mapping(entry) for entry in attributes.get("geoembz:times", [])),
+                skipped=tuple(
+                    (str(entry["uri"]), str(entry["reason"]))
+                    for entry in attributes.get("geoembz:skipped", [])
+                ),
                 version=str(attributes["geoembz:version"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -175,6 +224,73 @@ class StoreAttributes:
                 f"{where}: attributes of a geoembz store are missing or malformed ({error!r}); "
                 "the store is damaged: fetch it again"
             ) from error
+
+
+@dataclass(frozen=True)
+class RootAttributes:
+    """What the root of several grids says: which they are, and what they share.
+
+    Parameters
+    ----------
+    grids
+        Names of the stores below the root.
+    shared
+        The attributes that all of them have alike.
+    source_data
+        URIs of all inputs.
+    """
+
+    grids: tuple[str, ...]
+    shared: Mapping[str, Any]
+    source_data: tuple[str, ...]
+
+    @classmethod
+    def of(cls, where: str, children: Mapping[str, StoreAttributes]) -> Self:
+        """Collect the attributes of stores.
+
+        Raises
+        ------
+        StoreError
+            If their encodings differ.
+        """
+        first = next(iter(children.values()))
+        for name, child in children.items():
+            if child.encoding_hash != first.encoding_hash:
+                raise StoreError(
+                    f"{where}/{name}: encoding {child.encoding_hash}; the root's is "
+                    f"{first.encoding_hash}; convert again, with --basis of one of them"
+                )
+        uris = [str(entry["uri"]) for child in children.values() for entry in child.sources]
+        return cls(tuple(children), first.to_json(), tuple(dict.fromkeys(uris)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the root's attributes, conventions declared."""
+        kept = {key: self.shared[key] for key in _ROOT_KEYS if key in self.shared}
+        if all(_UTM_GRID.fullmatch(name) for name in self.grids):
+            kept["geoemb:spatial_layout"] = "utm_zones"
+        return {
+            "zarr_conventions": [GEOEMB_CONVENTION, GEOEMBZ_CONVENTION],
+            **kept,
+            "geoemb:source_data": list(self.source_data),
+            GRIDS: list(self.grids),
+        }
+
+
+_UTM_GRID = re.compile(r"utm\d{2}[ns]")
+_ROOT_KEYS = (
+    "geoemb:type",
+    "geoemb:dimensions",
+    "geoemb:model",
+    "geoemb:data_type",
+    "geoemb:quantization",
+    "geoemb:build_version",
+    "geoembz:version",
+    "geoembz:layout",
+    "geoembz:recipe",
+    "geoembz:encoding_hash",
+    "geoembz:software",
+    "geoembz:license",
+)
 
 
 def check_model(model: str) -> None:

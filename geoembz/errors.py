@@ -42,5 +42,9 @@ class StoreVersionError(StoreError):
     """A store written in a format version that this geoembz does not know."""
 
 
+class BasisWarning(UserWarning):
+    """Data lie outside the basis that they are encoded with: more is lost than it promises."""
+
+
 class MissingPackageError(GeoembzError, ImportError):
     """An optional package is needed and absent; the message names the extra to install."""

@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
-from geoembz.conventions import cf_axis, cf_grid_mapping
+from geoembz.accessor import register
+from geoembz.conventions import CF_TIME, TIME, cf_axis, cf_grid_mapping
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
 from geoembz.store import StorePlan, StoreReader, View
+from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.tables import TableReader
+from geoembz.xarray_tables import table_dataset
+
+register()
 
 VIEWS: tuple[View, ...] = ("original", "reduced", "codes")
 
@@ -40,7 +46,11 @@ class GeoembzBackend(BackendEntrypoint):
         whiten: float = 0.0,
     ) -> xr.Dataset:
         """Open a store lazily; see `geoembz.open`."""
-        dataset = _dataset(StoreReader.open(str(filename_or_obj)), space, components, whiten)
+        url = str(filename_or_obj)
+        if is_table_store(open_group(url)):
+            dataset = table_dataset(TableReader.open(url), space, components, whiten)
+        else:
+            dataset = _dataset(StoreReader.open(url), space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
         return dataset.drop_vars(list(dropped or ()), errors="ignore")
 
@@ -123,7 +133,8 @@ class _LazyEmbedding(BackendArray):
     ) -> None:
         self._reader, self._space = reader, space
         self._components, self._whiten = components, whiten
-        self.shape = (reader.length(space, components, whiten), *reader.shape)
+        self._times = tuple(len(reader.dates) for _ in _time_axis(reader))
+        self.shape = (*self._times, reader.length(space, components, whiten), *reader.shape)
         self.dtype = reader.encoding.code_dtype if space == "codes" else np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
@@ -135,21 +146,30 @@ class _LazyEmbedding(BackendArray):
 
     def _read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
         """Read the window around the key's rows and columns, then cut the key out of it."""
+        if self._times:
+            date, *rest = key
+            if isinstance(date, int):
+                return self._read_date(tuple(rest), date)
+            parts = [self._read_date(tuple(rest), at) for at in range(*date.indices(*self._times))]
+            return np.stack(parts) if parts else np.empty(self.shape, self.dtype)[key]
+        return self._read_date(key, 0)
+
+    def _read_date(self, key: tuple[int | slice, ...], date: int) -> NDArray[Any]:
         first, *spatial = key
-        spans = [_span(index, size) for index, size in zip(spatial, self.shape[1:], strict=True)]
+        spans = [_span(index, size) for index, size in zip(spatial, self.shape[-2:], strict=True)]
         window = Window(spans[0].start, spans[1].start, len(spans[0]), len(spans[1]))
         inner = tuple(
             index - span.start if isinstance(index, int) else slice(None, None, index.step)
             for index, span in zip(spatial, spans, strict=True)
         )
         if not window.size:
-            return np.empty(self.shape, self.dtype)[key]
-        return self._window(window)[first, *inner]
+            return np.empty(self.shape[-3:], self.dtype)[key]
+        return self._window(window, date)[first, *inner]
 
-    def _window(self, window: Window) -> NDArray[Any]:
+    def _window(self, window: Window, date: int) -> NDArray[Any]:
         if self._space == "codes":
-            return self._reader.read_codes(window)
-        return self._reader.read(window, self._space, self._components, self._whiten)
+            return self._reader.read_codes(window, date)
+        return self._reader.read(window, self._space, self._components, self._whiten, date)
 
 
 class _LazyMask(BackendArray):
@@ -157,7 +177,8 @@ class _LazyMask(BackendArray):
 
     def __init__(self, reader: StoreReader) -> None:
         self._reader = reader
-        self.shape, self.dtype = reader.shape, np.dtype(np.bool_)
+        times = (len(reader.dates) for _ in _time_axis(reader))
+        self.shape, self.dtype = (*times, *reader.shape), np.dtype(np.bool_)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         """Return the elements at `key`, as xarray asks for them."""
@@ -184,18 +205,22 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
     if space not in VIEWS:
         raise InvalidConfigError(f"space {space!r}; expected one of {', '.join(VIEWS)}")
     rows, cols = reader.stored_chunk
-    shards = {"y": rows, "x": cols}
+    shards = {**dict.fromkeys(_time_axis(reader), 1), "y": rows, "x": cols}
     attributes = {"grid_mapping": "spatial_ref"}
     embedding = xr.Variable(
-        (_first_dimension(reader, space), "y", "x"),
+        (*_time_axis(reader), _first_dimension(reader, space), "y", "x"),
         indexing.LazilyIndexedArray(_LazyEmbedding(reader, space, components, whiten)),
         attributes,
-        encoding={"preferred_chunks": shards},
+        encoding={
+            "preferred_chunks": shards,
+            "source": reader.url,  # what the accessor asks for
+            "view": {"space": space, "components": components, "whiten": whiten},
+        },
     )
     variables = {"embedding": embedding}
     if space == "codes" and reader.mask is not None:
         variables["valid"] = xr.Variable(
-            ("y", "x"),
+            (*_time_axis(reader), "y", "x"),
             indexing.LazilyIndexedArray(_LazyMask(reader)),
             attributes,
             encoding={"preferred_chunks": shards},
@@ -203,6 +228,11 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
     dataset = xr.Dataset(variables, _coordinates(reader), reader.group.attrs.asdict())
     dataset.encoding["source"] = reader.url
     return dataset
+
+
+def _time_axis(reader: StoreReader) -> tuple[str, ...]:
+    """Return the name of the time axis; nothing where there is none."""
+    return (TIME,) if reader.dates else ()
 
 
 def _first_dimension(reader: StoreReader, space: View) -> str:
@@ -214,7 +244,10 @@ def _first_dimension(reader: StoreReader, space: View) -> str:
 def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
     """Make the coordinates from the grid: exact, and no request."""
     grid = reader.attributes.grid
+    dates = np.array(reader.dates, dtype="datetime64[ns]")
+    time = {name: CF_TIME[name] for name in ("axis", "standard_name", "long_name")}
     return {
+        **{name: xr.Variable((name,), dates, time) for name in _time_axis(reader)},
         "y": xr.Variable(("y",), grid.y, cf_axis(grid, "y")),
         "x": xr.Variable(("x",), grid.x, cf_axis(grid, "x")),
         "spatial_ref": xr.Variable((), np.int64(0), cf_grid_mapping(grid)),

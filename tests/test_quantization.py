@@ -11,121 +11,230 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.quantization import Quantizer, fit_quantizer, quantizer_from_state
-from tests.families import KINDS
+from geoembz.quantization import (
+    BITS,
+    METHODS,
+    Quantizer,
+    fill_value,
+    fit_quantizer,
+    quantizer_from_state,
+    stored_shapes,
+)
 
-quick = settings(max_examples=50, deadline=None)
-every_kind = pytest.mark.parametrize("kind", KINDS)
+type Floats = NDArray[np.float32]
+
+quick = settings(max_examples=25, deadline=None)
+SCALARS = [
+    (kind, method) for kind in BITS if kind != "pq" for method in METHODS.get(kind) or (None,)
+]
+"""Quantizers of single components, by every method; pq knows no order and no prefix."""
+MEMBERS = [*SCALARS, ("pq", None)]
+FITTED = [(kind, method) for kind, method in SCALARS if kind not in {"power", "float16"}]
+"""Quantizers whose codes span the sample."""
+
+
+def label(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+every_member = pytest.mark.parametrize(("kind", "method"), MEMBERS, ids=label)
+every_scalar = pytest.mark.parametrize(("kind", "method"), SCALARS, ids=label)
+every_fitted = pytest.mark.parametrize(("kind", "method"), FITTED, ids=label)
 
 # Multiples of 1/64 up to 4096: exact in float32, so every tolerance below is that of the step.
 VALUES = st.integers(-(2**18), 2**18).map(lambda number: number / 64)
 
 
-def samples(
-    max_components: int = 4, max_pixels: int = 12
-) -> st.SearchStrategy[NDArray[np.float32]]:
+def samples(max_components: int = 4, max_pixels: int = 12) -> st.SearchStrategy[Floats]:
     """Small samples ``(n_components, n_pixels)``; constant components are among them."""
     shape = st.tuples(st.integers(1, max_components), st.integers(1, max_pixels))
     return shape.flatmap(lambda chosen: hnp.arrays(np.float32, chosen, elements=VALUES))
+
+
+def fit(kind: str, method: str | None, sample: Floats) -> Quantizer:
+    """Fit on the sample, repeated until there are enough pixels for 256 codewords."""
+    repeated = np.tile(sample, (1, -(-256 // sample.shape[1])))
+    options = {"n_subquantizers": len(sample)} if kind == "pq" else {}
+    return fit_quantizer(kind, repeated, method, **options)
+
+
+def gaussian(n_components: int = 4, n_pixels: int = 400) -> Floats:
+    """Components of falling spread, off centre, most of them between −1 and 1."""
+    rng = np.random.default_rng(3)
+    spread = np.geomspace(0.3, 0.03, n_components)[:, np.newaxis]
+    return ((rng.normal(size=(n_components, n_pixels)) + 0.5) * spread).astype(np.float32)
 
 
 def code_range(quantizer: Quantizer) -> tuple[float, float]:
     """Return the smallest and the largest code of a valid pixel."""
     if quantizer.dtype.kind == "f":
         return -np.inf, np.inf
-    return (-127, 127) if quantizer.bits == 8 else (0, 2**quantizer.bits - 1)
+    if quantizer.dtype == np.int8:
+        return -127, 127
+    return 0, 2**quantizer.bits - (1 if quantizer.nodata is None else 2)
 
 
-def tolerance(quantizer: Quantizer, sample: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the largest error of an in-range value: half a step, and rounding."""
-    scale = quantizer.arrays().get("scale", np.zeros(len(sample), np.float32)).astype(np.float64)
-    rounding = 4 * np.spacing(np.abs(sample).max(axis=1) + np.float32(1))
-    return np.asarray(0.5 * scale + rounding)[:, np.newaxis]
+def levels(quantizer: Quantizer) -> Floats:
+    """Return the value of every code, ``(n_components, n_codes)``."""
+    low, high = code_range(quantizer)
+    codes = np.arange(low, high + 1).astype(quantizer.dtype)
+    return quantizer.dequantize(np.tile(codes, (quantizer.n_components, 1)))
 
 
-@every_kind
+def rounding(sample: Floats) -> NDArray[np.float64]:
+    """Return some units in the last place of each component, ``(n_components, 1)``."""
+    return np.asarray(4 * np.spacing(np.abs(sample).max(axis=1) + np.float32(1)))[:, np.newaxis]
+
+
+def largest_error(quantizer: Quantizer, sample: Floats) -> NDArray[np.float64]:
+    """Return the largest absolute error of each component."""
+    decoded = quantizer.dequantize(quantizer.quantize(sample)).astype(np.float64)
+    return np.asarray(np.abs(decoded - sample).max(axis=1))
+
+
+@every_member
 @quick
 @given(sample=samples())
-def test_codes_have_the_declared_type_and_range(kind: str, sample: NDArray[np.float32]) -> None:
+def test_codes_have_the_declared_type_and_range(
+    kind: str, method: str | None, sample: Floats
+) -> None:
     """Codes are of `dtype`, within their bits, and a valid pixel never has the code of nodata."""
-    quantizer = fit_quantizer(kind, sample)
+    quantizer = fixed_or_fit(kind, method, sample)
     codes: NDArray[Any] = quantizer.quantize(sample)
     low, high = code_range(quantizer)
     assert codes.dtype == quantizer.dtype
-    assert codes.shape == sample.shape
+    assert codes.shape == (quantizer.n_codes, sample.shape[1])
     assert (low <= codes).all()
     assert (codes <= high).all()
-    assert quantizer.n_components == len(sample)
+    assert (quantizer.n_components, quantizer.bits) == (len(sample), BITS[kind])
     assert quantizer.kind == kind
     if quantizer.nodata is not None:
         assert not (codes == quantizer.nodata).any()
         np.array(quantizer.nodata).astype(quantizer.dtype)  # has room for it
 
 
-@every_kind
+def fixed_or_fit(kind: str, method: str | None, sample: Floats) -> Quantizer:
+    """Fit; but take pq's centres as they come, since k-means is slow."""
+    if kind != "pq":
+        return fit(kind, method, sample)
+    rng = np.random.default_rng(0)
+    config = {"kind": "pq", "law": "product", "n_components": len(sample), "n_subquantizers": 1}
+    centres = rng.normal(size=(1, 256, len(sample))).astype(np.float32)
+    return quantizer_from_state(config, {"codebook": centres})
+
+
+@every_fitted
 @quick
 @given(sample=samples())
-def test_sampled_values_come_back_within_half_a_step(
-    kind: str, sample: NDArray[np.float32]
+def test_sampled_values_come_back_as_the_nearest_value(
+    kind: str, method: str | None, sample: Floats
 ) -> None:
-    """What was in the sample decodes to float32 within half a step (binary: on its own side)."""
-    quantizer = fit_quantizer(kind, sample)
+    """No other code is nearer; by thresholds, values come back on their own side of them."""
+    quantizer = fit(kind, method, sample)
     decoded = quantizer.dequantize(quantizer.quantize(sample))
     assert decoded.dtype == np.float32
-    if kind == "binary":
-        cut = quantizer.arrays()["threshold"].astype(np.float32)[:, np.newaxis]
-        np.testing.assert_array_equal(decoded > cut, sample > cut)
+    if kind == "float32":
+        np.testing.assert_array_equal(decoded, sample)
+    elif kind in {"binary", "ternary"}:
+        cuts = quantizer.arrays()["threshold"].astype(np.float32).reshape(len(sample), -1, 1)
+        sides = (sample[:, np.newaxis] > cuts).sum(axis=1)
+        np.testing.assert_array_equal(quantizer.quantize(sample), sides)
         means = decoded.astype(np.float64).mean(axis=1) - sample.astype(np.float64).mean(axis=1)
         np.testing.assert_allclose(means, 0, atol=1e-2)
     else:
-        assert (np.abs(decoded.astype(np.float64) - sample) <= tolerance(quantizer, sample)).all()
+        distances = np.abs(levels(quantizer)[:, np.newaxis] - sample[..., np.newaxis])
+        assert (np.abs(decoded - sample) <= distances.min(axis=2) + rounding(sample)).all()
 
 
-@every_kind
+@pytest.mark.parametrize("kind", ["int8", "int4", "int2"])
 @quick
 @given(sample=samples())
-def test_decoded_values_encode_to_the_same_codes(kind: str, sample: NDArray[np.float32]) -> None:
+def test_even_steps_are_off_by_half_a_step_at_most(kind: str, sample: Floats) -> None:
+    quantizer = fit(kind, "minmax", sample)
+    half = quantizer.arrays()["scale"].astype(np.float64)[:, np.newaxis] / 2
+    bound = (half + rounding(sample))[:, 0]
+    assert (largest_error(quantizer, sample) <= bound).all()
+
+
+def test_float16_keeps_eleven_bits() -> None:
+    """Half a unit in the last of 11 bits; what is beyond the range is clipped, not infinite."""
+    sample = gaussian()
+    error = np.abs(fit("float16", None, sample).dequantize(
+        fit("float16", None, sample).quantize(sample)) - sample)  # fmt: skip
+    assert (error <= np.abs(sample) * 2**-11 + 2**-25).all()
+
+
+def test_errors_fall_with_bits() -> None:
+    """Each wider code has a smaller squared error, in every component; even steps are smaller."""
+    sample = gaussian()
+
+    def error(kind: str, method: str | None) -> NDArray[np.float64]:
+        quantizer = fit(kind, method, sample)
+        decoded = quantizer.dequantize(quantizer.quantize(sample)).astype(np.float64)
+        return np.asarray(np.square(decoded - sample).mean(axis=1))
+
+    for method in METHODS["int8"]:
+        assert (error("int8", method) < error("int4", method)).all()
+        assert (error("int4", method) < error("int2", method)).all()
+    assert (error("ternary", None) < error("binary", None)).all()
+    steps = [
+        fit(kind, "minmax", sample).arrays()["scale"].astype(np.float64)
+        for kind in ("int8", "int4", "int2")
+    ]
+    assert (steps[0] < steps[1]).all()
+    assert (steps[1] < steps[2]).all()
+
+
+@every_scalar
+@quick
+@given(sample=samples())
+def test_decoded_values_encode_to_the_same_codes(
+    kind: str, method: str | None, sample: Floats
+) -> None:
     """Compressing what was decompressed loses nothing more."""
-    quantizer = fit_quantizer(kind, sample)
+    quantizer = fit(kind, method, sample)
     codes = quantizer.quantize(sample)
     np.testing.assert_array_equal(quantizer.quantize(quantizer.dequantize(codes)), codes)
 
 
-@every_kind
+@every_scalar
 @quick
 @given(sample=samples(), others=st.lists(VALUES, min_size=2, max_size=20))
-def test_order_is_kept(kind: str, sample: NDArray[np.float32], others: list[float]) -> None:
+def test_order_is_kept(kind: str, method: str | None, sample: Floats, others: list[float]) -> None:
     """A larger value never has a smaller code, and never decodes to a smaller value."""
-    quantizer = fit_quantizer(kind, sample)
+    quantizer = fit(kind, method, sample)
     rising = np.tile(np.sort(np.array(others, np.float32)), (len(sample), 1))
     codes = quantizer.quantize(rising)
     assert (np.diff(codes.astype(np.float64), axis=1) >= 0).all()
     assert (np.diff(quantizer.dequantize(codes), axis=1) >= 0).all()
 
 
-@every_kind
+@every_scalar
 @quick
 @given(sample=samples())
-def test_values_outside_the_sample_are_clipped(kind: str, sample: NDArray[np.float32]) -> None:
-    """Far values get the outermost codes: none wraps round to the other end or to nodata."""
-    quantizer = fit_quantizer(kind, sample)
+def test_values_outside_the_sample_are_clipped(
+    kind: str, method: str | None, sample: Floats
+) -> None:
+    """Far values get the outermost values: none wraps round to the other end or to nodata."""
+    quantizer = fit(kind, method, sample)
     far = np.array([[-1e30, 1e30]], np.float32).repeat(len(sample), axis=0)
-    codes = quantizer.quantize(far)
-    low, high = code_range(quantizer)
-    if np.isfinite(low):
-        np.testing.assert_array_equal(codes, np.array([[low, high]]).repeat(len(sample), axis=0))
+    decoded = quantizer.dequantize(quantizer.quantize(far))
+    if quantizer.dtype.kind != "f":
+        np.testing.assert_array_equal(decoded, levels(quantizer)[:, [0, -1]])
+    elif kind == "float16":
+        np.testing.assert_array_equal(decoded, np.sign(far) * 65504)
     else:
-        np.testing.assert_array_equal(codes, far)
+        np.testing.assert_array_equal(decoded, far)
 
 
-@every_kind
+@every_scalar
 @quick
 @given(sample=samples(max_pixels=9), data=st.data())
 def test_a_pixel_and_a_component_stand_alone(
-    kind: str, sample: NDArray[np.float32], data: st.DataObject
+    kind: str, method: str | None, sample: Floats, data: st.DataObject
 ) -> None:
     """Neither other pixels nor later components change a code."""
-    quantizer = fit_quantizer(kind, sample)
+    quantizer = fit(kind, method, sample)
     codes = quantizer.quantize(sample)
     chosen = data.draw(st.lists(st.integers(0, sample.shape[1] - 1), min_size=1))
     kept = data.draw(st.integers(1, len(sample)))
@@ -137,56 +246,88 @@ def test_a_pixel_and_a_component_stand_alone(
     )
 
 
-@every_kind
+@every_fitted
 @quick
 @given(value=VALUES, n_pixels=st.integers(1, 5))
-def test_a_constant_component_is_exact(kind: str, value: float, n_pixels: int) -> None:
+def test_a_constant_component_is_exact(
+    kind: str, method: str | None, value: float, n_pixels: int
+) -> None:
     """A component without variance decodes to its one value."""
     sample = np.full((2, n_pixels), value, np.float32)
-    quantizer = fit_quantizer(kind, sample)
+    quantizer = fit(kind, method, sample)
     np.testing.assert_array_equal(quantizer.dequantize(quantizer.quantize(sample)), sample)
 
 
-@every_kind
-@quick
-@given(sample=samples())
-def test_state_round_trips_through_json(kind: str, sample: NDArray[np.float32]) -> None:
+def test_constant_vectors_are_exact_in_groups() -> None:
+    """K-means on one distinct point, without a warning."""
+    sample = np.full((4, 300), 2.5, np.float32)
+    quantizer = fit_quantizer("pq", sample, n_subquantizers=2)
+    np.testing.assert_array_equal(quantizer.dequantize(quantizer.quantize(sample)), sample)
+
+
+@pytest.mark.parametrize(
+    ("kind", "filled"),
+    [("int8", -128), ("power", -128), ("ternary", 255), ("int4", 0), ("int2", 0), ("binary", 0)],
+)
+def test_fill_values(kind: str, filled: int) -> None:
+    """Nodata in every code of a byte; 0 where there is no code for it."""
+    quantizer = fit(kind, None, gaussian())
+    assert fill_value(quantizer.nodata, quantizer.bits) == filled
+
+
+@every_member
+def test_state_round_trips_through_json(kind: str, method: str | None) -> None:
     """Config survives JSON, and the rebuilt quantizer gives the same codes and values."""
-    quantizer = fit_quantizer(kind, sample)
+    sample = gaussian()
+    quantizer = fit(kind, method, sample)
     config = json.loads(json.dumps(quantizer.config()))
     again = quantizer_from_state(config, quantizer.arrays())
     codes = quantizer.quantize(sample)
     np.testing.assert_array_equal(again.quantize(sample), codes)
     np.testing.assert_array_equal(again.dequantize(codes), quantizer.dequantize(codes))
     assert again.config() == quantizer.config()
+    shapes = {name: array.shape for name, array in quantizer.arrays().items()}
+    assert stored_shapes(kind, config) == shapes
 
 
-@every_kind
-@quick
-@given(data=st.data())
-def test_damaged_arrays_are_refused(kind: str, data: st.DataObject) -> None:
+@every_member
+def test_damaged_arrays_are_refused(kind: str, method: str | None) -> None:
     """An array that is missing, misshapen, mistyped or not finite raises `EncodingError`."""
-    quantizer = fit_quantizer(kind, np.arange(12, dtype=np.float32).reshape(3, 4))
+    quantizer = fit(kind, method, gaussian())
     arrays = quantizer.arrays()
-    if not arrays:
+    for name, array in arrays.items():
+        values = array.astype(np.float32)
+        damaged: list[NDArray[Any]] = [values[:2], values.astype(np.float64), values * np.nan]
+        for other in (*damaged, values[..., np.newaxis], values[:0]):
+            with pytest.raises(EncodingError):
+                quantizer_from_state(quantizer.config(), {**arrays, name: other})
         with pytest.raises(EncodingError):
-            quantizer_from_state({**quantizer.config(), "n_components": 0}, {})
+            quantizer_from_state(
+                quantizer.config(), {key: arrays[key] for key in arrays if key != name}
+            )
+
+
+@every_member
+@pytest.mark.parametrize("count", [0, -1, None, "4", True, 2.0, [4]])
+def test_impossible_lengths_are_refused(kind: str, method: str | None, count: object) -> None:
+    quantizer = fit(kind, method, gaussian())
+    for name in {"n_components", "n_subquantizers"} & quantizer.config().keys():
+        with pytest.raises(EncodingError):
+            quantizer_from_state({**quantizer.config(), name: count}, quantizer.arrays())
+
+
+@pytest.mark.parametrize(("kind", "method"), [m for m in MEMBERS if m[1] not in {None, "minmax"}])
+def test_codewords_out_of_order_are_refused(kind: str, method: str) -> None:
+    """Searches rely on the order. Binary has a threshold for that, and needs none."""
+    if kind == "binary":
         return
-    name = data.draw(st.sampled_from(sorted(arrays)))
-    array = arrays[name].astype(np.float32)
-    damaged = data.draw(
-        st.sampled_from(
-            [None, array[:2], array.astype(np.float64), array * np.nan, array[..., np.newaxis]]
-        )
-    )
-    changed = {**arrays, name: damaged}
-    if damaged is None:
-        del changed[name]
-    with pytest.raises(EncodingError):
-        quantizer_from_state(quantizer.config(), changed)
+    quantizer = fit(kind, method, gaussian())
+    arrays = {name: array[:, ::-1].copy() for name, array in quantizer.arrays().items()}
+    with pytest.raises(EncodingError, match="ascend"):
+        quantizer_from_state(quantizer.config(), arrays)
 
 
-@pytest.mark.parametrize("kind", ["int8", "int4"])
+@pytest.mark.parametrize("kind", ["int8", "int4", "int2"])
 @pytest.mark.parametrize("step", [0.0, -1.0])
 def test_steps_that_are_not_positive_are_refused(kind: str, step: float) -> None:
     arrays = {"scale": np.array([1, step], np.float32), "offset": np.zeros(2, np.float32)}
@@ -196,7 +337,7 @@ def test_steps_that_are_not_positive_are_refused(kind: str, step: float) -> None
         )
 
 
-@every_kind
+@every_member
 @pytest.mark.parametrize(
     "sample",
     [
@@ -207,15 +348,44 @@ def test_steps_that_are_not_positive_are_refused(kind: str, step: float) -> None
         np.array([[0, np.inf]], np.float32),
     ],
 )
-def test_impossible_samples_are_refused(kind: str, sample: NDArray[np.float32]) -> None:
+def test_impossible_samples_are_refused(kind: str, method: str | None, sample: Floats) -> None:
     with pytest.raises(InvalidConfigError, match=kind):
-        fit_quantizer(kind, sample)
+        fit_quantizer(kind, sample, method)
 
 
-@every_kind
-def test_unknown_options_are_refused(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "method", "enough"),
+    [
+        *(("int8", method, 255) for method in ("quantile", "lloyd")),
+        *(("int4", method, 16) for method in ("quantile", "lloyd")),
+        *(("int2", method, 4) for method in ("quantile", "lloyd")),
+        *(("ternary", method, 3) for method in METHODS["ternary"]),
+        ("pq", None, 256),
+    ],
+)
+def test_fewer_samples_than_codewords_are_refused(
+    kind: str, method: str | None, enough: int
+) -> None:
+    """The message says how many it takes."""
+    sample = np.random.default_rng(0).normal(size=(2, enough)).astype(np.float32)
+    options = {"n_subquantizers": 1} if kind == "pq" else {}
+    with pytest.raises(InvalidConfigError, match=f"at least {enough}"):
+        fit_quantizer(kind, sample[:, :-1], method, **options)
+    assert fit_quantizer(kind, sample, method, **options).n_components == 2
+
+
+@every_member
+def test_unknown_options_and_methods_are_refused(kind: str, method: str | None) -> None:
     with pytest.raises(InvalidConfigError, match="colour"):
-        fit_quantizer(kind, np.zeros((1, 2), np.float32), colour="red")
+        fit_quantizer(kind, np.zeros((1, 2), np.float32), method, colour="red")
+    with pytest.raises(InvalidConfigError, match="magic"):
+        fit_quantizer(kind, np.zeros((1, 2), np.float32), "magic")
+
+
+@pytest.mark.parametrize("groups", [0, -1, 3, 5, 8])
+def test_groups_that_do_not_come_out_even_are_refused(groups: int) -> None:
+    with pytest.raises(InvalidConfigError, match="divisor of 4"):
+        fit_quantizer("pq", gaussian(), n_subquantizers=groups)
 
 
 @pytest.mark.parametrize("kind", ["int9", "", None, 8, ["int8"]])
@@ -224,17 +394,26 @@ def test_unknown_kinds_are_refused(kind: object) -> None:
         quantizer_from_state({"kind": kind}, {})
 
 
+@every_member
+@pytest.mark.parametrize("law", ["cubic", None, 3, ["linear"]])
+def test_unknown_laws_are_refused(kind: str, method: str | None, law: object) -> None:
+    """How codes decode is never guessed."""
+    quantizer = fit(kind, method, gaussian())
+    with pytest.raises(EncodingError, match="knows"):
+        quantizer_from_state({**quantizer.config(), "law": law}, quantizer.arrays())
+
+
 def test_unknown_kinds_cannot_be_fitted() -> None:
     with pytest.raises(InvalidConfigError, match="expected one of"):
         fit_quantizer("int9", np.zeros((1, 2), np.float32))
 
 
-@every_kind
+@every_fitted
 @pytest.mark.parametrize("size", [1e-38, 1e37], ids=["tiny", "huge"])
-def test_extreme_ranges_stay_finite(kind: str, size: float) -> None:
+def test_extreme_ranges_stay_finite(kind: str, method: str | None, size: float) -> None:
     """Ranges near the ends of float32 give finite values within the range, and no warning."""
     sample = np.linspace(-1, 1, 21, dtype=np.float32)[np.newaxis] * np.float32(size)
-    quantizer = fit_quantizer(kind, sample)
+    quantizer = fit(kind, method, sample)
     decoded = quantizer.dequantize(quantizer.quantize(sample))
     assert np.abs(decoded).max() <= 1.1 * size
     assert np.abs(decoded / 2 - sample / 2).max() <= 1.1 * size

@@ -30,9 +30,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(words: list[str]) -> None:
+    import warnings
+
     from geoembz.cli.app import app
 
-    app(words, prog_name="geoembz")
+    former = warnings.showwarning
+    warnings.showwarning = _show_warning
+    try:
+        app(words, prog_name="geoembz")
+    finally:
+        warnings.showwarning = former
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning as one message, as errors are."""
+    print(f"geoembz: warning: {message}", file=sys.stderr)  # noqa: T201
 
 
 def _report(error: Exception) -> int:

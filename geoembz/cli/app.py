@@ -1,6 +1,5 @@
 """The commands. Each one parses, makes one library call and prints."""
 
-import json
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -8,6 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from geoembz.cli.append import append
+from geoembz.cli.cost import cost
+from geoembz.cli.evaluate import evaluate
+from geoembz.cli.export import export
+from geoembz.cli.plan import plan
+from geoembz.cli.preview import preview
+from geoembz.cli.publish import publish
+from geoembz.cli.sample import sample
+from geoembz.cli.show import show
+from geoembz.cli.verify import verify
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(
@@ -25,6 +34,20 @@ class Layout(StrEnum):
 
     PLAIN = "plain"
     CODEC = "codec"
+
+
+class Overlap(StrEnum):
+    """What holds where tiles overlap."""
+
+    FIRST = "first"
+    LAST = "last"
+    MEAN = "mean"
+
+
+class Resample(StrEnum):
+    """How tiles with other pixels are taken."""
+
+    NEAREST = "nearest"
 
 
 def _version(wanted: bool) -> None:
@@ -49,7 +72,10 @@ def common(
 
 @app.command()
 def convert(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="Raster, one band per component.")],
+    source: Annotated[
+        list[str],
+        typer.Argument(metavar="SRC…", help="Files, globs, directories, lists, URLs, STAC items."),
+    ],
     store: Annotated[str, typer.Argument(metavar="DST", help="New store, such as out.zarr.")],
     recipe: Annotated[
         str | None,
@@ -63,6 +89,16 @@ def convert(
     int4: Annotated[bool, typer.Option("--int4", help="4-bit codes.")] = False,
     binary: Annotated[bool, typer.Option("--binary", help="1-bit codes.")] = False,
     float32: Annotated[bool, typer.Option("--float32", help="No quantization.")] = False,
+    max_loss: Annotated[
+        str | None,
+        typer.Option(metavar="1%", help="Plan first: the smallest recipe within this loss."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With --max-loss: labels of the task.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="C", help="With --labels: attribute of the label.")
+    ] = None,
     layout: Annotated[
         Layout, typer.Option(help="Integers for any reader, or float32 through our codecs.")
     ] = Layout.PLAIN,
@@ -73,6 +109,9 @@ def convert(
     basis: Annotated[
         str | None, typer.Option(metavar="STORE", help="Use this store's encoding; fit nothing.")
     ] = None,
+    strict_basis: Annotated[
+        bool, typer.Option("--strict-basis", help="Refuse data that lie outside the basis.")
+    ] = False,
     chunk: Annotated[
         int | None,
         typer.Option(metavar="N", help="Side of a chunk, in pixels.", show_default="fits 1 MB"),
@@ -90,6 +129,25 @@ def convert(
     crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
     ] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="YEAR", help="Make a time axis, and this its first date.")
+    ] = None,
+    product: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P", help="aef, olmoearth, tessera, bands or raster.", show_default="found out"
+        ),
+    ] = None,
+    overlap: Annotated[
+        Overlap | None,
+        typer.Option(help="Which tile holds where several do.", show_default="first"),
+    ] = None,
+    resample: Annotated[
+        Resample | None, typer.Option(help="Accept tiles that are not aligned.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
+    ] = False,
     model: Annotated[
         str | None, typer.Option(metavar="URI", help="Model that made the embeddings.")
     ] = None,
@@ -103,11 +161,22 @@ def convert(
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
-    """Convert a raster of embeddings to a compressed Zarr store.
+    """Convert embeddings to a compressed Zarr store; tiles become one mosaic per CRS.
 
     An interrupted conversion leaves a journal in DST; the same command finishes it.
     """
     quantizer = _chosen(int8=int8, int4=int4, binary=binary, float32=float32)
+    if max_loss is not None:
+        from geoembz.cli.plan import planned_recipe
+
+        if len(source) != 1:
+            raise InvalidConfigError(
+                f"--max-loss with {len(source)} inputs; it plans on one: run `geoembz plan` on a "
+                "tile that is like the others, and pass its --recipe"
+            )
+        named = {"--recipe": recipe, "--pca": pca, f"--{quantizer}": quantizer, "--basis": basis}
+        quiet_plan = quiet or json_
+        recipe = planned_recipe(source[0], max_loss, labels, label_column, seed, named, quiet_plan)
     sides: dict[str, Any] = {"chunk": chunk, "shard": _shard(shard)}
     from geoembz.cli.progress import progress_bar
     from geoembz.conversion import convert as convert_source
@@ -123,8 +192,14 @@ def convert(
             fit_samples=fit_samples,
             seed=seed,
             basis=basis,
+            strict_basis=strict_basis,
             nodata=nodata,
             crs=crs,
+            time=time,
+            product=product,
+            overlap=None if overlap is None else overlap.value,
+            resample=None if resample is None else resample.value,
+            skip_bad=skip_bad,
             model=model,
             license=license_,
             workers=workers,
@@ -132,7 +207,24 @@ def convert(
             progress=progress,
             **sides,
         )
-    _show(summary, as_json=json_, quiet=quiet)
+    show(summary, as_json=json_, quiet=quiet)
+
+
+basis_app = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for reuse.")
+app.add_typer(basis_app, name="basis")
+
+
+@basis_app.command()
+def save(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="New file, such as basis.npz.")],
+) -> None:
+    """Write the encoding of a store to a file that `convert --basis` reads."""
+    from geoembz.store import StoreReader
+
+    encoding = StoreReader.open(store).encoding
+    encoding.save(file)
+    typer.echo(f"{file}: {encoding.recipe}, {encoding.hash}")
 
 
 @app.command()
@@ -142,8 +234,11 @@ def info(
 ) -> None:
     """Print what a store holds, where it lies, what it costs and what it lost."""
     from geoembz.store import describe
+    from geoembz.store.reader import is_table_store, open_group
+    from geoembz.store.tables import describe_table
 
-    _show(describe(store), as_json=json_)
+    is_table = is_table_store(open_group(store))
+    show(describe_table(store) if is_table else describe(store), as_json=json_)
 
 
 @app.command()
@@ -158,9 +253,19 @@ def demo(
     """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
     from geoembz.demo import run_demo
 
-    _show(
+    show(
         run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
     )
+
+
+app.command()(cost)
+app.command()(evaluate)
+app.command()(plan)
+app.command()(publish)
+app.command()(verify)
+app.command()(sample)
+app.command()(preview)
+app.command()(export)
 
 
 def _chosen(**flags: bool) -> str | None:
@@ -184,8 +289,4 @@ def _shard(text: str | None) -> int | str | None:
         ) from error
 
 
-def _show(result: Any, *, as_json: bool, quiet: bool = False) -> None:
-    if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2))
-    elif not quiet:
-        typer.echo(result.to_table())
+app.command()(append)

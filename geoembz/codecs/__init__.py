@@ -1,5 +1,5 @@
 """The kernels as numcodecs codecs (`geoembz.codecs.numcodecs`) and Zarr v3 codecs (`.zarr`)."""
 
-from geoembz.codecs.stages import PREFIX, ProjectionStage, QuantizerStage
+from geoembz.codecs.stages import PREFIX, NormalizeStage, ProjectionStage, QuantizerStage
 
-__all__ = ["PREFIX", "ProjectionStage", "QuantizerStage"]
+__all__ = ["PREFIX", "NormalizeStage", "ProjectionStage", "QuantizerStage"]

@@ -202,10 +202,10 @@ class QuantizerStage:
                 )
             scores = np.where(invalid, np.float32(0), scores)
         codes = quantizer.quantize(scores)
-        if invalid.any():
-            codes[:, invalid] = 0 if quantizer.nodata is None else quantizer.nodata
         if quantizer.bits < 8:
-            return pack(codes.astype(np.uint8, copy=False), cast("Bits", quantizer.bits))
+            codes = pack(codes.astype(np.uint8, copy=False), cast("Bits", quantizer.bits))
+        if invalid.any():
+            codes[:, invalid] = self.encoded_fill
         return codes
 
     def _dequantize(self, codes: NDArray[Any]) -> NDArray[np.float32]:

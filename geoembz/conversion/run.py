@@ -1,9 +1,9 @@
 """Convert: sample, fit, write every shard, write the metadata, say what it cost."""
 
-import time
+import time as clock
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,38 @@ from numpy.typing import NDArray
 
 from geoembz._version import __version__
 from geoembz.conventions import UNKNOWN_MODEL, Layout, StoreAttributes, check_model
+from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.destination import Destination
+from geoembz.conversion.grids import convert_grids
+from geoembz.conversion.opening import Inputs, open_inputs
 from geoembz.conversion.runner import Progress, run_tasks
-from geoembz.conversion.sampling import PixelRoles, draw_sample
+from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
+from geoembz.conversion.shards import summarise, write_shards
 from geoembz.conversion.summary import ConvertSummary
-from geoembz.conversion.task import ShardResult, ShardTask
+from geoembz.conversion.tables import TableOptions, convert_table, refuse_raster_options
+from geoembz.conversion.task import ShardResult
+from geoembz.conversion.times import parse_date
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
-from geoembz.evaluation import FidelitySums
-from geoembz.sources import Source, open_source
-from geoembz.store import Journal, StorePlan, StoreReader, StoreWriter, choose_layout
+from geoembz.sources import (
+    InputOptions,
+    OpenOptions,
+    Overlap,
+    Source,
+    check_vectors,
+    traits_of,
+)
+from geoembz.sources.tables import is_table, open_table
+from geoembz.store import (
+    DestinationLock,
+    Journal,
+    StorePlan,
+    StoreReader,
+    StoreWriter,
+    choose_layout,
+)
+from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.tables import TableReader
 from geoembz.threads import worker_count
 
 FIT_SAMPLES = 65_536
@@ -29,7 +51,7 @@ FIT_SAMPLES = 65_536
 
 
 def convert(
-    source: str | Path | Source,
+    source: Inputs,
     store: str | Path,
     *,
     recipe: str | None = None,
@@ -39,10 +61,16 @@ def convert(
     fit_samples: int = FIT_SAMPLES,
     seed: int = 0,
     basis: str | Path | Encoding | None = None,
+    strict_basis: bool = False,
     chunk: int | None = None,
     shard: int | str | None = None,
     nodata: float | str | None = None,
     crs: str | None = None,
+    time: str | None = None,
+    product: str | None = None,
+    overlap: Overlap | None = None,
+    resample: str | None = None,
+    skip_bad: bool = False,
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
     workers: int | None = None,
@@ -57,15 +85,18 @@ def convert(
     Parameters
     ----------
     source
-        Raster with one band per component: path, URL, or a `Source`.
+        What `geoembz.sources.open_source` opens, one input or several; another store of geoembz; an
+        xarray DataArray or Dataset; or a `Source`. Several inputs of one CRS become a mosaic,
+        inputs of several CRSs child groups of one store, with one encoding. Or a table: a Parquet
+        or CSV file, or several with the same columns; `chunk` and `shard` are then rows.
     store
         Destination: path or fsspec URL.
     recipe
         Name of the recipe, such as ``l2-pca64-int4-lloyd`` or ``aef``; see `Recipe`.
     pca, quantizer
         A recipe in two words, instead of its name: the number of principal components to keep
-        (None keeps the vectors as they are), and ``int8`` (the default), ``int4``, ``binary`` or
-        ``float32``.
+        (None keeps the vectors as they are), and ``int8``, ``int4``, ``binary`` or ``float32``.
+        Where nothing is asked for: the product's own codes, if it has any, else ``int8``.
     layout
         ``plain`` (integers that any Zarr reader opens) or ``codec`` (float32 vectors wherever
         geoembz is installed).
@@ -74,17 +105,31 @@ def convert(
     seed
         Seed of every random choice.
     basis
-        A store, an encoding file or an `Encoding` to use instead of fitting one.
+        A store, an encoding file or an `Encoding` to use instead of fitting one. A `BasisWarning`
+        says in numbers where the source lies outside it.
+    strict_basis
+        Raise an error instead of that warning.
     chunk, shard
         Sides of chunks and shards, in pixels; see `choose_layout`.
     nodata
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
         Replaces the declared CRS.
+    time
+        Make a store with a time axis, and this its first date: ``YYYY``, ``YYYY-MM`` or
+        ``YYYY-MM-DD``. Also chooses the year of products that hold several.
+    product
+        One of `geoembz.sources.PRODUCTS`, where content and name do not tell.
+    overlap
+        What holds where tiles overlap: ``first`` (the default), ``last`` or ``mean``.
+    resample
+        ``nearest`` takes tiles that are not aligned by nearest neighbour; None refuses them.
+    skip_bad
+        Leave out inputs that cannot be read; the store lists them.
     model
-        URI of the model that made the embeddings.
+        URI of the model that made the embeddings; None for the product's.
     license
-        Licence of the embeddings, as an SPDX name or URL.
+        Licence of the embeddings, as an SPDX name or URL; None for the product's.
     workers
         Shards converted at once; None for one per core.
     overwrite
@@ -117,7 +162,7 @@ def convert(
     >>> summary.recipe, summary.bytes_per_embedding
     ('pca16-int8', 16)
     """
-    started = time.perf_counter()
+    started = clock.perf_counter()
     if fit_samples < 1:
         raise InvalidConfigError(f"fit_samples {fit_samples}; expected 1 or more")
     if seed < 0:
@@ -127,30 +172,62 @@ def convert(
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
     check_model(model or UNKNOWN_MODEL)
     destination = Destination.check(store, overwrite=overwrite)
+    if resample not in {None, "nearest"}:
+        raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
     fixed = _fixed_encoding(basis, asked)
-    raster = (
-        open_source(source, nodata=nodata, crs=crs) if isinstance(source, str | Path) else source
-    )
-    chosen = asked or Recipe()
-    _check_dimension(raster, chosen, fixed)
-    conversion = _Conversion(
-        source=raster,
-        destination=destination,
+    if is_table(source):
+        raster_options = {
+            "layout codec": layout != "plain",
+            "nodata": nodata is not None,
+            "shard none": isinstance(shard, str),
+            "time": time is not None,
+            "product": product is not None,
+            "overlap": overlap is not None,
+            "resample": resample is not None,
+            "skip_bad": skip_bad,
+        }
+        refuse_raster_options(raster_options)
+        options = TableOptions(
+            recipe=asked,
+            fixed=fixed,
+            strict_basis=strict_basis,
+            fit_samples=fit_samples,
+            seed=seed,
+            chunk=chunk,
+            shard=shard if isinstance(shard, int) else None,
+            model=model,
+            license=license,
+            workers=workers,
+        )
+        return convert_table(open_table(source, crs=crs), destination, options, progress)
+    date = None if time is None else parse_date(time)
+    opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
+    grids = open_inputs(source, InputOptions(opening, overlap, resample == "nearest", skip_bad))
+    traits = traits_of(next(iter(grids.values())))
+    chosen = asked or Recipe.parse(traits.recipe or "int8")
+    for raster in grids.values():
+        _check_dimension(raster, chosen, fixed)
+    conversion = partial(
+        _Conversion,
         recipe=chosen,
         layout=layout,
         fit_samples=fit_samples,
         seed=seed,
-        fixed=fixed,
+        strict_basis=strict_basis,
         chunk=chunk,
         shard=shard,
         workers=workers,
-        model=model or UNKNOWN_MODEL,
-        license=license,
+        model=model or traits.model or UNKNOWN_MODEL,
+        license=license or traits.license,
         nodata=None if nodata is None else str(nodata),
         crs=crs,
+        date=date,
     )
-    return conversion.run(progress, started)
+    if len(grids) > 1:
+        return convert_grids(grids, destination, conversion, fixed, progress, started)
+    (raster,) = grids.values()
+    return conversion(source=raster, destination=destination, fixed=fixed).run(progress, started)
 
 
 @dataclass(frozen=True)
@@ -164,6 +241,7 @@ class _Conversion:
     fit_samples: int
     seed: int
     fixed: Encoding | None
+    strict_basis: bool
     chunk: int | None
     shard: int | str | None
     workers: int
@@ -171,28 +249,44 @@ class _Conversion:
     license: str | None
     nodata: str | None
     crs: str | None
+    date: str | None
+    is_part: bool = False
+    """One grid of several: the basis was looked at over all of them."""
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
+        with DestinationLock(self.destination.tree) as lock:
+            writer, attributes = self._build(lock, progress)
+        self.destination.swap()
+        return self._summary(writer.plan.encoding, attributes, started)
+
+    def _build(
+        self, lock: DestinationLock, progress: Progress | None
+    ) -> tuple[StoreWriter, StoreAttributes]:
+        """Write the store, or what is missing of it; nothing but the store is left."""
         journal = Journal(self.destination.tree)
-        if self.destination.replaces and not journal.matches(self._options()):
+        if self.destination.replaces and not journal.matches(self.options()):
             self.destination.tree.remove()  # what an abandoned overwrite left
+            lock.take()
         begun = journal.exists()
         try:
             writer, centre = self._prepare(journal)
-            results = self._write(writer, journal, centre, progress)
+            results = write_shards(
+                self.source, writer, journal, centre, self.seed, self.workers, progress
+            )
         except Exception:
+            lock.release()
             if not begun and not journal.finished():
                 self.destination.discard()
             raise
         attributes = self._attributes(writer.plan, results)
         writer.finish(attributes)
+        lock.release()
         journal.clear()
-        self.destination.swap()
-        return self._summary(writer.plan.encoding, attributes, started)
+        return writer, attributes
 
     def _prepare(self, journal: Journal) -> tuple[StoreWriter, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion, and plan the store."""
-        options = self._options()
+        options = self.options()
         if journal.exists():
             encoding, centre = journal.resume(options)
             return self._writer(encoding), centre
@@ -201,20 +295,30 @@ class _Conversion:
         journal.start(options, encoding, centre)
         return writer, centre
 
+    def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
+        """Draw so many of the source's pixels, and refuse those that cannot be right."""
+        roles = PixelRoles(self.seed, self.source.grid.shape)
+        run = partial(run_tasks, workers=self.workers)
+        sample = draw_sample(self.source, roles, n_samples, run)
+        check_vectors(self.source, sample)
+        return sample
+
+    def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:
+        """Warn, or refuse under `strict_basis`, where the source lies outside a basis."""
+        check_coverage(self.source.name, basis, sample, strict=self.strict_basis)
+
     def _fit(self) -> tuple[Encoding, NDArray[np.float64]]:
         source = self.source
-        roles = PixelRoles(self.seed, source.grid.shape)
         try:
-            sample = draw_sample(
-                source, roles, self.fit_samples, partial(run_tasks, workers=self.workers)
-            )
+            sample = self.draw(self.fit_samples)
             encoding = self.fixed or Encoding.fit_blocks(
                 sample, self.recipe, source.dimension, self.seed
             )
         except NoValidPixelsError as error:
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
-        total = np.sum([block.sum(axis=1, dtype=np.float64) for block in sample], axis=0)
-        return encoding, total / sum(block.shape[1] for block in sample)
+        if self.fixed is not None and not self.is_part:
+            self.check_basis(self.fixed, sample)
+        return encoding, sample_mean([encoding.target(block) for block in sample])
 
     def _writer(self, encoding: Encoding) -> StoreWriter:
         chunks = choose_layout(
@@ -224,47 +328,36 @@ class _Conversion:
             chunk=self.chunk,
             shard=self.shard,
         )
-        return StoreWriter(self.destination.building, StorePlan(encoding, chunks, self.layout))
-
-    def _write(
-        self,
-        writer: StoreWriter,
-        journal: Journal,
-        centre: NDArray[np.float64],
-        progress: Progress | None,
-    ) -> list[ShardResult]:
-        """Write the shards that the journal lacks; return the results of all, in order."""
-        shards = list(writer.plan.chunks.shards())
-        done = journal.finished()
-        missing = [shard for shard in shards if (shard.row, shard.col) not in done]
-        roles = PixelRoles(self.seed, self.source.grid.shape)
-        task = ShardTask(self.source, writer, journal, roles, centre)
-        fresh = run_tasks(task, missing, workers=self.workers, progress=progress)
-        results = {key: ShardResult.from_json(document) for key, document in done.items()}
-        results |= {(shard.row, shard.col): new for shard, new in zip(missing, fresh, strict=True)}
-        return [results[shard.row, shard.col] for shard in shards]
+        dates = () if self.date is None else (self.date,)
+        plan = StorePlan(encoding, chunks, self.layout, dates)
+        return StoreWriter(self.destination.building, plan)
 
     def _attributes(self, plan: StorePlan, results: Sequence[ShardResult]) -> StoreAttributes:
-        encoding, grid = plan.encoding, self.source.grid
-        fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results))
+        encoding, traits = plan.encoding, traits_of(self.source)
+        written = summarise(self.source, results)
         return StoreAttributes(
-            grid=grid,
+            grid=self.source.grid,
             encoding=encoding.config(),
             encoding_hash=encoding.hash,
             layout=plan.layout,
             original_dtype=str(self.source.dtype),
             stored_dtype=str(encoding.code_dtype),
             model=self.model,
-            sources=tuple(info.provenance() for info in self.source.info),
+            sources=written.sources,
             fit=asdict(encoding.report),
-            fidelity=fidelity.summary(),
-            pixels={
-                "total": grid.window.size,
-                "valid": sum(result.valid_pixels for result in results),
-            },
+            fidelity=written.fidelity,
+            pixels=written.pixels,
+            times=() if self.date is None else (written.at(self.date),),
+            notes=traits.notes,
+            skipped=traits.skipped,
             software=f"geoembz {__version__}",
             license=self.license,
         )
+
+    def summary(self, started: float) -> ConvertSummary:
+        """Return the summary of the store that is there already."""
+        reader = StoreReader.open(self.destination.url)
+        return self._summary(reader.encoding, reader.attributes, started)
 
     def _summary(
         self, encoding: Encoding, attributes: StoreAttributes, started: float
@@ -278,6 +371,8 @@ class _Conversion:
             encoding_hash=encoding.hash,
             pixels=pixels,
             valid_pixels=attributes.pixels["valid"],
+            rejected_pixels=attributes.pixels.get("rejected", 0),
+            skipped_inputs=len(attributes.skipped),
             bytes_in=bytes_in,
             bytes_stored=bytes_stored,
             ratio=bytes_in / bytes_stored,
@@ -288,14 +383,20 @@ class _Conversion:
             cosine_centred=attributes.fidelity["cosine_centred"],
             rmse=attributes.fidelity["rmse"],
             held_out_pixels=attributes.fidelity["n"],
-            seconds=time.perf_counter() - started,
+            seconds=clock.perf_counter() - started,
+            notes=attributes.notes,
         )
 
-    def _options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""
+        traits = traits_of(self.source)
         return {
             "software": __version__,
             "sources": [asdict(info) for info in self.source.info],
+            "date": self.date,
+            "product": traits.product,
+            "notes": list(traits.notes),
+            "skipped": [uri for uri, _ in traits.skipped],
             "shape": list(self.source.grid.shape),
             "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
             "basis": None if self.fixed is None else self.fixed.hash,
@@ -341,9 +442,11 @@ def _fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -
 
 def load_basis(path: str | Path) -> Encoding:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
-    return (
-        Encoding.load(path) if str(path).endswith(".npz") else StoreReader.open(str(path)).encoding
-    )
+    if str(path).endswith(".npz"):
+        return Encoding.load(path)
+    if is_table_store(open_group(str(path))):
+        return TableReader.open(str(path)).encoding
+    return StoreReader.open(str(path)).encoding
 
 
 def _check_dimension(source: Source, recipe: Recipe, fixed: Encoding | None) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import NoValidPixelsError
 from geoembz.grid import Window, split
-from geoembz.sources import Source
+from geoembz.sources import Source, occupies
 
 HELD_OUT_PIXELS = 16_384
 """Pixels that fidelity is measured on, about, in a raster of any size."""
@@ -124,7 +124,13 @@ def draw_sample(
     NoValidPixelsError
         If the raster has no valid pixel.
     """
-    windows = list(split(source.grid.window, read_shape(source)))
+    windows = [
+        window
+        for window in split(source.grid.window, read_shape(source))
+        if occupies(source, window)
+    ]
+    if not windows:
+        raise NoValidPixelsError("no pixel at all: expected embeddings")
     rounds = list(_rounds(windows, roles.seed))
     share = -(-n_samples // len(rounds[0]))
 
@@ -144,19 +150,26 @@ def draw_sample(
     return blocks
 
 
+def sample_mean(sample: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return the mean vector of a sample, float64 ``(dimension,)``."""
+    total: NDArray[np.float64] = np.sum(
+        [block.sum(axis=1, dtype=np.float64) for block in sample], axis=0
+    )
+    mean: NDArray[np.float64] = total / sum(block.shape[1] for block in sample)
+    return mean
+
+
 def _fit_values(
     source: Source, roles: PixelRoles, window: Window, count: int
 ) -> NDArray[np.float32]:
     """Return a block's share of the sample."""
     data = source.read(window)
-    values = data.values.reshape(source.dimension, -1)
     keys = roles.keys(window)
     valid = np.ones(window.size, np.bool_) if data.valid is None else data.valid.reshape(-1).copy()
     # Look at a few more pixels than are wanted, and at all only where too few are finite.
     for wanted in (count + count // 8, window.size):
         chosen = roles.fit_pixels(keys, valid, wanted)
-        with np.errstate(over="ignore"):
-            sample = values[:, chosen].astype(np.float32)
+        sample = data.pixels(chosen)
         finite = np.isfinite(sample).all(axis=0)
         if finite.sum() >= count:
             break

@@ -47,6 +47,14 @@ class ConvertSummary:
         Pixels that fidelity was measured on.
     seconds
         Wall-clock time, imports excluded.
+    rejected_pixels
+        Pixels that the source rejected as corrupt.
+    skipped_inputs
+        Inputs that could not be read and were left out.
+    notes
+        What was done to the input that a reader may want to know.
+    unit
+        What holds an embedding: ``pixel``, or ``row`` of a table; `pixels` count these.
     """
 
     store: str
@@ -65,6 +73,10 @@ class ConvertSummary:
     rmse: float | None
     held_out_pixels: int
     seconds: float
+    rejected_pixels: int = 0
+    skipped_inputs: int = 0
+    notes: tuple[str, ...] = ()
+    unit: str = "pixel"
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON values, by the names above."""
@@ -76,16 +88,71 @@ class ConvertSummary:
         rows = [
             ("store", self.store),
             ("recipe", f"{self.recipe}  ({self.bytes_per_embedding} bytes per embedding)"),
-            ("pixels", f"{self.pixels:,}  ({kept:.1%} valid)"),
+            (f"{self.unit}s", f"{self.pixels:,}  ({kept:.1%} valid)"),
             ("bytes in", f"{self.bytes_in:,}"),
             ("bytes stored", f"{self.bytes_stored:,}"),
             ("ratio", f"{self.ratio:.1f} x"),
-            ("bytes/pixel", f"{self.bytes_per_pixel:.2f}"),
+            (f"bytes/{self.unit}", f"{self.bytes_per_pixel:.2f}"),
             ("explained variance", f"{self.explained_variance:.4f}"),
             ("cosine", figure(self.cosine)),
             ("cosine, centred", figure(self.cosine_centred)),
             ("rmse", figure(self.rmse)),
-            ("held-out pixels", f"{self.held_out_pixels:,}"),
+            (f"held-out {self.unit}s", f"{self.held_out_pixels:,}"),
             ("seconds", f"{self.seconds:.2f}"),
         ]
+        if self.rejected_pixels:
+            rows.append(("rejected pixels", f"{self.rejected_pixels:,}  (corrupt in the source)"))
+        if self.skipped_inputs:
+            rows.append(("skipped inputs", f"{self.skipped_inputs:,}  (listed in the store)"))
+        rows += [("note", note) for note in self.notes]
         return aligned(rows)
+
+
+@dataclass(frozen=True)
+class AppendSummary:
+    """What was added to a store; see `ConvertSummary` for what the names mean.
+
+    Parameters
+    ----------
+    store
+        Where the store is.
+    time
+        Date that was added, as ``YYYY-MM-DD``.
+    pixels, valid_pixels, rejected_pixels
+        Pixels of that date.
+    cosine, cosine_centred, rmse, held_out_pixels
+        Fidelity of that date.
+    seconds
+        Wall-clock time, imports excluded.
+    """
+
+    store: str
+    time: str
+    pixels: int
+    valid_pixels: int
+    rejected_pixels: int
+    cosine: float | None
+    cosine_centred: float | None
+    rmse: float | None
+    held_out_pixels: int
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as JSON values, by the names above."""
+        return asdict(self)
+
+    def to_table(self) -> str:
+        """Return the summary as lines of text."""
+        return aligned(
+            [
+                ("store", self.store),
+                ("time", self.time),
+                ("pixels", f"{self.pixels:,}  ({self.valid_pixels / self.pixels:.1%} valid)"),
+                ("rejected pixels", f"{self.rejected_pixels:,}"),
+                ("cosine", figure(self.cosine)),
+                ("cosine, centred", figure(self.cosine_centred)),
+                ("rmse", figure(self.rmse)),
+                ("held-out pixels", f"{self.held_out_pixels:,}"),
+                ("seconds", f"{self.seconds:.2f}"),
+            ]
+        )

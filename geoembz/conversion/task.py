@@ -1,7 +1,7 @@
 """One task: read one shard's pixels block by block, encode them, write the shard, record it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -12,9 +12,14 @@ from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.evaluation import FidelitySums
 from geoembz.grid import Window, split
+from geoembz.projection import TILE_PIXELS
 from geoembz.quantization import Codes
-from geoembz.sources import Source
+from geoembz.quantization.power import PowerQuantizer
+from geoembz.sources import Source, SourceData
 from geoembz.store import Journal, StoreWriter
+
+_DECODED_PIXELS = 8 * TILE_PIXELS
+"""Pixels decoded at once where a source holds codes of its own."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +32,30 @@ class ShardResult:
         Number of valid pixels.
     fidelity
         Sums over the shard's held-out pixels.
+    rejected_pixels
+        Number of pixels that the source rejected as corrupt.
     """
 
-    valid_pixels: int
-    fidelity: FidelitySums
+    valid_pixels: int = 0
+    fidelity: FidelitySums = field(default_factory=FidelitySums)
+    rejected_pixels: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal records it."""
-        return {"valid_pixels": self.valid_pixels, "fidelity": self.fidelity.to_dict()}
+        return {
+            "valid_pixels": self.valid_pixels,
+            "rejected_pixels": self.rejected_pixels,
+            "fidelity": self.fidelity.to_dict(),
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read what `to_json` returned."""
-        return cls(document["valid_pixels"], FidelitySums.from_dict(document["fidelity"]))
+        return cls(
+            document["valid_pixels"],
+            FidelitySums.from_dict(document["fidelity"]),
+            document["rejected_pixels"],
+        )
 
 
 @dataclass(frozen=True)
@@ -83,31 +99,68 @@ class ShardTask:
         """
         codes = np.empty((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
         valid = np.empty(shard.shape, dtype=np.bool_)
-        fidelity = FidelitySums()
+        fidelity, rejected = FidelitySums(), 0
         for block in split(shard, read_shape(self.source)):
             rows, cols = block.relative_to(shard).slices
-            fidelity = fidelity.merge(self._encode(block, codes[:, rows, cols], valid[rows, cols]))
+            data = self.source.read(block)
+            rejected += data.rejected
+            fidelity = fidelity.merge(
+                self._encode(block, data, codes[:, rows, cols], valid[rows, cols])
+            )
         self.writer.write_shard(shard, codes, valid)
-        result = ShardResult(int(valid.sum()), fidelity)
+        result = ShardResult(int(valid.sum()), fidelity, rejected)
         self.journal.record(shard, result.to_json())
         return result
 
     def _encode(
-        self, block: Window, codes_out: Codes, valid_out: NDArray[np.bool_]
+        self, block: Window, data: SourceData, codes_out: Codes, valid_out: NDArray[np.bool_]
     ) -> FidelitySums:
         """Encode one block into the shard's buffers; return the fidelity of its held-out pixels."""
-        data = self.source.read(block)
-        values = data.values.reshape(self.source.dimension, -1)
-        known = None if data.valid is None else data.valid.reshape(-1)
-        codes, valid = self.encoding.encode_block(values, known)
+        codes, valid = self._codes(data)
         if not valid.all():
             self._refuse_invalid(block, valid)
         codes_out[:] = codes.reshape(codes_out.shape)
         valid_out[:] = valid.reshape(valid_out.shape)
         tested = self.roles.held_out(self.roles.keys(block)) & valid
-        original = self.encoding.target(values[:, tested])
+        original = self.encoding.target(data.pixels(tested))
         decoded = self.encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
         return FidelitySums.of(original.T, decoded.T, self.centre)
+
+    def _codes(self, data: SourceData) -> tuple[Codes, NDArray[np.bool_]]:
+        """Encode a block; decode the source's own codes a few pixels at a time on the way."""
+        known = None if data.valid is None else data.valid.reshape(-1)
+        if not data.is_coded:
+            return self.encoding.encode_block(data.values.reshape(len(data.values), -1), known)
+        recoded = self._recoded(data, known)
+        if recoded is not None:
+            return recoded
+        n_pixels = data.values[0].size
+        codes = np.empty((self.encoding.code_length, n_pixels), self.encoding.code_dtype)
+        valid = np.empty(n_pixels, dtype=np.bool_)
+        for start in range(0, n_pixels, _DECODED_PIXELS):
+            part = slice(start, start + _DECODED_PIXELS)
+            codes[:, part], valid[part] = self.encoding.encode_block(
+                data.pixels(part), None if known is None else known[part]
+            )
+        return codes, valid
+
+    def _recoded(
+        self, data: SourceData, known: NDArray[np.bool_] | None
+    ) -> tuple[Codes, NDArray[np.bool_]] | None:
+        """Look the codes of 8-bit codes up, where each component is encoded alone and alike."""
+        encoding = self.encoding
+        alone = encoding.projection.matrix is None and not encoding.normalize
+        if data.table is None or not alone or not isinstance(encoding.quantizer, PowerQuantizer):
+            return None
+        finite = np.isfinite(data.table)
+        lookup = encoding.quantizer.quantize(np.where(finite, data.table, 0)[np.newaxis])[0]
+        lookup[~finite] = encoding.quantizer.nodata
+        source_codes = data.values.reshape(len(data.values), -1).view(np.uint8)
+        codes = np.take(lookup, source_codes)
+        valid = np.ones(codes.shape[1], np.bool_) if known is None else known.copy()
+        if not valid.all():
+            codes[:, ~valid] = encoding.quantizer.nodata
+        return codes, valid
 
     def _refuse_invalid(self, block: Window, valid: NDArray[np.bool_]) -> None:
         plan = self.writer.plan

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from geoembz.errors import InvalidConfigError
 from geoembz.packing import Bits, pack, packed_length, unpack
 from geoembz.projection import TILE_PIXELS, Projection, affine, normalized
-from geoembz.quantization import Codes, Quantizer
+from geoembz.quantization import Codes, Quantizer, fill_value
 from geoembz.threads import single_threaded_blas, worker_count
 
 _THREAD_ROWS = 16 * TILE_PIXELS
@@ -48,10 +48,10 @@ def encode_block(
                 tile_values = normalized(tile_values)
         components = _components(projection, tile_values, mask[columns])
         tile = quantizer.quantize(components)
-        if not mask[columns].all():
-            tile[:, ~mask[columns]] = 0 if quantizer.nodata is None else quantizer.nodata
         if quantizer.bits < 8:
             tile = pack(tile.astype(np.uint8, copy=False), _packed_bits(quantizer))
+        if not mask[columns].all():  # padding bits included: what the array's fill value says
+            tile[:, ~mask[columns]] = fill_value(quantizer.nodata, quantizer.bits)
         codes[:, columns] = tile
     return codes, mask
 

@@ -370,7 +370,7 @@ class Encoding:
             raise EncodingError("encoding: array 'variance' is missing, not float32 or not finite")
         projection = Projection.from_state(parts.dimension, parts.projection, arrays)
         quantizer = quantizer_from_state(parts.quantizer, arrays)
-        return cls(
+        encoding = cls(
             parts.recipe,
             projection,
             quantizer,
@@ -378,6 +378,8 @@ class Encoding:
             parts.normalize,
             report or FitReport(),
         )
+        state.check_closed(config, encoding.config())
+        return encoding
 
     def to_bytes(self) -> bytes:
         """Return the encoding as a file's content (spec/encoding.md, "File")."""

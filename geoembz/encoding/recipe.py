@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Self
 
+import numpy as np
+
 from geoembz.errors import InvalidConfigError
 from geoembz.projection import KINDS as PROJECTIONS
 from geoembz.quantization import BITS, METHODS
 
-_PROJECTION = re.compile(rf"({'|'.join(PROJECTIONS)})([1-9]\d*)(?:w(\d*\.?\d+))?")
-_PRODUCT = re.compile(r"pq([1-9]\d*)x8")
-_POWER = re.compile(r"power(\d*\.?\d+)x(\d*\.?\d+)")
+_COUNT, _NUMBER = "([1-9][0-9]{0,4})", r"([0-9]*\.?[0-9]+)"
+_PROJECTION = re.compile(rf"({'|'.join(PROJECTIONS)}){_COUNT}(?:w{_NUMBER})?")
+_PRODUCT = re.compile(f"pq{_COUNT}x8")
+_POWER = re.compile(f"power{_NUMBER}x{_NUMBER}")
 _AEF = (2.0, 127.5)
 _EXAMPLES = (
     *(f"{name}64" for name in PROJECTIONS),
-    *("l2", "rot", "aef", "pq8x8", "power2x127.5", *BITS, "minmax", "quantile", "lloyd"),
+    *("l2", "rot", "aef", "pq8x8", "power2x127.5"),
+    *(name for name in BITS if name not in {"pq", "power"}),
+    *dict.fromkeys(method for methods in METHODS.values() for method in methods),
 )
 
 
@@ -84,7 +89,7 @@ class Recipe:
 
     def __str__(self) -> str:
         """Return the recipe's name."""
-        whiten = f"w{self.whiten:g}" if self.whiten else ""
+        whiten = f"w{_decimal(self.whiten)}" if self.whiten else ""
         stages = [
             "l2" if self.normalize else "",
             f"{self.projection}{self.n_components}{whiten}" if self.projection else "",
@@ -166,7 +171,8 @@ class Recipe:
             return f"pq{self.n_subquantizers}x8"
         if self.quantizer == "power" and self.power is not None:
             exponent, factor = self.power
-            return "aef" if self.power == _AEF else f"power{exponent:g}x{factor:g}"
+            law = f"power{_decimal(exponent)}x{_decimal(factor)}"
+            return "aef" if self.power == _AEF else law
         return self.quantizer
 
     def _problems(self) -> Iterator[str]:
@@ -193,8 +199,12 @@ class Recipe:
             )
         if (self.quantizer == "pq") != (self.n_subquantizers is not None):
             yield "pq and a number of sub-quantizers go together, as in 'pca32-rot-pq8x8'"
+        if self.n_subquantizers is not None and self.n_subquantizers < 1:
+            yield f"{self.n_subquantizers} sub-quantizers; expected 1 or more"
         if (self.quantizer == "power") != (self.power is not None):
             yield "power and its exponent and factor go together, as in 'power2x127.5'"
+        if self.power is not None and not all(1e-3 <= number <= 1e6 for number in self.power):
+            yield f"power law {self.power}; expected exponent and factor from 0.001 to 1000000"
 
 
 def _quantizer(name: str, word: str) -> dict[str, Any]:
@@ -208,6 +218,11 @@ def _quantizer(name: str, word: str) -> dict[str, Any]:
     if word in BITS and word not in {"pq", "power"}:
         return {"quantizer": word}
     raise _unknown(name, word)
+
+
+def _decimal(number: float) -> str:
+    """Return the shortest decimal of a number, without an exponent: the grammar has none."""
+    return np.format_float_positional(number, trim="-")
 
 
 def _unknown(name: str, word: str) -> InvalidConfigError:

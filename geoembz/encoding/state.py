@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 import struct
 import zipfile
 import zlib
@@ -22,7 +23,7 @@ MAX_DIMENSION = 65_536
 """Longest vector believed; a file that claims more is refused before anything is allocated."""
 
 MAX_ARRAY_BYTES = 1 << 30
-"""Largest array of an encoding that is read."""
+"""Most bytes that the arrays of an encoding may have together."""
 
 _CONFIG_NAME = "encoding.json"
 
@@ -83,14 +84,39 @@ def checked_parts(config: Mapping[str, Any]) -> Parts:
     return Parts(dimension, recipe, projection, quantizer, normalize)
 
 
+def check_closed(config: Mapping[str, Any], understood: Mapping[str, Any]) -> None:
+    """Refuse a JSON part that says more or other than what was understood of it.
+
+    Raises
+    ------
+    EncodingError
+        If a key is unknown or redundant, or a value contradicts the rest.
+    """
+    for name in {**understood, **config}:
+        came, known = config.get(name), understood.get(name)
+        if came != known:
+            raise EncodingError(
+                f"encoding: {name} is {came!r}, of which {known!r} is understood; a newer geoembz "
+                "may read it, else it is damaged"
+            )
+
+
 def content_hash(config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> str:
     """Hash the JSON part (RFC 8785) and the arrays, by name, little-endian, C order.
 
     The recipe's name is left out: it is a label, and says nothing that the rest does not. Each
     array enters as its name, type, shape and bytes (spec/encoding.md, "Hash").
+
+    Raises
+    ------
+    EncodingError
+        If the JSON part has no canonical form.
     """
     hashed = {name: value for name, value in config.items() if name != "recipe"}
-    digest = hashlib.sha256(rfc8785.dumps(hashed))
+    try:
+        digest = hashlib.sha256(rfc8785.dumps(hashed))
+    except rfc8785.CanonicalizationError as error:
+        raise EncodingError(f"encoding: {hashed!r} is no canonical JSON ({error})") from error
     for name in sorted(arrays):
         array = arrays[name]
         little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
@@ -145,7 +171,7 @@ def from_bytes(content: bytes, where: str) -> Loaded:
         document = json.loads(members.pop(_CONFIG_NAME))
         _check_version(where, document["version"])
         report = FitReport.from_json(document["fit"])
-        return Loaded(document["encoding"], members, document["hash"], report)
+        return Loaded({**document["encoding"]}, members, str(document["hash"]), report)
     except _DAMAGE as error:
         raise EncodingError(
             f"{where}: not an encoding file ({error}); expected one written by Encoding.save"
@@ -161,10 +187,23 @@ def _check_version(where: str, version: object) -> None:
 
 
 def _check_sizes(where: str, archive: Any) -> None:
-    """Refuse members too large to be believed, before they are read."""
-    for member in archive.zip.infolist():
-        if member.file_size > MAX_ARRAY_BYTES:
-            raise EncodingError(
-                f"{where}: {member.filename} claims {member.file_size} bytes; "
-                f"expected at most {MAX_ARRAY_BYTES}"
-            )
+    """Refuse members too large to be believed, before anything is allocated for them."""
+    members = archive.zip.infolist()
+    total = sum(max(member.file_size, _claimed_bytes(archive.zip, member)) for member in members)
+    if total > MAX_ARRAY_BYTES:
+        raise EncodingError(
+            f"{where}: {len(members)} members claim {total} bytes; expected at most "
+            f"{MAX_ARRAY_BYTES}"
+        )
+
+
+def _claimed_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> int:
+    """Return what the header of a NumPy member asks for; 0 for other members."""
+    if not member.filename.endswith(".npy"):
+        return 0
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"{member.filename} is of NumPy's format {version}; expected (1, 0)")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    return math.prod(shape) * dtype.itemsize

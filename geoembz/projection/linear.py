@@ -245,6 +245,9 @@ class Projection:
             )
         if law == "identity":
             return cls("none", dimension)
+        rotated, whiten = _flags(config)
+        if "rotation" in arrays and not rotated:
+            raise EncodingError("projection: a rotation, but 'rotated' is not true")
         count = config.get("n_components")
         whole = (count, dimension)
         return cls(
@@ -253,10 +256,22 @@ class Projection:
             _stored("projection", arrays, whole),
             _stored("mean", arrays, (dimension,)),
             _stored("inverse", arrays, whole) if law == "biorthogonal" else None,
-            rotated=bool(config.get("rotated", False)),
-            whiten=float(config.get("whiten", 0.0)),
+            rotated=rotated,
+            whiten=whiten,
             rotation=_stored("rotation", arrays, (count, count)) if "rotation" in arrays else None,
         )
+
+
+def _flags(config: Mapping[str, Any]) -> tuple[bool, float]:
+    """Return ``rotated`` and ``whiten`` of a stored configuration."""
+    rotated, whiten = config.get("rotated", False), config.get("whiten", 0.0)
+    known = isinstance(rotated, bool) and type(whiten) in {int, float}
+    if not known or not 0 <= whiten <= 1:
+        raise EncodingError(
+            f"projection: rotated is {rotated!r}, whiten {whiten!r}; expected true or false, and a "
+            "number from 0 to 1"
+        )
+    return rotated, float(whiten)
 
 
 def _stored(
@@ -280,7 +295,7 @@ def affine(
         return out
     padded = np.zeros((len(scores) + 1, TILE_PIXELS), dtype=np.float32)
     padded[-1] = 1.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, scores.shape[1], TILE_PIXELS):
             tile = scores[:, start : start + TILE_PIXELS]
             width = tile.shape[1]

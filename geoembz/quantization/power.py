@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.state import check_sample, no_options
+from geoembz.quantization.state import check_sample, no_options, stored_length
 
 _LIMIT = 127
 
@@ -45,7 +45,9 @@ class PowerQuantizer:
     def __post_init__(self) -> None:
         """Refuse a law whose outermost or smallest value is not a float32."""
         known = all(
-            isinstance(number, int | float) and 1e-3 <= number <= 1e6
+            not isinstance(number, bool)
+            and isinstance(number, int | float)
+            and 1e-3 <= number <= 1e6
             for number in (self.exponent, self.factor)
         )
         if not known or not self._is_representable():
@@ -163,11 +165,7 @@ class PowerQuantizer:
     ) -> Self:
         """Rebuild from `config`."""
         del arrays
-        n_components = config.get("n_components")
-        if not isinstance(n_components, int) or n_components < 1:
-            raise EncodingError(
-                f"power: n_components is {n_components!r}; expected an integer >= 1"
-            )
+        n_components = stored_length(cls.kind, config)
         numbers = [config.get("exponent"), config.get("factor")]
         if not all(isinstance(number, int | float) for number in numbers):
             raise EncodingError(f"power: exponent and factor are {numbers}; expected two numbers")

@@ -71,7 +71,8 @@ class ProductQuantizer:
     def _half_norms(self) -> NDArray[np.float32]:
         """Half of each codeword's squared length, float32, shape ``(n_subquantizers, 256)``."""
         norms: NDArray[np.float64] = np.square(self.codebook, dtype=np.float64).sum(axis=2)
-        return (norms / 2).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return (norms / 2).astype(np.float32)
 
     @classmethod
     def fit(
@@ -162,8 +163,9 @@ class ProductQuantizer:
         nearest = np.empty((self.n_subquantizers, block.shape[1]), dtype=np.intp)
         groups = np.split(block, self.n_subquantizers)
         for number, (group, centres) in enumerate(zip(groups, self.codebook, strict=True)):
-            closeness = group.T @ centres.T
-            closeness -= self._half_norms[number]
+            with np.errstate(over="ignore", invalid="ignore"):
+                closeness = group.T @ centres.T
+                closeness -= self._half_norms[number]
             closeness.argmax(axis=1, out=nearest[number])
         return nearest
 
@@ -236,12 +238,11 @@ class ProductQuantizer:
         cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
     ) -> Self:
         """Rebuild from `config` and `arrays`."""
-        n_subquantizers, count = config.get("n_subquantizers"), stored_length(cls.kind, config)
-        if not isinstance(n_subquantizers, int) or n_subquantizers < 1 or count % n_subquantizers:
-            raise EncodingError(
-                f"pq: n_subquantizers is {n_subquantizers!r}; expected a divisor of {count}"
-            )
-        shape = (n_subquantizers, _N_CODEWORDS, count // n_subquantizers)
+        count = stored_length(cls.kind, config)
+        groups = stored_length(cls.kind, config, "n_subquantizers")
+        if count % groups:
+            raise EncodingError(f"pq: n_subquantizers is {groups}; expected a divisor of {count}")
+        shape = (groups, _N_CODEWORDS, count // groups)
         return cls(stored_array(cls.kind, "codebook", arrays, shape))
 
 

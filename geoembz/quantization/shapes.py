@@ -33,8 +33,8 @@ def stored_shapes(kind: str, config: Mapping[str, Any]) -> dict[str, Shape]:
     if kind in {"int8", "int4", "int2"}:
         return {"codebook": (count, n_codewords(int(kind.removeprefix("int"))))}
     if kind == "pq":
-        groups = config.get("n_subquantizers")
-        if not isinstance(groups, int) or groups < 1 or count % groups:
-            raise EncodingError(f"pq: n_subquantizers is {groups!r}; expected a divisor of {count}")
+        groups = stored_length(kind, config, "n_subquantizers")
+        if count % groups:
+            raise EncodingError(f"pq: n_subquantizers is {groups}; expected a divisor of {count}")
         return {"codebook": (groups, 256, count // groups)}
     return {}

@@ -34,17 +34,17 @@ def stored_array(
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def stored_length(kind: str, config: Mapping[str, Any]) -> int:
-    """Return ``n_components`` of a stored configuration.
+def stored_length(kind: str, config: Mapping[str, Any], name: str = "n_components") -> int:
+    """Return a length of a stored configuration.
 
     Raises
     ------
     EncodingError
         If it is missing or no positive integer.
     """
-    count = config.get("n_components")
-    if not isinstance(count, int) or count < 1:
-        raise EncodingError(f"{kind}: n_components is {count!r}; expected an integer >= 1")
+    count = config.get(name)
+    if type(count) is not int or count < 1:
+        raise EncodingError(f"{kind}: {name} is {count!r}; expected an integer >= 1")
     return count
 
 

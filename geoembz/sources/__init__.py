@@ -1,31 +1,81 @@
 """Inputs: every product behind one protocol."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from geoembz.sources.base import Source, SourceData, SourceInfo
+from geoembz.sources.assemble import InputOptions, Opener, grid_name, open_sources
+from geoembz.sources.base import (
+    Source,
+    SourceData,
+    SourceInfo,
+    SourceTraits,
+    occupies,
+    traits_of,
+)
+from geoembz.sources.detect import PRODUCTS, OpenOptions, open_input
+from geoembz.sources.guards import check_vectors
+from geoembz.sources.mosaic import OVERLAPS, MosaicSource, Overlap
 
-__all__ = ["Source", "SourceData", "SourceInfo", "open_source"]
+__all__ = [
+    "OVERLAPS",
+    "PRODUCTS",
+    "InputOptions",
+    "MosaicSource",
+    "OpenOptions",
+    "Opener",
+    "Overlap",
+    "Source",
+    "SourceData",
+    "SourceInfo",
+    "SourceTraits",
+    "check_vectors",
+    "grid_name",
+    "occupies",
+    "open_input",
+    "open_source",
+    "open_sources",
+    "traits_of",
+]
 
 
 def open_source(
-    path: str | Path, *, nodata: float | str | None = None, crs: str | None = None
+    path: str | Path | Sequence[str | Path],
+    *,
+    nodata: float | str | None = None,
+    crs: str | None = None,
+    product: str | None = None,
+    year: int | None = None,
 ) -> Source:
-    """Open an input as a source of embeddings.
+    """Open inputs that lie on one grid as a source of embeddings.
 
     Parameters
     ----------
     path
-        A raster with one band per component: a path, a URL, or a GDAL ``/vsi`` path.
+        One or more of: a file or a Zarr store of a product in `PRODUCTS`, a raster with one band
+        per component, a glob, a directory, a text file that lists inputs, a STAC item; local, a
+        URL, or a GDAL ``/vsi`` path.
     nodata
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
         Replaces the CRS that the input declares.
+    product
+        One of `PRODUCTS`, where content and name do not tell.
+    year
+        Which year to read of products that hold several.
 
     Raises
     ------
     SourceError
-        If the input is missing, unreadable, or not a raster of embeddings.
+        If an input is missing, unreadable, no raster of embeddings, or inputs lie in several CRSs.
     """
-    from geoembz.sources.raster import RasterSource
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    opening = OpenOptions(product=product, nodata=nodata, crs=crs, year=year)
+    sources = open_sources(paths, InputOptions(opening))
+    if len(sources) > 1:
+        from geoembz.errors import SourceError
 
-    return RasterSource(path, nodata=nodata, crs=crs)
+        raise SourceError(
+            f"{next(iter(sources.values())).name}: inputs in {len(sources)} CRSs "
+            f"({', '.join(sources)}); expected one; use open_sources, or convert them to one store"
+        )
+    return next(iter(sources.values()))

@@ -4,7 +4,7 @@ Adding a product is adding one leaf module beside this one.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,16 +52,89 @@ class SourceData:
     Parameters
     ----------
     values
-        Real numbers of any type, shape ``(dimension, height, width)``: what is encoded is
-        ``values.astype(float32)``, done tile by tile. Invalid pixels may hold anything.
+        Real numbers of any type, shape ``(dimension, height, width)``, or codes of them: see
+        `table` and `scale`. Invalid pixels may hold anything.
     valid
         bool, shape ``(height, width)``: False where the source says that a pixel has no data; None
         where it says nothing. A non-finite component makes a pixel invalid besides: whoever
         encodes finds that on the way, so a source need not look.
+    rejected
+        How many of the invalid pixels hold something that cannot be right, such as a corrupt scale.
+    table
+        float32, shape ``(256,)``: `values` are 8-bit codes, and code ``c`` seen as uint8 stands for
+        ``table[c]``. None where values are numbers.
+    scale
+        float32, shape ``(height, width)`` or that of `values`: the numbers are ``values * scale``.
+        None where there is nothing to multiply by.
     """
 
     values: NDArray[Any]
     valid: NDArray[np.bool_] | None
+    rejected: int = 0
+    table: NDArray[np.float32] | None = None
+    scale: NDArray[np.float32] | None = None
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether `values` must be decoded to be numbers."""
+        return self.table is not None or self.scale is not None
+
+    def pixels(self, index: slice | NDArray[Any]) -> NDArray[np.float32]:
+        """Return the numbers of some pixels, float32 ``(dimension, n)``.
+
+        Decoding some pixels at a time keeps what is decoded in cache, and memory small.
+
+        Parameters
+        ----------
+        index
+            A slice, an array of indices or a mask, into the pixels row by row.
+        """
+        chosen = self.values.reshape(len(self.values), -1)[:, index]
+        if self.table is not None:
+            return np.take(self.table, chosen.view(np.uint8))
+        with np.errstate(over="ignore", invalid="ignore"):
+            numbers = chosen.astype(np.float32)
+            if self.scale is not None:
+                numbers *= self.scale.reshape(*self.scale.shape[:-2], -1)[..., index]
+        return numbers
+
+    def decoded(self) -> "SourceData":
+        """Return the same with numbers for values."""
+        if not self.is_coded:
+            return self
+        numbers = self.pixels(slice(None)).reshape(self.values.shape)
+        return SourceData(numbers, self.valid, self.rejected)
+
+
+@dataclass(frozen=True)
+class SourceTraits:
+    """What is known of a product beyond its numbers.
+
+    Parameters
+    ----------
+    product
+        Name of the product, as ``--product`` spells it.
+    model
+        URI of the model that made the embeddings, where the product tells.
+    license
+        Licence of the product, as an SPDX name or URL, where it is known.
+    recipe
+        The recipe that keeps this product's own codes without loss, where there is one.
+    unit_norm
+        Whether every complete vector has length 1.
+    notes
+        What was done to the input that a reader may want to know, one sentence each.
+    skipped
+        Inputs that were left out, and why: ``(URI, reason)``.
+    """
+
+    product: str = "raster"
+    model: str | None = None
+    license: str | None = None
+    recipe: str | None = None
+    unit_norm: bool = False
+    notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 class Source(Protocol):
@@ -106,3 +179,32 @@ class Source(Protocol):
             If the window cannot be read (truncated file, lost connection).
         """
         ...
+
+
+@runtime_checkable
+class SparseSource(Protocol):
+    """A source that knows, without reading, where it has nothing."""
+
+    def occupies(self, window: Window) -> bool:
+        """Whether a window can hold a valid pixel."""
+        ...
+
+
+@runtime_checkable
+class ProductSource(Protocol):
+    """A source of a known product."""
+
+    @property
+    def traits(self) -> SourceTraits:
+        """What is known of the product."""
+        ...
+
+
+def traits_of(source: Source) -> SourceTraits:
+    """Return what is known of a source's product: nothing, where it says nothing."""
+    return source.traits if isinstance(source, ProductSource) else SourceTraits()
+
+
+def occupies(source: Source, window: Window) -> bool:
+    """Whether a window of a source can hold a valid pixel, as far as is known without reading."""
+    return not isinstance(source, SparseSource) or source.occupies(window)

@@ -21,6 +21,39 @@ def identify(path: str) -> SourceInfo:
     )
 
 
+def identify_tree(path: str, member: str = "") -> SourceInfo:
+    """Return the identity of a Zarr group: a local one is as old as its metadata."""
+    suffix = f"/{quote(member)}" if member else ""
+    if "://" in path:
+        return SourceInfo(uri=public_uri(path).rstrip("/") + suffix)
+    documents = (Path(path, member, name) for name in ("zarr.json", ".zgroup", ".zmetadata"))
+    times = [document.stat().st_mtime_ns for document in documents if document.exists()]
+    return SourceInfo(
+        uri=f"file:{quote(Path(path).name)}{suffix}", mtime_ns=max(times, default=None)
+    )
+
+
+def public_input(path: str) -> str:
+    """Return the URI of an input that may not be there, as `identify` makes it."""
+    if "://" in path:
+        return public_uri(path)
+    return f"file:{quote(Path(path).name)}"
+
+
+def split_query(path: str) -> tuple[str, str]:
+    """Return a path, and the query that a signed URL carries behind it, question mark included.
+
+    Examples
+    --------
+    >>> split_query("https://example.org/a.npy?sig=1"), split_query("what?.tif")
+    (('https://example.org/a.npy', '?sig=1'), ('what?.tif', ''))
+    """
+    if "://" not in path:
+        return path, ""
+    place, mark, query = path.partition("?")
+    return place, mark + query
+
+
 def display_name(path: str) -> str:
     """Return a path or URL as messages show it: without credentials."""
     if path.startswith("/vsi"):

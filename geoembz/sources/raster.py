@@ -1,21 +1,26 @@
 """Any multi-band raster that GDAL reads: one band per component of the embedding."""
 
-import threading
+import copy
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import rasterio
 import rasterio.windows
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import RasterioError
 
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Grid, Window
+from geoembz.grid import Grid, Transform, Window
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.direct_io import reads_directly
+from geoembz.sources.georeference import make_grid
+from geoembz.sources.handles import close_handle, new_token, open_handle
 from geoembz.sources.identity import display_name, identify
+from geoembz.sources.integrity import refuse_truncated
+from geoembz.sources.remote import s3_is_anonymous
 
 BLOCK_CACHE_BYTES = 64 * 2**20
 """GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
@@ -50,38 +55,37 @@ class RasterSource:
     ) -> None:
         self.path = str(path)
         self.name = display_name(self.path)
-        self._local, self._direct = threading.local(), False
+        self._token, self._direct = new_token(), False
         _refuse_missing(self.path)
         dataset = self._dataset()
+        refuse_truncated(self.name, dataset, self.path)
         self._bands = _component_bands(dataset)
+        names = dataset.descriptions
+        self.band_names = _shared(tuple(names[band - 1] for band in self._bands))
         self._nodata = _nodata_values(dataset, self._bands, nodata)
         self._has_mask = _has_mask(dataset)
         self._affine = _band_scaling(dataset, self._bands)
-        self.grid = _grid(self.name, dataset, crs)
+        a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
+        transform: Transform = (a, b, c, d, e, f)
+        self.grid: Grid = make_grid(self.name, dataset.crs, transform, dataset.shape, crs)
         self.dimension: int = len(self._bands)
         self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
         self._direct = reads_directly(dataset, self.path)
-        self._local = threading.local()  # GDAL takes direct I/O up when it opens a file
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out the open files: every thread and process opens its own."""
-        state = self.__dict__.copy()
-        del state["_local"]
-        return state
+        close_handle(self._token)  # GDAL takes direct I/O up when it opens a file
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore without open files."""
+        """Restore without open files: every thread and process opens its own."""
         self.__dict__.update(state)
-        self._local = threading.local()
+        self._token = new_token()
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
         region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
         dataset = self._dataset()
         try:
-            with _environment():
+            with _environment(self.path):
                 raw = dataset.read(self._bands, window=region)
                 mask = self._read_mask(dataset, region)
         except (RasterioError, OSError) as error:
@@ -95,6 +99,12 @@ class RasterSource:
             known = _differs(raw, self._nodata)
             valid = known if valid is None else valid & known
         return SourceData(self._scaled(raw), valid)
+
+    def unmasked(self) -> Self:
+        """Return the same raster with its nodata value read as a number like others."""
+        other = copy.copy(self)
+        vars(other)["_nodata"] = None
+        return other
 
     def _read_mask(self, dataset: Any, region: Any) -> NDArray[Any] | None:
         """Read what is zero at invalid pixels: a mask, or else an alpha band.
@@ -114,29 +124,37 @@ class RasterSource:
         return raw.astype(np.float32) * scales + offsets
 
     def _dataset(self) -> Any:
-        dataset = getattr(self._local, "dataset", None)
-        if dataset is None:
-            try:
-                with _environment(direct=self._direct):
-                    dataset = rasterio.open(self.path)
-            except (RasterioError, OSError) as error:
-                raise SourceError(
-                    f"{self.name}: not a raster that GDAL can open ({_reason(error)}); expected a "
-                    "multi-band raster such as a GeoTIFF"
-                ) from error
-            self._local.dataset = dataset
-        return dataset
+        return open_handle(self._token, self._open)
+
+    def _open(self) -> Any:
+        try:
+            with _environment(self.path, direct=self._direct):
+                return rasterio.open(self.path)
+        except (RasterioError, OSError) as error:
+            raise SourceError(
+                f"{self.name}: not a raster that GDAL can open ({_reason(error)}); expected a "
+                "multi-band raster such as a GeoTIFF"
+            ) from error
 
 
-def _environment(*, direct: bool = False) -> Any:
-    """Return the GDAL settings that every open and read runs under.
+@lru_cache(maxsize=64)
+def _shared(names: tuple[str | None, ...]) -> tuple[str | None, ...]:
+    """Return one copy of the band names that the tiles of a mosaic have in common."""
+    return names
+
+
+def _environment(path: str, *, direct: bool = False) -> Any:
+    """Return the GDAL settings that every open and read of a path runs under.
 
     READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
     """
+    on_s3 = path.startswith(("s3://", "/vsis3/"))
+    unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if on_s3 and s3_is_anonymous() else {}
     return rasterio.Env(
         GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
         GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
         GTIFF_DIRECT_IO="YES" if direct else "NO",
+        **unsigned,
     )
 
 
@@ -220,33 +238,3 @@ def _real_dtype(name: str, dataset: Any) -> np.dtype[np.generic]:
             "embeddings have no encoding here)"
         )
     return np.result_type(*(np.dtype(name) for name in names))
-
-
-def _grid(name: str, dataset: Any, crs: str | None) -> Grid:
-    """Return the raster's grid after checking that coordinates can be made of it."""
-    try:
-        system = dataset.crs if crs is None else rasterio.crs.CRS.from_user_input(crs)
-    except (RasterioError, CRSError) as error:
-        raise InvalidConfigError(
-            f"crs {crs!r}: {error}; expected a CRS such as EPSG:32633"
-        ) from error
-    if system is None:
-        raise SourceError(
-            f"{name}: no coordinate reference system; expected a georeferenced raster; give it one "
-            "with --crs EPSG:…"
-        )
-    code = system.to_authority()
-    a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
-    grid = Grid(
-        crs_wkt=system.to_wkt(version="WKT2_2019"),
-        crs_code=":".join(code) if code else None,
-        transform=(a, b, c, d, e, f),
-        shape=(dataset.height, dataset.width),
-        metres_per_unit=system.linear_units_factor[1] if system.is_projected else None,
-    )
-    if not grid.is_rectilinear:
-        raise SourceError(
-            f"{name}: rotated or sheared grid {grid.transform}; expected rows and columns along "
-            "the axes; warp it first, for example with `gdalwarp SRC DST`"
-        )
-    return grid

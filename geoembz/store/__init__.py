@@ -1,22 +1,32 @@
 """Stores: layout, journal, writing and reading (spec/format.md)."""
 
-from geoembz.store.documents import StorePlan
+from geoembz.store.documents import EMBEDDING, VALID, StorePlan
 from geoembz.store.info import StoreInfo, describe
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, choose_layout
+from geoembz.store.lock import DestinationLock
 from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import StoreReader, View
+from geoembz.store.root import write_root
+from geoembz.store.source import StoreSource, is_store, open_store_sources
 from geoembz.store.writer import StoreWriter
 
 __all__ = [
+    "EMBEDDING",
+    "VALID",
     "ChunkLayout",
+    "DestinationLock",
     "Journal",
     "ObjectTree",
     "StoreInfo",
     "StorePlan",
     "StoreReader",
+    "StoreSource",
     "StoreWriter",
     "View",
     "choose_layout",
     "describe",
+    "is_store",
+    "open_store_sources",
+    "write_root",
 ]

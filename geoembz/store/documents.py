@@ -16,7 +16,7 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
 from geoembz.codecs import PREFIX, ProjectionStage, QuantizerStage
-from geoembz.conventions import Layout, StoreAttributes, cf_axis, cf_grid_mapping
+from geoembz.conventions import CF_TIME, TIME, Layout, StoreAttributes, cf_axis, cf_grid_mapping
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Grid
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
 EMBEDDING, VALID = "embedding", "valid"
+
+_TIME_CHUNK = 64
+"""Dates per chunk of `time`, written whole: a store that grows rewrites one object."""
 
 ZSTD_LEVEL = 1
 
@@ -57,21 +60,34 @@ class StorePlan:
         Chunk and shard shapes.
     layout
         ``plain`` or ``codec``: only ``zarr.json`` of `embedding` differs.
+    dates
+        Dates of the time axis, as ``YYYY-MM-DD``; empty for a store without one.
     """
 
     encoding: Encoding
     chunks: ChunkLayout
     layout: Layout = "plain"
+    dates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a codec layout without codecs."""
         if self.layout not in {"plain", "codec"}:
             raise InvalidConfigError(f"layout {self.layout!r}; expected 'plain' or 'codec'")
+        if self.dates and self.layout == "codec":
+            raise InvalidConfigError(
+                "layout codec with a time axis: our codecs take the component axis first; use "
+                "--layout plain, or leave --time out"
+            )
 
     @property
     def has_mask(self) -> bool:
         """Whether validity is an array of its own."""
         return self.encoding.nodata is None and self.layout == "plain"
+
+    @property
+    def time_axis(self) -> tuple[str, ...]:
+        """``("time",)`` where there is such an axis, else nothing."""
+        return (TIME,) if self.dates else ()
 
     @staticmethod
     def axis_of(encoding: Encoding) -> str:
@@ -101,7 +117,7 @@ def create_codes(group: zarr.Group, plan: StorePlan) -> None:
         EMBEDDING,
         dtype=encoding.code_dtype,
         fill_value=encoding.fill_value,
-        dimension_names=(StorePlan.axis_of(encoding), "y", "x"),
+        dimension_names=(*plan.time_axis, StorePlan.axis_of(encoding), "y", "x"),
         **_shapes(plan, encoding.code_length),
         **options,
     )
@@ -130,15 +146,12 @@ def _create_vectors(group: zarr.Group, plan: StorePlan) -> None:
 
 def create_mask(group: zarr.Group, plan: StorePlan) -> None:
     """Create `valid`."""
-    chunks = plan.chunks
     group.create_array(
         VALID,
-        shape=chunks.shape,
-        chunks=chunks.chunk,
-        shards=chunks.shard if chunks.is_sharded else None,
         dtype=np.bool_,
         fill_value=False,
-        dimension_names=("y", "x"),
+        dimension_names=(*plan.time_axis, "y", "x"),
+        **_shapes(plan),
         **array_options(),
     )
 
@@ -152,7 +165,14 @@ def store_documents(plan: StorePlan, attributes: StoreAttributes) -> dict[str, b
     if plan.has_mask:
         create_mask(root, plan)
     _write_coordinates(root, attributes.grid)
-    _write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    if plan.dates:
+        _write_time(root, plan.dates)
+    write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    return consolidated(memory, objects)
+
+
+def consolidated(memory: MemoryStore, objects: "Mapping[str, Buffer]") -> dict[str, bytes]:
+    """Return a store's objects with consolidated metadata, in the order of writing them."""
     with warnings.catch_warnings():
         # Zarr v3 readers look for consolidated metadata although v3 does not specify it yet.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
@@ -201,12 +221,14 @@ def plain_document(document: Mapping[str, Any], encoding: Encoding) -> dict[str,
     }
 
 
-def _shapes(plan: StorePlan, length: int) -> dict[str, Any]:
-    chunks = plan.chunks
+def _shapes(plan: StorePlan, *components: int) -> dict[str, Any]:
+    """Return shape, chunks and shards behind the time axis, of which every chunk holds one date."""
+    chunks, one = plan.chunks, tuple(1 for _ in plan.time_axis)
+    dates = tuple(len(plan.dates) for _ in plan.time_axis)
     return {
-        "shape": (length, *chunks.shape),
-        "chunks": (length, *chunks.chunk),
-        "shards": (length, *chunks.shard) if chunks.is_sharded else None,
+        "shape": (*dates, *components, *chunks.shape),
+        "chunks": (*one, *components, *chunks.chunk),
+        "shards": (*one, *components, *chunks.shard) if chunks.is_sharded else None,
     }
 
 
@@ -220,17 +242,33 @@ def _write_order(key: str) -> tuple[int, str]:
 def _write_coordinates(root: zarr.Group, grid: Grid) -> None:
     """Write `x`, `y` and the CF grid mapping `spatial_ref`."""
     for name, values in (("y", grid.y), ("x", grid.x)):
-        _write_small(root, name, values, (name,), cf_axis(grid, name))
+        write_small(root, name, values, (name,), cf_axis(grid, name))
     mapping = np.array(0, dtype=np.int64)
-    _write_small(root, "spatial_ref", mapping, (), cf_grid_mapping(grid))
+    write_small(root, "spatial_ref", mapping, (), cf_grid_mapping(grid))
 
 
-def _write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+def _write_time(root: zarr.Group, dates: tuple[str, ...]) -> None:
+    days = np.array(dates, dtype="datetime64[D]").astype(np.int64)
+    array = root.create_array(
+        TIME,
+        shape=days.shape,
+        dtype=np.int64,
+        chunks=(_TIME_CHUNK,),
+        dimension_names=(TIME,),
+        attributes=dict(CF_TIME),
+        compressors=[ZstdCodec(level=ZSTD_LEVEL, checksum=True)],
+        config={"write_empty_chunks": True},
+    )
+    array[...] = days
+
+
+def write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write the arrays of an encoding."""
     for name, array in sorted(arrays.items()):
-        _write_small(group, name, array, _ENCODING_DIMENSIONS[name, array.ndim], {})
+        write_small(group, name, array, _ENCODING_DIMENSIONS[name, array.ndim], {})
 
 
-def _write_small(
+def write_small(
     group: zarr.Group,
     name: str,
     values: NDArray[Any],

@@ -29,6 +29,8 @@ class StoreInfo:
         Height and width, in pixels.
     chunk, shard
         Rows and columns of chunks and of shards; `shard` is None where there are none.
+    dates
+        Dates of the time axis; empty where there is none.
     crs
         Authority and code, or the name of the CRS.
     transform
@@ -61,6 +63,7 @@ class StoreInfo:
     shape: tuple[int, int]
     chunk: tuple[int, int]
     shard: tuple[int, int] | None
+    dates: tuple[str, ...]
     crs: str
     transform: tuple[float, ...]
     bbox: tuple[float, ...]
@@ -93,6 +96,7 @@ class StoreInfo:
                 ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
                 ("encoding", self.encoding_hash),
                 ("grid", f"{height} x {width} pixels, {self.crs}, {cut}"),
+                *([("dates", ", ".join(self.dates))] if self.dates else []),
                 ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
                 ("model", self.model),
                 ("source", ", ".join(self.source_data)),
@@ -127,7 +131,8 @@ def describe(store: str) -> StoreInfo:
     """
     reader = StoreReader.open(store)
     attributes, encoding, grid = reader.attributes, reader.encoding, reader.attributes.grid
-    pixels, shards = grid.window.size, reader.codes.shards
+    pixels = int(attributes.pixels.get("total", grid.window.size))
+    shards = reader.codes.shards
     bytes_stored = reader.stored_bytes()
     return StoreInfo(
         store=store,
@@ -138,8 +143,9 @@ def describe(store: str) -> StoreInfo:
         dimension=encoding.dimension,
         n_components=encoding.n_components,
         shape=grid.shape,
-        chunk=(reader.codes.chunks[1], reader.codes.chunks[2]),
-        shard=None if shards is None else (shards[1], shards[2]),
+        chunk=(reader.codes.chunks[-2], reader.codes.chunks[-1]),
+        shard=None if shards is None else (shards[-2], shards[-1]),
+        dates=reader.dates,
         crs=grid.crs_code or grid.crs_wkt.partition('"')[2].partition('"')[0],
         transform=grid.transform,
         bbox=grid.bbox,

@@ -3,13 +3,14 @@
 import json
 import os
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from geoembz.errors import StoreError
+from geoembz.store.remote import open_filesystem, remote_faults
 
 
 class ObjectTree:
@@ -23,17 +24,15 @@ class ObjectTree:
     Raises
     ------
     StoreError
-        If the URL's scheme is unknown or its package is missing.
+        If the URL's scheme is unknown or its package is missing; in every method, if the server
+        refuses or fails.
+    InvalidConfigError
+        If the URL holds credentials or could leave its prefix.
     """
 
     def __init__(self, url: str | Path) -> None:
         self.url = str(url)
-        try:
-            self.filesystem, self.root = fsspec.core.url_to_fs(self.url)
-        except (ValueError, ImportError) as error:
-            raise StoreError(
-                f"{self.url}: {error}; expected a path or a URL such as s3://bucket/prefix"
-            ) from error
+        self.filesystem, self.root = open_filesystem(self.url)
 
     @property
     def is_local(self) -> bool:
@@ -48,7 +47,8 @@ class ObjectTree:
     def read(self, key: str) -> bytes | None:
         """Return an object's content; None where there is none."""
         try:
-            content: bytes = self.filesystem.cat_file(f"{self.root}/{key}")
+            with self._faults("GET", key):
+                content: bytes = self.filesystem.cat_file(f"{self.root}/{key}")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         return content
@@ -74,7 +74,8 @@ class ObjectTree:
     def write(self, key: str, content: bytes) -> None:
         """Write an object; a reader sees all of it or nothing."""
         if not self.is_local:
-            self.filesystem.pipe_file(f"{self.root}/{key}", content)
+            with self._faults("PUT", key):
+                self.filesystem.pipe_file(f"{self.root}/{key}", content)
             return
         try:
             self._write_local(self.local_path / key, content)
@@ -105,18 +106,31 @@ class ObjectTree:
         """Return the size of every object below `prefix`, in bytes, by key."""
         self.filesystem.invalidate_cache()
         base = f"{self.root}/{prefix}".rstrip("/")
-        found = self.filesystem.find(base, detail=True)
+        with self._faults("LIST", prefix):
+            found = self.filesystem.find(base, detail=True)
         skipped = len(self.root) + 1
         return {path[skipped:]: int(entry["size"] or 0) for path, entry in sorted(found.items())}
 
     def exists(self) -> bool:
         """Whether anything is there."""
         self.filesystem.invalidate_cache()
-        return bool(self.filesystem.exists(self.root))
+        if self.is_local:
+            return bool(self.filesystem.exists(self.root))
+        # The answer to a GET says what is wrong; that to a HEAD only that something is.
+        if self.read("zarr.json") is not None:
+            return True
+        with self._faults("LIST", ""):
+            return bool(self.filesystem.exists(self.root))
 
     def remove(self, prefix: str = "") -> None:
         """Delete everything below `prefix`."""
         target = f"{self.root}/{prefix}".rstrip("/")
         self.filesystem.invalidate_cache()
-        if self.filesystem.exists(target):
-            self.filesystem.rm(target, recursive=True)
+        with self._faults("DELETE", prefix):
+            if self.filesystem.exists(target):
+                self.filesystem.rm(target, recursive=True)
+
+    def _faults(self, verb: str, key: str) -> AbstractContextManager[None]:
+        if self.is_local:
+            return nullcontext()
+        return remote_faults(f"{verb} {self.url}/{key}".rstrip("/"))

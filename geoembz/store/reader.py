@@ -1,9 +1,10 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 import zarr
@@ -19,7 +20,7 @@ from geoembz.quantization import Codes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.journal import Journal
 from geoembz.store.objects import ObjectTree
-from geoembz.store.writer import open_zarr_store
+from geoembz.store.writer import open_zarr_store, store_faults
 from geoembz.threads import single_threaded_blas, worker_count
 
 type View = Literal["original", "reduced", "codes"]
@@ -60,12 +61,12 @@ class StoreReader:
         StoreVersionError
             If the store's format version is not one that this geoembz reads.
         """
-        try:
-            group = zarr.open_group(open_zarr_store(url, read_only=True), mode="r", zarr_format=3)
-        except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
-            raise _absent(url) from error
-        except (ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+        group = open_group(url)
+        if is_table_store(group):
+            raise StoreError(
+                f"{url}: a store of a table (geoemb:type 'chip'), not of a raster; it has rows to "
+                "select (geoembz.open(…).geoembz.select) and to export to GeoParquet, no pixels"
+            )
         attributes = StoreAttributes.from_json(url, group.attrs.asdict())
         encoding = read_encoding(url, group, attributes)
         reader = cls(url, attributes, encoding, group)
@@ -77,10 +78,15 @@ class StoreReader:
         """Height and width, in pixels."""
         return self.attributes.grid.shape
 
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Dates of the time axis, as ``YYYY-MM-DD``; empty where there is none."""
+        return self.attributes.dates
+
     @cached_property
     def codes(self) -> zarr.Array[Any]:
-        """The codes ``(code_length, height, width)`` as an array, in either layout."""
-        array = _array(self.url, self.group, EMBEDDING)
+        """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
+        array = open_array(self.url, self.group, EMBEDDING)
         if self.attributes.layout == "plain":
             return array
         document = plain_document(array.metadata.to_dict(), self.encoding)
@@ -88,16 +94,16 @@ class StoreReader:
 
     @cached_property
     def mask(self) -> zarr.Array[Any] | None:
-        """Validity ``(height, width)``; None where codes say it, or all pixels are valid."""
+        """Validity ``([time,] height, width)``; None where codes say it, or all are valid."""
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
-        return _array(self.url, self.group, VALID)
+        return open_array(self.url, self.group, VALID)
 
     @property
     def stored_chunk(self) -> tuple[int, int]:
         """Rows and columns of one stored object: what is best read at once."""
         shape = self.codes.shards or self.codes.chunks
-        return shape[1], shape[2]
+        return shape[-2], shape[-1]
 
     def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
         """Return the length of the first axis in a space."""
@@ -110,13 +116,19 @@ class StoreReader:
             return self.encoding.code_length
         return self.encoding.decoder(space, components, whiten).length
 
-    def read_codes(self, window: Window) -> Codes:
-        """Read the codes of a window, shape ``(code_length, height, width)``."""
-        return self._read(self.codes, (slice(None), *window.slices))
+    def read_codes(self, window: Window, date: int = 0) -> Codes:
+        """Read the codes of a window at one date, shape ``(code_length, height, width)``."""
+        return self._read(self.codes, (*self._at(date), slice(None), *window.slices))
 
-    def read_mask(self, window: Window) -> NDArray[np.bool_] | None:
-        """Read the validity of a window, where it is an array of its own."""
-        return None if self.mask is None else self._read(self.mask, window.slices)
+    def read_mask(self, window: Window, date: int = 0) -> NDArray[np.bool_] | None:
+        """Read the validity of a window at one date, where it is an array of its own."""
+        if self.mask is None:
+            return None
+        return self._read(self.mask, (*self._at(date), *window.slices))
+
+    def _at(self, date: int) -> tuple[int, ...]:
+        """Return the index of a date on the time axis; nothing where there is no such axis."""
+        return (date,) if self.dates else ()
 
     def read(
         self,
@@ -124,6 +136,7 @@ class StoreReader:
         space: Literal["original", "reduced"],
         components: int | None = None,
         whiten: float = 0.0,
+        date: int = 0,
     ) -> NDArray[np.float32]:
         """Decode a window to float32 ``(length, height, width)``, invalid pixels NaN.
 
@@ -137,10 +150,12 @@ class StoreReader:
             Use only the first so many components.
         whiten
             Weight of the metric in reduced space; see `Encoding.decoder`.
+        date
+            Position on the time axis, where there is one.
         """
         decoder = self.encoding.decoder(space, components, whiten)
-        codes = self.read_codes(window).reshape(self.encoding.code_length, -1)
-        mask = self.read_mask(window)
+        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)
+        mask = self.read_mask(window, date)
         valid = None if mask is None else mask.reshape(-1)
         out = np.empty((decoder.length, window.size), dtype=np.float32)
 
@@ -157,13 +172,52 @@ class StoreReader:
                 list(_pool().map(decode, bands))
         return out.reshape(decoder.length, *window.shape)
 
+    def read_pixels(
+        self,
+        window: Window,
+        pixels: NDArray[np.intp],
+        space: View,
+        components: int | None = None,
+        whiten: float = 0.0,
+        date: int = 0,
+    ) -> NDArray[Any]:
+        """Read a window, and decode only some of its pixels.
+
+        Parameters
+        ----------
+        window
+            Pixels to read.
+        pixels
+            Which of them to return: ``row * window.width + col`` inside the window.
+        space
+            ``original``, ``reduced`` or ``codes``.
+        components
+            Use only the first so many components; not with ``codes``.
+        whiten, date
+            As in `read`.
+
+        Returns
+        -------
+        vectors
+            Shape ``(length, n)``, invalid pixels NaN, or as the codes say it.
+        """
+        self.length(space, components, whiten)
+        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)[:, pixels]
+        if space == "codes":
+            return codes
+        mask = self.read_mask(window, date)
+        valid = None if mask is None else mask.reshape(-1)[pixels]
+        with single_threaded_blas():
+            return self.encoding.decoder(space, components, whiten).decode(codes, valid)
+
     def stored_bytes(self) -> int:
         """Return the size of all objects of the store, in bytes."""
         return sum(ObjectTree(self.url).sizes().values())
 
-    def _read(self, array: zarr.Array[Any], selection: tuple[slice, ...]) -> NDArray[Any]:
+    def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
         try:
-            return np.asarray(array[selection])
+            with store_faults(self.url, f"GET {array.path}"):
+                return np.asarray(array[selection])
         except (RuntimeError, ValueError) as error:
             raise StoreError(
                 f"{self.url}: {array.path} cannot be read at {selection} ({error}); a shard is cut "
@@ -172,20 +226,63 @@ class StoreReader:
 
     def _check_shapes(self) -> None:
         """Refuse arrays that are not what the encoding and the grid say, before reading them."""
-        expected = (self.encoding.code_length, *self.shape)
+        times = tuple(len(self.dates) for _ in self._at(0))
+        expected = (*times, self.encoding.code_length, *self.shape)
         if self.codes.shape != expected or self.codes.dtype != self.encoding.code_dtype:
             raise StoreError(
                 f"{self.url}: {EMBEDDING} is {self.codes.dtype} {self.codes.shape}; grid and "
                 f"encoding say {self.encoding.code_dtype} {expected}; the store is damaged"
             )
-        if self.mask is not None and self.mask.shape != self.shape:
+        if self.mask is not None and self.mask.shape != (*times, *self.shape):
             raise StoreError(
-                f"{self.url}: {VALID} has shape {self.mask.shape}; expected {self.shape}; the "
-                "store is damaged"
+                f"{self.url}: {VALID} has shape {self.mask.shape}; expected "
+                f"{(*times, *self.shape)}; the store is damaged"
             )
 
 
-def read_encoding(url: str, group: zarr.Group, attributes: StoreAttributes) -> Encoding:
+def open_group(url: str) -> zarr.Group:
+    """Open a store's root group.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or an unfinished one.
+    """
+    try:
+        with store_faults(url, "GET zarr.json"):
+            zarr_store = open_zarr_store(url, read_only=True)
+            return zarr.open_group(zarr_store, mode="r", zarr_format=3)
+    except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
+        raise _absent(url) from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+
+
+def is_table_store(group: zarr.Group) -> bool:
+    """Whether a group is a store of a table of chips, not of a raster."""
+    return bool(group.attrs.get("geoemb:type") == "chip")
+
+
+class Described(Protocol):
+    """What every kind of store says about its encoding."""
+
+    @property
+    def encoding(self) -> Mapping[str, Any]:
+        """JSON part of the encoding."""
+        ...
+
+    @property
+    def encoding_hash(self) -> str:
+        """Hash that it must have."""
+        ...
+
+    @property
+    def fit(self) -> Mapping[str, Any]:
+        """What it was fitted on."""
+        ...
+
+
+def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encoding:
     """Read and check the encoding of a store.
 
     Raises
@@ -196,7 +293,9 @@ def read_encoding(url: str, group: zarr.Group, attributes: StoreAttributes) -> E
     try:
         checked_parts(attributes.encoding)
         report = FitReport.from_json(attributes.fit)
-        arrays = {name: _small_array(url, array) for name, array in _members(url, group)}
+        members = _members(url, group)
+        _check_sizes(url, members)
+        arrays = {name: _small_array(url, array) for name, array in members}
         encoding = Encoding.from_state(attributes.encoding, arrays, report)
         check_hash(url, encoding.hash, attributes.encoding_hash)
     except EncodingError as error:
@@ -211,18 +310,32 @@ def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
         raise StoreError(f"{url}: group 'encoding' is missing; the store is damaged") from error
 
 
-def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
-    if array.nbytes > MAX_ARRAY_BYTES:
+def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
+    """Refuse arrays too large to be believed, before anything is allocated for them."""
+    total = sum(array.nbytes for _, array in members)
+    if total > MAX_ARRAY_BYTES:
         raise StoreError(
-            f"{url}: {array.path} claims {array.nbytes} bytes; expected at most {MAX_ARRAY_BYTES}"
+            f"{url}: the arrays of the encoding claim {total} bytes; expected at most "
+            f"{MAX_ARRAY_BYTES}; the store is damaged"
         )
+
+
+def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
     try:
-        return np.asarray(array[...])
+        with store_faults(url, f"GET {array.path}"):
+            return np.asarray(array[...])
     except (ValueError, RuntimeError, OSError) as error:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
 
 
-def _array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array that a store must have.
+
+    Raises
+    ------
+    StoreError
+        If it has not.
+    """
     member = group.get(name)
     if not isinstance(member, zarr.Array):
         raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")

@@ -1,6 +1,7 @@
 """Write a store: shards in any order from any number of workers, metadata at the end."""
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from geoembz.store.documents import (
     store_documents,
 )
 from geoembz.store.objects import ObjectTree
+from geoembz.store.remote import remote_faults, storage_options
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -35,10 +37,13 @@ class StoreWriter:
         Destination.
     plan
         What the store will be.
+    date
+        Position on the time axis to write to, where there is one.
     """
 
-    def __init__(self, url: str, plan: StorePlan) -> None:
+    def __init__(self, url: str, plan: StorePlan, date: int = 0) -> None:
         self.url, self.plan = url, plan
+        self._at: tuple[int, ...] = (date,) if plan.dates else ()
         objects: dict[str, Buffer] = {}
         group = zarr.create_group(MemoryStore(objects))
         create_codes(group, plan)
@@ -71,9 +76,12 @@ class StoreWriter:
         """
         if not valid.any():
             return
-        self._array(EMBEDDING)[:, *window.slices] = codes
-        if self.plan.has_mask:
-            self._array(VALID)[window.slices] = valid
+        place: tuple[int | slice, ...] = (*self._at, slice(None), *window.slices)
+        flat: tuple[int | slice, ...] = (*self._at, *window.slices)
+        with store_faults(self.url, f"PUT shard at row {window.row}, column {window.col}"):
+            self._array(EMBEDDING)[place] = codes
+            if self.plan.has_mask:
+                self._array(VALID)[flat] = valid
 
     def finish(self, attributes: StoreAttributes) -> None:
         """Write the small arrays, then all metadata, the root's last: the store now exists."""
@@ -93,4 +101,11 @@ def open_zarr_store(url: str, *, read_only: bool) -> LocalStore | FsspecStore:
     tree = ObjectTree(url)
     if tree.is_local:
         return LocalStore(tree.local_path, read_only=read_only)
-    return FsspecStore.from_url(url, read_only=read_only)
+    return FsspecStore.from_url(
+        tree.url, storage_options=storage_options(tree.url), read_only=read_only
+    )
+
+
+def store_faults(url: str, what: str) -> AbstractContextManager[None]:
+    """Turn what goes wrong with a store on a server into a `StoreError`; leave local ones."""
+    return remote_faults(f"{url}: {what}") if "://" in url else nullcontext()

@@ -119,7 +119,7 @@ def test_plain_readers_see_what_is_invalid(
     else:
         assert not codes[:, holes].any()
         np.testing.assert_array_equal(~np.asarray(group["valid"][...]), holes)  # type: ignore[index]
-    assert ("valid" in group) == (kind in {"int4", "binary"})
+    assert ("valid" in group) == (kind in {"int4", "int2", "binary"})
 
 
 @pytest.mark.parametrize("kind", ["int8", "float32"])
@@ -207,6 +207,6 @@ def test_every_real_type_converts(
     numbers = np.clip(scene * 20 + 60, 1, 120).astype(dtype)
     numbers[:, holes] = 127
     path = make_raster(tmp_path / "in.tif", numbers, nodata=127)
-    geoembz.convert(path, tmp_path / "out", quantizer="float32")
+    geoembz.convert(path, tmp_path / "out", quantizer="float32", product="raster")
     decoded = geoembz.open(tmp_path / "out")["embedding"].values
     np.testing.assert_array_equal(decoded, np.where(holes, np.nan, numbers).astype(np.float32))

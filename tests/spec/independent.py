@@ -19,7 +19,7 @@ type Array = NDArray[Any]
 
 
 def decode_store(store: Path, space: str) -> Array:
-    """Decode a whole store [Views]: `space` is ``codes``, ``reduced`` or ``original``."""
+    """Decode a store [Views]: ``codes``, ``reduced``, ``original`` or ``whitened`` (w = 1)."""
     attributes = json.loads((store / "zarr.json").read_text())["attributes"]
     document = json.loads((store / "embedding/zarr.json").read_text())
     arrays = {
@@ -31,35 +31,63 @@ def decode_store(store: Path, space: str) -> Array:
     codes = read_array(store / "embedding", document)
     if space == "codes":
         return codes
-    values, valid = dequantize(codes, config, arrays)
+    components, valid = dequantize(codes, config, arrays)
     if (store / "valid").exists():
         valid = read_array(store / "valid")
-    if config["projection"]["law"] == "orthonormal":
-        matrix, mean = arrays["projection"], arrays["mean"]
-        if space == "reduced":
-            values = values + (matrix @ mean)[:, None, None]
-        else:
-            values = np.einsum("kd,kyx->dyx", matrix, values) + mean[:, None, None]
+    values = view(components, space, config["projection"], arrays).astype("f4")
     return np.where(valid, values, np.float32(np.nan))
+
+
+def view(
+    components: Array, space: str, projection: dict[str, Any], arrays: dict[str, Array]
+) -> Array:
+    """Turn components ``(component, y, x)`` into a view [Views, Reduced space]."""
+    weight = np.ones(len(components))
+    if space == "whitened":
+        deviation = np.sqrt(arrays["variance"].astype("f8"))
+        weight = deviation.max() / np.maximum(deviation, 1e-6 * deviation.max())
+    if projection["law"] == "identity":
+        return np.asarray(weight[:, None, None] * components)
+    matrix, mean = arrays["projection"], arrays["mean"]
+    if space == "original":
+        return np.asarray(np.einsum("kd,kyx->dyx", matrix, components) + mean[:, None, None])
+    encoder = arrays["inverse"] if projection["law"] == "biorthogonal" else matrix
+    moved = components + (encoder @ mean)[:, None, None]
+    if projection["law"] == "orthonormal" and space == "reduced":
+        return np.asarray(moved)
+    rotation = arrays.get("rotation", np.eye(len(matrix), dtype="f4"))
+    weight = weight * np.sqrt(np.square(rotation.T @ matrix).sum(axis=1))
+    return np.asarray(weight[:, None, None] * np.einsum("kj,kyx->jyx", rotation, moved))
 
 
 def dequantize(
     codes: Array, config: dict[str, Any], arrays: dict[str, Array]
 ) -> tuple[Array, Array]:
-    """Return values ``(component, y, x)`` and which pixels the codes call valid."""
+    """Return values ``(component, y, x)`` and which pixels the codes call valid [Nodata]."""
     quantizer, count = config["quantizer"], config["projection"]["n_components"]
-    valid = np.ones(codes.shape[1:], dtype=bool)
+    kind, law = quantizer["kind"], quantizer["law"]
     if quantizer["bits"] < 8:
         codes = unpack(codes, quantizer["bits"], count)
-    elif quantizer["kind"] == "int8":
+    valid = np.ones(codes.shape[1:], dtype=bool)
+    if kind in {"int8", "power"}:
         valid = codes[0] != -128
-    if quantizer["law"] == "linear":
+    if kind == "ternary":
+        valid, codes = codes[0] != 3, np.minimum(codes, 2)
+    if law == "linear":
         scale, offset = arrays["scale"], arrays["offset"]
         return codes.astype("f4") * scale[:, None, None] + offset[:, None, None], valid
-    if quantizer["law"] == "codebook":
+    if law == "codebook":
         component = np.arange(count)[:, None, None]
-        return arrays["codebook"][component, codes], valid
-    return codes, ~np.isnan(codes[0])
+        index = codes.astype("i2") + (127 if kind == "int8" else 0)
+        return arrays["codebook"][component, index], valid
+    if law == "product":
+        book = arrays["codebook"]
+        parts = [book[group][codes[group]] for group in range(len(book))]
+        return np.moveaxis(np.concatenate(parts, axis=-1), -1, 0), valid
+    if law == "power":
+        size = np.abs(codes.astype("f8")) / quantizer["factor"]
+        return (np.sign(codes) * size ** quantizer["exponent"]).astype("f4"), valid
+    return codes.astype("f4"), ~np.isnan(codes[0])
 
 
 def unpack(packed: Array, bits: int, count: int) -> Array:
@@ -71,21 +99,38 @@ def unpack(packed: Array, bits: int, count: int) -> Array:
 
 
 def plain(document: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    """Return the metadata of the plain layout [Layouts]; int8 behind any number of our codecs."""
-    count = config["projection"]["n_components"]
-    outer = [count, *document["chunk_grid"]["configuration"]["chunk_shape"][1:]]
-    sharding = document["codecs"][0]
-    inner = dict(sharding["configuration"])
-    inner["chunk_shape"] = [count, *inner["chunk_shape"][1:]]
-    inner["codecs"] = [c for c in inner["codecs"] if not c["name"].startswith("geoembz.")]
+    """Return the metadata of the plain layout [Layouts]."""
+    quantizer, count = config["quantizer"], config["projection"]["n_components"]
+    kind, bits = quantizer["kind"], quantizer["bits"]
+    dtype, fill = "uint8", 255 if kind == "ternary" else 0
+    if kind in {"int8", "power"}:
+        dtype, fill = "int8", -128
+    length = quantizer.get("n_subquantizers", -(-count * min(bits, 8) // 8))
+    outer = [length, *document["chunk_grid"]["configuration"]["chunk_shape"][1:]]
+    codecs = [plain_codec(codec, length) for codec in document["codecs"] if is_standard(codec)]
     return {
         **document,
-        "shape": [count, *document["shape"][1:]],
-        "data_type": "int8",
-        "fill_value": -128,
+        "shape": [length, *document["shape"][1:]],
+        "data_type": dtype,
+        "fill_value": fill,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": outer}},
-        "codecs": [{**sharding, "configuration": inner}],
+        "codecs": codecs,
     }
+
+
+def plain_codec(codec: dict[str, Any], length: int) -> dict[str, Any]:
+    """Return a codec without ours inside it, its chunks as long as the codes."""
+    if codec["name"] != "sharding_indexed":
+        return codec
+    inner = dict(codec["configuration"])
+    inner["chunk_shape"] = [length, *inner["chunk_shape"][1:]]
+    inner["codecs"] = [codec for codec in inner["codecs"] if is_standard(codec)]
+    return {**codec, "configuration": inner}
+
+
+def is_standard(codec: dict[str, Any]) -> bool:
+    """Whether a codec is not one of geoembz'."""
+    return not codec["name"].startswith("geoembz.")
 
 
 def read_array(folder: Path, document: dict[str, Any] | None = None) -> Array:

@@ -1,0 +1,110 @@
+"""Labels from polygons and points with attributes: each burnt into the pixels that it covers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.assess.labels import PixelLabels, chosen_column
+from geoembz.errors import SourceError
+from geoembz.grid import Grid, Window
+
+
+def shape_labels(
+    path: Path,
+    features: tuple[list[Mapping[str, Any]], str],
+    grid: Grid,
+    column: str | None,
+    groups: str | None,
+) -> PixelLabels:
+    """Return the labels of the pixels whose centres lie in the features; see `read_labels`.
+
+    A pixel in features of different labels has no label; each feature is a group by default.
+    """
+    from rasterio.warp import transform_geom
+
+    shapes, crs = features
+    if not shapes:
+        raise SourceError(f"{path}: no feature; expected labelled polygons or points")
+    names = sorted({name for shape in shapes for name in (shape.get("properties") or {})})
+    label_name = chosen_column(path, names, column, "--label-column")
+    group_name = None if groups is None else chosen_column(path, names, groups, "--groups")
+    parts, outside, missing = [], 0, 0
+    for number, shape in enumerate(shapes):
+        properties = shape.get("properties") or {}
+        if properties.get(label_name) is None or not shape.get("geometry"):
+            missing += 1
+            continue
+        geometry = transform_geom(crs, grid.crs_wkt, shape["geometry"])
+        pixels = _covered(geometry, grid)
+        outside += not len(pixels)
+        parts.append((pixels, np.full(len(pixels), number)))
+    pixels = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, np.int64)
+    numbers = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.int64)
+    values = _attribute(shapes, label_name)
+    grouping = np.arange(len(shapes)) if group_name is None else _attribute(shapes, group_name)
+    reasons = {"feature without a label": missing, "feature that covers no pixel": outside}
+    found = PixelLabels(
+        rows=pixels // grid.shape[1],
+        cols=pixels % grid.shape[1],
+        labels=values[numbers],
+        groups=grouping[numbers],
+        exclusions={why: count for why, count in reasons.items() if count},
+        messages=() if group_name else (f"{path.name}: each feature is a group",),
+    )
+    return one_per_pixel(found, pixels)
+
+
+def one_per_pixel(found: PixelLabels, pixels: NDArray[np.int64]) -> PixelLabels:
+    """Leave out pixels with contradicting labels, and repetitions of the others."""
+    _, first, place = np.unique(pixels, return_index=True, return_inverse=True)
+    differs = np.zeros(len(first), np.bool_)
+    np.logical_or.at(differs, place, found.labels != found.labels[first][place])
+    repeated = np.ones(len(pixels), np.bool_)
+    repeated[first] = False
+    contradicting = differs[place]
+    kept = ~repeated | contradicting
+    found = found.without(~kept, "second label of a pixel")
+    return found.without(contradicting[kept], "pixel with contradicting labels")
+
+
+def _attribute(shapes: list[Mapping[str, Any]], name: str) -> NDArray[Any]:
+    """Return an attribute of every feature, strings unless all that are there are numbers."""
+    values = [(shape.get("properties") or {}).get(name) for shape in shapes]
+    numeric = all(
+        isinstance(v, int | float) and not isinstance(v, bool) for v in values if v is not None
+    )
+    if numeric:
+        return np.array([np.nan if value is None else value for value in values])
+    return np.array([str(value) for value in values])
+
+
+def _covered(geometry: Mapping[str, Any], grid: Grid) -> NDArray[np.int64]:
+    """Return the flat indices of the pixels that a geometry covers, looking only at its bounds."""
+    import rasterio
+    from rasterio.features import bounds, rasterize
+
+    west, south, east, north = bounds(geometry)
+    if not np.isfinite([west, south, east, north]).all():
+        return np.empty(0, np.int64)
+    a, _, c, _, e, f = grid.transform
+    cols = sorted(((west - c) / a, (east - c) / a))
+    rows = sorted(((south - f) / e, (north - f) / e))
+    first_row, first_col = int(np.floor(rows[0])), int(np.floor(cols[0]))
+    box = Window(
+        first_row,
+        first_col,
+        int(np.floor(rows[1])) - first_row + 1,
+        int(np.floor(cols[1])) - first_col + 1,
+    )
+    window = box.intersection(grid.window)
+    if window is None:
+        return np.empty(0, np.int64)
+    transform = rasterio.Affine(a, 0.0, c + a * window.col, 0.0, e, f + e * window.row)
+    burnt = rasterize([geometry], out_shape=window.shape, transform=transform, dtype=np.uint8)
+    inside_rows, inside_cols = np.nonzero(burnt)
+    return np.asarray(
+        (inside_rows + window.row) * grid.shape[1] + inside_cols + window.col, np.int64
+    )

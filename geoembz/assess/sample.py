@@ -1,0 +1,169 @@
+"""The rows that an evaluation works on: vectors, and what is known about each of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.encoding import Encoding
+from geoembz.errors import InvalidConfigError, NoValidPixelsError
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Vectors with their labels, groups and places; every array has one entry per row.
+
+    Parameters
+    ----------
+    vectors
+        The uncompressed vectors, float32, shape ``(n, D)``, finite.
+    labels
+        Classes, quantities or change flags, shape ``(n,)``; None without labels.
+    groups
+        What must stay on one side of a split (polygon, site, region), shape ``(n,)``.
+    x, y
+        Where each row lies, in metres, float64, shape ``(n,)``.
+    is_train
+        bool, shape ``(n,)``, where a split comes with the data.
+    after
+        The same rows at a second date, shape ``(n, D)``, for change detection.
+    codes
+        What a store holds for these rows, shape ``(n, code_length)``.
+    encoding
+        The store's encoding, which `codes` were made with.
+    name
+        What to call the sample in messages.
+    exclusions
+        Number of rows left out, by reason.
+    messages
+        What a user should know about how the sample was made.
+    """
+
+    vectors: NDArray[np.float32]
+    labels: NDArray[Any] | None = None
+    groups: NDArray[Any] | None = None
+    x: NDArray[np.float64] | None = None
+    y: NDArray[np.float64] | None = None
+    is_train: NDArray[np.bool_] | None = None
+    after: NDArray[np.float32] | None = None
+    codes: NDArray[Any] | None = None
+    encoding: Encoding | None = None
+    name: str = "sample"
+    exclusions: Mapping[str, int] = field(default_factory=dict)
+    messages: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse arrays of different lengths, and nothing at all."""
+        if self.vectors.ndim != 2:
+            raise InvalidConfigError(
+                f"{self.name}: vectors of shape {self.vectors.shape}; expected (n, D)"
+            )
+        for name in _PER_ROW:
+            values = getattr(self, name)
+            if values is not None and len(values) != len(self):
+                raise InvalidConfigError(
+                    f"{self.name}: {len(values)} {name} for {len(self)} vectors; expected one per "
+                    "vector"
+                )
+        if not len(self):
+            left_out = ", ".join(f"{count:,} {why}" for why, count in self.exclusions.items())
+            raise NoValidPixelsError(
+                f"{self.name}: no row is left to evaluate (left out: {left_out or 'nothing'})"
+            )
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.vectors)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the labels are classes: strings, integers, or numbers that are integers."""
+        if self.labels is None:
+            return False
+        if self.labels.dtype.kind != "f":
+            return True
+        return bool(np.all(self.labels == np.round(self.labels)))
+
+    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Self:
+        """Return the sample of some rows."""
+        parts: dict[str, Any] = {"vectors": self.vectors[rows]}
+        for name in _PER_ROW:
+            values = getattr(self, name)
+            parts[name] = None if values is None else values[rows]
+        return replace(self, **parts)
+
+    def without(self, rows: NDArray[np.bool_], reason: str) -> Self:
+        """Return the sample without some rows, which are counted under `reason`."""
+        count = int(rows.sum())
+        if not count:
+            return self
+        excluded = {**self.exclusions, reason: self.exclusions.get(reason, 0) + count}
+        return replace(self, exclusions=excluded).take(~rows)
+
+    def noting(self, *messages: str) -> Self:
+        """Return the sample with further messages."""
+        return replace(self, messages=(*self.messages, *messages))
+
+
+_PER_ROW = ("labels", "groups", "x", "y", "is_train", "after", "codes")
+
+
+def cleaned(sample: Sample) -> Sample:
+    """Leave out rows that cannot be used, and say how many and why.
+
+    That is: vectors that are not finite, labels that are missing, and, of classes, those with one
+    member, which cannot be both learned and tested.
+
+    Raises
+    ------
+    NoValidPixelsError
+        If nothing is left.
+    InvalidConfigError
+        If only one class is left.
+    """
+    finite = np.isfinite(sample.vectors).all(axis=1)
+    if sample.after is not None:
+        finite &= np.isfinite(sample.after).all(axis=1)
+    sample = sample.without(~finite, "vector with NaN or infinity")
+    if sample.groups is not None and sample.groups.dtype.kind == "O":
+        sample = replace(sample, groups=sample.groups.astype(str))
+    if sample.labels is None:
+        return sample
+    sample = sample.without(_missing(sample.labels), "label missing")
+    return _without_lone_classes(sample) if sample.has_classes else sample
+
+
+def _missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    if labels.dtype.kind == "f":
+        return np.isnan(labels)
+    if labels.dtype.kind == "O":
+        return np.array([label is None or label != label for label in labels], dtype=np.bool_)
+    return np.zeros(len(labels), np.bool_)
+
+
+def _without_lone_classes(sample: Sample) -> Sample:
+    labels = sample.labels
+    if labels is None:
+        return sample
+    if labels.dtype.kind == "O":
+        labels = labels.astype(str)
+    elif labels.dtype.kind == "f":
+        labels = labels.astype(np.int64)
+    sample = replace(sample, labels=labels)
+    classes, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    sample = sample.without(counts[codes] < 2, "class with one member")
+    classes = classes[counts > 1]
+    if len(classes) < 2:
+        raise InvalidConfigError(
+            f"{sample.name}: all {len(sample):,} labelled rows have one class "
+            f"({classes[0]!s}); expected two classes or more: check the labels and their column, "
+            "or evaluate without labels"
+        )
+    return sample

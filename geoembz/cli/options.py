@@ -1,0 +1,53 @@
+"""What several commands parse alike."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from geoembz.errors import InvalidConfigError
+
+
+class SpaceName(StrEnum):
+    """Spaces that vectors are read in."""
+
+    ORIGINAL = "original"
+    REDUCED = "reduced"
+    CODES = "codes"
+
+
+Store = Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")]
+BBoxText = Annotated[
+    str | None,
+    typer.Option("--bbox", metavar="XMIN,YMIN,XMAX,YMAX", help="Only this part of the store."),
+]
+BBoxCrs = Annotated[
+    str | None, typer.Option(metavar="CRS", help="CRS of --bbox.", show_default="the store's")
+]
+Time = Annotated[
+    str | None, typer.Option(metavar="DATE", help="Year or date, of a store that has several.")
+]
+Whiten = Annotated[
+    float, typer.Option(metavar="W", help="Weight of small components, 0 to 1; reduced only.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
+    """Return the four numbers of ``--bbox``.
+
+    Raises
+    ------
+    InvalidConfigError
+        If they are not four numbers.
+    """
+    if text is None:
+        return None
+    try:
+        xmin, ymin, xmax, ymax = (float(part) for part in text.replace(" ", ",").split(",") if part)
+    except ValueError as error:
+        raise InvalidConfigError(
+            f"--bbox {text!r}; expected four numbers: XMIN,YMIN,XMAX,YMAX"
+        ) from error
+    return xmin, ymin, xmax, ymax

@@ -1,0 +1,72 @@
+"""`geoembz publish`: parse, publish, describe, print."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from geoembz.publish import PublishReport
+
+
+def publish(
+    store: Annotated[str, typer.Argument(help="A complete store: a path or URL.")],
+    url: Annotated[str, typer.Argument(help="Where to, e.g. s3://bucket/prefix/name.zarr.")],
+    *,
+    endpoint_url: Annotated[
+        str | None, typer.Option(help="S3 server other than Amazon's [default: AWS_ENDPOINT_URL].")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Objects in flight, each held in memory.")] = 8,
+    anon_check: Annotated[
+        bool, typer.Option("--anon-check", help="Afterwards read it without credentials.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another store at the destination.")
+    ] = False,
+    stac: Annotated[bool, typer.Option(help="Write a STAC item and collection beside it.")] = True,
+    start: Annotated[
+        datetime | None, typer.Option(help="First moment the embeddings describe (UTC), for STAC.")
+    ] = None,
+    end: Annotated[datetime | None, typer.Option(help="Last moment (UTC), for STAC.")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", help="SPDX identifier, for STAC.")
+    ] = None,
+) -> None:
+    """Copy a store to object storage: whole or invisible, verified, resumable.
+
+    The same command after any interruption goes on where it stopped.
+    """
+    from geoembz.publish import publish as publish_store
+    from geoembz.publish.stac import check_pystac, checked_interval, write_stac
+
+    interval = checked_interval(start, end)
+    if stac:
+        check_pystac()
+    report = publish_store(
+        store,
+        url,
+        endpoint_url=endpoint_url,
+        workers=workers,
+        anon_check=anon_check,
+        overwrite=overwrite,
+        progress=_progress,
+    )
+    typer.echo(_summary(report))
+    if stac:
+        for written in write_stac(
+            url, interval=interval, licence=licence, endpoint_url=endpoint_url
+        ):
+            typer.echo(f"wrote {written}")
+
+
+def _progress(done: int, total: int) -> None:
+    if done == total or done % max(1, total // 100) == 0:
+        typer.echo(f"{done:,} of {total:,} objects", err=True)
+
+
+def _summary(report: "PublishReport") -> str:
+    return (
+        f"{report.url}: {report.n_objects:,} objects, {report.n_uploaded:,} sent "
+        f"({report.bytes_uploaded:,} bytes), {report.n_skipped:,} there already; all verified\n"
+        f"manifest {report.manifest_url}"
+    )

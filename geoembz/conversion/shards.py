@@ -1,0 +1,80 @@
+"""Write all shards of one grid at one date, and add up what they say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.conversion.runner import Progress, run_tasks
+from geoembz.conversion.sampling import PixelRoles
+from geoembz.conversion.task import ShardResult, ShardTask
+from geoembz.evaluation import FidelitySums
+from geoembz.sources import Source, occupies
+from geoembz.store import Journal, StoreWriter
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written, as the store's attributes say it.
+
+    Parameters
+    ----------
+    sources
+        Provenance of the inputs.
+    pixels
+        ``{total, valid, rejected?}``.
+    fidelity
+        Measured on held-out pixels.
+    """
+
+    sources: tuple[Mapping[str, Any], ...]
+    pixels: Mapping[str, Any]
+    fidelity: Mapping[str, Any]
+
+    def at(self, date: str) -> dict[str, Any]:
+        """Return the entry of a date."""
+        return {
+            "time": date,
+            "sources": list(self.sources),
+            "pixels": dict(self.pixels),
+            "fidelity": dict(self.fidelity),
+        }
+
+
+def write_shards(
+    source: Source,
+    writer: StoreWriter,
+    journal: Journal,
+    centre: NDArray[np.float64],
+    seed: int,
+    workers: int,
+    progress: Progress | None,
+) -> list[ShardResult]:
+    """Write the shards that the journal lacks; return the results of all, in order."""
+    shards = [shard for shard in writer.plan.chunks.shards() if occupies(source, shard)]
+    done = journal.finished()
+    missing = [shard for shard in shards if (shard.row, shard.col) not in done]
+    roles = PixelRoles(seed, source.grid.shape)
+    task = ShardTask(source, writer, journal, roles, centre)
+    fresh = run_tasks(task, missing, workers=workers, progress=progress)
+    results = {key: ShardResult.from_json(document) for key, document in done.items()}
+    results |= {(shard.row, shard.col): new for shard, new in zip(missing, fresh, strict=True)}
+    return [results[shard.row, shard.col] for shard in shards]
+
+
+def summarise(source: Source, results: Sequence[ShardResult]) -> Written:
+    """Add up the shards of a source."""
+    rejected = sum(result.rejected_pixels for result in results)
+    fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results), FidelitySums())
+    return Written(
+        sources=tuple(info.provenance() for info in source.info),
+        pixels={
+            "total": source.grid.window.size,
+            "valid": sum(result.valid_pixels for result in results),
+            **({"rejected": rejected} if rejected else {}),
+        },
+        fidelity=fidelity.summary(),
+    )

@@ -1,0 +1,40 @@
+"""What embeddings cost to keep: exact sizes, dated prices, the traffic of reading them."""
+
+from geoembz.cost.estimate import CostEstimate, Holding, TieredCost, Usage, estimate
+from geoembz.cost.models import MODELS, Model, bits_per_value, bytes_per_embedding, get_model
+from geoembz.cost.pixels import LAND_AREA_KM2, pixels_from_area
+from geoembz.cost.prices import Provider, StorageClass, Tier, load_provider, tiered_usd
+from geoembz.cost.reads import Layout, ReadCost, default_layout, window_read
+from geoembz.cost.regions import geodesic_area_km2, pixels_in_region
+from geoembz.cost.report import format_bytes, format_usd, to_json, to_table, to_text
+
+__all__ = [
+    "LAND_AREA_KM2",
+    "MODELS",
+    "CostEstimate",
+    "Holding",
+    "Layout",
+    "Model",
+    "Provider",
+    "ReadCost",
+    "StorageClass",
+    "Tier",
+    "TieredCost",
+    "Usage",
+    "bits_per_value",
+    "bytes_per_embedding",
+    "default_layout",
+    "estimate",
+    "format_bytes",
+    "format_usd",
+    "geodesic_area_km2",
+    "get_model",
+    "load_provider",
+    "pixels_from_area",
+    "pixels_in_region",
+    "tiered_usd",
+    "to_json",
+    "to_table",
+    "to_text",
+    "window_read",
+]

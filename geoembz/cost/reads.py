@@ -1,0 +1,143 @@
+"""What reading a window costs: requests, bytes, and bytes fetched per byte wanted.
+
+Knows only chunk and shard shapes. A read fetches one index per shard touched, then whole chunks.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from geoembz.errors import InvalidConfigError
+
+CHUNK_BYTES = 2**20
+SHARD_BYTES = 2**26
+_INDEX_ENTRY_BYTES = 16  # offset and length, uint64 each (Zarr v3 sharding codec)
+_INDEX_CRC_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Chunk and shard of the code array, in pixels; the component axis is whole inside a chunk.
+
+    Parameters
+    ----------
+    chunk
+        Height and width of an inner chunk, in pixels.
+    shard
+        Height and width of a shard (one object), in pixels, whole multiples of the chunk's.
+    """
+
+    chunk: tuple[int, int]
+    shard: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        """Refuse chunks that do not tile their shard."""
+        if min(self.chunk) < 1 or any(s % c for s, c in zip(self.shard, self.chunk, strict=True)):
+            raise InvalidConfigError(
+                f"cost: shard {self.shard} is not a whole number of chunks {self.chunk}; "
+                "expected multiples in both directions, in pixels"
+            )
+
+    @property
+    def chunks_per_shard(self) -> int:
+        """Number of inner chunks in a shard."""
+        return (self.shard[0] // self.chunk[0]) * (self.shard[1] // self.chunk[1])
+
+    @property
+    def shard_pixels(self) -> int:
+        """Pixels in a shard."""
+        return self.shard[0] * self.shard[1]
+
+    @property
+    def index_bytes(self) -> int:
+        """Size of a shard's index, in bytes; 0 where shard and chunk are the same."""
+        if self.chunks_per_shard == 1:
+            return 0
+        return self.chunks_per_shard * _INDEX_ENTRY_BYTES + _INDEX_CRC_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCost:
+    """The mean cost of one read of a window placed anywhere.
+
+    Parameters
+    ----------
+    window
+        Height and width, in pixels.
+    requests
+        GET requests: one per shard index, one per chunk (coalescing may save some).
+    bytes_fetched, bytes_wanted
+        Sizes, in bytes, before any entropy coding.
+    """
+
+    window: tuple[int, int]
+    requests: float
+    bytes_fetched: float
+    bytes_wanted: float
+
+    @property
+    def amplification(self) -> float:
+        """Bytes fetched per byte wanted."""
+        return self.bytes_fetched / self.bytes_wanted
+
+
+def default_layout(bytes_per_embedding: float) -> Layout:
+    """Return the layout geoembz would choose: square chunks up to 1 MiB, shards up to 64 MiB.
+
+    Examples
+    --------
+    >>> default_layout(64)
+    Layout(chunk=(128, 128), shard=(1024, 1024))
+    """
+    chunk = _largest_side(bytes_per_embedding, CHUNK_BYTES)
+    shard = _largest_side(bytes_per_embedding, SHARD_BYTES)
+    return Layout((chunk, chunk), (shard, shard))
+
+
+def _largest_side(bytes_per_embedding: float, limit: int) -> int:
+    side = 1
+    while (2 * side) ** 2 * bytes_per_embedding <= limit:
+        side *= 2
+    return side
+
+
+def window_read(layout: Layout, bytes_per_embedding: float, window: tuple[int, int]) -> ReadCost:
+    """Return what reading one window costs on average over its possible positions.
+
+    A window of w pixels meets ``1 + (w - 1) / c`` chunks of c pixels in each direction.
+
+    Parameters
+    ----------
+    layout
+        Chunk and shard, in pixels.
+    bytes_per_embedding
+        Size of one pixel's codes, in bytes.
+    window
+        Height and width, in pixels, at least 1.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the window has no pixel.
+
+    Examples
+    --------
+    >>> point = window_read(default_layout(64), 64, (1, 1))
+    >>> point.requests, point.amplification
+    (2.0, 16400.0625)
+    """
+    if min(window) < 1:
+        raise InvalidConfigError(f"cost: a window of {window} pixels; expected at least 1 x 1")
+    chunks = _touched(window, layout.chunk)
+    indexes = _touched(window, layout.shard) if layout.index_bytes else Fraction(0)
+    chunk_bytes = layout.chunk[0] * layout.chunk[1] * bytes_per_embedding
+    return ReadCost(
+        window=window,
+        requests=float(chunks + indexes),
+        bytes_fetched=float(chunks) * chunk_bytes + float(indexes) * layout.index_bytes,
+        bytes_wanted=window[0] * window[1] * bytes_per_embedding,
+    )
+
+
+def _touched(window: tuple[int, int], tile: tuple[int, int]) -> Fraction:
+    rows, cols = (1 + Fraction(w - 1, t) for w, t in zip(window, tile, strict=True))
+    return rows * cols

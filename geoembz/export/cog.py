@@ -1,0 +1,233 @@
+"""A store, or a part of it, as a cloud-optimized GeoTIFF."""
+
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoembz.errors import InvalidConfigError
+from geoembz.export.region import BBox, Region, open_region
+from geoembz.features.write import check_output
+from geoembz.grid import split
+from geoembz.store import StoreReader, View
+from geoembz.text import aligned
+
+BLOCK_SIDE = 512
+"""Side of the tiles of a written GeoTIFF, in pixels."""
+
+_BLOCK_BYTES = 64 * 2**20
+_CACHE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was written.
+
+    Parameters
+    ----------
+    out
+        The file.
+    space
+        ``original``, ``reduced`` or ``codes``.
+    bands
+        Bands of the GeoTIFF.
+    shape
+        Height and width, in pixels.
+    dtype
+        Type of the numbers.
+    nodata
+        Value of pixels without an embedding; None where a mask says it.
+    bytes_written
+        Size of the file.
+    """
+
+    out: str
+    space: str
+    bands: int
+    shape: tuple[int, int]
+    dtype: str
+    nodata: float | None
+    bytes_written: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as JSON values; NaN as text, which JSON has no number for."""
+        nodata = "nan" if self.nodata is not None and np.isnan(self.nodata) else self.nodata
+        return {**asdict(self), "nodata": nodata}
+
+    def to_table(self) -> str:
+        """Return the summary as lines of text."""
+        rows = [
+            ("written", self.out),
+            ("holds", f"{self.bands} bands, {self.dtype}, space {self.space}"),
+            ("size", f"{self.shape[0]} x {self.shape[1]} pixels, {self.bytes_written:,} bytes"),
+            ("nodata", "a mask" if self.nodata is None else f"{self.nodata:g}"),
+        ]
+        return aligned(rows)
+
+
+def export(
+    store: str | Path | StoreReader,
+    out: str | Path,
+    *,
+    bbox: BBox | None = None,
+    bbox_crs: str | None = None,
+    time: str | None = None,
+    space: View = "original",
+    components: int | None = None,
+    whiten: float = 0.0,
+    overwrite: bool = False,
+) -> ExportSummary:
+    """Write a store as a cloud-optimized GeoTIFF, north up, one band per component.
+
+    Blocks are decoded one by one into a temporary file beside `out`, so memory does not grow with
+    the store; disk space for the uncompressed raster is needed meanwhile.
+
+    Parameters
+    ----------
+    store
+        Path, URL, or an open `StoreReader`.
+    out
+        ``.tif``.
+    bbox
+        ``(xmin, ymin, xmax, ymax)``: pixels that it touches; None for all.
+    bbox_crs
+        CRS of `bbox`; None for the store's.
+    time
+        Year or date to write, of a store that has several.
+    space
+        ``original`` or ``reduced`` (float32, NaN without data), or ``codes``.
+    components
+        Use only the first so many components; not with ``codes``.
+    whiten
+        Weight of the metric in reduced space; see `Encoding.decoder`.
+    overwrite
+        Replace a file that exists.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the options cannot work.
+    StoreError
+        If the store cannot be read.
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "export.zarr", pca=16)
+    >>> export(tmp_path / "export.zarr", tmp_path / "out.tif", space="reduced").bands
+    16
+    """
+    import rasterio
+
+    target = check_output(out, (".tif", ".tiff"), overwrite=overwrite)
+    if space not in {"original", "reduced", "codes"}:
+        raise InvalidConfigError(f"space {space!r}; expected 'original', 'reduced' or 'codes'")
+    region = open_region(store, bbox, bbox_crs, time)
+    bands = region.reader.length(space, components, whiten)
+    profile = _profile(region, space, bands)
+    settings = {"GDAL_CACHEMAX": _CACHE_BYTES, "GDAL_TIFF_INTERNAL_MASK": True}
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+        plain, finished = Path(folder) / "plain.tif", Path(folder) / "cog.tif"
+        with rasterio.Env(**settings):
+            with rasterio.open(plain, "w", **profile) as raster:
+                _fill(raster, region, space, components, whiten)
+                raster.update_tags(**_tags(region, space))
+            _optimize(plain, finished, profile)
+        finished.replace(target)
+    return ExportSummary(
+        str(target),
+        space,
+        bands,
+        region.window.shape,
+        profile["dtype"],
+        profile["nodata"],
+        target.stat().st_size,
+    )
+
+
+def _profile(region: Region, space: View, bands: int) -> dict[str, Any]:
+    import rasterio
+
+    encoding, grid = region.reader.encoding, region.grid
+    dtype, nodata = np.dtype(np.float32), np.nan
+    if space == "codes":
+        dtype, nodata = encoding.code_dtype, encoding.nodata  # type: ignore[assignment]
+    return {
+        "driver": "GTiff",
+        "count": bands,
+        "height": grid.shape[0],
+        "width": grid.shape[1],
+        "dtype": dtype.name,
+        "nodata": nodata,
+        "crs": rasterio.crs.CRS.from_wkt(grid.crs_wkt),
+        "transform": rasterio.Affine(*grid.transform),
+        "tiled": True,
+        "blockxsize": BLOCK_SIDE,
+        "blockysize": BLOCK_SIDE,
+        "interleave": "band",
+        "BIGTIFF": "IF_SAFER",
+        "SPARSE_OK": True,
+    }
+
+
+def _fill(raster: Any, region: Region, space: View, components: int | None, whiten: float) -> None:
+    """Decode block by block into an open raster."""
+    import rasterio
+
+    reader = region.reader
+    has_mask = space == "codes" and reader.mask is not None
+    for block in split(region.window, _block_shape(region, raster.count, raster.dtypes[0])):
+        if space == "codes":
+            values = reader.read_codes(block, region.date)
+        else:
+            values = np.asarray(reader.read(block, space, components, whiten, region.date))
+        place = region.turned(block)
+        target = rasterio.windows.Window(place.col, place.row, place.width, place.height)
+        turn = slice(None, None, -1 if region.runs_north else 1)
+        raster.write(values[:, turn], window=target)
+        if has_mask and (mask := reader.read_mask(block, region.date)) is not None:
+            raster.write_mask(mask[turn], window=target)
+
+
+def _block_shape(region: Region, bands: int, dtype: str) -> tuple[int, int]:
+    """Return whole chunks of the store, at most about 64 MB of output."""
+    chunk = region.reader.codes.chunks
+    rows, cols = chunk[-2], chunk[-1]
+    pixel_bytes = bands * np.dtype(dtype).itemsize
+    while cols < region.window.width and 2 * rows * cols * pixel_bytes <= _BLOCK_BYTES:
+        cols *= 2
+    return rows, cols
+
+
+def _tags(region: Region, space: View) -> dict[str, str]:
+    reader, attributes = region.reader, region.reader.attributes
+    tags = {
+        "geoembz_space": space,
+        "geoembz_recipe": str(reader.encoding.recipe),
+        "geoembz_encoding_hash": attributes.encoding_hash,
+        "geoemb_model": attributes.model,
+    }
+    if reader.dates:
+        tags["date"] = reader.dates[region.date]
+    return tags if attributes.license is None else {**tags, "license": attributes.license}
+
+
+def _optimize(plain: Path, finished: Path, profile: dict[str, Any]) -> None:
+    """Copy a GeoTIFF to a cloud-optimized one, with overviews."""
+    from rasterio.shutil import copy
+
+    is_float = profile["dtype"] == "float32"
+    copy(
+        plain,
+        finished,
+        driver="COG",
+        COMPRESS="ZSTD" if is_float else "DEFLATE",
+        PREDICTOR="YES",
+        BLOCKSIZE=BLOCK_SIDE,
+        INTERLEAVE="BAND" if profile["count"] > 1 else "PIXEL",
+        OVERVIEW_RESAMPLING="AVERAGE" if is_float else "NEAREST",
+        BIGTIFF="IF_SAFER",
+        NUM_THREADS="ALL_CPUS",
+    )

@@ -1,0 +1,71 @@
+"""Objects on any fsspec file system: a local disk, memory, another cloud.
+
+Writes are checked by reading back.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geoembz.errors import StoreError
+from geoembz.publish.digest import Digest, digest
+from geoembz.publish.retry import RetryPolicy, with_retries
+from geoembz.publish.tree import Listed
+from geoembz.store.names import StoreUrl, check_key
+
+
+@dataclass(frozen=True)
+class FsspecTree:
+    """A directory or prefix of any fsspec file system; writes are checked by reading back."""
+
+    url: StoreUrl
+    fs: Any
+    policy: RetryPolicy
+
+    def beside(self) -> "FsspecTree":
+        """Return the tree that holds this one's siblings: manifest, STAC."""
+        return FsspecTree(self.url.parent, self.fs, self.policy)
+
+    def list(self) -> dict[str, Listed]:
+        """Return every object under the prefix by relative key; links are refused."""
+        root = self._root()
+        found = self.fs.find(root, detail=True, withdirs=False)
+        if self.url.protocol == "file":
+            _refuse_links(Path(root))
+        return {
+            path[len(root) :].lstrip("/"): Listed(int(info["size"])) for path, info in found.items()
+        }
+
+    def read(self, key: str) -> bytes:
+        """Return an object's content."""
+        path = f"{self._root()}/{check_key(key)}"
+        return bytes(with_retries(lambda: self.fs.cat_file(path), f"GET {path}", self.policy))
+
+    def write(self, key: str, data: bytes, expected: Digest) -> None:
+        """Store an object and read it back."""
+        path = f"{self._root()}/{check_key(key)}"
+
+        def action() -> None:
+            self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            self.fs.pipe_file(path, data)
+
+        with_retries(action, f"PUT {path}", self.policy)
+        if digest(self.read(key)) != expected:
+            raise StoreError(f"publish: {self.url}/{key} is not what was sent; check the disk")
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        path = f"{self._root()}/{check_key(key)}"
+        with_retries(lambda: self.fs.rm_file(path), f"DELETE {path}", self.policy)
+
+    def _root(self) -> str:
+        return str(self.fs._strip_protocol(self.url.root)).rstrip("/")  # noqa: SLF001
+
+
+def _refuse_links(root: Path) -> None:
+    for path in root.rglob("*"):
+        if path.is_symlink():
+            raise StoreError(
+                f"publish: {path} is a symbolic link; a store holds plain files only, and what a "
+                "link points at is not published; replace it by a copy"
+            )

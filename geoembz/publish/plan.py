@@ -1,0 +1,87 @@
+"""In which order a store's objects go, and what to do with what is there already.
+
+Knows only keys, listings and digests.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from geoembz.errors import DestinationExistsError, StoreError
+from geoembz.publish.digest import Digest, is_metadata
+from geoembz.publish.tree import Listed
+from geoembz.store.names import check_key
+
+ROOT = "zarr.json"
+_JOURNAL = ".geoembz/"
+
+
+def phases(keys: Iterable[str]) -> list[list[str]]:
+    """Return keys in groups, each to be complete before the next is begun.
+
+    Data first, then metadata from the deepest node up, the root's last: a node becomes visible
+    only when all that it refers to is there.
+
+    Examples
+    --------
+    >>> phases(["zarr.json", "a/zarr.json", "a/c/0", "zarr.json"])
+    [['a/c/0'], ['a/zarr.json'], ['zarr.json']]
+    """
+    by_phase: dict[int, list[str]] = {}
+    for key in sorted(set(keys)):
+        order = -key.count("/") if is_metadata(key) else -(10**6)
+        by_phase.setdefault(order, []).append(key)
+    return [by_phase[order] for order in sorted(by_phase)]
+
+
+def check_source(keys: Iterable[str], url: str) -> None:
+    """Refuse a source that is not a complete store, or whose names could leave a prefix.
+
+    Raises
+    ------
+    StoreError
+        If there is no root metadata, or a journal of a conversion that has not ended.
+    """
+    found = [check_key(key) for key in keys]
+    if any(key.startswith(_JOURNAL) for key in found):
+        raise StoreError(
+            f"publish: {url} is not complete (it has a journal); run geoembz convert to its end"
+        )
+    if ROOT not in found:
+        raise StoreError(f"publish: {url} has no {ROOT}; expected a Zarr v3 store; check the path")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """What must go before the new root is written.
+
+    Parameters
+    ----------
+    extra
+        Keys at the destination that the source does not have.
+    hide_root
+        Whether a root is there that must go first, so that nobody reads a mixture.
+    """
+
+    extra: tuple[str, ...] = ()
+    hide_root: bool = False
+
+
+def leftovers(
+    source: Iterable[str], root: Digest, there: Mapping[str, Listed], url: str, *, overwrite: bool
+) -> Leftovers:
+    """Return what must be deleted at a destination, or refuse to delete it.
+
+    Raises
+    ------
+    DestinationExistsError
+        If another store is there, or parts of one, and nothing says that it may go.
+    """
+    extra = tuple(sorted(set(there) - set(source)))
+    old = there.get(ROOT)
+    differs = old is not None and (old.size != root.size or old.md5 not in (None, root.md5))
+    if (extra or differs) and not overwrite:
+        what = "another store" if differs else f"objects that are not of this store ({extra[0]} …)"
+        raise DestinationExistsError(
+            f"publish: {url} holds {what}; choose another prefix, or say --overwrite to replace it"
+        )
+    return Leftovers(extra, hide_root=old is not None and (differs or bool(extra)))

@@ -1,0 +1,228 @@
+"""Describe a published store as a STAC item and collection.
+
+The only module that knows pystac. It reads a store's JSON metadata, no arrays.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
+from geoembz.publish.digest import digest
+from geoembz.publish.footprint import Footprint, footprint
+from geoembz.publish.open_tree import open_tree
+from geoembz.publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
+
+if TYPE_CHECKING:
+    import pystac
+
+EMB_SCHEMA = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
+PROJ_SCHEMA = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+RASTER_SCHEMA = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+_ZARR_MEDIA_TYPE = "application/vnd.zarr; version=3"
+
+
+def write_stac(
+    url: str,
+    *,
+    interval: tuple[datetime, datetime] | None = None,
+    licence: str | None = None,
+    endpoint_url: str | None = None,
+) -> tuple[str, str]:
+    """Write an item and a collection beside a published store.
+
+    Parameters
+    ----------
+    url
+        The store.
+    interval
+        Start and end of the time the embeddings describe, with time zones; without one the item's
+        `datetime` is now, and its description says that it is the time of publication.
+    licence
+        SPDX identifier; ``other`` where the store does not say either.
+    endpoint_url
+        As for `publish`.
+
+    Returns
+    -------
+    item_url, collection_url
+        ``….stac-item.json`` and ``….stac-collection.json``.
+
+    Raises
+    ------
+    MissingPackageError
+        If pystac is not installed.
+    StoreError
+        If the store has no place on Earth, or no geoemb attributes.
+
+    References
+    ----------
+    STAC 1.1; embeddings extension v0.0.1 (prefix ``emb``), projection v2.0.0, raster v2.0.0.
+    """
+    tree = open_tree(url, endpoint_url=endpoint_url)
+    metadata = read_metadata(tree)
+    item = stac_item(metadata, interval)
+    collection = stac_collection(metadata, item, licence)
+    written = []
+    for document, kind in ((item, "item"), (collection, "collection")):
+        name = f"{metadata.name}.stac-{kind}.json"
+        text = json.dumps(document.to_dict(transform_hrefs=False), indent=1, allow_nan=False)
+        data = f"{text}\n".encode()
+        tree.beside().write(name, data, digest(data))
+        written.append(f"{metadata.url}.stac-{kind}.json")
+    return written[0], written[1]
+
+
+def check_pystac() -> None:
+    """Raise `MissingPackageError` unless pystac is installed."""
+    _pystac()
+
+
+def checked_interval(
+    start: datetime | None, end: datetime | None
+) -> tuple[datetime, datetime] | None:
+    """Return both ends of a time in UTC, or None; refuse one end alone and an end before its start.
+
+    Examples
+    --------
+    >>> checked_interval(None, None)
+    """
+    if start is None and end is None:
+        return None
+    if start is None or end is None or end < start:
+        raise InvalidConfigError(
+            f"stac: from {start} to {end}; expected both --start and --end, in this order"
+        )
+    return _utc(start), _utc(end)
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+
+
+def stac_item(
+    metadata: StoreMetadata, interval: tuple[datetime, datetime] | None = None
+) -> "pystac.Item":
+    """Return a store's item: place, time, grid, quantization and the `embeddings` asset."""
+    stac = _pystac()
+    place = footprint(metadata.grids.values())
+    start, end = interval or (None, None)
+    properties: dict[str, Any] = {"title": metadata.name} | _projection(metadata)
+    if (gsd := metadata.emb("gsd")) is not None:
+        properties["gsd"] = gsd
+    if quantization := _quantization(metadata.emb("quantization")):
+        properties["emb:quantization"] = quantization
+    if interval is None:
+        properties["description"] = "The time given is that of publication."
+    item: pystac.Item = stac.Item(
+        id=metadata.name.removesuffix(".zarr"),
+        geometry=place.geometry,
+        bbox=list(place.bbox),
+        datetime=None if interval else datetime.now(UTC).replace(microsecond=0),
+        start_datetime=start,
+        end_datetime=end,
+        properties=properties,
+        stac_extensions=[EMB_SCHEMA, PROJ_SCHEMA, RASTER_SCHEMA],
+    )
+    item.add_asset("embeddings", _asset(metadata))
+    item.add_link(stac.Link("collection", f"./{metadata.name}.stac-collection.json"))
+    for source in _source_data(metadata):
+        item.add_link(stac.Link("emb:source-data", source))
+    item.collection_id = _collection_id(metadata)
+    return item
+
+
+def stac_collection(
+    metadata: StoreMetadata, item: "pystac.Item", licence: str | None = None
+) -> "pystac.Collection":
+    """Return the collection that holds a store's item."""
+    if None in (metadata.emb("type"), metadata.emb("dimensions")):
+        raise StoreError(
+            f"stac: {metadata.url} has no geoemb:type and geoemb:dimensions; "
+            "expected a store made by geoembz convert"
+        )
+    stac = _pystac()
+    place: Footprint = footprint(metadata.grids.values())
+    times = item.common_metadata
+    interval = [times.start_datetime or item.datetime, times.end_datetime or item.datetime]
+    collection: pystac.Collection = stac.Collection(
+        id=_collection_id(metadata),
+        description=f"Earth embeddings in {metadata.name}, made by geoembz",
+        extent=stac.Extent(stac.SpatialExtent([list(place.bbox)]), stac.TemporalExtent([interval])),
+        license=licence or str(metadata.root.get("geoembz:licence") or "other"),
+        stac_extensions=[EMB_SCHEMA],
+        extra_fields={
+            "emb:type": metadata.emb("type"),
+            "emb:dimensions": metadata.emb("dimensions"),
+            "data_type": metadata.data_type,
+        },
+    )
+    if None in (metadata.emb("type"), metadata.emb("dimensions")):
+        raise StoreError(
+            f"stac: {metadata.url} has no geoemb:type and geoemb:dimensions; is it ours?"
+        )
+    collection.add_link(stac.Link("item", f"./{metadata.name}.stac-item.json"))
+    collection.add_link(stac.Link("emb:model", str(metadata.emb("model"))))
+    for source in _source_data(metadata) or ["urn:geoembz:source:unknown"]:
+        collection.add_link(stac.Link("emb:source-data", source))
+    return collection
+
+
+def _projection(metadata: StoreMetadata) -> dict[str, Any]:
+    """Return the `proj:` fields of the one grid there is; of several, none holds for all."""
+    if len(metadata.grids) != 1:
+        return {"proj:code": None}
+    (grid,) = metadata.grids.values()
+    fields = {name: grid[name] for name in PROJ_FIELDS if name in grid}
+    for name in ("shape", "transform", "bbox"):
+        if f"spatial:{name}" in grid:
+            fields[f"proj:{name}"] = list(grid[f"spatial:{name}"])
+    return fields
+
+
+def _quantization(raw: object) -> dict[str, Any] | None:
+    """Return the Zarr convention's quantization object as the STAC extension has it."""
+    if not isinstance(raw, Mapping) or not {"method", "original_dtype"} <= raw.keys():
+        return None
+    names = ("method", "original_dtype", "quantized_dtype")
+    fields: dict[str, Any] = {name: raw[name] for name in names if name in raw}
+    if link := raw.get("link"):
+        fields["link"] = {"rel": "about", "href": str(link)}
+    return fields
+
+
+def _asset(metadata: StoreMetadata) -> "pystac.Asset":
+    fields: dict[str, Any] = {"data_type": metadata.data_type, "raster:sampling": "area"}
+    if metadata.nodata is not None:
+        fields["nodata"] = metadata.nodata
+    if (gsd := metadata.emb("gsd")) is not None:
+        fields["raster:spatial_resolution"] = gsd
+    asset: pystac.Asset = _pystac().Asset(
+        href=metadata.url,
+        title="Zarr v3 store of embeddings",
+        media_type=_ZARR_MEDIA_TYPE,
+        roles=["data", "embeddings"],
+        extra_fields=fields,
+    )
+    return asset
+
+
+def _source_data(metadata: StoreMetadata) -> list[str]:
+    raw = metadata.emb("source_data")
+    return [str(uri) for uri in raw] if isinstance(raw, list) else []
+
+
+def _collection_id(metadata: StoreMetadata) -> str:
+    return f"{metadata.name.removesuffix('.zarr')}-collection"
+
+
+def _pystac() -> Any:
+    try:
+        import pystac
+    except ImportError as error:
+        raise MissingPackageError(
+            "stac: pystac is not installed; install it with: pip install 'geoembz[all]', "
+            "or publish with --no-stac"
+        ) from error
+    return pystac

@@ -1,0 +1,115 @@
+"""AlphaEarth Foundations (AEF): int8 tiles under the square law, and Earth Engine's float exports.
+
+The 64 bands are A00 to A63. Tiles are stored bottom-up; `north_up` turns them. Earth Engine
+exports hold the same numbers as floats that lie exactly on the grid of the int8 codes, so that
+the codes are recovered without loss.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.grid import Window
+from geoembz.sources.base import Source, SourceTraits, occupies
+from geoembz.sources.guards import has_unit_norm
+from geoembz.sources.power_law import FACTOR, NODATA, RECIPE, PowerLawSource, power_table
+from geoembz.sources.views import labelled
+
+PRODUCT, N_BANDS = "aef", 64
+MODEL = "https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"
+LICENSE = "CC-BY-4.0"
+
+_BAND = re.compile(r"A([0-5]\d|6[0-3])")
+_PROBE_SIDE, _GRID_TOLERANCE = 64, 1e-3
+
+
+def has_aef_names(names: Sequence[str | None]) -> bool:
+    """Whether every band is named A00 to A63, each once."""
+    known = [name for name in names if name is not None and _BAND.fullmatch(name)]
+    return len(known) == len(names) == len(set(known)) > 0
+
+
+def aef_traits(dimension: int) -> SourceTraits:
+    """Return what is known of AEF vectors with so many of the 64 bands."""
+    complete = dimension == N_BANDS
+    note = f"{dimension} of the 64 bands: vectors are shorter than 1"
+    return SourceTraits(
+        product=PRODUCT,
+        model=MODEL,
+        license=LICENSE,
+        unit_norm=complete,
+        notes=() if complete else (note,),
+    )
+
+
+def decode_codes(source: Source) -> Source:
+    """Return the vectors of AEF's int8 codes; the default recipe keeps the codes as they are."""
+    return PowerLawSource(source, replace(aef_traits(source.dimension), recipe=RECIPE))
+
+
+def label_floats(source: Source) -> Source:
+    """Return a source of AEF vectors that come as floats, labelled as such."""
+    return labelled(source, aef_traits(source.dimension))
+
+
+def are_codes(source: Source) -> bool:
+    """Whether unnamed int8 decodes to vectors of length 1 wherever it was looked at."""
+    table, seen = power_table(), 0
+    for window in _probe_windows(source.grid.window):
+        data = source.read(window)
+        chosen = slice(None) if data.valid is None else data.valid.reshape(-1)
+        codes = data.values.reshape(source.dimension, -1)[:, chosen]
+        codes = codes[:, (codes != NODATA).all(axis=0)]
+        seen += codes.shape[1]
+        if codes.size and not has_unit_norm(np.take(table, codes.view(np.uint8))):
+            return False
+    return seen > 0
+
+
+def lossless_recipe(source: Source) -> str | None:
+    """Return the recipe that keeps float AEF vectors exactly: None where they are off the grid.
+
+    Looks at a few windows spread over the raster.
+    """
+    seen = 0
+    for window in _probe_windows(source.grid.window):
+        if not occupies(source, window):
+            continue
+        data = source.read(window)
+        values = data.pixels(slice(None) if data.valid is None else data.valid.reshape(-1))
+        values = values[:, np.isfinite(values).all(axis=0)]
+        seen += values.shape[1]
+        if values.size and not on_grid(values):
+            return None
+    return RECIPE if seen else None
+
+
+def on_grid(values: NDArray[np.float32]) -> bool:
+    """Whether all numbers are ones that AEF's int8 codes stand for.
+
+    Examples
+    --------
+    >>> on_grid(np.array([0.16, -(3 / 127.5) ** 2])), on_grid(np.array([0.161]))
+    (True, False)
+    """
+    codes = np.sqrt(np.abs(values, dtype=np.float64)) * FACTOR
+    nearest = np.rint(codes)
+    return bool((np.abs(codes - nearest) < _GRID_TOLERANCE).all() and (nearest < FACTOR).all())
+
+
+def _probe_windows(whole: Window) -> list[Window]:
+    """Return the middle of the raster and of its quarters."""
+    height, width = min(_PROBE_SIDE, whole.height), min(_PROBE_SIDE, whole.width)
+    places = [(0.5, 0.5), (0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]
+    return [
+        Window(
+            min(max(int(whole.height * down) - height // 2, 0), whole.height - height),
+            min(max(int(whole.width * right) - width // 2, 0), whole.width - width),
+            height,
+            width,
+        )
+        for down, right in places
+    ]

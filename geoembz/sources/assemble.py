@@ -1,0 +1,182 @@
+"""From inputs to one source per grid: parts joined, tiles side by side, zones apart."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from geoembz.errors import SourceError
+from geoembz.sources import aef
+from geoembz.sources.bands import MOST_BANDS, BandsSource, form_one_embedding
+from geoembz.sources.base import Source, traits_of
+from geoembz.sources.detect import BANDS, OpenOptions, open_input, recognise
+from geoembz.sources.identity import display_name, public_input
+from geoembz.sources.inputs import expand, is_zarr
+from geoembz.sources.mosaic import MosaicSource, Overlap, refuse_other_kinds
+from geoembz.sources.raster import RasterSource
+from geoembz.sources.views import labelled
+
+type Opener = Callable[[str, OpenOptions], list[Source]]
+
+_OPENING_THREADS = 8
+_MOST_NAMED = 20
+_UTM = re.compile(r"UTM zone (\d{1,2})([NS])")
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How to open inputs and how to put several together.
+
+    Parameters
+    ----------
+    opening
+        How to open each.
+    overlap
+        See `MosaicSource`.
+    resample
+        Take tiles with other pixels by nearest neighbour.
+    skip_bad
+        Leave out inputs that cannot be read, and say so in the store.
+    """
+
+    opening: OpenOptions = field(default_factory=OpenOptions)
+    overlap: Overlap | None = None
+    resample: bool = False
+    skip_bad: bool = False
+
+
+def open_sources(
+    inputs: Sequence[str | Path], options: InputOptions, opener: Opener = open_input
+) -> dict[str, Source]:
+    """Open inputs as one source per coordinate reference system.
+
+    Parameters
+    ----------
+    inputs
+        Paths, URLs, globs, directories, lists, STAC items.
+    options
+        How.
+    opener
+        Opens one input that is no part of an embedding.
+
+    Returns
+    -------
+    sources
+        By name of the grid, such as ``utm32n``, in order of the names.
+
+    Raises
+    ------
+    SourceError
+        If inputs cannot be read (all are named), or do not belong together.
+    """
+    paths = expand(inputs)
+    joined = _joined_parts(paths, options.opening)
+    if joined is not None:
+        return {grid_name(joined): _finished(joined, ())}
+    opened, bad = _open_all(paths, options.opening, opener)
+    if bad and not (options.skip_bad and opened):
+        raise SourceError(_message(bad, len(paths)))
+    skipped = tuple((public_input(path), _reason(path, error)) for path, error in bad.items())
+    refuse_other_kinds(opened)
+    groups: dict[str, list[Source]] = {}
+    for source in opened:
+        groups.setdefault(grid_name(source), []).append(source)
+    return {name: _finished(_one(groups[name], options), skipped) for name in sorted(groups)}
+
+
+def grid_name(source: Source) -> str:
+    """Return a name for a source's CRS: ``utm32n``, ``epsg4326`` or ``grid``."""
+    grid = source.grid
+    zone = _UTM.search(grid.crs_wkt[:200])
+    if zone is not None:
+        return f"utm{int(zone[1]):02d}{zone[2].lower()}"
+    return grid.crs_code.replace(":", "").lower() if grid.crs_code else "grid"
+
+
+def _joined_parts(paths: Sequence[str], opening: OpenOptions) -> Source | None:
+    """Return the embedding that few-band files form together; None where they do not."""
+    forced = opening.product == BANDS
+    if not forced and (len(paths) < 2 or opening.product not in {None, aef.PRODUCT}):
+        return None
+    try:
+        parts = _parts(paths, opening, any_bands=forced)
+    except SourceError:
+        if forced:
+            raise
+        return None  # opening one by one reports every input that cannot be read
+    if not parts or not (forced or form_one_embedding(parts)):
+        return None
+    product = None if forced else opening.product
+    return recognise(BandsSource(parts), paths[0], replace(opening, product=product))
+
+
+def _parts(
+    paths: Sequence[str], opening: OpenOptions, *, any_bands: bool
+) -> list[RasterSource] | None:
+    """Open files as parts of one embedding; None as soon as one has many bands or another grid."""
+    parts: list[RasterSource] = []
+    for path in paths:
+        if not any_bands and (is_zarr(path) or path.endswith(".npy")):
+            return None
+        part = RasterSource(path, nodata=opening.nodata, crs=opening.crs)
+        if not any_bands and (
+            part.dimension > MOST_BANDS or part.grid != (parts or [part])[0].grid
+        ):
+            return None
+        parts.append(part)
+    return parts
+
+
+def _open_all(
+    paths: Sequence[str], opening: OpenOptions, opener: Opener
+) -> tuple[list[Source], dict[str, SourceError]]:
+    """Open inputs, several at once; return those that open, in order, and the errors of others."""
+
+    def attempt(path: str) -> list[Source] | SourceError:
+        try:
+            return opener(path, opening)
+        except SourceError as error:
+            return error
+
+    with ThreadPoolExecutor(_OPENING_THREADS, thread_name_prefix="geoembz-open") as pool:
+        results = list(pool.map(attempt, paths))
+    opened = [source for result in results if isinstance(result, list) for source in result]
+    bad = {
+        path: result
+        for path, result in zip(paths, results, strict=True)
+        if isinstance(result, SourceError)
+    }
+    return opened, bad
+
+
+def _one(sources: Sequence[Source], options: InputOptions) -> Source:
+    if len(sources) == 1:
+        return sources[0]
+    return MosaicSource(sources, overlap=options.overlap, resample=options.resample)
+
+
+def _finished(source: Source, skipped: tuple[tuple[str, str], ...]) -> Source:
+    """Add what was skipped, and the recipe that keeps AlphaEarth's floats exactly."""
+    traits = traits_of(source)
+    is_float_aef = traits.product == aef.PRODUCT and source.dtype.kind == "f"
+    recipe = aef.lossless_recipe(source) if is_float_aef else traits.recipe
+    if not skipped and recipe == traits.recipe:
+        return source
+    return labelled(source, replace(traits, recipe=recipe, skipped=skipped))
+
+
+def _reason(path: str, error: SourceError) -> str:
+    """Return why an input was skipped, without folders of this machine: stores are published."""
+    text = str(error).removeprefix(f"{display_name(path)}: ")
+    folder = display_name(path).rpartition("/")[0]
+    return text.replace(f"{folder}/", "") if folder else text
+
+
+def _message(bad: Mapping[str, SourceError], total: int) -> str:
+    if total == 1:
+        return str(next(iter(bad.values())))
+    shown = [f"\n  {error}" for error in list(bad.values())[:_MOST_NAMED]]
+    more = f"\n  and {len(bad) - len(shown)} more" if len(bad) > len(shown) else ""
+    advice = "repair or remove them, or pass --skip-bad to go on without"
+    return f"{len(bad)} of {total} inputs cannot be used; {advice}:{''.join(shown)}{more}"

@@ -1,0 +1,151 @@
+"""Which product an input is, by its content and its name; ``--product`` overrides."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
+from geoembz.sources.bands import BandsSource
+from geoembz.sources.base import Source
+from geoembz.sources.identity import display_name, split_query
+from geoembz.sources.inputs import is_zarr
+from geoembz.sources.north_up import north_up
+from geoembz.sources.power_law import refuse_other_nodata
+from geoembz.sources.raster import RasterSource
+from geoembz.sources.tessera_npy import SCALES_SUFFIX, TesseraNpySource
+from geoembz.sources.views import labelled
+from geoembz.sources.zarr_cube import open_group
+
+RASTER, BANDS = "raster", "bands"
+PRODUCTS = (aef.PRODUCT, olmoearth.PRODUCT, tessera.PRODUCT, RASTER, BANDS)
+"""Names that ``--product`` takes: ``raster`` takes numbers as they are, ``bands`` joins files."""
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """How to open inputs.
+
+    Parameters
+    ----------
+    product
+        One of `PRODUCTS`; None to find out.
+    nodata
+        Replaces the declared nodata value; ``"none"`` says that there is none.
+    crs
+        Replaces the declared CRS.
+    year
+        Which year to read of products that hold several.
+    """
+
+    product: str | None = None
+    nodata: float | str | None = None
+    crs: str | None = None
+    year: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse products that nobody knows."""
+        if self.product is not None and self.product not in PRODUCTS:
+            raise InvalidConfigError(
+                f"product {self.product!r}; expected one of {', '.join(PRODUCTS)}"
+            )
+
+
+def open_input(path: str, options: OpenOptions) -> list[Source]:
+    """Open one input: one source, or one per zone where a Zarr store holds several.
+
+    Raises
+    ------
+    SourceError
+        If the input cannot be read, or is no product known here.
+    """
+    if is_zarr(path):
+        return [north_up(source) for source in _open_zarr(path, options)]
+    place, _ = split_query(path)
+    if place.endswith(SCALES_SUFFIX):
+        raise SourceError(f"{display_name(path)}: scales; name the file of the codes instead")
+    if place.endswith(".npy"):
+        return [north_up(TesseraNpySource(path, crs=options.crs))]
+    return [open_raster(path, options)]
+
+
+def open_raster(path: str, options: OpenOptions) -> Source:
+    """Open a raster as the product that it is."""
+    raster = RasterSource(path, nodata=options.nodata, crs=options.crs)
+    return recognise(raster, path, options)
+
+
+def recognise(raster: RasterSource | BandsSource, path: str, options: OpenOptions) -> Source:
+    """Return a raster as the product that it is.
+
+    Raises
+    ------
+    SourceError
+        If it holds int8 codes of a product that is not known.
+    """
+    product = options.product or _product_of(raster, path)
+    if product in {RASTER, BANDS} or product is None:
+        if raster.dtype == np.int8 and options.product is None:
+            raise SourceError(
+                f"{raster.name}: {raster.dimension} bands of int8 of an unknown product: codes "
+                "whose law is not known mean nothing as numbers; say --product aef or olmoearth "
+                "(signed square law), or --product raster to take them as numbers"
+            )
+        return north_up(raster)
+    if raster.dtype == np.int8 and product in _CODES:
+        refuse_other_nodata(product, options.nodata)
+        # −128 in all bands is nodata and in some bands corrupt: the law looks, not the raster.
+        return north_up(_CODES[product](raster.unmasked()))
+    if raster.dtype.kind != "f":
+        raise SourceError(
+            f"{raster.name}: {raster.dtype} is no form of product {product}; expected int8 codes "
+            "or floats; say --product raster to take them as numbers"
+        )
+    return north_up(_FLOATS[product](raster))
+
+
+def _label_tessera(source: Source) -> Source:
+    return labelled(source, tessera.TRAITS)
+
+
+_CODES: dict[str, Callable[[Source], Source]] = {
+    aef.PRODUCT: aef.decode_codes,
+    olmoearth.PRODUCT: olmoearth.decode_codes,
+}
+_FLOATS: dict[str, Callable[[Source], Source]] = {
+    aef.PRODUCT: aef.label_floats,
+    olmoearth.PRODUCT: olmoearth.label_floats,
+    tessera.PRODUCT: _label_tessera,
+}
+
+
+def _product_of(raster: RasterSource | BandsSource, path: str) -> str | None:
+    """Return the product that a raster's content and name speak for; None where they are silent."""
+    if aef.has_aef_names(raster.band_names):
+        return aef.PRODUCT
+    if olmoearth.is_named(path):
+        return olmoearth.PRODUCT
+    if raster.dimension == tessera.N_BANDS and tessera.tile_name(path) is not None:
+        return tessera.PRODUCT
+    if raster.dtype == np.int8 and raster.dimension == aef.N_BANDS and aef.are_codes(raster):
+        return aef.PRODUCT
+    return None
+
+
+def _open_zarr(path: str, options: OpenOptions) -> list[Source]:
+    root = open_group(path)
+    zones = tessera_zarr.zones(root)
+    if zones:
+        return [
+            tessera_zarr.TesseraZarrSource(path, zone, year=options.year, crs=options.crs)
+            for zone in zones
+        ]
+    array = aef_zarr.codes_array(root)
+    if array is None:
+        raise SourceError(
+            f"{display_name(path)}: a Zarr group of no known product (arrays "
+            f"{', '.join(sorted(name for name, _ in root.members())) or 'none'}); expected "
+            "Tessera's utmNN groups, AlphaEarth's (time, 64, y, x) int8, or a store of geoembz"
+        )
+    return [aef_zarr.open_mosaic(path, array, year=options.year, crs=options.crs)]

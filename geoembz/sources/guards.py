@@ -1,0 +1,87 @@
+"""Look at sample vectors for signs that they were dequantized with the wrong law."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.errors import SourceError
+from geoembz.sources.base import Source, traits_of
+from geoembz.sources.power_law import EXPONENT, FACTOR
+
+TOLERANCE = 0.02
+"""How far a norm may be from 1: int8 codes of unit vectors decode to 0.99 to 1.01."""
+
+MOST_OUTSIDE = 0.05
+_FEWEST = 16
+_AEF_BANDS = 64
+
+
+def check_vectors(source: Source, sample: Sequence[NDArray[np.float32]]) -> None:
+    """Refuse vectors whose length says that they are not what the product holds.
+
+    AlphaEarth's vectors have length 1. If they only have it after the square law is applied (once
+    more), they were dequantized linearly, or not at all. Vectors of other products have no length
+    to hold them against.
+
+    Parameters
+    ----------
+    source
+        The input.
+    sample
+        Vectors of it, float32 ``(dimension, n)``, all finite.
+
+    Raises
+    ------
+    SourceError
+        If the vectors were dequantized with the wrong law.
+    """
+    traits = traits_of(source)
+    if source.dimension != _AEF_BANDS or not (traits.unit_norm or traits.product == "raster"):
+        return
+    vectors = np.concatenate([block[:, :4096] for block in sample], axis=1)
+    if vectors.shape[1] < _FEWEST or has_unit_norm(vectors):
+        return
+    median = float(np.median(np.linalg.norm(vectors, axis=0)))
+    advice = "; expected v = sign(q) * (|q| / 127.5)²; convert the int8 tiles instead"
+    if has_unit_norm(square_law(vectors)):
+        raise SourceError(
+            f"{source.name}: vectors of length {median:.3g} that have length 1 under AlphaEarth's "
+            f"square law: they were dequantized linearly, as q / 127.5{advice}"
+        )
+    if has_unit_norm(square_law(vectors / np.float32(FACTOR))):
+        raise SourceError(
+            f"{source.name}: numbers up to {np.abs(vectors).max():.3g} that are AlphaEarth's "
+            f"codes, not vectors: they were never dequantized{advice}"
+        )
+    if not traits.unit_norm:
+        return
+    if has_unit_norm(np.sqrt(np.abs(vectors))):
+        raise SourceError(
+            f"{source.name}: vectors of length {median:.3g} that have length 1 when the square law "
+            "is undone: the codes are linear (q = 127.5 v), or the law was applied twice; say "
+            "--product raster to take the numbers as they are"
+        )
+    if source.dtype.kind != "f":  # floats may be averages, which are shorter
+        raise SourceError(
+            f"{source.name}: vectors of length {median:.3g}; AlphaEarth's have length 1: these are "
+            "no codes of AlphaEarth; say --product raster to take the numbers as they are"
+        )
+
+
+def square_law(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return ``sign(v) * abs(v) ** 2``."""
+    return np.asarray(np.sign(values) * np.abs(values) ** EXPONENT, dtype=np.float32)
+
+
+def has_unit_norm(vectors: NDArray[np.float32]) -> bool:
+    """Whether all but a few of the columns have length 1.
+
+    Examples
+    --------
+    >>> has_unit_norm(np.array([[0.6, 0.8], [0.8, -0.6]], dtype=np.float32))
+    True
+    """
+    norms = np.linalg.norm(vectors, axis=0)
+    return bool(np.mean(np.abs(norms - 1) > TOLERANCE) <= MOST_OUTSIDE)

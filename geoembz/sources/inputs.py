@@ -1,0 +1,149 @@
+"""From what a user names to the inputs behind it: files, globs, directories, lists, STAC items."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import fsspec
+
+from geoembz.errors import SourceError
+from geoembz.sources.bands import natural_order
+from geoembz.sources.identity import display_name
+from geoembz.sources.remote import s3_is_anonymous
+from geoembz.sources.stac import embeddings_asset, is_item
+from geoembz.sources.tessera import tile_name
+
+RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
+LIST_SUFFIXES = (".txt", ".lst")
+_ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
+
+
+def expand(inputs: Sequence[str | Path]) -> list[str]:
+    """Return every input behind what was named, each once, in the order given.
+
+    A directory, a glob or a prefix stands for the rasters, ``.npy`` tiles and Zarr stores in it, in
+    natural order of their names; a ``.txt`` file for the inputs that its lines name (relative ones
+    beside it, ``#`` begins a comment); a STAC item for its asset `embeddings`.
+
+    Raises
+    ------
+    SourceError
+        If something named is missing or holds no input, or is named twice.
+    """
+    found = [path for given in inputs for path in _expand_one(str(given))]
+    tiles = _without_companions(found)
+    seen: set[str] = set()
+    for path in tiles:
+        if path in seen:
+            raise SourceError(
+                f"{display_name(path)}: named twice; expected every input once; remove one"
+            )
+        seen.add(path)
+    return tiles
+
+
+def is_zarr(path: str) -> bool:
+    """Whether a local directory or a URL is the root of a Zarr store."""
+    if "://" not in path:
+        return any(Path(path, name).is_file() for name in _ZARR_DOCUMENTS)
+    return ".zarr" in PurePosixPath(path.rstrip("/")).name
+
+
+def _expand_one(given: str) -> list[str]:
+    if given.startswith("/vsi"):
+        return [given]
+    if _is_glob(given):
+        return _matching(given)
+    if given.lower().endswith(LIST_SUFFIXES):
+        return [path for line in _lines(given) for path in _expand_one(line)]
+    if given.lower().endswith(".json") and is_item(given):
+        return _expand_one(embeddings_asset(given))
+    if "://" in given:
+        return _matching(f"{given}**") if given.endswith("/") and not is_zarr(given) else [given]
+    path = Path(given)
+    if path.is_dir() and not is_zarr(given):
+        return _in_directory(path)
+    return [given]
+
+
+def _is_glob(given: str) -> bool:
+    """Whether a name is a pattern: not if it exists, nor where a question mark begins a query."""
+    if "://" not in given and Path(given).exists():
+        return False
+    wild = r"[*\[]" if given.startswith(("http://", "https://")) else r"[*?\[]"
+    return re.search(wild, given) is not None
+
+
+def _lines(path: str) -> Iterable[str]:
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read ({error.strerror}); expected a text file with one input a line"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: no text ({error}); expected one input a line") from error
+    for line in lines:
+        text = line.partition(" #")[0].strip()
+        if text and not text.startswith("#"):
+            relative = "://" not in text and not Path(text).is_absolute()
+            yield str(Path(path).parent / text) if relative else text
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return the files that match a glob, local or remote."""
+    anonymous = pattern.startswith("s3://") and s3_is_anonymous()
+    try:
+        filesystem, root = fsspec.core.url_to_fs(pattern, **({"anon": True} if anonymous else {}))
+        matches = filesystem.glob(root)
+    except (OSError, ValueError, ImportError) as error:
+        raise SourceError(f"{display_name(pattern)}: cannot be listed ({error})") from error
+    remote = "://" in pattern
+    named = [filesystem.unstrip_protocol(match) if remote else match for match in matches]
+    if not remote and not Path(pattern).is_absolute():
+        named = [str(path) for path in Path().glob(pattern)]
+    return _known(named, pattern)
+
+
+def _in_directory(folder: Path) -> list[str]:
+    """Return the inputs below a directory; what lies inside a Zarr store is the store's."""
+    found = []
+    for parent, folders, files in folder.walk():
+        stores = [name for name in folders if is_zarr(str(parent / name))]
+        folders[:] = [name for name in folders if name not in stores and not name.startswith(".")]
+        found += [str(parent / name) for name in (*stores, *files) if not name.startswith(".")]
+    return _known(found, str(folder))
+
+
+def _known(paths: Sequence[str], given: str) -> list[str]:
+    """Keep rasters, tiles and stores, in natural order; refuse to find none."""
+    kept = [
+        path
+        for path in paths
+        if path.lower().endswith((*RASTER_SUFFIXES, ".npy"))
+        or path.rstrip("/").endswith(".zarr")
+        or ("://" not in path and is_zarr(path))
+    ]
+    if not kept:
+        raise SourceError(
+            f"{display_name(given)}: not a raster, and there is no input in it; expected rasters "
+            f"({', '.join(RASTER_SUFFIXES)}), .npy tiles or Zarr stores there"
+        )
+    return sorted(kept, key=natural_order)
+
+
+def _without_companions(paths: Sequence[str]) -> list[str]:
+    """Leave out the scales and the land masks of Tessera tiles that are named themselves."""
+    tiles = {
+        PurePosixPath(path).stem
+        for path in paths
+        if path.endswith(".npy") and not path.endswith("_scales.npy")
+    }
+
+    def is_companion(path: str) -> bool:
+        stem = PurePosixPath(path).stem
+        if path.endswith("_scales.npy"):
+            return stem.removesuffix("_scales") in tiles
+        return stem in tiles and not path.endswith(".npy") and tile_name(path) is not None
+
+    return [path for path in paths if not is_companion(path)]

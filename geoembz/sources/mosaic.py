@@ -1,0 +1,207 @@
+"""Many tiles of one grid as one source.
+
+Pixels that no tile covers are nodata. Where tiles overlap the rule decides: the first or the last
+valid pixel in the order given, or the mean of all.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.grid import Grid, Window
+from geoembz.sources.alignment import covering, offset, refuse_misaligned
+from geoembz.sources.base import Source, SourceData, SourceInfo, SourceTraits, occupies, traits_of
+from geoembz.sources.overlap import MeanBuffer, PickBuffer
+from geoembz.sources.resample import nearest_on
+
+type Overlap = Literal["first", "last", "mean"]
+
+OVERLAPS: tuple[Overlap, ...] = ("first", "last", "mean")
+
+_RULES: dict[Overlap, str] = {
+    "first": "where tiles overlap, the first of the sources with a valid pixel holds",
+    "last": "where tiles overlap, the last of the sources with a valid pixel holds",
+    "mean": "where tiles overlap, the mean of all valid pixels holds",
+}
+
+
+class MosaicSource:
+    """Tiles side by side.
+
+    Tiles may come in any order: without overlaps the result is the same. Tiles are opened when
+    they are read, and only so many at once as `geoembz.sources.handles` keeps.
+
+    Parameters
+    ----------
+    tiles
+        North-up sources of one product in one CRS.
+    overlap
+        What holds where tiles overlap; None for ``first``, and no tile may be there twice.
+    resample
+        Take tiles with other pixels by nearest neighbour, instead of refusing them.
+
+    Raises
+    ------
+    SourceError
+        If tiles differ in length, type or product, are there twice, or are not aligned.
+    """
+
+    def __init__(
+        self, tiles: Sequence[Source], *, overlap: Overlap | None = None, resample: bool = False
+    ) -> None:
+        if overlap is not None and overlap not in OVERLAPS:
+            raise InvalidConfigError(f"overlap {overlap!r}; expected one of {', '.join(OVERLAPS)}")
+        first = tiles[0]
+        refuse_other_kinds(tiles)
+        aligned = [_on_grid(tile, first, resample=resample) for tile in tiles]
+        self.grid: Grid = covering([tile.grid for tile in aligned])
+        windows = [_window(self.grid, tile.grid) for tile in aligned]
+        if overlap is None:
+            _refuse_duplicates(aligned, windows)
+        self._overlap: Overlap = overlap or "first"
+        self._tiles, self._windows = aligned, windows
+        self._edges = np.array(
+            [(w.row, w.col, w.row + w.height, w.col + w.width) for w in windows], dtype=np.int64
+        )
+        self.name = f"mosaic of {len(tiles)} tiles, {first.name} …"
+        self.dimension, self.dtype = first.dimension, first.dtype
+        floats = self.dtype.kind == "f" and overlap != "mean"
+        self._decoded_dtype = self.dtype if floats else np.dtype(np.float32)
+        self.block_shape = _common_block(aligned, windows)
+        order = list(range(len(tiles)))
+        overlapping = _overlap_somewhere(self._edges)
+        if not overlapping:  # then the order given means nothing, and the store must not tell it
+            order.sort(key=lambda index: (windows[index], aligned[index].name))
+        self.info: tuple[SourceInfo, ...] = tuple(
+            info for index in order for info in aligned[index].info
+        )
+        self.traits: SourceTraits = _common_traits([aligned[index] for index in order])
+        if overlapping:
+            self.traits = replace(self.traits, notes=(*self.traits.notes, _RULES[self._overlap]))
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; see `Source.read`."""
+        met = self._meeting(window)
+        if len(met) == 1 and (tile := self._windows[met[0]]).intersection(window) == window:
+            return self._tiles[met[0]].read(window.relative_to(tile))
+        kind = MeanBuffer if self._overlap == "mean" else PickBuffer
+        buffer = kind(self.dimension, window.shape, self._decoded_dtype)
+        rejected = 0
+        for index in reversed(met) if self._overlap == "last" else met:
+            tile = self._windows[index]
+            part = tile.intersection(window)
+            if part is None:
+                continue
+            data = self._tiles[index].read(part.relative_to(tile)).decoded()
+            rejected += data.rejected
+            buffer.add(part.relative_to(window), data)
+        values, valid = buffer.result()
+        return SourceData(values, valid, rejected)
+
+    def occupies(self, window: Window) -> bool:
+        """Whether a tile lies in a window."""
+        for index in self._meeting(window):
+            part = self._windows[index].intersection(window)
+            if part is not None and occupies(
+                self._tiles[index], part.relative_to(self._windows[index])
+            ):
+                return True
+        return False
+
+    def _meeting(self, window: Window) -> list[int]:
+        """Return the tiles that a window meets, in the order given."""
+        top, left, bottom, right = self._edges.T
+        met = (
+            (top < window.row + window.height)
+            & (bottom > window.row)
+            & (left < window.col + window.width)
+            & (right > window.col)
+        )
+        return [int(index) for index in np.flatnonzero(met)]
+
+
+def refuse_other_kinds(tiles: Sequence[Source]) -> None:
+    """Refuse tiles whose vectors are not those of the first one.
+
+    Raises
+    ------
+    SourceError
+        If length, product, model or type differ.
+    """
+    for tile in tiles[1:]:
+        _refuse_other_kind(tiles[0], tile)
+
+
+def _refuse_other_kind(first: Source, tile: Source) -> None:
+    ours, theirs = traits_of(first), traits_of(tile)
+    for what, expected, came in (
+        ("components", first.dimension, tile.dimension),
+        ("product", ours.product, theirs.product),
+        ("model", ours.model, theirs.model),
+        ("type", str(first.dtype), str(tile.dtype)),
+    ):
+        if expected != came:
+            raise SourceError(
+                f"{tile.name}: {what} {came!r}, but {first.name}: {what} {expected!r}; tiles of a "
+                "mosaic must come from one model; convert them to stores of their own"
+            )
+
+
+def _on_grid(tile: Source, first: Source, *, resample: bool) -> Source:
+    """Return a tile on the first one's pixels."""
+    if resample and offset(first.grid, tile.grid) is None:
+        return nearest_on(tile, first.grid)
+    refuse_misaligned(tile.name, tile.grid, first.name, first.grid)
+    return tile
+
+
+def _window(base: Grid, tile: Grid) -> Window:
+    row, col = offset(base, tile) or (0, 0)
+    return Window(row, col, *tile.shape)
+
+
+def _refuse_duplicates(tiles: Sequence[Source], windows: Sequence[Window]) -> None:
+    twice = [window for window, count in Counter(windows).items() if count > 1]
+    if not twice:
+        return
+    names = [tile.name for tile, window in zip(tiles, windows, strict=True) if window == twice[0]]
+    raise SourceError(
+        f"{len(twice)} place(s) covered twice by whole tiles, such as {' and '.join(names)}: "
+        "duplicates; remove them, or say with --overlap first, last or mean what holds"
+    )
+
+
+def _overlap_somewhere(edges: NDArray[np.int64]) -> bool:
+    """Whether any two of these rectangles (top, left, bottom, right) have a pixel in common."""
+    ordered = edges[np.argsort(edges[:, 0], kind="stable")]
+    top, left, bottom, right = ordered.T
+    for index in range(len(ordered)):
+        stop = int(np.searchsorted(top, bottom[index]))
+        later = slice(index + 1, stop)
+        if ((left[later] < right[index]) & (right[later] > left[index])).any():
+            return True
+    return False
+
+
+def _common_block(tiles: Sequence[Source], windows: Sequence[Window]) -> tuple[int, int]:
+    """Return the tiles' block shape where blocks line up; else one that cuts few tiles often."""
+    rows, cols = tiles[0].block_shape
+    if all(window.row % rows == 0 and window.col % cols == 0 for window in windows):
+        return rows, cols
+    heights, widths = zip(*(tile.grid.shape for tile in tiles), strict=True)
+    return min(max(rows, 128), max(heights)), min(max(cols, 128), max(widths))
+
+
+def _common_traits(tiles: Sequence[Source]) -> SourceTraits:
+    """Return the traits of all: each note and each skipped input once."""
+    every = [traits_of(tile) for tile in tiles]
+    notes = tuple(dict.fromkeys(note for traits in every for note in traits.notes))
+    skipped = tuple(dict.fromkeys(entry for traits in every for entry in traits.skipped))
+    recipes = {traits.recipe for traits in every}
+    recipe = recipes.pop() if len(recipes) == 1 else None
+    return replace(every[0], notes=notes, skipped=skipped, recipe=recipe)

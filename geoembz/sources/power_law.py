@@ -1,0 +1,73 @@
+"""The signed power law that AlphaEarth and OlmoEarth store their int8 under.
+
+``value = sign(q) * (abs(q) / 127.5) ** 2``; −128 in all components is nodata.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.errors import InvalidConfigError
+from geoembz.grid import Window
+from geoembz.sources.base import Source, SourceData, SourceTraits
+from geoembz.sources.views import ViewSource
+
+NODATA, FACTOR, EXPONENT = -128, 127.5, 2.0
+RECIPE = "aef"
+"""The recipe that stores these codes as they are."""
+
+
+def power_table() -> NDArray[np.float32]:
+    """Return the value of each code seen as uint8, float32 ``(256,)``; NaN for −128.
+
+    Examples
+    --------
+    >>> table = power_table()
+    >>> float(table[np.uint8(51)]), bool(np.isnan(table[128]))
+    (0.1599999964237213, True)
+    """
+    codes = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float64)
+    values = (np.sign(codes) * (np.abs(codes) / FACTOR) ** EXPONENT).astype(np.float32)
+    values[NODATA % 256] = np.nan
+    return values
+
+
+class PowerLawSource(ViewSource):
+    """Int8 codes of another source, read as the numbers they stand for.
+
+    A pixel is nodata where every code is −128. Where only some are it is rejected as corrupt.
+
+    Parameters
+    ----------
+    source
+        Reads the int8 codes, as they are and with no nodata value of its own.
+    traits
+        What is known of the product.
+    """
+
+    def __init__(self, source: Source, traits: SourceTraits) -> None:
+        super().__init__(source, traits=traits)
+        self._table = power_table()
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; see `Source.read`."""
+        data = self.source.read(window)
+        invalid = data.values.min(axis=0) == NODATA  # in any component: it is the smallest code
+        rejected = 0
+        if invalid.any():
+            corrupt = invalid & (data.values.max(axis=0) != NODATA)
+            rejected = int(
+                np.count_nonzero(corrupt if data.valid is None else corrupt & data.valid)
+            )
+        valid = ~invalid if data.valid is None else data.valid & ~invalid
+        return replace(data, valid=valid, rejected=rejected, table=self._table)
+
+
+def refuse_other_nodata(product: str, nodata: float | str | None) -> None:
+    """Refuse a nodata value where the product's law has one already."""
+    if nodata is not None and str(nodata) not in {str(NODATA), f"{NODATA}.0"}:
+        raise InvalidConfigError(
+            f"product {product}: nodata {nodata!r}; {NODATA} in all bands is its nodata by "
+            "definition; leave the nodata value out, or pass --product raster"
+        )

@@ -1,0 +1,57 @@
+"""Read bytes of local and remote files with fsspec."""
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import fsspec
+
+from geoembz.errors import SourceError
+from geoembz.sources.identity import display_name
+
+
+def read_range(path: str, start: int, stop: int | None) -> bytes:
+    """Return bytes ``[start, stop)`` of a file, or those that there are; None reads to the end.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read.
+    """
+    filesystem, root = _filesystem(path)
+    try:
+        content: bytes = filesystem.cat_file(root, start=start, end=stop)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"{display_name(path)}: cannot be read ({type(error).__name__}: {error}); "
+            "check the path, and for object stores the credentials"
+        ) from error
+    return content
+
+
+def exists(path: str) -> bool:
+    """Whether a file is there."""
+    filesystem, root = _filesystem(path)
+    return bool(filesystem.exists(root))
+
+
+def _filesystem(path: str) -> tuple[Any, str]:
+    options = {"anon": True} if path.startswith("s3://") and s3_is_anonymous() else {}
+    try:
+        filesystem, root = fsspec.core.url_to_fs(path, **options)
+    except (ImportError, ValueError) as error:
+        raise SourceError(
+            f"{display_name(path)}: {error}; expected a path or a URL such as s3://bucket/key"
+        ) from error
+    return filesystem, root
+
+
+@lru_cache(maxsize=1)
+def s3_is_anonymous() -> bool:
+    """Whether S3 is to be read without signing: asked for as GDAL does, or nothing to sign with."""
+    asked = os.environ.get("AWS_NO_SIGN_REQUEST")
+    if asked is not None:
+        return asked.upper() in {"YES", "TRUE", "ON", "1"}
+    import botocore.session
+
+    return botocore.session.get_session().get_credentials() is None

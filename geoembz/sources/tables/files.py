@@ -1,0 +1,189 @@
+"""Parquet and CSV files as streams of record batches, in bounded memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from geoembz.errors import SourceError
+
+_BUFFER_BYTES = 2**20
+"""Read ahead in a column. Without it Parquet's reader takes a whole row group into memory."""
+
+_CSV_BLOCK_BYTES = 16 * 2**20
+"""A block must hold a whole row; rows of 4,000 numbers are 80 kB."""
+
+
+class TableFiles(Protocol):
+    """Files of one schema, one after the other."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """All columns."""
+        ...
+
+    @property
+    def footer(self) -> Mapping[bytes, bytes] | None:
+        """Key-value metadata of the first file."""
+        ...
+
+    @property
+    def group_rows(self) -> Sequence[int]:
+        """Rows of each row group; empty where they are not known."""
+        ...
+
+    def scan(
+        self, columns: Sequence[str], batch_rows: int, group: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Read columns of everything, or of one row group, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class ParquetFiles:
+    """Parquet files.
+
+    Parameters
+    ----------
+    paths
+        In the order of the rows.
+    """
+
+    paths: tuple[Path, ...]
+    schema: pa.Schema
+    footer: Mapping[bytes, bytes] | None
+    groups: tuple[tuple[Path, int, int], ...]
+
+    @classmethod
+    def open(cls, paths: Sequence[Path]) -> "ParquetFiles":
+        """Read the footers.
+
+        Raises
+        ------
+        SourceError
+            If a file is empty, truncated, or has other columns than the first.
+        """
+        schema, footer, groups = None, None, []
+        for path in paths:
+            with _open_parquet(path) as file:
+                found = file.schema_arrow
+                if schema is None:
+                    schema, footer = found.remove_metadata(), found.metadata
+                _same_columns(path, paths[0], found, schema)
+                metadata = file.metadata
+                numbers = range(metadata.num_row_groups)
+                groups += [(path, index, metadata.row_group(index).num_rows) for index in numbers]
+        if schema is None or not sum(rows for _, _, rows in groups):
+            raise SourceError(f"{paths[0] if paths else 'table'}: no rows; expected embeddings")
+        return cls(tuple(paths), schema, footer, tuple(groups))
+
+    @property
+    def group_rows(self) -> Sequence[int]:
+        """Rows of each row group, over all files."""
+        return [rows for _, _, rows in self.groups]
+
+    def scan(
+        self, columns: Sequence[str], batch_rows: int, group: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Read columns; see `TableFiles`."""
+        chosen = self.groups if group is None else (self.groups[group],)
+        for path in dict.fromkeys(path for path, _, _ in chosen):
+            numbers = [index for owner, index, _ in chosen if owner == path]
+            with _open_parquet(path) as file:
+                try:
+                    yield from file.iter_batches(batch_rows, numbers, list(columns))
+                except (pa.ArrowException, OSError) as error:
+                    raise _damaged(path, error) from error
+
+
+@dataclass(frozen=True)
+class CsvFiles:
+    """CSV files with a header.
+
+    Parameters
+    ----------
+    paths
+        In the order of the rows.
+    """
+
+    paths: tuple[Path, ...]
+    schema: pa.Schema
+    footer: Mapping[bytes, bytes] | None = None
+    group_rows: Sequence[int] = ()
+
+    @classmethod
+    def open(cls, paths: Sequence[Path]) -> "CsvFiles":
+        """Read the first block of each file.
+
+        Raises
+        ------
+        SourceError
+            If a file is no CSV, or has other columns than the first.
+        """
+        schema = None
+        for path in paths:
+            try:
+                with csv.open_csv(path, csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)) as reader:
+                    found = reader.schema
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(path, error) from error
+            schema = schema or _widened(found)
+            _same_columns(path, paths[0], _widened(found), schema)
+        if schema is None:
+            raise SourceError("table: no file; expected CSV")
+        return cls(tuple(paths), schema)
+
+    def scan(
+        self, columns: Sequence[str], batch_rows: int, group: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Read columns; see `TableFiles`. `batch_rows` is a limit."""
+        del group
+        options = csv.ConvertOptions(
+            include_columns=list(columns),
+            column_types={name: self.schema.field(name).type for name in columns},
+        )
+        for path in self.paths:
+            try:
+                blocks = csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
+                with csv.open_csv(path, blocks, convert_options=options) as reader:
+                    for batch in reader:
+                        for start in range(0, len(batch), batch_rows):
+                            yield batch.slice(start, batch_rows)
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(path, error) from error
+
+
+def _open_parquet(path: Path) -> parquet.ParquetFile:
+    try:
+        return parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _widened(schema: pa.Schema) -> pa.Schema:
+    """Return a CSV's schema with numbers as float64 where a later block may hold fractions."""
+    fields = [
+        field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in schema
+    ]
+    return pa.schema(fields)
+
+
+def _same_columns(path: Path, first: Path, found: pa.Schema, expected: pa.Schema) -> None:
+    if not found.remove_metadata().equals(expected):
+        differing = sorted(set(map(str, found)) ^ set(map(str, expected)))
+        raise SourceError(
+            f"{path}: other columns than {first} ({'; '.join(differing[:4])}); expected files of "
+            "one product and model; convert them one by one"
+        )
+
+
+def _damaged(path: Path, error: Exception) -> SourceError:
+    if isinstance(error, FileNotFoundError):
+        return SourceError(f"{path}: no such file; expected Parquet or CSV")
+    return SourceError(
+        f"{path}: cannot be read ({error}); the file is empty, truncated or of another format: "
+        "fetch it again"
+    )

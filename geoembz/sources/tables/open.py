@@ -1,0 +1,249 @@
+"""Open a table: recognise its product, find vector and places, read it in batches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from geoembz.errors import SourceError
+from geoembz.geoparquet import read_emb
+from geoembz.sources.base import SourceInfo
+from geoembz.sources.identity import display_name, identify
+from geoembz.sources.tables.base import Survey, TableBatch
+from geoembz.sources.tables.files import CsvFiles, ParquetFiles, TableFiles
+from geoembz.sources.tables.places import Places, find_places
+from geoembz.sources.tables.products import (
+    AEF_COLUMNS,
+    EARTH_ENGINE,
+    EARTH_INDEX,
+    PLAIN,
+    Product,
+    recognise,
+    wide_columns,
+)
+from geoembz.sources.tables.vectors import (
+    NAMES,
+    check_numbers,
+    check_unit_norm,
+    is_list,
+    list_length,
+    list_vectors,
+    value_type,
+    wide_vectors,
+)
+
+PARQUET, CSV = (".parquet", ".geoparquet", ".gpq"), (".csv",)
+
+_BATCH_BYTES = 32 * 2**20
+"""Decoded size of a batch, about."""
+
+_SMALL_BATCH_ROWS = 65_536
+
+
+type TablePath = str | Path | Sequence[str | Path]
+"""Path of a table, or of its files in order."""
+
+
+def is_table(path: object) -> TypeGuard[TablePath]:
+    """Whether a path, by its name, is a table: Parquet or CSV, or a list of them."""
+    if isinstance(path, list | tuple):
+        return bool(path) and all(map(is_table, path))
+    return isinstance(path, str | Path) and Path(path).suffix.lower() in (*PARQUET, *CSV)
+
+
+def open_table(path: TablePath, *, crs: str | None = None) -> "Table":
+    """Open a table of embeddings.
+
+    The vector is the column `embedding` or `embeddings` (lists of float16, float32 or float64), or
+    a run of numbered columns; the place is a GeoParquet geometry, a box, or two columns.
+
+    Parameters
+    ----------
+    path
+        Parquet or CSV; or several files with the same columns, in the order of their rows.
+    crs
+        Replaces the declared CRS.
+
+    Raises
+    ------
+    SourceError
+        If a file is missing or damaged, or vector or place are not found.
+    InvalidConfigError
+        If the CRS is needed and unknown.
+    """
+    parts = [path] if isinstance(path, str | Path) else path
+    paths = [Path(part) for part in parts]
+    files: TableFiles
+    if all(part.suffix.lower() in PARQUET for part in paths):
+        files = ParquetFiles.open(paths)
+    else:
+        files = CsvFiles.open(paths)
+    name = display_name(str(paths[0])) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+    product = recognise(files.schema.names)
+    if product is EARTH_INDEX and b"emb" not in (files.footer or {}):
+        product = PLAIN
+    vector = _vector_columns(name, files.schema, product)
+    places = find_places(name, files.schema, files.footer, crs)
+    dimension = _dimension(name, files, vector)
+    info = tuple(identify(str(part)) for part in paths)
+    return Table(name, files, product, vector, places, dimension, info)
+
+
+@dataclass(frozen=True)
+class Table:
+    """An open table; see `TableSource`."""
+
+    name: str
+    files: TableFiles
+    product: Product
+    vector: tuple[str, ...]
+    places: Places
+    dimension: int
+    info: tuple[SourceInfo, ...]
+
+    @property
+    def crs(self) -> str:
+        """CRS of the places."""
+        return self.places.crs
+
+    @property
+    def model(self) -> str | None:
+        """URI of the model: from the footer ``emb``, else the product's."""
+        model = read_emb(self.files.footer).get("model")
+        source = model.get("source") if isinstance(model, dict) else None
+        parts = urlsplit(str(source or ""))
+        return str(source) if parts.scheme and (parts.netloc or parts.path) else self.product.model
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type of the numbers."""
+        kinds = {value_type(self.files.schema.field(name).type) for name in self.vector}
+        return np.result_type(*(kind.to_pandas_dtype() for kind in kinds))
+
+    @property
+    def geometry(self) -> str | None:
+        """Name of the WKB column."""
+        return self.places.columns[0] if self.places.kind == "wkb" else None
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """Names of the columns of x and y."""
+        columns = self.places.columns
+        return (columns[0], columns[1]) if self.places.kind == "xy" else ("x", "y")
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of a batch."""
+        hidden = {*self.vector}
+        if self.places.kind in {"xy", "point"}:
+            hidden |= set(self.places.columns)
+        return pa.schema([field for field in self.files.schema if field.name not in hidden])
+
+    @property
+    def group_rows(self) -> Sequence[int]:
+        """Rows of each row group."""
+        return self.files.group_rows
+
+    def survey(self) -> Survey:
+        """Read the places and the scalar columns; see `TableSource.survey`."""
+        scalars = [field.name for field in self.schema if _is_scalar(field.type)]
+        columns = list(dict.fromkeys([*self.places.columns, *scalars]))
+        incomplete: set[str] = set()
+        centres, sizes = [], []
+        for batch in self.files.scan(columns, _SMALL_BATCH_ROWS):
+            bounds = self.places.bounds(self.name, batch)
+            centres.append((bounds[:, :2] + bounds[:, 2:]) / 2)
+            sizes.append(np.nanmedian(bounds[:, 2:] - bounds[:, :2], axis=0) if len(bounds) else 0)
+            incomplete |= {name for name in scalars if batch.column(name).null_count}
+        places = np.concatenate(centres) if centres else np.empty((0, 2))
+        if not len(places):
+            raise SourceError(f"{self.name}: no rows; expected embeddings")
+        width, height = np.nan_to_num(sizes[0]).tolist()
+        return Survey(places, frozenset(scalars) - incomplete, (width, height))
+
+    def batches(self) -> Iterator[TableBatch]:
+        """Read everything; see `TableSource.batches`."""
+        start, kept = 0, self.schema.names
+        columns = list(dict.fromkeys([*self.vector, *self.places.columns, *kept]))
+        for batch in self.files.scan(columns, self._batch_rows):
+            vectors = self._vectors(batch, start)
+            if not start and self.product.unit_norm:
+                check_unit_norm(self.name, vectors)
+            bounds = self.places.bounds(self.name, batch)
+            centres = (bounds[:, :2] + bounds[:, 2:]) / 2
+            yield TableBatch(start, vectors, centres, batch.select(kept))
+            start += len(batch)
+
+    def head(self, group: int, count: int) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Read the first rows of a row group; see `TableSource.head`."""
+        start = first = sum(self.group_rows[:group])
+        for batch in self.files.scan(self.vector, min(self._batch_rows, count), group):
+            vectors = self._vectors(batch, start)
+            yield start, vectors
+            start += len(batch)
+            if start - first >= count:
+                return
+
+    @property
+    def _batch_rows(self) -> int:
+        rows = _BATCH_BYTES // (4 * self.dimension)
+        return max(256, 1 << (rows.bit_length() - 1))
+
+    def _vectors(self, batch: pa.RecordBatch, start: int) -> NDArray[Any]:
+        if len(self.vector) > 1:
+            return wide_vectors(batch, self.vector, aef=self.product is EARTH_ENGINE)
+        where = f"{self.name}, column {self.vector[0]!r}"
+        return list_vectors(where, batch.column(self.vector[0]), self.dimension, start)
+
+
+def _vector_columns(name: str, schema: pa.Schema, product: Product) -> tuple[str, ...]:
+    """Find the vector: one list column, or a run of numbered columns."""
+    if product is EARTH_ENGINE:
+        found: tuple[str, ...] = AEF_COLUMNS
+    else:
+        lists = [column for column in NAMES if column in schema.names]
+        found = (lists[0],) if lists else wide_columns(schema.names)
+    if not found:
+        columns = ", ".join(schema.names[:12])
+        raise SourceError(
+            f"{name}: columns {columns}; expected 'embedding' or 'embeddings' (lists of numbers), "
+            "or numbered columns such as A00 … A63 or X_0 … X_3999"
+        )
+    for column in found:
+        check_numbers(
+            f"{name}, column {column!r}",
+            schema.field(column).type,
+            law=product is EARTH_ENGINE,
+        )
+        if len(found) == 1 and not is_list(schema.field(column).type):
+            raise SourceError(f"{name}: column {column!r} holds single numbers; expected lists")
+    return found
+
+
+def _dimension(name: str, files: TableFiles, vector: tuple[str, ...]) -> int:
+    if len(vector) > 1:
+        return len(vector)
+    kind = files.schema.field(vector[0]).type
+    if pa.types.is_fixed_size_list(kind) and not is_list(kind.value_type):
+        return int(kind.list_size)
+    for batch in files.scan(vector, 64):
+        length = list_length(batch.column(0).drop_null().slice(0, 1))
+        if length:
+            return length
+    raise SourceError(f"{name}: column {vector[0]!r} holds no vector; expected embeddings")
+
+
+def _is_scalar(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_integer(kind)
+        or types.is_floating(kind)
+        or types.is_boolean(kind)
+        or types.is_timestamp(kind)
+        or types.is_date(kind)
+    )

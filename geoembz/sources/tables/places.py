@@ -1,0 +1,137 @@
+"""Where a table's rows lie: a geometry, a box, or two columns."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geoparquet import CRS84, degrees_columns, read_geo
+from geoembz.wkb import bounds_of, column_bounds
+
+_BOX = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class Places:
+    """How to find a row's place.
+
+    Parameters
+    ----------
+    kind
+        ``wkb``, ``point`` (a struct of x and y), ``geojson`` (text), ``box`` (a struct) or ``xy``
+        (two columns).
+    columns
+        The columns that hold it.
+    crs
+        In a form that PROJ knows.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    crs: str = CRS84
+
+    @property
+    def is_degrees(self) -> bool:
+        """Whether the columns are called longitude and latitude."""
+        return self.kind == "xy" and self.columns != ("x", "y")
+
+    def bounds(self, where: str, batch: pa.RecordBatch) -> NDArray[np.float64]:
+        """Return the bounds of each row, shape ``(n, 4)``; NaN where unknown.
+
+        Raises
+        ------
+        SourceError
+            If geometries are damaged, or latitudes lie beyond 90 degrees.
+        """
+        if self.kind == "xy":
+            axes = [_floats(batch.column(name)) for name in self.columns]
+            if self.is_degrees and np.nanmax(np.abs(axes[1]), initial=0.0) > 90:
+                raise SourceError(
+                    f"{where}: column {self.columns[1]!r} holds latitudes beyond 90 degrees; "
+                    "longitude and latitude are swapped, or the columns are no degrees"
+                )
+            return np.column_stack([*axes, *axes])
+        column = batch.column(self.columns[0])
+        if self.kind == "wkb":
+            return _wkb_bounds(column)
+        if self.kind == "geojson":
+            texts = [None if text is None else json.loads(text) for text in column.to_pylist()]
+            empty = (np.nan,) * 4
+            return np.array([bounds_of(g) if g else empty for g in texts]).reshape(-1, 4)
+        names = _BOX if self.kind == "box" else ("x", "y", "x", "y")
+        return np.column_stack([_floats(column.field(name)) for name in names])
+
+
+def find_places(
+    where: str, schema: pa.Schema, footer: Mapping[bytes, bytes] | None, crs: str | None
+) -> Places:
+    """Find out where the rows' places stand.
+
+    Parameters
+    ----------
+    where
+        The table, for messages.
+    schema
+        Its columns.
+    footer
+        Key-value metadata of the file.
+    crs
+        Replaces the declared CRS.
+
+    Raises
+    ------
+    SourceError
+        If no column says where a row lies.
+    InvalidConfigError
+        If columns `x` and `y` do, but nothing says in which CRS.
+    """
+    geo = read_geo(where, footer)
+    names = schema.names
+    if geo is not None and geo.name in names:
+        kind = {"WKB": "wkb", "point": "point"}.get(geo.encoding)
+        if kind is None:
+            raise SourceError(f"{where}: geometries encoded as {geo.encoding!r}; expected WKB")
+        return Places(kind, (geo.name,), crs or geo.crs)
+    if "geometry" in names and _is_binary(schema.field("geometry").type):
+        return Places("wkb", ("geometry",), crs or CRS84)
+    if (found := degrees_columns(names)) is not None:
+        return Places("xy", found, crs or CRS84)
+    if ".geo" in names:
+        return Places("geojson", (".geo",), crs or CRS84)
+    if "bbox" in names and pa.types.is_struct(schema.field("bbox").type):
+        return Places("box", ("bbox",), crs or CRS84)
+    if {"x", "y"} <= set(names):
+        if crs is None:
+            raise InvalidConfigError(f"{where}: columns x and y, but no CRS; give it with --crs")
+        return Places("xy", ("x", "y"), crs)
+    raise SourceError(
+        f"{where}: columns {', '.join(names[:12])}{' …' if len(names) > 12 else ''}; expected a "
+        "GeoParquet geometry, longitude and latitude (lon, lat), or x and y with --crs"
+    )
+
+
+def _wkb_bounds(column: pa.Array) -> NDArray[np.float64]:
+    column = column.cast(pa.large_binary())
+    _, offsets, data = column.buffers()
+    if data is None:
+        return np.full((len(column), 4), np.nan)
+    ends = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    bounds = column_bounds(np.frombuffer(data, np.uint8), ends)
+    bounds[~np.asarray(column.is_valid())] = np.nan
+    return bounds
+
+
+def _floats(column: pa.Array) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(
+        types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    )

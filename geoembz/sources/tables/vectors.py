@@ -1,0 +1,150 @@
+"""Vectors from Arrow columns: lists of any kind, or one column per component."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyarrow import compute
+
+from geoembz.errors import SourceError
+
+NAMES = ("embedding", "embeddings")
+_FLOATS = {pa.float16(), pa.float32(), pa.float64()}
+_AEF_FACTOR = 127.5
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a column holds lists, of fixed length or not."""
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the numbers inside lists, however deep."""
+    while is_list(kind):
+        kind = kind.value_type
+    return kind
+
+
+def check_numbers(where: str, kind: pa.DataType, *, law: bool) -> None:
+    """Refuse a vector column that holds no real numbers, or codes nobody can decode.
+
+    Raises
+    ------
+    SourceError
+        If it holds something else than floats; integers are read where the product's law is known.
+    """
+    numbers = value_type(kind)
+    if numbers in _FLOATS or (law and pa.types.is_integer(numbers)):
+        return
+    if pa.types.is_integer(numbers):
+        raise SourceError(
+            f"{where}: vectors of {numbers}: these are codes, and how they are decoded is unknown; "
+            "expected float16, float32 or float64; decode them first with their product's law"
+        )
+    raise SourceError(f"{where}: a column of {kind}; expected lists of float16, float32 or float64")
+
+
+def list_length(array: pa.Array) -> int | None:
+    """Return how many numbers the first vector holds; None where all are missing."""
+    flat = array
+    rows = len(array) - array.null_count
+    while is_list(flat.type):
+        flat = flat.flatten()
+    return len(flat) // rows if rows else None
+
+
+def list_vectors(where: str, array: pa.Array, dimension: int, start: int) -> NDArray[Any]:
+    """Return a list column as ``(n, dimension)``; missing vectors are NaN.
+
+    Parameters
+    ----------
+    where
+        File and column, for messages.
+    array
+        Lists of floats; ``(1, dimension)`` nested lists are flattened.
+    dimension
+        Length that every vector must have.
+    start
+        Number of the first row, for messages.
+
+    Raises
+    ------
+    SourceError
+        If a vector has another length.
+    """
+    present = array if not array.null_count else array.drop_null()
+    flat = present
+    while is_list(flat.type):
+        if not pa.types.is_fixed_size_list(flat.type):
+            _check_lengths(where, flat, dimension, start)
+        flat = flat.flatten()
+    if len(flat) != len(present) * dimension:
+        raise _mixed(where, start, len(array), len(flat) / max(len(present), 1), dimension)
+    values: NDArray[Any] = flat.to_numpy(zero_copy_only=False).reshape(len(present), dimension)
+    if len(present) == len(array):
+        return values
+    out = np.full((len(array), dimension), np.nan, dtype=values.dtype)
+    out[np.asarray(array.is_valid())] = values
+    return out
+
+
+def wide_vectors(batch: pa.RecordBatch, names: Sequence[str], *, aef: bool) -> NDArray[Any]:
+    """Return one column per component as ``(n, dimension)``; missing numbers are NaN.
+
+    Integer columns of AlphaEarth are decoded by its square law, −128 being missing.
+    """
+    arrays = [batch.column(name) for name in names]
+    if aef and all(pa.types.is_integer(array.type) for array in arrays):
+        codes = np.column_stack([np.asarray(array.fill_null(-128)) for array in arrays])
+        share = np.abs(codes) / _AEF_FACTOR
+        return np.where(codes == -128, np.nan, np.sign(codes) * share**2)
+    wide = pa.float64() if any(array.type != pa.float32() for array in arrays) else pa.float32()
+    columns = [array.cast(wide).to_numpy(zero_copy_only=False) for array in arrays]
+    return np.column_stack(columns)
+
+
+def check_unit_norm(where: str, vectors: NDArray[Any]) -> None:
+    """Refuse vectors of AlphaEarth that were decoded by another law than its own.
+
+    Raises
+    ------
+    SourceError
+        If their median length is not 1, within 3 %.
+    """
+    values = vectors[np.isfinite(vectors).all(axis=1)].astype(np.float64)
+    if not len(values):
+        return
+    norm = float(np.median(np.linalg.norm(values, axis=1)))
+    if abs(norm - 1) <= 0.03:
+        return
+    hint = "expected 1; check how the integers were decoded"
+    for factor in (127.0, 127.5, 128.0):
+        scaled = values * factor
+        if np.abs(scaled - np.round(scaled)).max() < 1e-3:
+            hint = f"they are integers / {factor:g}, so they were decoded by a linear law"
+            break
+    raise SourceError(
+        f"{where}: vectors of length {norm:.3g} (median): {hint}; AlphaEarth's law is "
+        "sign(q) * (|q| / 127.5)**2; export or decode them anew"
+    )
+
+
+def _check_lengths(where: str, lists: pa.Array, dimension: int, start: int) -> None:
+    """Refuse lists of several lengths; nested ones may hold one list each."""
+    lengths = np.asarray(compute.list_value_length(lists).fill_null(0))
+    expected = 1 if is_list(lists.type.value_type) else dimension
+    wrong = np.flatnonzero(lengths != expected)
+    if len(wrong):
+        row = int(wrong[0])
+        raise _mixed(where, start + row, 1, float(lengths[row]), expected)
+
+
+def _mixed(where: str, row: int, count: int, found: float, dimension: int) -> SourceError:
+    rows = f"row {row}" if count == 1 else f"rows {row} to {row + count - 1}"
+    return SourceError(
+        f"{where}: {rows}: a vector of {found:g} numbers; expected {dimension} as in the first "
+        "row; all vectors of a table must come from one model"
+    )

@@ -1,0 +1,113 @@
+"""What went wrong with a server: will it pass, and what is to be done.
+
+Knows the error codes of S3 and the exceptions of botocore. Secrets are taken out of every text.
+"""
+
+import os
+import re
+from types import MappingProxyType
+
+from geoembz.errors import StoreError
+
+_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+_SECRET_PATTERNS = (
+    re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    re.compile(r"(?<=//)[^/@\s]+:[^/@\s]+(?=@)"),
+    re.compile(r"(?i)(?<=Signature=)[0-9a-zA-Z%+/=]+"),
+    re.compile(r"(?i)(?<=Credential=)[^&,\s]+"),
+    re.compile(r"(?i)(?<=Security-Token=)[^&,\s]+"),
+)
+_PASSING_CODES = frozenset(
+    {
+        "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "BadDigest",
+        "IncompleteBody", "OperationAborted", "XAmzContentSHA256Mismatch",
+        "500", "502", "503", "504",
+    }
+)  # fmt: skip
+_PASSING_TYPES = frozenset(
+    {
+        "EndpointConnectionError", "ConnectionClosedError", "ConnectTimeoutError",
+        "ReadTimeoutError", "ConnectionError", "HTTPClientError", "ResponseParserError",
+        "IncompleteRead", "ClientPayloadError", "FSTimeoutError", "TimeoutError",
+        "ConnectionResetError", "ConnectionRefusedError", "ServerDisconnectedError",
+        "ResponseStreamingError", "IncompleteReadError", "ContentLengthError",
+    }
+)  # fmt: skip
+_NO_PERMISSION = "no permission; the user needs s3:ListBucket, s3:GetObject and s3:PutObject"
+_ADVICE = MappingProxyType(
+    {
+        "NoSuchBucket": "the bucket does not exist; create it, or correct the URL or endpoint",
+        "InvalidBucketName": "the bucket's name is not allowed; correct the URL",
+        "AccessDenied": _NO_PERMISSION,
+        "AllAccessDisabled": "no permission; ask the bucket's owner",
+        "403": _NO_PERMISSION,
+        "InvalidAccessKeyId": "the server does not know the access key; check AWS_ACCESS_KEY_ID",
+        "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
+        "InvalidToken": "the session token is wrong; check AWS_SESSION_TOKEN",
+        "ExpiredToken": "the session token has expired; log in again",
+        "RequestTimeTooSkewed": "this machine's clock is wrong; set it (timedatectl set-ntp true)",
+        "NoCredentialsError": "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+        "or AWS_PROFILE",
+        "PartialCredentialsError": "half of the credentials; set both AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY",
+        "ProfileNotFound": "the profile in AWS_PROFILE does not exist",
+        "QuotaExceeded": "the bucket is full; raise its quota",
+        "EntityTooLarge": "the object is too large for the server; use smaller shards",
+        "PermanentRedirect": "the bucket is in another region; set AWS_REGION",
+        "AuthorizationHeaderMalformed": "the region is wrong; set AWS_REGION",
+    }
+)  # fmt: skip
+
+
+def redact(text: str) -> str:
+    """Return a text without credentials: known ones, and what looks like one.
+
+    Examples
+    --------
+    >>> redact("https://user:pass@host/x?X-Amz-Signature=abc&y=1")
+    'https://***@host/x?X-Amz-Signature=***&y=1'
+    """
+    for variable in _SECRET_VARIABLES:
+        if len(value := os.environ.get(variable, "")) >= 4:
+            text = text.replace(value, "***")
+    for pattern in _SECRET_PATTERNS:
+        text = pattern.sub("***", text)
+    return text
+
+
+def fault_code(error: BaseException) -> str:
+    """Return the S3 error code behind an exception, or the exception's type."""
+    for candidate in (error, error.__cause__, error.__context__):
+        response = getattr(candidate, "response", None)
+        if isinstance(response, dict) and (code := response.get("Error", {}).get("Code")):
+            return str(code)
+    return type(error).__name__
+
+
+def will_pass(error: BaseException) -> bool:
+    """Whether trying again may help: an overloaded or absent server, a broken connection."""
+    if fault_code(error) in _PASSING_CODES:
+        return True
+    return any(kind.__name__ in _PASSING_TYPES for kind in type(error).__mro__)
+
+
+def as_store_error(error: BaseException, what: str, attempts: int = 1) -> StoreError:
+    """Return an error for people: what was tried, what came, what to do; no credentials.
+
+    Parameters
+    ----------
+    error
+        What the server or the library said.
+    what
+        What was tried, e.g. ``PUT s3://bucket/key``.
+    attempts
+        How often.
+    """
+    code = fault_code(error)
+    if will_pass(error):
+        advice = "run the same command again to go on where it stopped"
+    else:
+        advice = _ADVICE.get(code, "see the server's message")
+    said = "" if code in _ADVICE else f": {error}"
+    tried = f" after {attempts} attempts" if attempts > 1 else ""
+    return StoreError(redact(f"{what} failed{tried} ({code}{said}); {advice}"))

@@ -1,0 +1,107 @@
+"""A store as a source: what re-encoding reads."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from geoembz.conventions import GEOEMBZ_UUID, GRIDS, UNKNOWN_MODEL
+from geoembz.errors import InvalidConfigError, SourceError, StoreError
+from geoembz.grid import Window
+from geoembz.sources import Source, SourceData, SourceTraits
+from geoembz.sources.identity import display_name, identify_tree
+from geoembz.store.objects import ObjectTree
+from geoembz.store.reader import StoreReader
+
+PRODUCT = "geoembz"
+
+
+class StoreSource:
+    """The original vectors of a store, as its codes give them back.
+
+    Parameters
+    ----------
+    url
+        Path or fsspec URL of the store.
+    year
+        Which date to read of a store that has several.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read.
+    """
+
+    def __init__(self, url: str, year: int | None = None) -> None:
+        self.name = display_name(url)
+        try:
+            self._reader = reader = StoreReader.open(url)
+        except StoreError as error:
+            raise SourceError(str(error)) from error
+        attributes = reader.attributes
+        self._date = _position(url, reader.dates, year)
+        self.grid, self.dimension = attributes.grid, reader.encoding.dimension
+        self.dtype: np.dtype[np.generic] = np.dtype(np.float32)
+        self.block_shape = reader.stored_chunk
+        self.info = (identify_tree(url),)
+        self.encoding_hash = reader.encoding.hash
+        known = None if attributes.model == UNKNOWN_MODEL else attributes.model
+        note = f"re-encoded from recipe {reader.encoding.recipe}: what that lost stays lost"
+        self.traits = SourceTraits(
+            PRODUCT, model=known, license=attributes.license, notes=(*attributes.notes, note)
+        )
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; see `Source.read`."""
+        try:
+            values = self._reader.read(window, "original", date=self._date)
+            return SourceData(values, None)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise SourceError(f"{self.name}: cannot be read ({error}); fetch it again") from error
+
+
+def is_store(url: str) -> bool:
+    """Whether there is a geoembz store, or a root of several."""
+    return _declares_geoembz(_attributes(url))
+
+
+def open_store_sources(url: str, year: int | None = None) -> list[Source]:
+    """Open a store as a source, or each grid of a root of several."""
+    grids = _attributes(url).get(GRIDS)
+    if isinstance(grids, list):
+        return [StoreSource(f"{url.rstrip('/')}/{name}", year) for name in grids]
+    return [StoreSource(url, year)]
+
+
+def _position(url: str, dates: tuple[str, ...], year: int | None) -> int:
+    """Return the position of a year on a store's time axis."""
+    if len(dates) < 2:
+        return 0
+    found = [
+        index for index, date in enumerate(dates) if year is not None and int(date[:4]) == year
+    ]
+    if len(found) != 1:
+        raise InvalidConfigError(
+            f"{display_name(url)}: {len(dates)} dates ({', '.join(dates)}); choose the year of one "
+            "with --time"
+        )
+    return found[0]
+
+
+def _attributes(url: str) -> Mapping[str, Any]:
+    if url.startswith("/vsi") or (".zarr" not in url and not _is_directory(url)):
+        return {}
+    document = ObjectTree(url).read_json("zarr.json")
+    attributes = document.get("attributes") if isinstance(document, dict) else None
+    return attributes if isinstance(attributes, dict) else {}
+
+
+def _is_directory(url: str) -> bool:
+    tree = ObjectTree(url)
+    return tree.is_local and tree.local_path.is_dir()
+
+
+def _declares_geoembz(attributes: Mapping[str, Any]) -> bool:
+    declared = attributes.get("zarr_conventions")
+    entries = declared if isinstance(declared, list) else []
+    return any(isinstance(entry, dict) and entry.get("uuid") == GEOEMBZ_UUID for entry in entries)

@@ -1,0 +1,230 @@
+"""Read a table store: rows by number or by place, only the chunks that hold them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import zarr
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from geoembz.encoding import Encoding
+from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.store.documents import EMBEDDING, VALID
+from geoembz.store.objects import ObjectTree
+from geoembz.store.reader import View, is_table_store, open_array, open_group, read_encoding
+from geoembz.store.tables.attributes import TableAttributes
+from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
+from geoembz.threads import single_threaded_blas
+
+_BLOCK_CHUNKS = 64
+"""Chunks read at once where all are wanted."""
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """An open table store.
+
+    Parameters
+    ----------
+    url
+        Where it is.
+    attributes
+        What it says about itself.
+    encoding
+        Its encoding, with the hash checked.
+    group
+        The open Zarr group.
+    """
+
+    url: str
+    attributes: TableAttributes
+    encoding: Encoding
+    group: zarr.Group
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open a table store.
+
+        Raises
+        ------
+        StoreError
+            If there is no store, an unfinished one, one of another kind, or a damaged one.
+        StoreVersionError
+            If the store's format version is not one that this geoembz reads.
+        """
+        group = open_group(url)
+        if not is_table_store(group):
+            raise StoreError(f"{url}: no store of a table; expected one that was made of a table")
+        attributes = TableAttributes.from_json(url, group.attrs.asdict())
+        reader = cls(url, attributes, read_encoding(url, group, attributes), group)
+        expected = (reader.n_rows, reader.encoding.code_length)
+        if reader.codes.shape != expected or reader.codes.dtype != reader.encoding.code_dtype:
+            raise StoreError(
+                f"{url}: {EMBEDDING} is {reader.codes.dtype} {reader.codes.shape}; expected "
+                f"{reader.encoding.code_dtype} {expected}; the store is damaged"
+            )
+        return reader
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        return int(self.attributes.rows["total"])
+
+    @cached_property
+    def codes(self) -> zarr.Array[Any]:
+        """The codes ``(sample, code_length)``."""
+        return open_array(self.url, self.group, EMBEDDING)
+
+    @cached_property
+    def mask(self) -> zarr.Array[Any] | None:
+        """Validity ``(sample,)``; None where codes say it."""
+        if self.encoding.nodata is not None:
+            return None
+        return open_array(self.url, self.group, VALID)
+
+    @cached_property
+    def chunk_bbox(self) -> NDArray[np.float64]:
+        """Bounds of each chunk's places, shape ``(n_chunks, 4)``; NaN where none is known."""
+        return np.asarray(open_array(self.url, self.group, CHUNK_BBOX)[...], dtype=np.float64)
+
+    def column(self, name: str, *, of_table: bool = False) -> zarr.Array[Any]:
+        """Return `x` or `y`, or a numeric column of the table, as an array."""
+        return open_array(self.url, self.group, f"{COLUMNS}/{name}" if of_table else name)
+
+    def values(self, array: zarr.Array[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the values of some rows of an array with one number per row."""
+        out = np.empty(len(rows), array.dtype)
+        for positions, wanted, span in self._spans(rows):
+            out[positions] = np.asarray(array[span])[wanted]
+        return out
+
+    def known(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which rows hold an embedding."""
+        if self.mask is not None:
+            return self.values(self.mask, rows)
+        out = np.empty(len(rows), np.bool_)
+        nodata = self.encoding.nodata
+        for positions, wanted, span in self._spans(rows):
+            first = np.asarray(self.codes[span, :1])[wanted, 0]
+            out[positions] = ~np.isnan(first) if first.dtype.kind == "f" else first != nodata
+        return out
+
+    def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
+        """Return the length of a row's vector in a space."""
+        if space == "codes":
+            if components is not None or whiten:
+                raise InvalidConfigError(
+                    f"components={components}, whiten={whiten} with space='codes'; codes are read "
+                    "whole: choose 'reduced' or 'original', or slice the component axis"
+                )
+            return self.encoding.code_length
+        return self.encoding.decoder(space, components, whiten).length
+
+    def select(self, bbox: tuple[float, float, float, float]) -> NDArray[np.int64]:
+        """Return the rows whose centres lie in a box, ascending.
+
+        Only the places of chunks that the box meets are read.
+
+        Parameters
+        ----------
+        bbox
+            ``(xmin, ymin, xmax, ymax)`` in the store's CRS, borders included.
+        """
+        xmin, ymin, xmax, ymax = bbox
+        if not (xmin <= xmax and ymin <= ymax):
+            raise InvalidConfigError(
+                f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin <= xmax and ymin <= ymax"
+            )
+        bounds, rows = self.chunk_bbox, self.codes.chunks[0]
+        with np.errstate(invalid="ignore"):
+            meets = (bounds[:, 0] <= xmax) & (bounds[:, 2] >= xmin)
+            meets &= (bounds[:, 1] <= ymax) & (bounds[:, 3] >= ymin)
+        found = [np.empty(0, np.int64)]
+        for first, last in _runs(np.flatnonzero(meets)):
+            span = slice(first * rows, min((last + 1) * rows, self.n_rows))
+            x, y = (np.asarray(self.column(name)[span]) for name in "xy")
+            inside = (x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax)
+            found.append(np.flatnonzero(inside) + span.start)
+        return np.concatenate(found)
+
+    def read(
+        self,
+        rows: NDArray[np.int64],
+        space: View,
+        components: int | None = None,
+        whiten: float = 0.0,
+    ) -> NDArray[Any]:
+        """Read the vectors of some rows, in any order.
+
+        Parameters
+        ----------
+        rows
+            Their numbers.
+        space
+            ``original``, ``reduced`` or ``codes``.
+        components, whiten
+            As in `StoreReader.read`.
+
+        Returns
+        -------
+        vectors
+            Shape ``(n, length)``: float32, missing ones NaN; or codes.
+        """
+        length = self.length(space, components, whiten)
+        is_codes = space == "codes"
+        out = np.empty((len(rows), length), self.encoding.code_dtype if is_codes else np.float32)
+        decoder = None if space == "codes" else self.encoding.decoder(space, components, whiten)
+        for positions, wanted, span in self._spans(rows):
+            codes = np.asarray(self.codes[span])[wanted]
+            if decoder is None:
+                out[positions] = codes
+                continue
+            mask = None if self.mask is None else np.asarray(self.mask[span], np.bool_)[wanted]
+            with single_threaded_blas():
+                out[positions] = decoder.decode(np.ascontiguousarray(codes.T), mask).T
+        return out
+
+    def others(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the columns that are no arrays, in the order of the rows."""
+        if self.attributes.table is None:
+            return
+        tree = ObjectTree(self.url)
+        with tree.filesystem.open(f"{tree.root}/{TABLE}", "rb") as file:
+            yield from parquet.ParquetFile(file).iter_batches(8192, columns=columns)
+
+    def others_footer(self) -> dict[bytes, bytes]:
+        """Return the key-value metadata of the file with the other columns."""
+        if self.attributes.table is None:
+            return {}
+        tree = ObjectTree(self.url)
+        with tree.filesystem.open(f"{tree.root}/{TABLE}", "rb") as file:
+            return dict(parquet.ParquetFile(file).schema_arrow.metadata or {})
+
+    def stored_bytes(self) -> int:
+        """Return the size of all objects of the store, in bytes."""
+        return sum(ObjectTree(self.url).sizes().values())
+
+    def _spans(
+        self, rows: NDArray[np.int64]
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int64], slice]]:
+        """Yield which of the wanted rows, where inside the span, and the span of rows to read."""
+        order = np.argsort(rows, kind="stable")
+        chunks = rows[order] // self.codes.chunks[0]
+        for first, last in _runs(np.unique(chunks)):
+            for block in range(first, last + 1, _BLOCK_CHUNKS):
+                stop = min(block + _BLOCK_CHUNKS, last + 1)
+                low, high = np.searchsorted(chunks, (block, stop))
+                positions = order[low:high]
+                start, end = int(rows[positions[0]]), int(rows[positions[-1]]) + 1
+                yield positions, rows[positions] - start, slice(start, end)
+
+
+def _runs(numbers: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield first and last of each run of consecutive numbers."""
+    for run in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
+        if len(run):
+            yield int(run[0]), int(run[-1])

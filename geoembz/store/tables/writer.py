@@ -1,0 +1,145 @@
+"""Write a table store: shards in any order, the other columns in one file, metadata at the end."""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import zarr
+from numpy.typing import NDArray
+from pyarrow import parquet
+from zarr.storage import MemoryStore
+
+from geoembz.quantization import Codes
+from geoembz.store.documents import EMBEDDING, VALID, open_codes
+from geoembz.store.journal import FOLDER
+from geoembz.store.objects import ObjectTree
+from geoembz.store.tables.attributes import TableAttributes
+from geoembz.store.tables.documents import COLUMNS, TABLE, create_arrays, table_documents
+from geoembz.store.tables.plan import TablePlan
+from geoembz.store.writer import open_zarr_store
+
+if TYPE_CHECKING:
+    from zarr.core.buffer import Buffer
+
+_ROW_GROUP_ROWS = 16_384
+_PARTS = f"{FOLDER}/parts"
+
+
+class TableWriter:
+    """Writes one table store.
+
+    Parameters
+    ----------
+    url
+        Destination.
+    plan
+        What the store will be.
+    """
+
+    def __init__(self, url: str, plan: TablePlan) -> None:
+        self.url, self.plan = url, plan
+        self._tree = ObjectTree(url)
+        objects: dict[str, Buffer] = {}
+        create_arrays(zarr.create_group(MemoryStore(objects)), plan)
+        self._documents = {
+            key.removesuffix("/zarr.json"): json.loads(content.to_bytes())
+            for key, content in objects.items()
+            if key.endswith("/zarr.json")
+        }
+
+    def write_shard(
+        self,
+        start: int,
+        codes: Codes,
+        valid: NDArray[np.bool_],
+        places: NDArray[np.float64],
+        columns: Mapping[str, NDArray[Any]],
+        others: pa.Table | None,
+    ) -> None:
+        """Write the rows of one shard.
+
+        Parameters
+        ----------
+        start
+            Number of its first row.
+        codes
+            Shape ``(n, code_length)``.
+        valid
+            bool, shape ``(n,)``.
+        places
+            x and y, shape ``(n, 2)``.
+        columns
+            The numeric columns, by name.
+        others
+            The rows' other columns; None where the table has none.
+        """
+        rows = slice(start, start + len(codes))
+        if others is not None:
+            sink = pa.BufferOutputStream()
+            parquet.write_table(others, sink, compression="zstd")
+            self._tree.write(_part(start), sink.getvalue().to_pybytes())
+        for index, name in enumerate("xy"):
+            self._array(name)[rows] = places[:, index]
+        for name, values in columns.items():
+            self._array(f"{COLUMNS}/{name}")[rows] = values
+        if self.plan.has_mask:
+            self._array(VALID)[rows] = valid
+        self._array(EMBEDDING)[rows] = codes
+
+    def finish(
+        self,
+        attributes: TableAttributes,
+        chunk_bbox: NDArray[np.float64],
+        starts: Sequence[int],
+        footer: Mapping[bytes, bytes],
+    ) -> None:
+        """Write the file of other columns and all metadata, the root's last: the store exists.
+
+        Parameters
+        ----------
+        attributes
+            Of the group.
+        chunk_bbox
+            Bounds of each chunk's places, shape ``(n_chunks, 4)``.
+        starts
+            First rows of all shards, in order.
+        footer
+            Key-value metadata of the file of other columns.
+        """
+        if attributes.table is not None:
+            self._join_parts(starts, footer)
+        for key, content in table_documents(self.plan, attributes, chunk_bbox).items():
+            self._tree.write(key, content)
+
+    def _join_parts(self, starts: Sequence[int], footer: Mapping[bytes, bytes]) -> None:
+        """Write the shards' parts as one Parquet file, one after the other."""
+        with tempfile.TemporaryDirectory(prefix="geoembz-") as folder:
+            path = Path(folder) / TABLE
+            if self._tree.is_local:  # a rename must not leave the disk
+                path = self._tree.local_path / FOLDER / TABLE
+            writer = None
+            for start in starts:
+                content = self._tree.read(_part(start))
+                part = parquet.read_table(pa.BufferReader(content))
+                if writer is None:
+                    schema = part.schema.with_metadata(dict(footer))
+                    writer = parquet.ParquetWriter(path, schema, compression="zstd")
+                writer.write_table(part.cast(writer.schema), _ROW_GROUP_ROWS)
+            if writer is not None:
+                writer.close()
+            if self._tree.is_local:
+                path.replace(self._tree.local_path / TABLE)
+            else:
+                self._tree.filesystem.put_file(str(path), f"{self._tree.root}/{TABLE}")
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        store = open_zarr_store(self.url, read_only=False)
+        return open_codes(store, self._documents[name], name)
+
+
+def _part(start: int) -> str:
+    return f"{_PARTS}/{start}.parquet"

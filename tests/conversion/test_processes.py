@@ -1,0 +1,102 @@
+"""Several processes and one destination: one at a time, and nothing lost to kill -9."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import geoembz
+from geoembz.errors import DestinationExistsError
+from geoembz.store import DestinationLock, ObjectTree
+from geoembz.store.lock import LOCK, STALE_SECONDS, is_stale
+from tests.trees import objects
+
+OPTIONS: dict[str, Any] = {"pca": 5, "chunk": 8, "shard": 16, "workers": 1}
+SHARDS = 12
+
+SLOW = """
+import sys, time, geoembz
+from geoembz.conversion.task import ShardTask
+convert_shard = ShardTask.__call__
+def slowly(task, shard):
+    time.sleep(float(sys.argv[3]))
+    return convert_shard(task, shard)
+ShardTask.__call__ = slowly
+geoembz.convert(sys.argv[1], sys.argv[2], pca=5, chunk=8, shard=16, workers=1)
+"""
+
+
+def start(raster: Path, store: Path, pause_s: float) -> "subprocess.Popen[bytes]":
+    """Convert in another process that pauses before each shard; return once it has the lock."""
+    words = [sys.executable, "-c", SLOW, str(raster), str(store), str(pause_s)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (store / LOCK).exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process that we started, as an operator would: -9."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_second_converter_is_refused_until_the_first_dies(raster: Path, tmp_path: Path) -> None:
+    """While it lives the destination is its own; killed, its lock is stale at once."""
+    geoembz.convert(raster, tmp_path / "whole", **OPTIONS)
+    first = start(raster, tmp_path / "out", 60)
+    try:
+        with pytest.raises(DestinationExistsError, match=f"process {first.pid}"):
+            geoembz.convert(raster, tmp_path / "out", **OPTIONS)
+        assert (tmp_path / "out" / LOCK).exists()
+    finally:
+        kill(first)
+    geoembz.convert(raster, tmp_path / "out", **OPTIONS)
+    assert objects(tmp_path / "out") == objects(tmp_path / "whole")
+
+
+def test_locks_go_stale() -> None:
+    """A dead process here, or ten silent minutes anywhere; nothing else."""
+    here = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time(), "token": "t"}
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert not is_stale(here)
+    assert is_stale({**here, "pid": ended.pid})
+    assert not is_stale({**here, "pid": ended.pid, "host": "another"})
+    assert is_stale({**here, "host": "another", "time": time.time() - STALE_SECONDS - 1})
+    assert is_stale({})
+
+
+def test_a_lock_is_released_by_its_owner_only(tmp_path: Path) -> None:
+    """Whoever lost the lock to another leaves the other's alone."""
+    tree = ObjectTree(tmp_path)
+    with DestinationLock(tree):
+        other = {**json.loads((tmp_path / LOCK).read_text()), "token": "other"}
+        tree.write_json(LOCK, other)
+    assert tree.read_json(LOCK) == other
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_random_moments(seed: int, raster_with_holes: Path, tmp_path: Path) -> None:
+    """Kill -9 again and again, then run to the end: the same bytes, nothing else."""
+    geoembz.convert(raster_with_holes, tmp_path / "whole", **OPTIONS)
+    rng = np.random.default_rng(seed)
+    for _ in range(3):
+        process = start(raster_with_holes, tmp_path / "out", 0.05)
+        time.sleep(rng.uniform(0, 0.05 * SHARDS / 2))
+        kill(process)
+        if (tmp_path / "out" / "zarr.json").exists():
+            break
+    if not (tmp_path / "out" / "zarr.json").exists() or (tmp_path / "out" / ".geoembz").exists():
+        geoembz.convert(raster_with_holes, tmp_path / "out", **OPTIONS)
+    assert objects(tmp_path / "out") == objects(tmp_path / "whole")

@@ -1,0 +1,114 @@
+"""Sizes are exact integers, measured sizes extrapolate, reads are counted in chunks."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geoembz.cost import (
+    Holding,
+    Layout,
+    Usage,
+    default_layout,
+    estimate,
+    load_provider,
+    window_read,
+)
+from geoembz.errors import InvalidConfigError
+
+
+@given(pixels=st.integers(1, 10**13), size_bytes=st.integers(1, 16_000), years=st.integers(1, 40))
+def test_nominal_totals_are_exact(pixels: int, size_bytes: int, years: int) -> None:
+    """Total bytes is the product, as an integer, at any size."""
+    holding = Holding("x", pixels=pixels, size_bytes=size_bytes, years=years)
+    assert holding.total_bytes == pixels * size_bytes * years
+    assert holding.bytes_per_embedding == size_bytes
+
+
+@given(
+    stored=st.integers(1, 10**15), measured=st.integers(1, 10**12), pixels=st.integers(1, 10**13)
+)
+def test_measured_totals_round_to_the_nearest_byte(stored: int, measured: int, pixels: int) -> None:
+    """Extrapolation of a measured store errs by at most half a byte in all."""
+    holding = Holding("x", pixels=pixels, size_bytes=stored, per_embeddings=measured)
+    assert abs(2 * (holding.total_bytes * measured - stored * pixels)) <= measured
+
+
+def test_a_store_extrapolated_to_itself_weighs_what_it_weighs() -> None:
+    """With its own pixels a measured store's total is its stored size."""
+    assert Holding("x", pixels=999, size_bytes=12_345, per_embeddings=999).total_bytes == 12_345
+
+
+@pytest.mark.parametrize("name", ["pixels", "size_bytes", "per_embeddings", "years"])
+def test_nothing_is_not_a_holding(name: str) -> None:
+    """Numbers below one are refused, and named."""
+    arguments: dict[str, Any] = {"pixels": 1, "size_bytes": 1, name: 0}
+    with pytest.raises(InvalidConfigError, match=f"{name} is 0"):
+        Holding("x", **arguments)
+
+
+def test_usage_is_not_negative() -> None:
+    """Negative traffic is refused."""
+    with pytest.raises(InvalidConfigError, match="-1 reads"):
+        Usage(reads_per_month=-1)
+
+
+def test_sentinel2_comparison() -> None:
+    """A year of float32 DINOv3 exceeds the Sentinel-2 archive's growth; PCA(64)+int8 does not."""
+    provider = load_provider("aws")
+    large = estimate(Holding("x", 1_500_000_000_000, 4096, years=3), provider, "standard")
+    small = estimate(Holding("x", 1_500_000_000_000, 64), provider, "standard")
+    assert large.share_of_sentinel2 == pytest.approx((6.144 / 4, 6.144 / 3))
+    assert small.share_of_sentinel2 == pytest.approx((0.096 / 4, 0.096 / 3))
+
+
+@pytest.mark.parametrize("size", [1, 8, 64, 128, 512, 1024, 4096, 16_000, 37.5])
+def test_default_layout_keeps_its_limits(size: float) -> None:
+    """Chunks fit a mebibyte and shards 64; both are more than a quarter of that."""
+    layout = default_layout(size)
+    chunk_bytes, shard_bytes = layout.chunk[0] ** 2 * size, layout.shard_pixels * size
+    assert 2**18 < chunk_bytes <= 2**20
+    assert 2**24 < shard_bytes <= 2**26
+
+
+@given(
+    window=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    chunk=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    chunks=st.tuples(st.integers(2, 4), st.integers(1, 4)),
+)
+def test_mean_read_is_the_mean_over_positions(
+    window: tuple[int, int], chunk: tuple[int, int], chunks: tuple[int, int]
+) -> None:
+    """Requests and bytes equal the average over every position of the window in a shard."""
+    shard = (chunk[0] * chunks[0], chunk[1] * chunks[1])
+    layout = Layout(chunk, shard)
+
+    def mean_touched(tile: tuple[int, int]) -> float:
+        counts = [
+            sum((start + w - 1) // t - start // t + 1 for start in range(t)) / t
+            for w, t in zip(window, tile, strict=True)
+        ]
+        return counts[0] * counts[1]
+
+    read = window_read(layout, 3, window)
+    assert read.requests == pytest.approx(mean_touched(chunk) + mean_touched(shard))
+    assert read.bytes_fetched == pytest.approx(
+        mean_touched(chunk) * chunk[0] * chunk[1] * 3 + mean_touched(shard) * layout.index_bytes
+    )
+    assert read.amplification >= 1
+
+
+def test_unsharded_reads_need_no_index() -> None:
+    """Where a chunk is an object, a point costs one request."""
+    layout = Layout((64, 64), (64, 64))
+    read = window_read(layout, 64, (1, 1))
+    assert (read.requests, read.bytes_fetched) == (1, 64**3)
+
+
+def test_layouts_and_windows_that_make_no_sense() -> None:
+    """Shards are whole chunks; windows have pixels."""
+    with pytest.raises(InvalidConfigError, match="whole number of chunks"):
+        Layout((64, 64), (100, 128))
+    with pytest.raises(InvalidConfigError, match="at least 1 x 1"):
+        window_read(default_layout(64), 64, (0, 1))

@@ -1,0 +1,78 @@
+"""The accessor does what the functions do, inside the dataset's extent."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from pyproj import Transformer
+
+import geoembz
+from geoembz.conversion.append import append
+from geoembz.errors import InvalidConfigError
+from geoembz.export import sample
+from geoembz.store import StoreReader
+from tests.conftest import MakeRaster
+from tests.export.conftest import centres, everything
+
+
+def test_accessor_reads_in_the_datasets_space(store: StoreReader) -> None:
+    """`space` and `components` are those that the dataset was opened with."""
+    dataset = geoembz.open(store.url, space="reduced", components=3)
+    places = centres(store, [20, 60], [10, 45])
+    sampled = dataset.geoembz.sample(places, crs="EPSG:32632")
+    expected = sample(store, places, crs="EPSG:32632", space="reduced", components=3)
+    np.testing.assert_array_equal(sampled.vectors, expected.vectors)
+    assert sampled.vectors.shape == (2, 3)
+
+
+def test_accessor_keeps_to_a_selection(store: StoreReader, tmp_path: Path) -> None:
+    """A slice of the dataset is a bounding box, for files and for points."""
+    part = geoembz.open(store.url).isel(y=slice(20, 50), x=slice(5, 25))
+    assert part.geoembz.export(tmp_path / "a.tif").shape == (30, 20)
+    assert part.geoembz.preview(tmp_path / "a.png").shape == (30, 20)
+    with rasterio.open(tmp_path / "a.tif") as raster:
+        np.testing.assert_array_equal(raster.read(), everything(store)[:, 20:50, 5:25])
+    sampled = part.geoembz.sample(centres(store, [20, 19], [5, 5]), crs="EPSG:32632")
+    assert sampled.found.tolist() == [True, False]
+
+
+def test_accessor_of_a_computed_dataset_is_refused(store: StoreReader) -> None:
+    """What arithmetic made is not what the store holds."""
+    with pytest.raises(InvalidConfigError, match="does not know its store"):
+        (geoembz.open(store.url) * 2).geoembz.sample([[9.0, 47.8]])
+
+
+def test_dates_and_grids_are_told_apart(
+    tmp_path: Path, make_raster: MakeRaster, rng: np.random.Generator
+) -> None:
+    """One date of several is read, and a point is found in whichever grid holds it."""
+    first, second = (rng.normal(size=(6, 20, 30)).astype("float32") for _ in range(2))
+    west = make_raster(tmp_path / "west.tif", first)
+    east = make_raster(tmp_path / "east.tif", second, crs="EPSG:32633")
+    store = tmp_path / "years.zarr"
+    geoembz.convert(west, store, recipe="float32", time="2023")
+    append(store, make_raster(tmp_path / "later.tif", second), time="2024")
+    x, y = 500_055.0, 5_299_955.0
+    place = [[x, y]]
+    for year, values in (("2023", first), ("2024", second)):
+        sampled = sample(store, place, crs="EPSG:32632", time=year)
+        np.testing.assert_array_equal(sampled.vectors[0], values[:, 4, 5])
+        part = geoembz.open(store).sel(time=year)
+        sampled = part.geoembz.sample(place, crs="EPSG:32632")
+        np.testing.assert_array_equal(sampled.vectors[0], values[:, 4, 5])
+        part.geoembz.export(tmp_path / "year.tif", overwrite=True)
+        with rasterio.open(tmp_path / "year.tif") as raster:
+            np.testing.assert_array_equal(raster.read(), values)
+    with pytest.raises(InvalidConfigError, match="2023-01-01, 2024-01-01"):
+        sample(store, place, crs="EPSG:32632")
+    with pytest.raises(InvalidConfigError, match="choose one"):
+        geoembz.open(store).geoembz.preview(tmp_path / "a.png")
+    geoembz.convert([west, east], tmp_path / "zones.zarr", recipe="float32")
+    to_lonlat = [
+        Transformer.from_crs(crs, "OGC:CRS84", always_xy=True).transform(x, y)
+        for crs in ("EPSG:32632", "EPSG:32633")
+    ]
+    sampled = sample(tmp_path / "zones.zarr", to_lonlat)
+    expected = [first[:, 4, 5], second[:, 4, 5]]
+    np.testing.assert_array_equal(sampled.vectors, expected)

@@ -1,0 +1,178 @@
+"""An S3 server for each test: moto's always, Ceph's gateway where `-m server` asks for it."""
+
+import itertools
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "integration" / "s3-server.sh"
+KEY, SECRET = "testaccesskey", "testsecretkey0123456789"
+_bucket_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running S3 server and a bucket of its own for the test."""
+
+    kind: str
+    endpoint: str
+    bucket: str
+
+    def make_bucket(self, name: str) -> None:
+        """Create a bucket."""
+        _client(self.endpoint).create_bucket(Bucket=name)
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store an object behind the back of whoever is tested."""
+        _client(self.endpoint).put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    def get(self, key: str) -> bytes:
+        """Return an object."""
+        return bytes(_client(self.endpoint).get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+    def head(self, key: str) -> dict[str, object]:
+        """Return an object's headers."""
+        return dict(_client(self.endpoint).head_object(Bucket=self.bucket, Key=key))
+
+    def list_keys(self) -> list[str]:
+        """Return every key in the bucket."""
+        pages = _client(self.endpoint).get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+
+    def make_public(self) -> None:
+        """Let everyone read the bucket."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{self.bucket}", f"arn:aws:s3:::{self.bucket}/*"],
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        _client(self.endpoint).put_bucket_policy(Bucket=self.bucket, Policy=policy)
+
+
+@cache
+def _client(endpoint: str) -> Any:
+    import botocore.session
+
+    return botocore.session.get_session().create_client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=KEY,
+        aws_secret_access_key=SECRET,
+    )
+
+
+@pytest.fixture(scope="session")
+def moto_endpoint() -> Iterator[str]:
+    """Run moto's server on loopback."""
+    server_module = pytest.importorskip("moto.server")
+    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return where the gateway keeps its data. S3_SERVER_DIR names that of a running one."""
+    given = os.environ.get("S3_SERVER_DIR")
+    directory = given or str(tmp_path_factory.mktemp("s3-server"))
+    yield directory
+    if not given:
+        subprocess.run(["bash", str(SCRIPT), "wipe", directory], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def gateway_endpoint(gateway_directory: str) -> str | None:
+    """Run Ceph's gateway; None where it cannot be installed."""
+    port = [] if (Path(gateway_directory) / "complete").exists() else ["0"]
+    started = subprocess.run(
+        ["bash", str(SCRIPT), "start", gateway_directory, *port],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = re.search(r"AWS_ENDPOINT_URL=([^\s;]+)", started.stdout)
+    return found[1] if started.returncode == 0 and found else None
+
+
+@pytest.fixture(params=["moto", pytest.param("gateway", marks=pytest.mark.server)])
+def server(
+    request: pytest.FixtureRequest, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> Server:
+    """Return a server with an empty bucket, credentials in the environment; say which it is."""
+    kind, endpoint = request.param, moto_endpoint
+    if kind == "gateway":
+        gateway = request.getfixturevalue("gateway_endpoint")
+        kind, endpoint = ("gateway", gateway) if gateway else ("moto", moto_endpoint)
+        print(f"S3 server: {'Ceph RADOS Gateway' if gateway else 'moto (no gateway here)'}")  # noqa: T201
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    bucket = f"geoembz-{os.getpid()}-{next(_bucket_numbers)}"
+    made = Server(kind, endpoint, bucket)
+    made.make_bucket(bucket)
+    return made
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Return a small sharded store, with one object above a mebibyte."""
+    import numpy as np
+    import zarr
+
+    path = tmp_path / "out.zarr"
+    root = zarr.open_group(path, mode="w")
+    root.attrs.update(
+        {
+            "geoemb:type": "pixel",
+            "geoemb:dimensions": 16,
+            "geoemb:model": "urn:geoembz:model:unknown",
+            "geoemb:source_data": ["https://example.org/tile.tif"],
+            "geoemb:data_type": "int8",
+            "geoemb:gsd": 10.0,
+            "geoemb:quantization": {
+                "method": "geoembz:pca16-int8",
+                "original_dtype": "float32",
+                "quantized_dtype": "int8",
+                "link": "https://example.org/spec",
+            },
+            "proj:code": "EPSG:32633",
+            "spatial:transform": [10, 0, 500000, 0, -10, 5000000],
+            "spatial:shape": [600, 300],
+            "spatial:bbox": [500000, 4994000, 503000, 5000000],
+        }
+    )
+    codes = root.create_array(
+        "embedding",
+        shape=(16, 600, 300),
+        dtype="int8",
+        fill_value=-128,
+        chunks=(16, 75, 75),
+        shards=(16, 300, 300),
+        dimension_names=["component", "y", "x"],
+        attributes={"nodata": -128},
+    )
+    rng = np.random.default_rng(0)
+    codes[...] = rng.integers(-127, 128, codes.shape).astype(np.int8)
+    encoding = root.create_group("encoding")
+    encoding.create_array("mean", data=rng.normal(size=64).astype("float32"))
+    return path

@@ -1,0 +1,44 @@
+"""`geoembz publish` from flags to a published, described store."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from geoembz.cli.publish import publish
+from geoembz.errors import InvalidConfigError
+
+app = typer.Typer(rich_markup_mode=None)
+app.command()(publish)
+
+
+def run(*flags: str) -> str:
+    """Run the command, let its errors through, return what it printed."""
+    result = CliRunner().invoke(app, list(flags), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_publish_and_describe(store: Path, tmp_path: Path) -> None:
+    """One command leaves the store, its manifest, an item and a collection."""
+    pytest.importorskip("pystac")
+    target = tmp_path / "there" / "copy.zarr"
+    printed = run(str(store), str(target), "--start", "2024-01-01", "--end", "2024-12-31")
+    assert "7 sent" in printed
+    names = sorted(path.name for path in target.parent.iterdir())
+    assert names == [
+        "copy.zarr", "copy.zarr.manifest.json", "copy.zarr.stac-collection.json",
+        "copy.zarr.stac-item.json",
+    ]  # fmt: skip
+    item = json.loads((target.parent / "copy.zarr.stac-item.json").read_text())
+    assert item["properties"]["end_datetime"] == "2024-12-31T00:00:00Z"
+    assert "0 sent" in run(str(store), str(target), "--no-stac")
+
+
+def test_half_a_time(store: Path, tmp_path: Path) -> None:
+    """A start needs an end; nothing is copied before that is known."""
+    with pytest.raises(InvalidConfigError, match="--start and --end"):
+        run(str(store), str(tmp_path / "copy.zarr"), "--start", "2024-01-01")
+    assert not (tmp_path / "copy.zarr").exists()

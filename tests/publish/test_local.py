@@ -1,0 +1,70 @@
+"""The same on other file systems, and sources that must not be published."""
+
+from pathlib import Path
+
+import pytest
+
+from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.publish import publish, verify_against
+from geoembz.publish.plan import phases
+
+
+@pytest.mark.parametrize("where", ["file", "memory"])
+def test_other_file_systems(store: Path, tmp_path: Path, where: str) -> None:
+    """A store is published to any fsspec URL, and back."""
+    target = str(tmp_path / "copy.zarr") if where == "file" else f"memory://{tmp_path.name}/a.zarr"
+    report = publish(str(store), target)
+    assert report.n_uploaded == report.n_objects
+    assert verify_against(target, str(store)) == []
+    assert publish(str(store), target).n_uploaded == 0
+    back = tmp_path / "back.zarr"
+    publish(target, str(back))
+    assert verify_against(str(back), str(store)) == []
+
+
+def test_phases_hide_nodes_until_they_are_whole() -> None:
+    """A node's metadata comes after everything below it."""
+    keys = ["zarr.json", "32633/zarr.json", "32633/embedding/zarr.json", "32633/embedding/c/0/0/0"]
+    assert phases(keys) == [[keys[3]], [keys[2]], [keys[1]], [keys[0]]]
+
+
+def test_incomplete_stores_stay(store: Path, tmp_path: Path) -> None:
+    """A journal, or no root, means that a conversion has not ended."""
+    (store / ".geoembz").mkdir()
+    (store / ".geoembz" / "journal").write_text("")
+    with pytest.raises(StoreError, match="journal"):
+        publish(str(store), str(tmp_path / "copy.zarr"))
+    with pytest.raises(StoreError, match=r"no zarr\.json"):
+        publish(str(store / "embedding" / "c"), str(tmp_path / "copy.zarr"))
+    with pytest.raises(StoreError, match=r"no zarr\.json"):
+        publish(str(tmp_path / "nothing"), str(tmp_path / "copy.zarr"))
+    assert not (tmp_path / "copy.zarr").exists()
+
+
+def test_links_are_not_followed(store: Path, tmp_path: Path) -> None:
+    """A link in a store would publish what it points at."""
+    secret = tmp_path / "secret"
+    secret.write_text("private")
+    (store / "embedding" / "c" / "link").symlink_to(secret)
+    with pytest.raises(StoreError, match="symbolic link"):
+        publish(str(store), str(tmp_path / "copy.zarr"))
+
+
+def test_odd_names_stay(store: Path, tmp_path: Path) -> None:
+    """A file whose name object stores may not take is named."""
+    (store / "a\nb").write_text("")
+    with pytest.raises(InvalidConfigError, match="refused"):
+        publish(str(store), str(tmp_path / "copy.zarr"))
+
+
+def test_onto_itself(store: Path) -> None:
+    """A store is not published onto itself."""
+    with pytest.raises(InvalidConfigError, match="the store itself"):
+        publish(str(store), f"file://{store}/")
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1000])
+def test_workers(store: Path, tmp_path: Path, workers: int) -> None:
+    """The number of workers has bounds."""
+    with pytest.raises(InvalidConfigError, match="1 to 256"):
+        publish(str(store), str(tmp_path / "copy.zarr"), workers=workers)

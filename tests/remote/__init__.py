@@ -1,0 +1,1 @@
+"""Stores on object stores, real and pretended."""

@@ -1,0 +1,59 @@
+"""The S3 servers of `tests.publish`, with the server of the test in the environment."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conversion.conftest import holes, raster, raster_with_holes, scene
+from tests.publish.conftest import (
+    Server,
+    gateway_directory,
+    gateway_endpoint,
+    moto_endpoint,
+    server,
+)
+
+__all__ = [
+    "gateway_directory",
+    "gateway_endpoint",
+    "holes",
+    "moto_endpoint",
+    "raster",
+    "raster_with_holes",
+    "scene",
+    "server",
+]
+
+_kept: list[Any] = []
+
+
+@pytest.fixture
+def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Return the server after naming it in AWS_ENDPOINT_URL, as a user does."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    forget_clients()
+    yield server
+    forget_clients()
+
+
+def forget_clients() -> None:
+    """Make the next client read the environment anew.
+
+    Zarr's clients belong to its event loop and nobody closes them, so they are kept until the end.
+    """
+    import s3fs
+
+    _kept.extend(s3fs.S3FileSystem._cache.values())
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def download(server: Server, prefix: str, folder: Path) -> Path:
+    """Copy every object below a prefix to a folder."""
+    for key in server.list_keys():
+        if key.startswith(f"{prefix}/"):
+            path = folder / key.removeprefix(f"{prefix}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(server.get(key))
+    return folder
