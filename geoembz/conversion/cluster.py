@@ -49,7 +49,7 @@ def open_cluster(scheduler: str, count: int) -> Iterator["ClusterWorkers"]:
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=None,
+                dashboard_address=":0",
                 memory_limit=0,  # what threads would take, processes may take
                 silence_logs=logging.CRITICAL,
             )
@@ -136,7 +136,9 @@ class _Run:
     def _outcomes(self) -> Iterator[tuple[slice, list[Any]]]:
         from distributed import as_completed
 
-        finished: Any = as_completed(with_results=True, raise_errors=False)  # type: ignore[no-untyped-call]
+        finished: Any = as_completed(  # type: ignore[no-untyped-call]
+            with_results=True, raise_errors=False, loop=self.client.loop
+        )
         parts = _Parts(self.client, len(self.items))
         shared = self._share()
         while parts.left or self.handed:

@@ -5,7 +5,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import batched
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,19 @@ _PARTIAL = ".partial"
 
 _READERS, _READ_BATCH = 32, 1_000
 _EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+
+
+@contextmanager
+def local_faults(url: str) -> Iterator[None]:
+    """Turn what goes wrong while a local file is written into a `StoreError`: a full disk, say."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{url}: cannot be written ({error.strerror or error}); expected a place with room and "
+            "permission to write; make room and run the same command again, or choose another "
+            "destination"
+        ) from error
 
 
 class ObjectTree:
@@ -99,7 +112,8 @@ class ObjectTree:
         Some servers know no conditional requests and write in any case: read back what matters.
         """
         if self.is_local:
-            return self._create_local(self.local_path / key, content)
+            with local_faults(self.url):
+                return self._create_local(self.local_path / key, content)
         with self._faults("PUT", key):
             try:
                 self.filesystem.pipe_file(f"{self.root}/{key}", content, mode="create")
@@ -115,13 +129,8 @@ class ObjectTree:
             with self._faults("PUT", key):
                 self.filesystem.pipe_file(f"{self.root}/{key}", content)
             return
-        try:
+        with local_faults(self.url):
             self._write_local(self.local_path / key, content)
-        except OSError as error:
-            raise StoreError(
-                f"{self.url}: cannot be written ({error.strerror}); expected a place with room and "
-                "permission to write; choose another destination"
-            ) from error
 
     @staticmethod
     def _write_local(path: Path, content: bytes) -> None:
