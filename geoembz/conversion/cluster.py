@@ -5,12 +5,12 @@ returns a few numbers. dask moves the batch of a lost worker to another one.
 """
 
 import logging
-import pickle
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pickle import PicklingError
 from typing import Any, ClassVar
 
 from geoembz._version import __version__
@@ -156,10 +156,11 @@ class _Run:
     def _share(self) -> Any:
         """Send what all batches need, once; a task, so that dask can make it again."""
         import dask
+        from distributed.protocol.pickle import dumps
 
         try:
-            content = pickle.dumps(self.function)
-        except (TypeError, AttributeError, pickle.PicklingError) as error:
+            content: bytes = dumps(self.function)  # type: ignore[no-untyped-call]
+        except (TypeError, AttributeError, ValueError, PicklingError) as error:
             raise InvalidConfigError(
                 f"the input cannot be sent to other processes ({error}); name it by its path or "
                 "URL, or convert without a scheduler"

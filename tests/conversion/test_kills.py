@@ -88,14 +88,14 @@ def running_cluster(folder: Path) -> Iterator[tuple[str, list["subprocess.Popen[
     """Run a scheduler and two workers as an operator does: a process each."""
     place = folder / "scheduler.json"
     file = ["--scheduler-file", str(place)]
-    commands = [["dask_scheduler", *file, "--port", "0", "--dashboard-address", ":0"]]
-    commands += [["dask_worker", *file, "--nthreads", "1", "--no-nanny", "--no-dashboard"]] * 2
+    commands = [["scheduler", *file, "--port", "0", "--dashboard-address", ":0"]]
+    commands += [["worker", *file, "--nthreads", "1", "--no-nanny", "--no-dashboard"]] * 2
     processes = []
     try:
         for name, *options in commands:
             processes.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", f"distributed.cli.{name}", *options],
+                    [sys.executable, "-m", "dask", name, *options],
                     cwd=REPOSITORY,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
