@@ -122,6 +122,10 @@ def convert(
             metavar="N", help="Side of a shard, in pixels, or 'none'.", show_default="8 to 64 MB"
         ),
     ] = None,
+    prefix_chunks: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Components per chunk.", show_default="whole vectors"),
+    ] = None,
     nodata: Annotated[
         str | None,
         typer.Option(metavar="V", help="Nodata value, or 'none'.", show_default="as declared"),
@@ -154,6 +158,9 @@ def convert(
     license_: Annotated[
         str | None, typer.Option("--license", metavar="TEXT", help="SPDX name or URL.")
     ] = None,
+    checksum: Annotated[
+        bool, typer.Option("--checksum", help="Record the SHA-256 of every input file.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Shards at once.", show_default="one per core")
     ] = None,
@@ -193,6 +200,7 @@ def convert(
             seed=seed,
             basis=basis,
             strict_basis=strict_basis,
+            prefix_chunks=prefix_chunks,
             nodata=nodata,
             crs=crs,
             time=time,
@@ -202,6 +210,7 @@ def convert(
             skip_bad=skip_bad,
             model=model,
             license=license_,
+            checksum=checksum,
             workers=workers,
             overwrite=overwrite,
             progress=progress,

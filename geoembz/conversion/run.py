@@ -64,6 +64,7 @@ def convert(
     strict_basis: bool = False,
     chunk: int | None = None,
     shard: int | str | None = None,
+    prefix_chunks: int | None = None,
     nodata: float | str | None = None,
     crs: str | None = None,
     time: str | None = None,
@@ -73,6 +74,7 @@ def convert(
     skip_bad: bool = False,
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
+    checksum: bool = False,
     workers: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -111,6 +113,9 @@ def convert(
         Raise an error instead of that warning.
     chunk, shard
         Sides of chunks and shards, in pixels; see `choose_layout`.
+    prefix_chunks
+        Components per chunk, rounded up to whole bytes, so that a reader who asks for the first few
+        reads no others; None keeps vectors whole. Not after a rotation, nor with `pq`.
     nodata
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
@@ -130,6 +135,8 @@ def convert(
         URI of the model that made the embeddings; None for the product's.
     license
         Licence of the embeddings, as an SPDX name or URL; None for the product's.
+    checksum
+        Read the input files once more and record the SHA-256 of each in the provenance.
     workers
         Shards converted at once; None for one per core.
     overwrite
@@ -181,6 +188,8 @@ def convert(
             "layout codec": layout != "plain",
             "nodata": nodata is not None,
             "shard none": isinstance(shard, str),
+            "prefix_chunks": prefix_chunks is not None,
+            "checksum": checksum,
             "time": time is not None,
             "product": product is not None,
             "overlap": overlap is not None,
@@ -217,9 +226,11 @@ def convert(
         strict_basis=strict_basis,
         chunk=chunk,
         shard=shard,
+        prefix_chunks=prefix_chunks,
         workers=workers,
         model=model or traits.model or UNKNOWN_MODEL,
         license=license or traits.license,
+        checksum=checksum,
         nodata=None if nodata is None else str(nodata),
         crs=crs,
         date=date,
@@ -244,9 +255,11 @@ class _Conversion:
     strict_basis: bool
     chunk: int | None
     shard: int | str | None
+    prefix_chunks: int | None
     workers: int
     model: str
     license: str | None
+    checksum: bool
     nodata: str | None
     crs: str | None
     date: str | None
@@ -327,14 +340,24 @@ class _Conversion:
             self.source.block_shape,
             chunk=self.chunk,
             shard=self.shard,
+            prefix=self._prefix(encoding),
         )
         dates = () if self.date is None else (self.date,)
         plan = StorePlan(encoding, chunks, self.layout, dates)
         return StoreWriter(self.destination.building, plan)
 
+    def _prefix(self, encoding: Encoding) -> int | None:
+        """Return the stored numbers per vector in a chunk; None for all."""
+        if self.prefix_chunks is None:
+            return None
+        try:
+            return encoding.prefix_length(self.prefix_chunks)
+        except InvalidConfigError as error:
+            raise InvalidConfigError(f"prefix_chunks: {error}") from error
+
     def _attributes(self, plan: StorePlan, results: Sequence[ShardResult]) -> StoreAttributes:
         encoding, traits = plan.encoding, traits_of(self.source)
-        written = summarise(self.source, results)
+        written = summarise(self.source, results, checksum=self.checksum)
         return StoreAttributes(
             grid=self.source.grid,
             encoding=encoding.config(),
@@ -392,7 +415,7 @@ class _Conversion:
         traits = traits_of(self.source)
         return {
             "software": __version__,
-            "sources": [asdict(info) for info in self.source.info],
+            "sources": [info.identity() for info in self.source.info],
             "date": self.date,
             "product": traits.product,
             "notes": list(traits.notes),
@@ -405,8 +428,10 @@ class _Conversion:
             "seed": self.seed,
             "chunk": self.chunk,
             "shard": self.shard,
+            "prefix_chunks": self.prefix_chunks,
             "model": self.model,
             "license": self.license,
+            "checksum": self.checksum,
             "nodata": self.nodata,
             "crs": self.crs,
         }

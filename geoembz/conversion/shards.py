@@ -12,7 +12,7 @@ from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles
 from geoembz.conversion.task import ShardResult, ShardTask
 from geoembz.evaluation import FidelitySums
-from geoembz.sources import Source, occupies
+from geoembz.sources import Source, occupies, with_checksum
 from geoembz.store import Journal, StoreWriter
 
 
@@ -65,12 +65,13 @@ def write_shards(
     return [results[shard.row, shard.col] for shard in shards]
 
 
-def summarise(source: Source, results: Sequence[ShardResult]) -> Written:
-    """Add up the shards of a source."""
+def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool = False) -> Written:
+    """Add up the shards of a source; with `checksum`, read its files once more for their hashes."""
+    inputs = map(with_checksum, source.info) if checksum else source.info
     rejected = sum(result.rejected_pixels for result in results)
     fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results), FidelitySums())
     return Written(
-        sources=tuple(info.provenance() for info in source.info),
+        sources=tuple(info.provenance() for info in inputs),
         pixels={
             "total": source.grid.window.size,
             "valid": sum(result.valid_pixels for result in results),

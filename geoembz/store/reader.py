@@ -127,9 +127,18 @@ class StoreReader:
             return self.encoding.code_length
         return self.encoding.decoder(space, components, whiten).length
 
-    def read_codes(self, window: Window, date: int = 0) -> Codes:
-        """Read the codes of a window at one date, shape ``(code_length, height, width)``."""
-        return self._read(self.codes, (*self._at(date), slice(None), *window.slices))
+    def read_codes(self, window: Window, date: int = 0, components: int | None = None) -> Codes:
+        """Read the codes of a window at one date, shape ``(length, height, width)``.
+
+        Parameters
+        ----------
+        window, date
+            As in `read`.
+        components
+            Read no more than these need: less of a store with prefix chunks.
+        """
+        length = None if components is None else self.encoding.prefix_length(components)
+        return self._read(self.codes, (*self._at(date), slice(length), *window.slices))
 
     def read_mask(self, window: Window, date: int = 0) -> NDArray[np.bool_] | None:
         """Read the validity of a window at one date, where it is an array of its own."""
@@ -165,7 +174,8 @@ class StoreReader:
             Position on the time axis, where there is one.
         """
         decoder = self.encoding.decoder(space, components, whiten)
-        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)
+        codes = self.read_codes(window, date, components)
+        codes = codes.reshape(len(codes), -1)
         mask = self.read_mask(window, date)
         valid = None if mask is None else mask.reshape(-1)
         out = np.empty((decoder.length, window.size), dtype=np.float32)
@@ -213,7 +223,8 @@ class StoreReader:
             Shape ``(length, n)``, invalid pixels NaN, or as the codes say it.
         """
         self.length(space, components, whiten)
-        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)[:, pixels]
+        codes = self.read_codes(window, date, components)
+        codes = codes.reshape(len(codes), -1)[:, pixels]
         if space == "codes":
             return codes
         mask = self.read_mask(window, date)
