@@ -47,7 +47,7 @@ _ADVICE = MappingProxyType(
         "ExpiredToken": "the session token has expired; log in again",
         "RequestTimeTooSkewed": "this machine's clock is wrong; set it (timedatectl set-ntp true)",
         "NoCredentialsError": "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-        "or AWS_PROFILE",
+        "or AWS_PROFILE, or AWS_NO_SIGN_REQUEST=YES for what is public",
         "PartialCredentialsError": "half of the credentials; set both AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY",
         "ProfileNotFound": "the profile in AWS_PROFILE does not exist",

@@ -114,6 +114,7 @@ def _stores() -> list[dict[str, Any]]:
     return [
         {"name": "int8-plain", "recipe": "pca5-int8", "crs": utm, "gaps": True},
         {"name": "int8-codec", "recipe": "pca5-int8", "crs": utm, "gaps": True, "layout": "codec"},
+        {"name": "int8-prefix", "recipe": "pca5-int8", "crs": utm, "gaps": True, "prefix": 2},
         {"name": "int4-plain", "recipe": "pca5-int4", "crs": degrees, "gaps": True},
         {"name": "binary-plain", "recipe": "binary", **whole},
         {"name": "ternary-plain", "recipe": "svd5-ternary", "crs": utm, "gaps": True},
@@ -141,10 +142,11 @@ def _write_store(
     gaps: bool,
     layout: Layout = "plain",
     shards: bool = True,
+    prefix: int | None = None,
 ) -> None:
     """Write one store and what its views hold; `gaps` makes a pixel and a whole shard invalid."""
     built = encoding(recipe)
-    chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=shards)
+    chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=shards, prefix=prefix)
     writer = StoreWriter(str(folder / f"{name}.zarr"), StorePlan(built, chunks, layout))
     data = values((DIMENSION, *SHAPE))
     if gaps:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from geoembz.errors import SourceError
 from geoembz.geoparquet import read_emb
 from geoembz.sources.base import SourceInfo
-from geoembz.sources.identity import display_name, identify, split_query
+from geoembz.sources.identity import display_name, split_query
+from geoembz.sources.provenance import identify
 from geoembz.sources.tables.base import Survey, TableBatch
 from geoembz.sources.tables.files import CsvFiles, ParquetFiles, TableFiles
 from geoembz.sources.tables.places import Places, find_places
