@@ -2,7 +2,7 @@
 
 import time as clock
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.tables import TableOptions, convert_table, refuse_raster_options
 from geoembz.conversion.task import ShardResult
 from geoembz.conversion.times import parse_date
+from geoembz.conversion.workers import Workers, absolute, check_scheduler, open_workers
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.sources import (
@@ -76,7 +77,9 @@ def convert(
     license: str | None = None,  # noqa: A002 - the field's word
     checksum: bool = False,
     workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
+    break_lock: bool = False,
     progress: Progress | None = None,
 ) -> ConvertSummary:
     """Convert a raster of embeddings to a compressed Zarr store.
@@ -138,9 +141,15 @@ def convert(
     checksum
         Read the input files once more and record the SHA-256 of each in the provenance.
     workers
-        Shards converted at once; None for one per core.
+        Shards converted at once, in threads of this process; None for one per core.
+    scheduler
+        Where the shards are converted instead: the address of a dask.distributed scheduler, or
+        ``local`` for `workers` processes on this machine. The fit stays in this process. Workers
+        must reach source and destination under the same names.
     overwrite
         Replace a Zarr store at the destination, after the new one is complete.
+    break_lock
+        Take the destination from a conversion that seems to hold it: on another machine, and dead.
     progress
         Called with the numbers of finished and of all shards.
 
@@ -157,6 +166,8 @@ def convert(
         If the source cannot be read, or has too few valid pixels.
     EncodingError
         If the basis is for vectors of another dimension.
+    SchedulerError
+        If the cluster cannot be reached, or is lost.
 
     References
     ----------
@@ -178,7 +189,11 @@ def convert(
     if workers < 1:
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
     check_model(model or UNKNOWN_MODEL)
+    check_scheduler(scheduler)
+    if scheduler is not None:  # workers may run in another folder
+        source, store = absolute(source), absolute(store)
     destination = Destination.check(store, overwrite=overwrite)
+    destination = replace(destination, breaks_lock=break_lock)
     if resample not in {None, "nearest"}:
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
@@ -195,6 +210,7 @@ def convert(
             "overlap": overlap is not None,
             "resample": resample is not None,
             "skip_bad": skip_bad,
+            "scheduler": scheduler is not None,
         }
         refuse_raster_options(raster_options)
         options = TableOptions(
@@ -235,10 +251,13 @@ def convert(
         crs=crs,
         date=date,
     )
-    if len(grids) > 1:
-        return convert_grids(grids, destination, conversion, fixed, progress, started)
-    (raster,) = grids.values()
-    return conversion(source=raster, destination=destination, fixed=fixed).run(progress, started)
+    with open_workers(scheduler, workers) as pool:
+        conversion = partial(conversion, pool=pool)
+        if len(grids) > 1:
+            return convert_grids(grids, destination, conversion, fixed, progress, started)
+        (raster,) = grids.values()
+        only = conversion(source=raster, destination=destination, fixed=fixed)
+        return only.run(progress, started)
 
 
 @dataclass(frozen=True)
@@ -257,6 +276,7 @@ class _Conversion:
     shard: int | str | None
     prefix_chunks: int | None
     workers: int
+    pool: Workers
     model: str
     license: str | None
     checksum: bool
@@ -267,7 +287,7 @@ class _Conversion:
     """One grid of several: the basis was looked at over all of them."""
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
-        with DestinationLock(self.destination.tree) as lock:
+        with self.destination.lock() as lock:
             writer, attributes = self._build(lock, progress)
         self.destination.swap()
         return self._summary(writer.plan.encoding, attributes, started)
@@ -284,11 +304,11 @@ class _Conversion:
         try:
             writer, centre = self._prepare(journal)
             results = write_shards(
-                self.source, writer, journal, centre, self.seed, self.workers, progress
+                self.source, writer, journal, lock.fence, centre, self.seed, self.pool, progress
             )
         except Exception:
             lock.release()
-            if not begun and not journal.finished():
+            if not begun and not journal.has_finished():
                 self.destination.discard()
             raise
         attributes = self._attributes(writer.plan, results)
