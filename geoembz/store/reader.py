@@ -29,6 +29,9 @@ type View = Literal["original", "reduced", "codes"]
 _BAND_PIXELS = 1 << 16
 """Pixels that one thread decodes at a time."""
 
+MOST_COORDINATES = 2**24
+"""Longest axis whose coordinates are made or read at once: the Earth at 2.4 m; 134 MB."""
+
 _GAPS_PER_CHUNK = 8
 """Unwanted bytes between two chunks read in one request: at most this part of a chunk."""
 
