@@ -12,10 +12,10 @@ from xarray.core import indexing
 
 from geoembz.accessor import register
 from geoembz.conventions import CF_TIME, TIME, cf_axis, cf_grid_mapping
-from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
 from geoembz.store import StorePlan, StoreReader, View
-from geoembz.store.reader import MOST_COORDINATES, is_table_store, open_group
+from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
 from geoembz.xarray_tables import table_dataset
 
@@ -244,13 +244,8 @@ def _first_dimension(reader: StoreReader, space: View) -> str:
 
 def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
     """Make the coordinates from the grid: exact, and no request."""
+    reader.check_size()
     grid = reader.attributes.grid
-    if max(grid.shape) > MOST_COORDINATES:
-        raise StoreError(
-            f"{reader.url}: a raster of {grid.shape[0]} x {grid.shape[1]} pixels; expected "
-            f"at most {MOST_COORDINATES} each way, whose coordinates fit into memory; the store is "
-            "damaged, or to be cut into several grids"
-        )
     dates = np.array(reader.dates, dtype="datetime64[ns]")
     time = {name: CF_TIME[name] for name in ("axis", "standard_name", "long_name")}
     return {

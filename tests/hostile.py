@@ -239,6 +239,7 @@ def try_everything(store: Path) -> dict[str, str]:
     }
     said = {}
     for name, attempt in attempts.items():
+        print(store.parent.name, name, file=sys.stderr, flush=True)  # noqa: T201
         try:
             result = attempt()
             said[name] = result if isinstance(result, str) else "fine"

@@ -51,6 +51,7 @@ def check_conventions(stored: Mapping[str, Any], expected: Mapping[str, Any]) ->
     expected
         Those that the same grid, encoding and provenance would be given today.
     """
+    yield from _check_code(stored)
     for name in sorted(name for name in expected if name.startswith(_CONVENTIONS)):
         if name == "zarr_conventions":
             declared = {entry.get("uuid") for entry in stored.get(name, ())}
@@ -63,6 +64,23 @@ def check_conventions(stored: Mapping[str, Any], expected: Mapping[str, Any]) ->
                 f"{name} is {_short(stored.get(name))}; the rest of the store says "
                 f"{_short(expected[name])}",
             )
+
+
+def _check_code(stored: Mapping[str, Any]) -> Iterator[Problem]:
+    """Compare the two ways in which a CRS is given."""
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    code, wkt = stored.get("proj:code"), stored.get("proj:wkt2")
+    if code is None or wkt is None:
+        return
+    try:
+        same = CRS.from_wkt(str(wkt)).equals(CRS.from_user_input(code), ignore_axis_order=True)
+    except CRSError as error:
+        yield Problem("zarr.json", f"proj:code {_short(code)} is no CRS ({error})")
+        return
+    if not same:
+        yield Problem("zarr.json", f"proj:code is {_short(code)}; proj:wkt2 says another CRS")
 
 
 def _check_node(tree: ObjectTree, path: str, document: Mapping[str, Any]) -> Problem | None:

@@ -4,11 +4,15 @@ Knows keys only. A plain web server cannot say what it holds: there, `present` i
 """
 
 from collections.abc import Iterator, Mapping
-from math import ceil
+from math import ceil, prod
 from typing import Any
+
+import numpy as np
 
 from geoembz.publish import Problem
 from geoembz.store import ObjectTree
+
+_MOST_SMALL_CHUNKS = 1000
 
 
 def present_keys(tree: ObjectTree) -> frozenset[str] | None:
@@ -57,6 +61,35 @@ def unexpected_objects(
             array, rest = key.removesuffix("/c"), ""
         if array not in nodes or not _is_chunk(nodes[array], rest):
             yield Problem(key, "unexpected: it is no part of the store")
+
+
+def missing_objects(
+    keys: frozenset[str], nodes: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Problem]:
+    """Yield the objects of small arrays that are not there: those are written whatever they hold.
+
+    The large arrays are sharded, or are `embedding` and `valid`; theirs may be left out where they
+    hold nothing.
+    """
+    for path, node in sorted(nodes.items()):
+        if path.rpartition("/")[2] in ("embedding", "valid") or not _is_small(node):
+            continue
+        shape, chunk = node["shape"], node["chunk_grid"]["configuration"]["chunk_shape"]
+        counts = [ceil(size / step) for size, step in zip(shape, chunk, strict=True)]
+        for position in np.ndindex(*counts):
+            key = "/".join([path, "c", *map(str, position)])
+            if key not in keys:
+                yield Problem(key, "missing")
+
+
+def _is_small(node: Mapping[str, Any]) -> bool:
+    """Whether a node is an array without shards, of few chunks."""
+    try:
+        shape, chunk = node["shape"], node["chunk_grid"]["configuration"]["chunk_shape"]
+        n_chunks = prod(ceil(size / step) for size, step in zip(shape, chunk, strict=True))
+        return n_chunks <= _MOST_SMALL_CHUNKS and "shard" not in node["codecs"][0]["name"]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, IndexError):
+        return False
 
 
 def _is_chunk(node: Mapping[str, Any], rest: str) -> bool:

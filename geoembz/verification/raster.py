@@ -16,7 +16,7 @@ from geoembz.grid import Window
 from geoembz.publish import Problem
 from geoembz.publish.transfer import for_each
 from geoembz.store import StoreReader
-from geoembz.store.reader import MOST_COORDINATES
+from geoembz.store.reader import MOST_COORDINATES, open_array
 from geoembz.verification.documents import check_conventions
 from geoembz.verification.listing import chunk_positions
 from geoembz.verification.result import Part
@@ -171,9 +171,9 @@ def _check_axes(reader: StoreReader) -> Iterator[Problem]:
             yield Problem(name, f"{length:,} positions; none was read")
             continue
         try:
-            array: Any = reader.group[name]
+            array = open_array(reader.url, reader.group, name)
             same = array.shape == (length,) and np.array_equal(array[...], expected())
-        except (KeyError, ValueError, RuntimeError, OSError) as error:
+        except (GeoembzError, ValueError, RuntimeError, OSError) as error:
             yield Problem(name, f"cannot be read ({error})")
             continue
         if not same:

@@ -14,7 +14,12 @@ from geoembz.store.tables import TableReader
 from geoembz.store.tables.documents import TABLE
 from geoembz.threads import worker_count
 from geoembz.verification.documents import check_documents
-from geoembz.verification.listing import below, present_keys, unexpected_objects
+from geoembz.verification.listing import (
+    below,
+    missing_objects,
+    present_keys,
+    unexpected_objects,
+)
 from geoembz.verification.raster import check_raster
 from geoembz.verification.result import Part, Verification
 from geoembz.verification.table import check_table
@@ -85,7 +90,9 @@ def _check_content(store: str, workers: int) -> Part:
     except GeoembzError as error:
         return Part(0, frozenset({*problems, Problem("zarr.json", str(error))}))
     if nodes and present is not None:
-        problems |= set(unexpected_objects(present, nodes, frozenset({TABLE})))
+        others = frozenset({TABLE}) if is_table_store(group) else frozenset()
+        problems |= set(unexpected_objects(present, nodes, others))
+        problems |= set(missing_objects(present, nodes))
     for part in parts:
         problems |= part.problems
     return Part(sum(part.shards for part in parts), frozenset(problems))

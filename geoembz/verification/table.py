@@ -55,13 +55,39 @@ def _check_shard(reader: TableReader, start: int, step: int) -> tuple[int, list[
         count = _valid_rows(reader, reader.read(rows, "codes"), rows)
     except (GeoembzError, OSError, ValueError, RuntimeError) as error:
         problems.append(Problem(f"embedding/c/{number}/0", str(error)))
+    places = []
     names = ["x", "y", *(f"{COLUMNS}/{name}" for name in reader.attributes.columns)]
     for name in names:
         try:
-            reader.values(reader.column(name), rows)
+            places.append(reader.values(reader.column(name), rows))
         except (GeoembzError, OSError, ValueError, RuntimeError) as error:
             problems.append(Problem(f"{name}/c/{number}", str(error)))
-    return count, problems
+    return count, problems or _check_places(reader, places[0], places[1], start)
+
+
+def _check_places(
+    reader: TableReader, x: NDArray[np.float64], y: NDArray[np.float64], start: int
+) -> list[Problem]:
+    """Compare the places of a shard with the bounds of its chunks: lost places read as NaN."""
+    step = reader.codes.chunks[0]
+    try:
+        bounds = reader.chunk_bbox[start // step :]
+    except (GeoembzError, OSError, ValueError, RuntimeError):
+        return []  # said once for all shards
+    for number, first in enumerate(range(0, len(x), step)):
+        chunk = slice(first, first + step)
+        found = [*_bounds(x[chunk]), *_bounds(y[chunk])]
+        if not np.array_equal(np.array(found)[[0, 2, 1, 3]], bounds[number], equal_nan=True):
+            what = f"places of rows {start + first:,} on are not within {CHUNK_BBOX}"
+            return [
+                Problem(f"x/c/{start // (reader.codes.shards or reader.codes.chunks)[0]}", what)
+            ]
+    return []
+
+
+def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    return (float(known.min()), float(known.max())) if known.size else (np.nan, np.nan)
 
 
 def _valid_rows(reader: TableReader, codes: NDArray[Any], rows: NDArray[np.int64]) -> int:
