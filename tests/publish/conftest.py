@@ -51,12 +51,12 @@ class Server:
         pages = _client(self.endpoint).get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
-    def make_public(self) -> None:
-        """Let everyone read the bucket."""
+    def make_public(self, *actions: str) -> None:
+        """Let everyone read the bucket, or do no more than some actions."""
         statement = {
             "Effect": "Allow",
             "Principal": "*",
-            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Action": list(actions or ("s3:GetObject", "s3:ListBucket")),
             "Resource": [f"arn:aws:s3:::{self.bucket}", f"arn:aws:s3:::{self.bucket}/*"],
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
