@@ -4,7 +4,7 @@ import pytest
 
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.publish.retry import RetryPolicy, with_retries
-from geoembz.store.faults import redact
+from geoembz.errors import redact
 
 
 class CodedError(Exception):
