@@ -151,6 +151,13 @@ def convert(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
     ] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Of a table of chips on a regular grid: make a raster.")
+    ] = False,
+    grid_crs: Annotated[
+        str | None,
+        typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="URI", help="Model that made the embeddings.")
     ] = None,
@@ -217,6 +224,8 @@ def convert(
             overlap=None if overlap is None else overlap.value,
             resample=None if resample is None else resample.value,
             skip_bad=skip_bad,
+            grid=grid,
+            grid_crs=grid_crs,
             model=model,
             license=license_,
             checksum=checksum,

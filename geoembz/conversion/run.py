@@ -34,7 +34,8 @@ from geoembz.sources import (
     check_vectors,
     traits_of,
 )
-from geoembz.sources.tables import is_table, open_table
+from geoembz.sources.inputs import table_files
+from geoembz.sources.tables import open_table
 from geoembz.store import (
     DestinationLock,
     Journal,
@@ -73,6 +74,8 @@ def convert(
     overlap: Overlap | None = None,
     resample: str | None = None,
     skip_bad: bool = False,
+    grid: bool = False,
+    grid_crs: str | None = None,
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
     checksum: bool = False,
@@ -92,8 +95,9 @@ def convert(
     source
         What `geoembz.sources.open_source` opens, one input or several; another store of geoembz; an
         xarray DataArray or Dataset; or a `Source`. Several inputs of one CRS become a mosaic,
-        inputs of several CRSs child groups of one store, with one encoding. Or a table: a Parquet
-        or CSV file, or several with the same columns; `chunk` and `shard` are then rows.
+        inputs of several CRSs child groups of one store, with one encoding. Or a table: Parquet or
+        CSV, one file or several with the same columns, named in the same ways; `chunk` and
+        `shard` are then rows.
     store
         Destination: path or fsspec URL.
     recipe
@@ -134,6 +138,10 @@ def convert(
         ``nearest`` takes tiles that are not aligned by nearest neighbour; None refuses them.
     skip_bad
         Leave out inputs that cannot be read; the store lists them.
+    grid
+        Make a raster of a table whose chips lie on a regular grid: one pixel per chip.
+    grid_crs
+        CRS in which that grid is regular (implies `grid`); None to find out.
     model
         URI of the model that made the embeddings; None for the product's.
     license
@@ -198,7 +206,8 @@ def convert(
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
     fixed = _fixed_encoding(basis, asked)
-    if is_table(source):
+    tables = None if grid or grid_crs else table_files(source)
+    if tables is not None:
         raster_options = {
             "layout codec": layout != "plain",
             "nodata": nodata is not None,
@@ -225,10 +234,12 @@ def convert(
             license=license,
             workers=workers,
         )
-        return convert_table(open_table(source, crs=crs), destination, options, progress)
+        return convert_table(open_table(tables, crs=crs), destination, options, progress)
     date = None if time is None else parse_date(time)
     opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
-    grids = open_inputs(source, InputOptions(opening, overlap, resample == "nearest", skip_bad))
+    as_grid = grid or grid_crs is not None
+    inputs = InputOptions(opening, overlap, resample == "nearest", skip_bad, as_grid, grid_crs)
+    grids = open_inputs(source, inputs)
     traits = traits_of(next(iter(grids.values())))
     chosen = asked or Recipe.parse(traits.recipe or "int8")
     for raster in grids.values():
