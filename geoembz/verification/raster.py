@@ -4,7 +4,7 @@ A damaged chunk fails its checksum (zstd's, and crc32c of a shard's index); a lo
 nodata, so valid pixels are counted against what the store says about itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import ceil
 from typing import Any
 
@@ -165,6 +165,7 @@ def _check_axes(reader: StoreReader) -> Iterator[Problem]:
     """Compare the coordinates with the grid in the attributes."""
     grid = reader.attributes.grid
     (height, width), dates = grid.shape, reader.dates
+    axes: dict[str, tuple[int, Callable[[], NDArray[Any]]]]
     axes = {"x": (width, lambda: grid.x), "y": (height, lambda: grid.y)}
     if dates:
         axes["time"] = (len(dates), lambda: np.array(dates, dtype="datetime64[D]").astype(np.int64))

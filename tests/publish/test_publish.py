@@ -315,7 +315,7 @@ def test_a_reader_meanwhile_sees_nothing_or_all(store: Path, server: Server) -> 
     another = Path(shutil.copytree(store, store.with_name("another.zarr")))
     zarr.open_group(another).attrs["title"] = "another"
     array = zarr.open_array(another / "embedding", mode="r+")
-    array[...] = -array[...]
+    array[...] = -np.asarray(array[...])
     contents = [local_objects(path) for path in (store, another)]
     seen: list[int] = []
 
