@@ -49,13 +49,16 @@ class LocalChunks:
     folder
         The directory with its objects.
     stored, chunk
-        Shape of one object and of one chunk in it; equal where nothing is sharded.
+        Shape of one object and of one chunk in it.
+    is_sharded
+        Whether objects are shards; a shard may hold one chunk only.
     """
 
     array: zarr.Array[Any]
     folder: Path
     stored: tuple[int, ...]
     chunk: tuple[int, ...]
+    is_sharded: bool
 
     @classmethod
     def of(cls, array: zarr.Array[Any]) -> Self | None:
@@ -71,7 +74,8 @@ class LocalChunks:
         chunk, inner = _unsharded(codecs, stored)
         if chunk is None or not _is_zstd(inner, array.dtype):
             return None
-        return cls(array, array.store.root / array.path, stored, chunk)
+        folder, is_sharded = array.store.root / array.path, inner is not codecs
+        return cls(array, folder, stored, chunk, is_sharded)
 
     def read(self, selection: Sequence[int | slice]) -> NDArray[Any]:
         """Read a contiguous selection, as ``array[selection]`` would; absent chunks are fill.
@@ -101,7 +105,7 @@ class LocalChunks:
         for place in _touched(spans, self.stored):
             path = self.folder / self.array.metadata.encode_chunk_key(place)  # type: ignore[union-attr]
             origin = tuple(at * size for at, size in zip(place, self.stored, strict=True))
-            if self.stored == self.chunk:
+            if not self.is_sharded:
                 yield _Piece(path, origin)
                 continue
             inside = [
