@@ -3,7 +3,7 @@
 Fits see the training rows that they are given, and no labels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,9 @@ class Problem:
 
     def code(self, encoding: Encoding) -> Coded:
         """Encode both sets."""
+        if encoding.normalize:  # what `encode` would do again for every recipe
+            plain, train, other = replace(encoding, normalize=False), self._unit.T, self._other_unit
+            return Coded(encoding, plain.encode(train), plain.encode(other))
         return Coded(encoding, encoding.encode(self.train), encoding.encode(self.other))
 
     def fit(
@@ -141,6 +144,10 @@ class Problem:
     @cached_property
     def _unit(self) -> Floats:
         return normalized(self.train.T)
+
+    @cached_property
+    def _other_unit(self) -> Floats:
+        return normalized(self.other.T).T
 
     @cached_property
     def _moments(self) -> Moments:

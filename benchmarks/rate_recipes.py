@@ -12,7 +12,7 @@ LARGEST_CHOICE = 64
 """Most bytes at which recipes compete on training rows; above, everything is close to float32."""
 
 METRICS = (0.0, 0.25)
-"""Whitening metrics that vectors are read by."""
+"""Whitening metrics that vectors of better recipes are read by; the article knows none."""
 
 
 @dataclass(frozen=True, order=True)
@@ -46,22 +46,21 @@ def article(budget: int, dimension: int) -> list[str]:
 
 def candidates(budget: int, dimension: int) -> list[Choice]:
     """Return what may be chosen: the article's recipes, read as they are, and better ones."""
-    better = _named(
-        [(4, "int4-lloyd"), (4, "rot-int4-lloyd"), (1, "rot-binary")], budget, dimension
-    )
     unit = _named([(4, "int4-lloyd"), (4, "rot-int4-lloyd"), (2, "int2-lloyd")], budget, dimension)
-    product = _product(budget, dimension)
-    names = [*better, *(f"l2-{name}" for name in (*unit, *product))]
+    better = [f"l2-{name}" for name in (*unit, *_product(budget, dimension))]
     return [
         *(Choice(budget, name) for name in article(budget, dimension)),
-        *(Choice(budget, name, whiten) for name in names for whiten in _metrics(name)),
+        *(Choice(budget, name) for name in _named([(1, "rot-binary")], budget, dimension)),
+        *(Choice(budget, name, whiten) for name in better for whiten in METRICS),
     ]
 
 
 def compared(budget: int, dimension: int) -> list[str]:
     """Name the rest of the family, which is measured but does not compete."""
-    plain = [(8, "int8-lloyd"), (4, "int4-quantile"), (2, "int2"), (2, "ternary")]
-    names = _named(plain, budget, dimension) + _product(budget, dimension)[:1]
+    if budget > LARGEST_CHOICE:
+        return []
+    plain = [(4, "int4-quantile"), (4, "int4-lloyd"), (2, "int2"), (2, "ternary")]
+    names = _named(plain, budget, dimension)
     if budget < dimension:
         names += [f"{kind}{budget}-int8" for kind in ("svd", "random", "select")]
     return names
@@ -93,7 +92,3 @@ def _product(budget: int, dimension: int) -> list[str]:
     if budget > LARGEST_PRODUCT or components > dimension or components % budget:
         return []
     return [f"pca{components}{whiten}-rot-pq{budget}x8" for whiten in ("", "w0.5")]
-
-
-def _metrics(name: str) -> tuple[float, ...]:
-    return METRICS[:1] if name.endswith("binary") else METRICS

@@ -3,7 +3,7 @@
 The rule, the same for every seed and every data set: five stratified folds of the training rows;
 each candidate is fitted on four of them, and the rows of the fifth look for their neighbours there.
 After each fold, candidates that are worse than the leader by more than two standard errors of the
-paired difference drop out. Of those that remain after five folds the most accurate one is chosen,
+paired difference drop out. Of those that remain in the end the most accurate one is chosen,
 unless one of the seed article's recipes (PCA with min/max codes or bits) is not significantly worse
 (exact McNemar test on all training rows, p >= 0.05): then the best of these is, as it is simpler.
 """
@@ -44,7 +44,7 @@ class Ranking:
         McNemar's p of leader against the article's best; 1 where they are the same, 0 where all of
         the article's recipes dropped out.
     accuracies
-        Of each candidate that saw all folds, in percent.
+        Of each candidate that was left, on the rows of all folds that it took part in, in percent.
     """
 
     chosen: Choice
@@ -62,7 +62,7 @@ def rank(problem: Problem, budgets: Iterable[int], seed: int) -> list[Ranking]:
         if budget <= LARGEST_CHOICE
     ]
     for part in folds(problem, seed):
-        for race in racing:
+        for race in (race for race in racing if len(race) > 1):
             for choice, hits in try_all(part, race, seed):
                 race[choice] = np.concatenate([race[choice], hits])
             drop_losers(race)
