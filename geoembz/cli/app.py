@@ -121,6 +121,10 @@ def convert(
             metavar="N", help="Side of a shard, in pixels, or 'none'.", show_default="8 to 64 MB"
         ),
     ] = None,
+    prefix_chunks: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Components per chunk.", show_default="whole vectors"),
+    ] = None,
     nodata: Annotated[
         str | None,
         typer.Option(metavar="V", help="Nodata value, or 'none'.", show_default="as declared"),
@@ -147,12 +151,22 @@ def convert(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
     ] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Of a table of chips on a regular grid: make a raster.")
+    ] = False,
+    grid_crs: Annotated[
+        str | None,
+        typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="URI", help="Model that made the embeddings.")
     ] = None,
     license_: Annotated[
         str | None, typer.Option("--license", metavar="TEXT", help="SPDX name or URL.")
     ] = None,
+    checksum: Annotated[
+        bool, typer.Option("--checksum", help="Record the SHA-256 of every input file.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Shards at once.", show_default="one per core")
     ] = None,
@@ -202,6 +216,7 @@ def convert(
             seed=seed,
             basis=basis,
             strict_basis=strict_basis,
+            prefix_chunks=prefix_chunks,
             nodata=nodata,
             crs=crs,
             time=time,
@@ -209,8 +224,11 @@ def convert(
             overlap=None if overlap is None else overlap.value,
             resample=None if resample is None else resample.value,
             skip_bad=skip_bad,
+            grid=grid,
+            grid_crs=grid_crs,
             model=model,
             license=license_,
+            checksum=checksum,
             workers=workers,
             scheduler=scheduler,
             overwrite=overwrite,

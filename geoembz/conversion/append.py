@@ -309,7 +309,9 @@ def _chunks(reader: StoreReader) -> ChunkLayout:
     codes = reader.codes
     chunk = (codes.chunks[-2], codes.chunks[-1])
     shard = reader.stored_chunk
-    return ChunkLayout(reader.shape, chunk, shard, codes.shards is not None)
+    length = codes.chunks[-3]
+    prefix = None if length >= codes.shape[-3] else length
+    return ChunkLayout(reader.shape, chunk, shard, codes.shards is not None, prefix)
 
 
 def _written(entry: Mapping[str, Any]) -> Written:

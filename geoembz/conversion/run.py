@@ -35,7 +35,8 @@ from geoembz.sources import (
     check_vectors,
     traits_of,
 )
-from geoembz.sources.tables import is_table, open_table
+from geoembz.sources.inputs import table_files
+from geoembz.sources.tables import open_table
 from geoembz.store import (
     DestinationLock,
     Journal,
@@ -66,6 +67,7 @@ def convert(
     strict_basis: bool = False,
     chunk: int | None = None,
     shard: int | str | None = None,
+    prefix_chunks: int | None = None,
     nodata: float | str | None = None,
     crs: str | None = None,
     time: str | None = None,
@@ -73,8 +75,11 @@ def convert(
     overlap: Overlap | None = None,
     resample: str | None = None,
     skip_bad: bool = False,
+    grid: bool = False,
+    grid_crs: str | None = None,
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
+    checksum: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
@@ -91,8 +96,9 @@ def convert(
     source
         What `geoembz.sources.open_source` opens, one input or several; another store of geoembz; an
         xarray DataArray or Dataset; or a `Source`. Several inputs of one CRS become a mosaic,
-        inputs of several CRSs child groups of one store, with one encoding. Or a table: a Parquet
-        or CSV file, or several with the same columns; `chunk` and `shard` are then rows.
+        inputs of several CRSs child groups of one store, with one encoding. Or a table: Parquet or
+        CSV, one file or several with the same columns, named in the same ways; `chunk` and
+        `shard` are then rows.
     store
         Destination: path or fsspec URL.
     recipe
@@ -115,6 +121,9 @@ def convert(
         Raise an error instead of that warning.
     chunk, shard
         Sides of chunks and shards, in pixels; see `choose_layout`.
+    prefix_chunks
+        Components per chunk, rounded up to whole bytes, so that a reader who asks for the first few
+        reads no others; None keeps vectors whole. Not after a rotation, nor with `pq`.
     nodata
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
@@ -130,10 +139,16 @@ def convert(
         ``nearest`` takes tiles that are not aligned by nearest neighbour; None refuses them.
     skip_bad
         Leave out inputs that cannot be read; the store lists them.
+    grid
+        Make a raster of a table whose chips lie on a regular grid: one pixel per chip.
+    grid_crs
+        CRS in which that grid is regular (implies `grid`); None to find out.
     model
         URI of the model that made the embeddings; None for the product's.
     license
         Licence of the embeddings, as an SPDX name or URL; None for the product's.
+    checksum
+        Read the input files once more and record the SHA-256 of each in the provenance.
     workers
         Shards converted at once, in threads of this process; None for one per core.
     scheduler
@@ -192,11 +207,14 @@ def convert(
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
     fixed = _fixed_encoding(basis, asked)
-    if is_table(source):
+    tables = None if grid or grid_crs else table_files(source)
+    if tables is not None:
         raster_options = {
             "layout codec": layout != "plain",
             "nodata": nodata is not None,
             "shard none": isinstance(shard, str),
+            "prefix_chunks": prefix_chunks is not None,
+            "checksum": checksum,
             "time": time is not None,
             "product": product is not None,
             "overlap": overlap is not None,
@@ -217,10 +235,12 @@ def convert(
             license=license,
             workers=workers,
         )
-        return convert_table(open_table(source, crs=crs), destination, options, progress)
+        return convert_table(open_table(tables, crs=crs), destination, options, progress)
     date = None if time is None else parse_date(time)
     opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
-    grids = open_inputs(source, InputOptions(opening, overlap, resample == "nearest", skip_bad))
+    as_grid = grid or grid_crs is not None
+    inputs = InputOptions(opening, overlap, resample == "nearest", skip_bad, as_grid, grid_crs)
+    grids = open_inputs(source, inputs)
     traits = traits_of(next(iter(grids.values())))
     chosen = asked or Recipe.parse(traits.recipe or "int8")
     for raster in grids.values():
@@ -234,9 +254,11 @@ def convert(
         strict_basis=strict_basis,
         chunk=chunk,
         shard=shard,
+        prefix_chunks=prefix_chunks,
         workers=workers,
         model=model or traits.model or UNKNOWN_MODEL,
         license=license or traits.license,
+        checksum=checksum,
         nodata=None if nodata is None else str(nodata),
         crs=crs,
         date=date,
@@ -264,10 +286,12 @@ class _Conversion:
     strict_basis: bool
     chunk: int | None
     shard: int | str | None
+    prefix_chunks: int | None
     workers: int
     pool: Workers
     model: str
     license: str | None
+    checksum: bool
     nodata: str | None
     crs: str | None
     date: str | None
@@ -354,14 +378,24 @@ class _Conversion:
             self.source.block_shape,
             chunk=self.chunk,
             shard=self.shard,
+            prefix=self._prefix(encoding),
         )
         dates = () if self.date is None else (self.date,)
         plan = StorePlan(encoding, chunks, self.layout, dates)
         return StoreWriter(self.destination.building, plan)
 
+    def _prefix(self, encoding: Encoding) -> int | None:
+        """Return the stored numbers per vector in a chunk; None for all."""
+        if self.prefix_chunks is None:
+            return None
+        try:
+            return encoding.prefix_length(self.prefix_chunks)
+        except InvalidConfigError as error:
+            raise InvalidConfigError(f"prefix_chunks: {error}") from error
+
     def _attributes(self, plan: StorePlan, results: Sequence[ShardResult]) -> StoreAttributes:
         encoding, traits = plan.encoding, traits_of(self.source)
-        written = summarise(self.source, results)
+        written = summarise(self.source, results, checksum=self.checksum)
         return StoreAttributes(
             grid=self.source.grid,
             encoding=encoding.config(),
@@ -419,7 +453,7 @@ class _Conversion:
         traits = traits_of(self.source)
         return {
             "software": __version__,
-            "sources": [asdict(info) for info in self.source.info],
+            "sources": [info.identity() for info in self.source.info],
             "date": self.date,
             "product": traits.product,
             "notes": list(traits.notes),
@@ -432,8 +466,10 @@ class _Conversion:
             "seed": self.seed,
             "chunk": self.chunk,
             "shard": self.shard,
+            "prefix_chunks": self.prefix_chunks,
             "model": self.model,
             "license": self.license,
+            "checksum": self.checksum,
             "nodata": self.nodata,
             "crs": self.crs,
         }

@@ -14,7 +14,7 @@ from geoembz.conversion.task import ShardResult, ShardTask
 from geoembz.conversion.workers import Workers
 from geoembz.evaluation import FidelitySums
 from geoembz.grid import Window
-from geoembz.sources import Source, occupies
+from geoembz.sources import Source, occupies, with_checksum
 from geoembz.store import Fence, Journal, StoreWriter
 
 
@@ -119,11 +119,12 @@ def write_shards(
     return [results[shard.row, shard.col] for shard in shards]
 
 
-def summarise(source: Source, results: Sequence[ShardResult]) -> Written:
-    """Add up the shards of a source, as the store's attributes say it."""
+def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool = False) -> Written:
+    """Add up the shards of a source; with `checksum`, read its files once more for their hashes."""
+    inputs = map(with_checksum, source.info) if checksum else source.info
     pixels, fidelity = total(results)
     return Written(
-        sources=tuple(info.provenance() for info in source.info),
+        sources=tuple(info.provenance() for info in inputs),
         pixels={"total": source.grid.window.size, **pixels},
         fidelity=fidelity.summary(),
     )

@@ -92,7 +92,8 @@ class StoreWriter:
     def _array(self, name: str) -> zarr.Array[Any]:
         if name not in self._arrays:
             store = open_zarr_store(self.url, read_only=False)
-            self._arrays[name] = open_codes(store, self._documents[name], name)
+            document, cut = self._documents[name], self.plan.chunks.prefix is not None
+            self._arrays[name] = open_codes(store, document, name, first_axis_slowest=cut)
         return self._arrays[name]
 
 
