@@ -36,7 +36,7 @@ STAGES = ("read", "encode", "compress", "write", "journal")
 
 def main() -> None:
     """Measure every recipe on a raster of each size, and plan from the numbers."""
-    options = parse_options(__doc__, sizes=(2048,), smoke=(256,))
+    options = parse_options(__doc__, sizes=(1024,), smoke=(256,))
     rows: list[Row] = []
     for size in options.size:
         spec = RasterSpec(size, "pixel")
