@@ -156,13 +156,14 @@ def _read(piece: _Piece) -> bytes | None:
     """Read a chunk's bytes; None where there is no object."""
     try:
         with piece.path.open("rb", buffering=0) as file:
-            n_bytes = os.fstat(file.fileno()).st_size if piece.n_bytes is None else piece.n_bytes
-            content = os.pread(file.fileno(), n_bytes, piece.offset)
+            size = os.fstat(file.fileno()).st_size
+            n_bytes = size if piece.n_bytes is None else piece.n_bytes
+            if piece.offset + n_bytes > size:  # before anything is allocated for it
+                end = piece.offset + n_bytes
+                raise ValueError(f"{piece.path.name}: {size} bytes of {end}: truncated")
+            return os.pread(file.fileno(), n_bytes, piece.offset)
     except FileNotFoundError:
         return None
-    if len(content) != n_bytes:
-        raise ValueError(f"{piece.path.name}: {len(content)} of {n_bytes} bytes: truncated")
-    return content
 
 
 def _check_crc32c(path: Path, content: bytes) -> None:

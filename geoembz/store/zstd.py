@@ -2,9 +2,10 @@
 
 from numcodecs.zstd import decompress as _decompress
 
+FRAME_HEADER_BYTES = 18
+"""Longest header of a frame."""
+
 _MAGIC = b"\x28\xb5\x2f\xfd"
-_DICTIONARY_BYTES = (0, 1, 2, 4)
-_SIZE_BYTES = (0, 2, 4, 8)
 
 
 def decompress(frame: bytes, n_bytes: int) -> bytes:
@@ -17,34 +18,48 @@ def decompress(frame: bytes, n_bytes: int) -> bytes:
     RuntimeError
         If it is damaged.
 
-    References
-    ----------
-    RFC 8878, "Zstandard Compression and the 'application/zstd' Media Type", 3.1.1.
-
     Examples
     --------
     >>> import numcodecs
     >>> decompress(numcodecs.Zstd().encode(b"codes"), 5)
     b'codes'
     """
-    claimed = _content_size(frame)
-    if claimed is not None and claimed > n_bytes:
-        raise ValueError(f"a chunk that claims {claimed} bytes; expected {n_bytes}: damaged")
+    claimed = frame_content_size(frame[:FRAME_HEADER_BYTES])
+    if claimed != n_bytes:
+        raise ValueError(f"a chunk says that it holds {claimed} bytes; expected {n_bytes}")
     content: bytes = _decompress(frame)
     if len(content) != n_bytes:
-        raise ValueError(f"a chunk of {len(content)} bytes; expected {n_bytes}: damaged")
+        raise ValueError(f"a chunk of {len(content)} bytes; expected {n_bytes}")
     return content
 
 
-def _content_size(frame: bytes) -> int | None:
-    """Return the content size that a frame's header tells; None where it tells none."""
-    if frame[:4] != _MAGIC or len(frame) < 6:
-        raise ValueError("a chunk is no zstd frame: corrupt")
-    descriptor = frame[4]
-    is_single = descriptor >> 5 & 1
-    size = _SIZE_BYTES[descriptor >> 6] or is_single
-    start = 5 + (1 - is_single) + _DICTIONARY_BYTES[descriptor & 3]
-    if not size:
+def frame_content_size(start: bytes) -> int | None:
+    """Return how many bytes a zstd frame says that it holds; None where it does not say.
+
+    Parameters
+    ----------
+    start
+        The first `FRAME_HEADER_BYTES`, or fewer where there are no more.
+
+    References
+    ----------
+    RFC 8878, "Zstandard Compression and the 'application/zstd' Media Type", 3.1.1.1.
+
+    Examples
+    --------
+    >>> from numcodecs.zstd import Zstd
+    >>> frame_content_size(Zstd().encode(bytes(1000))[:18])
+    1000
+    """
+    if len(start) < 5 or start[:4] != _MAGIC:
         return None
-    value = int.from_bytes(frame[start : start + size], "little")
-    return value + 256 if size == 2 else value
+    descriptor = start[4]
+    size_flag, is_single = descriptor >> 6, bool(descriptor & 0x20)
+    if size_flag == 0 and not is_single:
+        return None
+    width = (1, 2, 4, 8)[size_flag]
+    first = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 0x03]
+    field = start[first : first + width]
+    if len(field) < width:
+        return None
+    return int.from_bytes(field, "little") + (256 if width == 2 else 0)
