@@ -1,6 +1,7 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self
