@@ -244,6 +244,7 @@ def _first_dimension(reader: StoreReader, space: View) -> str:
 
 def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
     """Make the coordinates from the grid: exact, and no request."""
+    reader.check_size()
     grid = reader.attributes.grid
     dates = np.array(reader.dates, dtype="datetime64[ns]")
     time = {name: CF_TIME[name] for name in ("axis", "standard_name", "long_name")}

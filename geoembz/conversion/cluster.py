@@ -8,7 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pickle import PicklingError
 from typing import Any, ClassVar
@@ -228,7 +228,8 @@ class _Parts:
         """Return the threads of all workers, as of a moment ago."""
         now = time.monotonic()
         if now - self._asked > _THREADS_SECONDS:
-            self._threads = sum(self._client.nthreads().values())
+            with suppress(OSError):  # a scheduler that is lost shows in the batches
+                self._threads = sum(self._client.nthreads().values())
             self._asked = now
         return self._threads
 

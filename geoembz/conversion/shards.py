@@ -122,14 +122,17 @@ def write_shards(
 def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool = False) -> Written:
     """Add up the shards of a source; with `checksum`, read its files once more for their hashes."""
     inputs = map(with_checksum, source.info) if checksum else source.info
-    rejected = sum(result.rejected_pixels for result in results)
-    fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results), FidelitySums())
+    pixels, fidelity = total(results)
     return Written(
         sources=tuple(info.provenance() for info in inputs),
-        pixels={
-            "total": source.grid.window.size,
-            "valid": sum(result.valid_pixels for result in results),
-            **({"rejected": rejected} if rejected else {}),
-        },
+        pixels={"total": source.grid.window.size, **pixels},
         fidelity=fidelity.summary(),
     )
+
+
+def total(results: Sequence[ShardResult]) -> tuple[dict[str, int], FidelitySums]:
+    """Return ``{valid, rejected?}`` pixels and the fidelity of all shards, merged in order."""
+    rejected = sum(result.rejected_pixels for result in results)
+    pixels = {"valid": sum(result.valid_pixels for result in results)}
+    fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results), FidelitySums())
+    return pixels | ({"rejected": rejected} if rejected else {}), fidelity

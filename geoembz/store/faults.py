@@ -33,7 +33,10 @@ _PASSING_TYPES = frozenset(
         "ResponseStreamingError", "IncompleteReadError", "ContentLengthError",
     }
 )  # fmt: skip
-_NO_PERMISSION = "no permission; the user needs s3:ListBucket, s3:GetObject and s3:PutObject"
+_NO_PERMISSION = (
+    "no permission; the user needs s3:ListBucket, s3:GetObject and s3:PutObject (without "
+    "credentials requests are anonymous: set AWS_ACCESS_KEY_ID or AWS_PROFILE)"
+)
 _ADVICE = MappingProxyType(
     {
         "NoSuchBucket": "the bucket does not exist; create it, or correct the URL or endpoint",

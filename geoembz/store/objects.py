@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from geoembz.errors import StoreError
 from geoembz.store.faults import fault_code
+from geoembz.store.files import walk_files
 from geoembz.store.remote import open_filesystem, remote_faults
 
 _PARTIAL = ".partial"
@@ -89,7 +90,7 @@ class ObjectTree:
             return None
         try:
             return json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(
                 f"{self.url}/{key}: not JSON ({error}); the store is damaged"
             ) from error
@@ -169,6 +170,10 @@ class ObjectTree:
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the size of every object below `prefix`, in bytes, by key."""
+        if self.is_local:
+            root, top = self.local_path, self.local_path / prefix
+            files = {Path(entry.path): entry.stat().st_size for entry in walk_files(top)}
+            return {path.relative_to(root).as_posix(): files[path] for path in sorted(files)}
         self.filesystem.invalidate_cache()
         base = f"{self.root}/{prefix}".rstrip("/")
         with self._faults("LIST", prefix):
