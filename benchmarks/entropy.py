@@ -96,7 +96,7 @@ def of_bytes(content: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 
 def pcodec_coder() -> Coder:
     """Return pcodec at its default level."""
-    from pcodec import ChunkConfig, standalone  # type: ignore[import-not-found,unused-ignore]
+    from pcodec import ChunkConfig, standalone
 
     return Coder(
         "pcodec, as int16",

@@ -66,8 +66,8 @@ class SearchResult:
 
     def to_arrow(self) -> pa.Table:
         """Return one row per found place, with `query` and `rank` from 0 up."""
-        query, rank = (index.astype(np.int64) for index in np.indices(self.scores.shape))
-        columns: dict[str, NDArray[Any]] = {"query": query, "rank": rank, "score": self.scores}
+        places: NDArray[Any] = np.indices(self.scores.shape)
+        columns = {"query": places[0], "rank": places[1], "score": self.scores}
         if self.is_table:
             columns["sample"] = self.rows
         else:

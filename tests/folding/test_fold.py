@@ -49,7 +49,8 @@ def vectors() -> NDArray[np.float32]:
 
 
 def labels(vectors: NDArray[np.float32], n_classes: int) -> NDArray[np.int64]:
-    return np.digitize(vectors[:, 0] + vectors[:, 1], np.linspace(0, 2, n_classes - 1))
+    edges = np.linspace(0, 2, n_classes - 1)
+    return np.asarray(np.digitize(vectors[:, 0] + vectors[:, 1], edges), dtype=np.int64)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

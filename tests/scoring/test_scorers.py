@@ -83,11 +83,11 @@ def test_tables_and_values_agree(vectors: NDArray[np.float32], recipe: str) -> N
     encoding = Encoding.fit(vectors, recipe)
     codes = encoding.encode(vectors).T
     weights = np.random.default_rng(0).normal(size=(3, DIMENSION))
-    results = [LinearFold.of(encoding, weights, 2.0, way=way)(codes) for way in _WAYS]
+    results = [
+        LinearFold.of(encoding, weights, 2.0, way="tables")(codes),
+        LinearFold.of(encoding, weights, 2.0, way="values")(codes),
+    ]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-4)
-
-
-_WAYS = ("tables", "values")
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dot"])
@@ -95,7 +95,7 @@ def test_nearest_codes_are_the_exhaustive_ones(vectors: NDArray[np.float32], met
     """Threads and tiles find what sorting all scores finds, invalid pixels left out."""
     encoding = Encoding.fit(vectors, "pca8-int8")
     codes = np.tile(encoding.encode(vectors).T, 14)  # every vector 14 times: ties everywhere
-    valid = np.random.default_rng(1).random(codes.shape[1]) < 0.7
+    valid = np.asarray(np.random.default_rng(1).random(codes.shape[1]) < 0.7)
     compared = scorer(encoding, vectors[:3], metric)  # type: ignore[arg-type]
     distances = compared.distances(codes)[0].copy()
     distances[:, ~valid] = np.inf
