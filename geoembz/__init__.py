@@ -11,7 +11,7 @@ from geoembz._version import __version__
 if TYPE_CHECKING:
     from geoembz import demo
     from geoembz.assess import Evaluation, Plan, evaluate, plan
-    from geoembz.conversion import ConvertSummary, convert
+    from geoembz.conversion import ConvertSummary, append, convert
     from geoembz.encoding import Encoding, Recipe
     from geoembz.errors import GeoembzError
     from geoembz.folding import FoldedModel, fold
@@ -29,6 +29,7 @@ __all__ = [
     "Recipe",
     "SearchResult",
     "__version__",
+    "append",
     "convert",
     "demo",
     "evaluate",
@@ -46,6 +47,7 @@ _HOMES = {
     "GeoembzError": ("geoembz.errors", "GeoembzError"),
     "Plan": ("geoembz.assess", "Plan"),
     "Recipe": ("geoembz.encoding", "Recipe"),
+    "append": ("geoembz.conversion", "append"),
     "convert": ("geoembz.conversion", "convert"),
     "evaluate": ("geoembz.assess", "evaluate"),
     "FoldedModel": ("geoembz.folding", "FoldedModel"),

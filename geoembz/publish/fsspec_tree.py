@@ -3,6 +3,7 @@
 Writes are checked by reading back.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from geoembz.publish.digest import Digest, digest
 from geoembz.publish.retry import RetryPolicy, with_retries
 from geoembz.publish.tree import Listed
 from geoembz.store.names import StoreUrl, check_key
+
+_DRAFT = ".draft"
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,10 @@ class FsspecTree:
     def list(self) -> dict[str, Listed]:
         """Return every object under the prefix by relative key; links are refused."""
         root = self._root()
-        found = self.fs.find(root, detail=True, withdirs=False)
         if self.url.protocol == "file":
-            _refuse_links(Path(root))
+            return _list_files(Path(root))
+        self.fs.invalidate_cache()
+        found = self.fs.find(root, detail=True, withdirs=False)
         return {
             path[len(root) :].lstrip("/"): Listed(int(info["size"])) for path, info in found.items()
         }
@@ -47,7 +51,10 @@ class FsspecTree:
 
         def action() -> None:
             self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            self.fs.pipe_file(path, data)
+            if self.url.protocol == "file":
+                _write_whole(Path(path), data)
+            else:
+                self.fs.pipe_file(path, data)
 
         with_retries(action, f"PUT {path}", self.policy)
         if digest(self.read(key)) != expected:
@@ -62,10 +69,26 @@ class FsspecTree:
         return str(self.fs._strip_protocol(self.url.root)).rstrip("/")  # noqa: SLF001
 
 
-def _refuse_links(root: Path) -> None:
-    for path in root.rglob("*"):
-        if path.is_symlink():
-            raise StoreError(
-                f"publish: {path} is a symbolic link; a store holds plain files only, and what a "
-                "link points at is not published; replace it by a copy"
-            )
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file that readers see whole or not at all; a draft that is left is used again."""
+    draft = path.with_name(f"{path.name}{_DRAFT}")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _list_files(root: Path) -> dict[str, Listed]:
+    """Return every file below a directory; links are refused, not followed."""
+    found = {}
+    for folder, folders, files in root.walk():
+        for path in (folder / name for name in (*folders, *files)):
+            if path.is_symlink():
+                raise StoreError(
+                    f"publish: {path} is a symbolic link; a store holds plain files only, and what "
+                    "a link points at is not published; replace it by a copy"
+                )
+        for path in (folder / name for name in files if not name.endswith(_DRAFT)):
+            found[path.relative_to(root).as_posix()] = Listed(path.stat().st_size)
+    return found

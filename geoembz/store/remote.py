@@ -11,10 +11,12 @@ from typing import Any
 import fsspec
 
 from geoembz.errors import StoreError
+from geoembz.sources.remote import s3_is_anonymous
 from geoembz.store.faults import as_store_error, fault_code, redact
 from geoembz.store.names import check_endpoint, parse_store_url
 
 _ATTEMPTS = 8
+_CONNECT_SECONDS, _READ_SECONDS = 10, 60
 _LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs")
 
 
@@ -33,8 +35,8 @@ def storage_options(url: str) -> dict[str, Any]:
     endpoint = check_endpoint(os.environ.get("AWS_ENDPOINT_URL") or None)
     config: dict[str, Any] = {
         "retries": {"max_attempts": _ATTEMPTS, "mode": "standard"},
-        "connect_timeout": 10,
-        "read_timeout": 60,
+        "connect_timeout": _CONNECT_SECONDS,
+        "read_timeout": _READ_SECONDS,
         "max_pool_connections": 64,
         # Other servers than Amazon's know no x-amz-checksum headers.
         "request_checksum_calculation": "when_required",
@@ -42,7 +44,13 @@ def storage_options(url: str) -> dict[str, Any]:
     }
     if endpoint:
         config["s3"] = {"addressing_style": "path"}
-    return {"endpoint_url": endpoint, "config_kwargs": config, "use_listings_cache": False}
+    return {
+        "anon": s3_is_anonymous(),
+        "endpoint_url": endpoint,
+        "config_kwargs": config,
+        "use_listings_cache": False,
+        "max_concurrency": 1,  # else s3fs asks for the size of each object before it reads it
+    }
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:

@@ -1,0 +1,182 @@
+"""What `benchmarks.rate_accuracy` measures: vectors to codes to neighbours, through `Encoding`.
+
+Fits see the training rows that they are given, and no labels.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.assess.tables import read_table
+from geoembz.encoding import Encoding, Recipe
+from geoembz.errors import InvalidConfigError
+from geoembz.evaluation.neighbours import (
+    Neighbours,
+    cosine_neighbours,
+    hamming_neighbours,
+    majority_vote,
+)
+from geoembz.evaluation.probe import fit_probe
+from geoembz.evaluation.splits import fold_ids
+from geoembz.projection import Moments, fit_projection, normalized
+from geoembz.quantization import Codes, fit_quantizer
+from geoembz.threads import single_threaded_blas
+
+type Floats = NDArray[np.float32]
+type Labels = NDArray[np.int64]
+type Hits = NDArray[np.bool_]
+
+NEIGHBOURS = 5
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Both sets after coding, vectors as rows."""
+
+    encoding: Encoding
+    train: Codes
+    other: Codes
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether codes are compared bit by bit, without decoding."""
+        return self.encoding.quantizer.kind == "binary"
+
+    def neighbours(self, whiten: float = 0.0) -> Neighbours:
+        """Nearest training rows of the other rows: Hamming for bits, else the exact cosine."""
+        if self.is_binary:
+            other_bits, train_bits = (codes.astype(np.uint8) for codes in (self.other, self.train))
+            return hamming_neighbours(other_bits, train_bits, NEIGHBOURS)
+        decoder = self.encoding.decoder("reduced", whiten=whiten)
+        other, train = (
+            completed(self.encoding, decoder.decode(codes.T)) for codes in (self.other, self.train)
+        )
+        return cosine_neighbours(other, train, NEIGHBOURS)
+
+
+def completed(encoding: Encoding, reduced: Floats) -> Floats:
+    """Turn reduced columns into rows, the length of the mean's part outside appended."""
+    outside = np.full(reduced.shape[1], encoding.projection.residual_norm, dtype=np.float32)
+    return np.column_stack([reduced.T, outside])
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Training and other rows with their labels."""
+
+    train: Floats
+    other: Floats
+    train_y: Labels
+    other_y: Labels
+    train_groups: NDArray[Any] | None = None
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.train.shape[1])
+
+    def code(self, encoding: Encoding) -> Coded:
+        """Encode both sets."""
+        if encoding.normalize:  # what `encode` would do again for every recipe
+            plain, train, other = replace(encoding, normalize=False), self._unit.T, self._other_unit
+            return Coded(encoding, plain.encode(train), plain.encode(other))
+        return Coded(encoding, encoding.encode(self.train), encoding.encode(self.other))
+
+    def fit(
+        self, name: str, seed: int = 0, pq_rows: int | None = None, pq_iterations: int = 25
+    ) -> Encoding:
+        """Fit what `Encoding.fit` does, bit for bit, from moments that are kept between calls.
+
+        `pq_rows` and `pq_iterations` make the codebooks of `pq` coarser and cheaper.
+        """
+        recipe = Recipe.parse(name)
+        columns = self._unit if recipe.normalize else self.train.T
+        options: dict[str, Any] = {}
+        if recipe.n_subquantizers:
+            if pq_rows is not None and pq_rows < columns.shape[1]:
+                few = np.random.default_rng(seed).choice(columns.shape[1], pq_rows, replace=False)
+                columns = columns[:, np.sort(few)]
+            options = {
+                "n_subquantizers": recipe.n_subquantizers,
+                "seed": seed,
+                "n_iterations": pq_iterations,
+            }
+        with single_threaded_blas():
+            fitted = fit_projection(
+                self._unit_moments if recipe.normalize else self._moments,
+                recipe.projection,
+                recipe.n_components,
+                whiten=recipe.whiten,
+                rotate=recipe.rotate,
+                seed=seed,
+            )
+            scores = fitted.projection.transform(columns)
+            quantizer = fit_quantizer(recipe.quantizer, scores, recipe.method, **options)
+        variance = fitted.variance.astype(np.float32)
+        return Encoding(str(recipe), fitted.projection, quantizer, variance, recipe.normalize)
+
+    def hits(self, coded: Coded, whiten: float = 0.0) -> Hits:
+        """Which of the other rows their nearest training rows classify right."""
+        return self._right(coded.neighbours(whiten))
+
+    def probe_hits(self, coded: Coded) -> Hits:
+        """Which of the other rows a linear probe on the training rows' reduced vectors gets right.
+
+        Its regularisation is tuned on training rows.
+        """
+        decoder = coded.encoding.decoder("reduced")
+        train, other = (
+            np.ascontiguousarray(decoder.decode(codes.T).T) for codes in (coded.train, coded.other)
+        )
+        return np.asarray(fit_probe(train, self.train_y).predict(other) == self.other_y)
+
+    def float_hits(self) -> Hits:
+        """Return the same of the vectors as they are."""
+        return self._right(cosine_neighbours(self.other, self.train, NEIGHBOURS))
+
+    def _right(self, found: Neighbours) -> Hits:
+        return np.asarray(majority_vote(self.train_y, found.indices) == self.other_y)
+
+    @cached_property
+    def _unit(self) -> Floats:
+        return normalized(self.train.T)
+
+    @cached_property
+    def _other_unit(self) -> Floats:
+        return normalized(self.other.T).T
+
+    @cached_property
+    def _moments(self) -> Moments:
+        return Moments.of(self.train.T)
+
+    @cached_property
+    def _unit_moments(self) -> Moments:
+        return Moments.of(self._unit)
+
+
+def read(path: Path, label_column: str | None = None, groups: str | None = None) -> Problem:
+    """Read labelled vectors; a fifth of the rows, or of the groups, is held out if none are."""
+    sample = read_table(path, label_column=label_column, groups=groups)
+    if sample.labels is None:
+        raise InvalidConfigError(f"{path}: no labels; name their column with --label-column")
+    labels = np.unique(sample.labels, return_inverse=True)[1].astype(np.int64)
+    if sample.is_train is not None:
+        held = ~sample.is_train
+    else:
+        held = fold_ids(labels, 5, groups=sample.groups) == 0
+    return split(sample.vectors, labels, held, sample.groups)
+
+
+def split(rows: Floats, labels: Labels, held: Hits, groups: NDArray[Any] | None = None) -> Problem:
+    """Set the held rows apart."""
+    kept = None if groups is None else groups[~held]
+    return Problem(rows[~held], rows[held], labels[~held], labels[held], kept)
+
+
+def percent(hits: Hits) -> float:
+    """Share of hits, in percent."""
+    return float(100 * hits.mean())
