@@ -2,12 +2,14 @@
 
 import os
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 
 from geoembz.errors import SourceError
 from geoembz.sources.identity import display_name
+
+_BLOCK_BYTES, _MOST_BLOCKS = 2 * 2**20, 64
 
 
 def read_range(path: str, start: int, stop: int | None) -> bytes:
@@ -27,6 +29,31 @@ def read_range(path: str, start: int, stop: int | None) -> bytes:
             "check the path, and for object stores the credentials"
         ) from error
     return content
+
+
+def open_remote(path: str) -> IO[bytes]:
+    """Open a remote file for reading parts of it; the last 64 blocks of 2 MB stay in memory.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be opened.
+    """
+    filesystem, root = _filesystem(path)
+    try:
+        file: IO[bytes] = filesystem.open(
+            root,
+            "rb",
+            block_size=_BLOCK_BYTES,
+            cache_type="blockcache",
+            cache_options={"maxblocks": _MOST_BLOCKS},
+        )
+    except _faults(path) as error:
+        raise SourceError(
+            f"{display_name(path)}: cannot be opened ({type(error).__name__}: {error}); "
+            "check the URL, and for object stores the credentials"
+        ) from error
+    return file
 
 
 def object_status(path: str) -> tuple[int | None, str | None]:

@@ -93,7 +93,13 @@ class ZarrCube:
         SourceError
             If it is missing.
         """
-        member = self._open().get(name)
+        try:
+            member = self._open().get(name)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise SourceError(
+                f"{self.name}: array {name!r} is of a kind that is not read ({error}); expected "
+                "numbers"
+            ) from error
         if not isinstance(member, zarr.Array):
             raise SourceError(
                 f"{self.name}: array {name!r} is missing; expected a complete product"

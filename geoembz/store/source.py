@@ -37,6 +37,7 @@ class StoreSource:
         self.name = display_name(url)
         try:
             self._reader = reader = StoreReader.open(url)
+            reader.check_size()
         except StoreError as error:
             raise SourceError(str(error)) from error
         attributes = reader.attributes
