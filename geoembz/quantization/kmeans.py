@@ -98,9 +98,13 @@ def kmeans_of_groups(
     from sklearn.exceptions import ConvergenceWarning
 
     def centres(number: int) -> NDArray[np.float32]:
-        options = {"seed": seed + number, "n_iterations": n_iterations}
-        points = np.ascontiguousarray(groups[number])
-        return kmeans_centres(points, n_centres, engine=engine, **options)
+        return kmeans_centres(
+            np.ascontiguousarray(groups[number]),
+            n_centres,
+            seed=seed + number,
+            n_iterations=n_iterations,
+            engine=engine,
+        )
 
     # Filters of warnings belong to the process: set them once, outside the threads.
     with (
