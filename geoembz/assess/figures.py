@@ -18,7 +18,7 @@ WIDTH = 10.4
 """Of a page, in inches."""
 
 _INK = "#333333"
-_STYLE = {
+_STYLE: Any = {
     "font.size": 9.5,
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",

@@ -31,12 +31,14 @@ def pareto_plot(evaluation: Evaluation) -> str:
     with panels(count, width, 3.7, share_y=same) as (figure, all_axes):
         if not series:
             points = [_unlabelled(result) for result in evaluation.recipes]
-            _panel(figure, all_axes[0], points, None, COLOURS[0])
+            draw_panel(figure, all_axes[0], points, None, COLOURS[0])
             all_axes[0].set_ylabel("centred cosine, mean")
         for i, (axes, (name, metric)) in enumerate(zip(all_axes, series, strict=False)):
             points = [_labelled(r, name, metric) for r in evaluation.recipes if name in r.tasks]
             scores = evaluation.baseline["tasks"].get(name, evaluation.baseline["tasks"].get("knn"))
-            _panel(figure, axes, points, scores and scores.get(metric), COLOURS[i % len(COLOURS)])
+            draw_panel(
+                figure, axes, points, scores and scores.get(metric), COLOURS[i % len(COLOURS)]
+            )
             axes.set_title(name)
             if i == 0 or not same:
                 axes.set_ylabel(metric)
@@ -54,10 +56,13 @@ def _labelled(result: RecipeResult, name: str, metric: str) -> Point:
     return Point(result.recipe, result.bytes, task[metric], (full + low, full + high))
 
 
-def _panel(
+def draw_panel(
     figure: Any, axes: Any, points: Sequence[Point], baseline: float | None, colour: str
 ) -> None:
-    """Draw points with their intervals, the line of the best at each size, and the baseline."""
+    """Draw points with their intervals, the line of the best at each size, and the baseline.
+
+    The best are named, so limits of the axes must be set before, or left alone.
+    """
     named = [] if baseline is None else [_baseline(axes, baseline)]
     for point in points:
         if point.interval is not None:

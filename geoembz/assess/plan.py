@@ -89,13 +89,14 @@ def plan(
     True
     """
     goal = Goal(_DEFAULT_LOSS if budget is None and max_loss is None else max_loss, budget)
+    grid: Grid | None = None
     if _is_table(source):
         if labels is not None or after is not None:
             raise InvalidConfigError(
                 f"plan: {source} is a table, which has its labels and dates; leave out --labels "
                 "and --after, or give a raster"
             )
-        sample, grid = table_sample(source, label_column, groups), None
+        sample = table_sample(source, label_column, groups)
     else:
         options = label_options(labels, label_column, groups, label_nodata)
         sample, grid = _raster_sample(source, options, after, samples, task, seed)

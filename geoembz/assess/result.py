@@ -154,7 +154,7 @@ class Evaluation:
     def _fidelity(self) -> list[tuple[str, ...]]:
         """Return what is measured without labels, in full."""
         header = ("  recipe", "cosine p5", "min", "centred", "RMSE", "p5", "min", "p95", "max")
-        rows = [(*header, "recall@1", "@100", "clipped")]
+        rows: list[tuple[str, ...]] = [(*header, "recall@1", "@100", "clipped")]
         for result in self.recipes:
             measured = result.fidelity
             cosine, rmse, recall = (measured.get(k, {}) for k in ("cosine", "rmse", "recall"))

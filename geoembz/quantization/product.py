@@ -1,7 +1,6 @@
 """Product quantization: one byte for each group of components (spec/codecs/pq)."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -11,10 +10,9 @@ from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.kmeans import kmeans_centres
+from geoembz.quantization.kmeans import kmeans_of_groups
 from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 from geoembz.quantization.tables import destination
-from geoembz.threads import single_threaded_blas, worker_count
 
 _N_CODEWORDS = 256
 _BLOCK_PIXELS = 1024
@@ -137,19 +135,14 @@ class ProductQuantizer:
                 f"take at least {_N_CODEWORDS}"
             )
         groups = np.split(_choose(components, seed), n_subquantizers)
-
-        def centres(number: int) -> NDArray[np.float32]:
-            return kmeans_centres(
-                np.ascontiguousarray(groups[number].T),
-                _N_CODEWORDS,
-                seed=seed + number,
-                n_iterations=n_iterations,
-                engine=engine,
-            )
-
-        # Each group is fitted by one thread, so that the result is the same on any machine.
-        with single_threaded_blas(), ThreadPoolExecutor(worker_count()) as pool:
-            return cls(np.stack(list(pool.map(centres, range(n_subquantizers)))))
+        centres = kmeans_of_groups(
+            [group.T for group in groups],
+            _N_CODEWORDS,
+            seed=seed,
+            n_iterations=n_iterations,
+            engine=engine,
+        )
+        return cls(centres)
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; one row of codes per group."""

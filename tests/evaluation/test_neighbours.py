@@ -96,8 +96,8 @@ def test_copies_of_few_vectors_are_ranked_by_distance_then_row(
     if leave_out:
         apart[np.arange(5), own] = np.inf
     expected = np.argsort(np.round(apart, 6), axis=1, kind="stable")[:, :k]
-    distances = (np.take_along_axis(apart, rows, 1) for rows in (found.indices, expected))
-    np.testing.assert_allclose(*distances, atol=1e-5)
+    reached, nearest_ones = (np.take_along_axis(apart, r, 1) for r in (found.indices, expected))
+    np.testing.assert_allclose(reached, nearest_ones, atol=1e-5)
     for row, indices in enumerate(found.indices):
         for vector in np.unique(chosen[indices]):
             copies = np.flatnonzero(chosen == vector)
