@@ -1,8 +1,9 @@
 """Measure what a conversion costs per million pixels, stage by stage, on one thread.
 
 Reading, fitting, encoding, compressing, writing and the journal are timed apart, on shards of the
-size that a conversion chooses; each is the median over shards. The plan for a large region in
-docs/scaling.md is arithmetic on these numbers. Run as ``python -m benchmarks.scaling``.
+size that a conversion chooses; each is the median over shards, in processor time of all threads, so
+that waiting for the disk is not in it and other work beside does little harm. The plan for a large
+region in docs/scaling.md is arithmetic on these numbers. Run as ``python -m benchmarks.scaling``.
 """
 
 import tempfile
@@ -51,14 +52,14 @@ def main() -> None:
 def measure(source: Source, recipe: str, repeat: int) -> Iterator[Row]:
     """Yield the stages of one recipe, then what follows from them."""
     with single_threaded_blas():
-        started = time.perf_counter()
+        started = time.process_time()
         encoding = fit(source, recipe)
-        yield Row(recipe, "fit", time.perf_counter() - started, "s, once")
+        yield Row(recipe, "fit", time.process_time() - started, "core s, once")
         seconds, stored, pixels = measure_shards(source, encoding, repeat)
     total = sum(seconds.values())
     for stage in STAGES:
-        yield Row(recipe, stage, seconds[stage], "s/Mpx")
-    yield Row(recipe, "all stages", total, "s/Mpx")
+        yield Row(recipe, stage, seconds[stage], "core s/Mpx")
+    yield Row(recipe, "all stages", total, "core s/Mpx")
     yield Row(recipe, "read", source.dimension * source.dtype.itemsize, "MB/Mpx")
     yield Row(recipe, "stored", stored / pixels, "MB/Mpx")
     yield from plan(recipe, total, stored / pixels, encoding.bytes_per_vector)
@@ -112,10 +113,10 @@ class Timer:
         return self
 
     def __enter__(self) -> None:
-        self._started = time.perf_counter()
+        self._started = time.process_time()
 
     def __exit__(self, *_: object) -> None:
-        took = time.perf_counter() - self._started
+        took = time.process_time() - self._started
         self._times[self._stage][-1] += took / self._megapixels
 
 
@@ -146,7 +147,8 @@ def compress(writer: StoreWriter, codes: Any, timer: Timer) -> bytes:
     height, width = codes.shape[1:]
     with timer("compress"):
         array[:, :height, :width] = codes
-    return max((entry.to_bytes() for entry in objects.values()), key=len)
+    contents: list[bytes] = [entry.to_bytes() for entry in objects.values()]
+    return max(contents, key=len)
 
 
 def plan(recipe: str, s_per_mpx: float, mb_per_mpx: float, pixel_bytes: int) -> Iterator[Row]:
