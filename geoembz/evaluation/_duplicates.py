@@ -37,7 +37,7 @@ class Copies:
         """Compare rows by a digest of their bytes, both zeros alike."""
         known: dict[bytes, int] = {}
         of_row = np.empty(len(vectors), np.int64)
-        first = []
+        first: list[int] = []
         for row, vector in enumerate(vectors):
             digest = blake2b((vector + np.float32(0)).tobytes(), digest_size=16).digest()
             number = known.setdefault(digest, len(known))
