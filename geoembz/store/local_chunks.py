@@ -103,7 +103,7 @@ class LocalChunks:
     def _pieces(self, spans: Sequence[Span]) -> Iterator[_Piece]:
         """Find every chunk that a selection touches; one look at the index of each shard."""
         for place in _touched(spans, self.stored):
-            path = self.folder / self.array.metadata.encode_chunk_key(place)  # type: ignore[union-attr]
+            path = self.folder / self.array.metadata.encode_chunk_key(place)
             origin = tuple(at * size for at, size in zip(place, self.stored, strict=True))
             if not self.is_sharded:
                 yield _Piece(path, origin)
