@@ -44,5 +44,6 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_sidebars = {page: [] for page in ("tutorial", "format", "contributing")}  # no pages below
 html_show_sourcelink = False
 project_copyright = author

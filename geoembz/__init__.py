@@ -11,7 +11,7 @@ from geoembz._version import __version__
 if TYPE_CHECKING:
     from geoembz import demo
     from geoembz.assess import Evaluation, Plan, evaluate, plan
-    from geoembz.conversion import ConvertSummary, convert
+    from geoembz.conversion import ConvertSummary, append, convert
     from geoembz.encoding import Encoding, Recipe
     from geoembz.errors import GeoembzError
     from geoembz.verification import verify
@@ -25,6 +25,7 @@ __all__ = [
     "Plan",
     "Recipe",
     "__version__",
+    "append",
     "convert",
     "demo",
     "evaluate",
@@ -40,6 +41,7 @@ _HOMES = {
     "GeoembzError": ("geoembz.errors", "GeoembzError"),
     "Plan": ("geoembz.assess", "Plan"),
     "Recipe": ("geoembz.encoding", "Recipe"),
+    "append": ("geoembz.conversion", "append"),
     "convert": ("geoembz.conversion", "convert"),
     "evaluate": ("geoembz.assess", "evaluate"),
     "open": ("geoembz.xarray_backend", "open_store"),

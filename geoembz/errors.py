@@ -38,6 +38,10 @@ class StoreError(GeoembzError):
     """A store that cannot be read or written."""
 
 
+class SchedulerError(GeoembzError):
+    """A cluster that cannot be reached, or that lost what it was to do."""
+
+
 class StoreVersionError(StoreError):
     """A store written in a format version that this geoembz does not know."""
 

@@ -47,10 +47,11 @@ class GeoembzBackend(BackendEntrypoint):
     ) -> xr.Dataset:
         """Open a store lazily; see `geoembz.open`."""
         url = str(filename_or_obj)
-        if is_table_store(open_group(url)):
-            dataset = table_dataset(TableReader.open(url), space, components, whiten)
+        group = open_group(url)
+        if is_table_store(group):
+            dataset = table_dataset(TableReader.open(url, group), space, components, whiten)
         else:
-            dataset = _dataset(StoreReader.open(url), space, components, whiten)
+            dataset = _dataset(StoreReader.open(url, group), space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
         return dataset.drop_vars(list(dropped or ()), errors="ignore")
 
@@ -243,6 +244,7 @@ def _first_dimension(reader: StoreReader, space: View) -> str:
 
 def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
     """Make the coordinates from the grid: exact, and no request."""
+    reader.check_size()
     grid = reader.attributes.grid
     dates = np.array(reader.dates, dtype="datetime64[ns]")
     time = {name: CF_TIME[name] for name in ("axis", "standard_name", "long_name")}

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -219,19 +220,24 @@ def test_select_reads_the_chunks_it_needs(
 
 @pytest.mark.parametrize("space", ["original", "reduced", "codes"])
 def test_engine_indexes_rows_lazily(tmp_path: Path, rng: np.random.Generator, space: Any) -> None:
-    """Slices, lists and scalars of the dataset are those of the whole array."""
+    """Slices, lists and scalars of the dataset are those of the whole array.
+
+    A BLAS may sum in another order at another column of a block (spec/format.md, "Views").
+    """
     reader = convert(tables.plain(tmp_path / "a.parquet", rng).path, recipe="pca8-int4")
     dataset = xr.open_dataset(reader.url, engine="geoembz", space=space)
     whole = reader.read(rows_of(reader), space)
     lazy = dataset["embedding"]
-    np.testing.assert_array_equal(lazy.values, whole)
-    np.testing.assert_array_equal(lazy[10:200:7, 1:3].values, whole[10:200:7, 1:3])
-    np.testing.assert_array_equal(lazy[[400, 3, 3]].values, whole[[400, 3, 3]])
-    np.testing.assert_array_equal(lazy[-1].values, whole[-1])
-    np.testing.assert_array_equal(lazy[[5, 2], 1].values, whole[[5, 2], 1])
+    close = partial(np.testing.assert_allclose, rtol=0, atol=1e-6 * np.abs(whole).max())
+    same = np.testing.assert_array_equal if space == "codes" else close
+    same(lazy.values, whole)
+    same(lazy[10:200:7, 1:3].values, whole[10:200:7, 1:3])
+    same(lazy[[400, 3, 3]].values, whole[[400, 3, 3]])
+    same(lazy[-1].values, whole[-1])
+    same(lazy[[5, 2], 1].values, whole[[5, 2], 1])
     assert lazy[:0].shape == (0, whole.shape[1])
     chunked = xr.open_dataset(reader.url, engine="geoembz", space=space, chunks={})
-    np.testing.assert_array_equal(chunked["embedding"].values, whole)
+    same(chunked["embedding"].values, whole)
     plain = xr.open_zarr(reader.url, mask_and_scale=False)["embedding"]
     np.testing.assert_array_equal(plain.values, reader.read(rows_of(reader), "codes"))
 

@@ -5,13 +5,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import geoembz
 from geoembz.cli import main
+from geoembz.conversion import append
 from geoembz.publish import publish
 from geoembz.verification import verify
+from tests import products, tables
 from tests.conversion.conftest import holes, raster_with_holes, scene
+from tests.conversion.test_grids import write_zones
+from tests.conversion.test_times import write_year
 
 __all__ = ["holes", "raster_with_holes", "scene"]
 
@@ -76,6 +81,99 @@ def test_every_damage_is_named(damage: str, store: Path, whole: Path) -> None:
     assert found
     assert any(problem.key.startswith(key) for problem in found)
     assert verify(str(store), against=str(whole)).problems
+
+
+def write_root(folder: Path) -> Path:
+    geoembz.convert(write_zones(folder), folder / "kind.zarr", chunk=8, shard=16)
+    return folder / "kind.zarr"
+
+
+def write_dates(folder: Path) -> Path:
+    years = {year: write_year(folder, year, holes=year == 2025) for year in (2024, 2025)}
+    geoembz.convert(
+        years[2024], folder / "kind.zarr", pca=4, int4=True, time="2024", chunk=8, shard=16
+    )
+    append(folder / "kind.zarr", years[2025], time="2025")
+    return folder / "kind.zarr"
+
+
+def write_table(folder: Path) -> Path:
+    path = tables.plain(folder / "a.parquet", np.random.default_rng(0)).path
+    geoembz.convert(path, folder / "kind.zarr", recipe="pca8-int8", chunk=64, shard=128)
+    return folder / "kind.zarr"
+
+
+def write_prefixes(folder: Path) -> Path:
+    path = products.write_raster(folder / "a.tif", products.unit_vectors(20, 24, 8, seed=1))
+    geoembz.convert(path, folder / "kind.zarr", pca=8, prefix_chunks=4, chunk=8, shard=16)
+    return folder / "kind.zarr"
+
+
+KINDS: dict[str, Callable[[Path], Path]] = {
+    "root": write_root,
+    "dates": write_dates,
+    "table": write_table,
+    "prefix chunks": write_prefixes,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_store_is_verified(kind: str, tmp_path: Path) -> None:
+    """Whole, no problem; with any object lost, changed or added, one that names it."""
+    store = KINDS[kind](tmp_path)
+    whole = verify(str(store))
+    assert whole.problems == ()
+    assert whole.shards > 1
+    for path in sorted(path for path in store.rglob("*") if path.is_file()):
+        key, content = path.relative_to(store).as_posix(), path.read_bytes()
+        path.unlink()
+        lost = verify(str(store)).problems
+        assert any(related(problem.key, key) for problem in lost), f"{key} lost: {lost}"
+        if not key.endswith("zarr.json"):
+            path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+            changed = verify(str(store)).problems
+            assert any(related(problem.key, key) for problem in changed), f"{key} changed"
+        path.write_bytes(content)
+    extra = store / "embedding" / "c" / "99" / "0" / "0"
+    extra.parent.mkdir(parents=True, exist_ok=True)
+    extra.write_bytes(b"?")
+    assert [(problem.key, problem.what[:10]) for problem in verify(str(store)).problems] == [
+        ("embedding/c/99/0/0", "unexpected")
+    ]
+
+
+def related(named: str, key: str) -> bool:
+    """Whether a problem names an object, its array or group, or the metadata that refer to it."""
+    if named.endswith("zarr.json") and "encoding/" not in key and not key.endswith("zarr.json"):
+        return False
+    node = key.partition("/c/")[0].removesuffix("/zarr.json").removesuffix("/c")
+    group = node.rpartition("/")[0]
+    return named == key or named.startswith(node) or named in ("zarr.json", f"{group}/zarr.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("geoemb:dimensions", 7),
+        ("geoemb:type", "pixels"),
+        ("geoemb:data_type", "float64"),
+        ("spatial:bbox", [0, 0, 1, 1]),
+        ("spatial:shape", [1, 1]),
+        ("proj:code", "EPSG:4326"),
+        ("zarr_conventions", []),
+        ("geoembz:encoding_hash", "0" * 64),
+        ("geoembz:version", "99.0"),
+    ],
+)
+def test_attributes_that_contradict_the_store_are_named(
+    name: str, value: object, store: Path
+) -> None:
+    """What conventions promise readers follows from grid and encoding, or is a problem."""
+    document = json.loads((store / "zarr.json").read_text())
+    document["attributes"][name] = value
+    (store / "zarr.json").write_text(json.dumps(document))
+    problems = verify(str(store)).problems
+    assert any(problem.key == "zarr.json" for problem in problems)
 
 
 def test_the_command_exits_with_1(

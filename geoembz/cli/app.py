@@ -1,6 +1,5 @@
 """The commands. Each one parses, makes one library call and prints."""
 
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -122,6 +121,10 @@ def convert(
             metavar="N", help="Side of a shard, in pixels, or 'none'.", show_default="8 to 64 MB"
         ),
     ] = None,
+    prefix_chunks: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Components per chunk.", show_default="whole vectors"),
+    ] = None,
     nodata: Annotated[
         str | None,
         typer.Option(metavar="V", help="Nodata value, or 'none'.", show_default="as declared"),
@@ -148,16 +151,36 @@ def convert(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
     ] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Of a table of chips on a regular grid: make a raster.")
+    ] = False,
+    grid_crs: Annotated[
+        str | None,
+        typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="URI", help="Model that made the embeddings.")
     ] = None,
     license_: Annotated[
         str | None, typer.Option("--license", metavar="TEXT", help="SPDX name or URL.")
     ] = None,
+    checksum: Annotated[
+        bool, typer.Option("--checksum", help="Record the SHA-256 of every input file.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(metavar="N", help="Shards at once.", show_default="one per core")
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="dask scheduler, such as tcp://host:8786, or 'local': processes, not threads.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store at DST.")] = False,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take DST from a conversion that is dead.")
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
@@ -178,10 +201,10 @@ def convert(
         quiet_plan = quiet or json_
         recipe = planned_recipe(source[0], max_loss, labels, label_column, seed, named, quiet_plan)
     sides: dict[str, Any] = {"chunk": chunk, "shard": _shard(shard)}
-    from geoembz.cli.progress import progress_bar
+    from geoembz.cli.progress import show_progress
     from geoembz.conversion import convert as convert_source
 
-    with progress_bar("shards", enabled=not (quiet or json_) and sys.stderr.isatty()) as progress:
+    with show_progress("shards", quiet=quiet or json_) as progress:
         summary = convert_source(
             source,
             store,
@@ -193,6 +216,7 @@ def convert(
             seed=seed,
             basis=basis,
             strict_basis=strict_basis,
+            prefix_chunks=prefix_chunks,
             nodata=nodata,
             crs=crs,
             time=time,
@@ -200,10 +224,15 @@ def convert(
             overlap=None if overlap is None else overlap.value,
             resample=None if resample is None else resample.value,
             skip_bad=skip_bad,
+            grid=grid,
+            grid_crs=grid_crs,
             model=model,
             license=license_,
+            checksum=checksum,
             workers=workers,
+            scheduler=scheduler,
             overwrite=overwrite,
+            break_lock=break_lock,
             progress=progress,
             **sides,
         )

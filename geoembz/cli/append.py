@@ -31,6 +31,13 @@ def append(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
     ] = False,
+    grid: Annotated[
+        bool, typer.Option("--grid", help="Of a table of chips on a regular grid: make a raster.")
+    ] = False,
+    grid_crs: Annotated[
+        str | None,
+        typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over the date.")] = False,
     recode: Annotated[
         bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
@@ -50,7 +57,12 @@ def append(
     from geoembz.conversion import append as append_source
     from geoembz.sources import InputOptions, OpenOptions
 
-    inputs = InputOptions(OpenOptions(product, nodata, crs), skip_bad=skip_bad)
+    inputs = InputOptions(
+        OpenOptions(product, nodata, crs),
+        skip_bad=skip_bad,
+        as_grid=grid or grid_crs is not None,
+        grid_crs=grid_crs,
+    )
     with progress_bar("shards", enabled=not (quiet or json_) and sys.stderr.isatty()) as progress:
         summary = append_source(
             store,

@@ -1,10 +1,9 @@
 """Measure what an existing store weighs, from its listing and its metadata.
 
-Knows Zarr v3's `zarr.json` and fsspec; reads no array data. Pixels of shards that were never
+Knows Zarr v3's `zarr.json`; reads no array data. Pixels of shards that were never
 written are not counted: an empty shard has no object.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -53,11 +52,10 @@ def measure_store(url: str) -> StoreSize:
     StoreError
         If there is no store, or no `embedding` array with data in it.
     """
-    from fsspec.core import url_to_fs
+    from geoembz.store import ObjectTree
 
-    fs, root = url_to_fs(url)
-    found = fs.find(root, detail=True)
-    sizes = {path[len(root) :].strip("/"): int(info["size"] or 0) for path, info in found.items()}
+    tree = ObjectTree(url)
+    sizes = tree.sizes()
     arrays = [key for key in sizes if f"/{key}".endswith("/embedding/zarr.json")]
     if not arrays:
         raise StoreError(
@@ -66,7 +64,7 @@ def measure_store(url: str) -> StoreSize:
         )
     embeddings = 0
     for key in arrays:
-        codes = _codes(json.loads(fs.cat_file(f"{root}/{key}")), f"{url}/{key}")
+        codes = _codes(tree.read_json(key), f"{url}/{key}")
         prefix = key.removesuffix("zarr.json")
         embeddings += sum(_embeddings(codes, name[len(prefix) :]) for name in sizes
                           if name.startswith(prefix + "c/"))  # fmt: skip

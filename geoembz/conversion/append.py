@@ -20,6 +20,7 @@ from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz.conversion.shards import Written, summarise, write_shards
 from geoembz.conversion.summary import AppendSummary
 from geoembz.conversion.times import parse_date
+from geoembz.conversion.workers import ThreadWorkers
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.sources import InputOptions, OpenOptions, Source, check_vectors, traits_of
 from geoembz.sources.alignment import describe_grid, offset
@@ -27,6 +28,7 @@ from geoembz.store import (
     EMBEDDING,
     VALID,
     ChunkLayout,
+    DestinationLock,
     Journal,
     ObjectTree,
     StorePlan,
@@ -172,6 +174,10 @@ class _Appending:
     options: AppendOptions
 
     def run(self, progress: Progress | None) -> Written:
+        with DestinationLock(ObjectTree(self.url)) as lock:
+            return self._build(lock, progress)
+
+    def _build(self, lock: DestinationLock, progress: Progress | None) -> Written:
         reader = StoreReader.open(self.url)
         self._check(reader)
         dates = reader.dates
@@ -186,13 +192,15 @@ class _Appending:
             self.source,
             writer,
             journal,
+            lock.fence,
             centre,
             self.options.seed,
-            self.options.workers,
+            ThreadWorkers(self.options.workers),
             progress,
         )
         written = summarise(self.source, results)
         writer.finish(self._attributes(reader.attributes, written, position))
+        lock.release()
         journal.clear()
         return written
 
@@ -301,7 +309,9 @@ def _chunks(reader: StoreReader) -> ChunkLayout:
     codes = reader.codes
     chunk = (codes.chunks[-2], codes.chunks[-1])
     shard = reader.stored_chunk
-    return ChunkLayout(reader.shape, chunk, shard, codes.shards is not None)
+    length = codes.chunks[-3]
+    prefix = None if length >= codes.shape[-3] else length
+    return ChunkLayout(reader.shape, chunk, shard, codes.shards is not None, prefix)
 
 
 def _written(entry: Mapping[str, Any]) -> Written:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from geoembz.errors import DestinationExistsError, InvalidConfigError
-from geoembz.store import Journal, ObjectTree
+from geoembz.store import DestinationLock, Journal, ObjectTree
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,18 @@ class Destination:
         Where it is built: `url` itself, or a sibling when something at `url` is to be replaced.
     was_empty
         Whether an empty directory was there.
+    breaks_lock
+        Whether to take the destination from another conversion that seems to hold it.
     """
 
     url: str
     building: str
     was_empty: bool = False
+    breaks_lock: bool = False
+
+    def lock(self) -> DestinationLock:
+        """Return the lock to hold while writing."""
+        return DestinationLock(self.tree, breaks=self.breaks_lock)
 
     @classmethod
     def check(cls, url: str | Path, *, overwrite: bool) -> Self:

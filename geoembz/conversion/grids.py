@@ -93,6 +93,21 @@ def convert_grids(
     progress, started
         As in `geoembz.convert`; progress counts the shards of one grid after the other.
     """
+    with destination.lock():
+        summaries = _convert_all(grids, destination, conversion, fixed, progress)
+    destination.swap()
+    stored = sum(ObjectTree(destination.url).sizes().values())
+    return combined(summaries, destination.url, stored, time.perf_counter() - started)
+
+
+def _convert_all(
+    grids: Mapping[str, Source],
+    destination: Destination,
+    conversion: MakeConversion,
+    fixed: Encoding | None,
+    progress: Progress | None,
+) -> list[ConvertSummary]:
+    """Convert every grid, then write the root."""
     children = {name: _child(destination, name) for name in grids}
     parts = {
         name: conversion(source=source, destination=children[name], fixed=fixed, is_part=True)
@@ -117,9 +132,7 @@ def convert_grids(
         raise
     write_root(destination.building, list(grids))
     journal.clear()
-    destination.swap()
-    stored = sum(ObjectTree(destination.url).sizes().values())
-    return combined(summaries, destination.url, stored, time.perf_counter() - started)
+    return summaries
 
 
 def combined(
@@ -165,7 +178,7 @@ def combined(
 
 def _child(destination: Destination, name: str) -> Destination:
     url = f"{destination.building.rstrip('/')}/{name}"
-    return Destination(url, url)
+    return Destination(url, url, breaks_lock=destination.breaks_lock)
 
 
 def _fit(

@@ -13,6 +13,8 @@ from geoembz.sources import (
     open_input,
     open_sources,
 )
+from geoembz.sources.inputs import table_files
+from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.store import is_store, open_store_sources
 
 if TYPE_CHECKING:
@@ -29,8 +31,10 @@ def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
     SourceError
         If inputs cannot be read or do not belong together.
     InvalidConfigError
-        If nothing is named.
+        If nothing is named, or the options are not for such inputs.
     """
+    if options.as_grid:
+        return _open_chips(inputs, options)
     if isinstance(inputs, str | Path):
         return open_sources([inputs], options, _open_any)
     if isinstance(inputs, Sequence):
@@ -40,6 +44,22 @@ def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
     if type(inputs).__module__.partition(".")[0] == "xarray":
         return _open_xarray(inputs, options.opening)
     source: Source = inputs  # type: ignore[assignment]  # xarray's types are ruled out above
+    return {grid_name(source): source}
+
+
+def _open_chips(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
+    """Open a table of chips as a raster."""
+    paths = table_files(inputs)
+    if paths is None:
+        raise InvalidConfigError(
+            "--grid: makes a raster of a table of chips, and the input is no table; leave it out"
+        )
+    unfit = {"product": options.opening.product, "nodata": options.opening.nodata}
+    for name, value in {**unfit, "resample": options.resample or None}.items():
+        if value is not None:
+            raise InvalidConfigError(f"{name}: for rasters only, not with --grid; leave it out")
+    table = open_table(paths, crs=options.opening.crs)
+    source = ChipRaster(table, grid_crs=options.grid_crs, overlap=options.overlap)
     return {grid_name(source): source}
 
 

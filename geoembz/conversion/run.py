@@ -2,7 +2,7 @@
 
 import time as clock
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.tables import TableOptions, convert_table, refuse_raster_options
 from geoembz.conversion.task import ShardResult
 from geoembz.conversion.times import parse_date
+from geoembz.conversion.workers import Workers, absolute, check_scheduler, open_workers
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.sources import (
@@ -33,7 +34,8 @@ from geoembz.sources import (
     check_vectors,
     traits_of,
 )
-from geoembz.sources.tables import is_table, open_table
+from geoembz.sources.inputs import table_files
+from geoembz.sources.tables import open_table
 from geoembz.store import (
     DestinationLock,
     Journal,
@@ -64,6 +66,7 @@ def convert(
     strict_basis: bool = False,
     chunk: int | None = None,
     shard: int | str | None = None,
+    prefix_chunks: int | None = None,
     nodata: float | str | None = None,
     crs: str | None = None,
     time: str | None = None,
@@ -71,10 +74,15 @@ def convert(
     overlap: Overlap | None = None,
     resample: str | None = None,
     skip_bad: bool = False,
+    grid: bool = False,
+    grid_crs: str | None = None,
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
+    checksum: bool = False,
     workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
+    break_lock: bool = False,
     progress: Progress | None = None,
 ) -> ConvertSummary:
     """Convert a raster of embeddings to a compressed Zarr store.
@@ -87,8 +95,9 @@ def convert(
     source
         What `geoembz.sources.open_source` opens, one input or several; another store of geoembz; an
         xarray DataArray or Dataset; or a `Source`. Several inputs of one CRS become a mosaic,
-        inputs of several CRSs child groups of one store, with one encoding. Or a table: a Parquet
-        or CSV file, or several with the same columns; `chunk` and `shard` are then rows.
+        inputs of several CRSs child groups of one store, with one encoding. Or a table: Parquet or
+        CSV, one file or several with the same columns, named in the same ways; `chunk` and
+        `shard` are then rows.
     store
         Destination: path or fsspec URL.
     recipe
@@ -111,6 +120,9 @@ def convert(
         Raise an error instead of that warning.
     chunk, shard
         Sides of chunks and shards, in pixels; see `choose_layout`.
+    prefix_chunks
+        Components per chunk, rounded up to whole bytes, so that a reader who asks for the first few
+        reads no others; None keeps vectors whole. Not after a rotation, nor with `pq`.
     nodata
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
@@ -126,14 +138,26 @@ def convert(
         ``nearest`` takes tiles that are not aligned by nearest neighbour; None refuses them.
     skip_bad
         Leave out inputs that cannot be read; the store lists them.
+    grid
+        Make a raster of a table whose chips lie on a regular grid: one pixel per chip.
+    grid_crs
+        CRS in which that grid is regular (implies `grid`); None to find out.
     model
         URI of the model that made the embeddings; None for the product's.
     license
         Licence of the embeddings, as an SPDX name or URL; None for the product's.
+    checksum
+        Read the input files once more and record the SHA-256 of each in the provenance.
     workers
-        Shards converted at once; None for one per core.
+        Shards converted at once, in threads of this process; None for one per core.
+    scheduler
+        Where the shards are converted instead: the address of a dask.distributed scheduler, or
+        ``local`` for `workers` processes on this machine. The fit stays in this process. Workers
+        must reach source and destination under the same names.
     overwrite
         Replace a Zarr store at the destination, after the new one is complete.
+    break_lock
+        Take the destination from a conversion that seems to hold it: on another machine, and dead.
     progress
         Called with the numbers of finished and of all shards.
 
@@ -150,6 +174,8 @@ def convert(
         If the source cannot be read, or has too few valid pixels.
     EncodingError
         If the basis is for vectors of another dimension.
+    SchedulerError
+        If the cluster cannot be reached, or is lost.
 
     References
     ----------
@@ -171,21 +197,29 @@ def convert(
     if workers < 1:
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
     check_model(model or UNKNOWN_MODEL)
+    check_scheduler(scheduler)
+    if scheduler is not None:  # workers may run in another folder
+        source, store = absolute(source), absolute(store)
     destination = Destination.check(store, overwrite=overwrite)
+    destination = replace(destination, breaks_lock=break_lock)
     if resample not in {None, "nearest"}:
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
     fixed = _fixed_encoding(basis, asked)
-    if is_table(source):
+    tables = None if grid or grid_crs else table_files(source)
+    if tables is not None:
         raster_options = {
             "layout codec": layout != "plain",
             "nodata": nodata is not None,
             "shard none": isinstance(shard, str),
+            "prefix_chunks": prefix_chunks is not None,
+            "checksum": checksum,
             "time": time is not None,
             "product": product is not None,
             "overlap": overlap is not None,
             "resample": resample is not None,
             "skip_bad": skip_bad,
+            "scheduler": scheduler is not None,
         }
         refuse_raster_options(raster_options)
         options = TableOptions(
@@ -200,10 +234,12 @@ def convert(
             license=license,
             workers=workers,
         )
-        return convert_table(open_table(source, crs=crs), destination, options, progress)
+        return convert_table(open_table(tables, crs=crs), destination, options, progress)
     date = None if time is None else parse_date(time)
     opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
-    grids = open_inputs(source, InputOptions(opening, overlap, resample == "nearest", skip_bad))
+    as_grid = grid or grid_crs is not None
+    inputs = InputOptions(opening, overlap, resample == "nearest", skip_bad, as_grid, grid_crs)
+    grids = open_inputs(source, inputs)
     traits = traits_of(next(iter(grids.values())))
     chosen = asked or Recipe.parse(traits.recipe or "int8")
     for raster in grids.values():
@@ -217,17 +253,22 @@ def convert(
         strict_basis=strict_basis,
         chunk=chunk,
         shard=shard,
+        prefix_chunks=prefix_chunks,
         workers=workers,
         model=model or traits.model or UNKNOWN_MODEL,
         license=license or traits.license,
+        checksum=checksum,
         nodata=None if nodata is None else str(nodata),
         crs=crs,
         date=date,
     )
-    if len(grids) > 1:
-        return convert_grids(grids, destination, conversion, fixed, progress, started)
-    (raster,) = grids.values()
-    return conversion(source=raster, destination=destination, fixed=fixed).run(progress, started)
+    with open_workers(scheduler, workers) as pool:
+        conversion = partial(conversion, pool=pool)
+        if len(grids) > 1:
+            return convert_grids(grids, destination, conversion, fixed, progress, started)
+        (raster,) = grids.values()
+        only = conversion(source=raster, destination=destination, fixed=fixed)
+        return only.run(progress, started)
 
 
 @dataclass(frozen=True)
@@ -244,9 +285,12 @@ class _Conversion:
     strict_basis: bool
     chunk: int | None
     shard: int | str | None
+    prefix_chunks: int | None
     workers: int
+    pool: Workers
     model: str
     license: str | None
+    checksum: bool
     nodata: str | None
     crs: str | None
     date: str | None
@@ -254,7 +298,7 @@ class _Conversion:
     """One grid of several: the basis was looked at over all of them."""
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
-        with DestinationLock(self.destination.tree) as lock:
+        with self.destination.lock() as lock:
             writer, attributes = self._build(lock, progress)
         self.destination.swap()
         return self._summary(writer.plan.encoding, attributes, started)
@@ -271,11 +315,11 @@ class _Conversion:
         try:
             writer, centre = self._prepare(journal)
             results = write_shards(
-                self.source, writer, journal, centre, self.seed, self.workers, progress
+                self.source, writer, journal, lock.fence, centre, self.seed, self.pool, progress
             )
         except Exception:
             lock.release()
-            if not begun and not journal.finished():
+            if not begun and not journal.has_finished():
                 self.destination.discard()
             raise
         attributes = self._attributes(writer.plan, results)
@@ -327,14 +371,24 @@ class _Conversion:
             self.source.block_shape,
             chunk=self.chunk,
             shard=self.shard,
+            prefix=self._prefix(encoding),
         )
         dates = () if self.date is None else (self.date,)
         plan = StorePlan(encoding, chunks, self.layout, dates)
         return StoreWriter(self.destination.building, plan)
 
+    def _prefix(self, encoding: Encoding) -> int | None:
+        """Return the stored numbers per vector in a chunk; None for all."""
+        if self.prefix_chunks is None:
+            return None
+        try:
+            return encoding.prefix_length(self.prefix_chunks)
+        except InvalidConfigError as error:
+            raise InvalidConfigError(f"prefix_chunks: {error}") from error
+
     def _attributes(self, plan: StorePlan, results: Sequence[ShardResult]) -> StoreAttributes:
         encoding, traits = plan.encoding, traits_of(self.source)
-        written = summarise(self.source, results)
+        written = summarise(self.source, results, checksum=self.checksum)
         return StoreAttributes(
             grid=self.source.grid,
             encoding=encoding.config(),
@@ -392,7 +446,7 @@ class _Conversion:
         traits = traits_of(self.source)
         return {
             "software": __version__,
-            "sources": [asdict(info) for info in self.source.info],
+            "sources": [info.identity() for info in self.source.info],
             "date": self.date,
             "product": traits.product,
             "notes": list(traits.notes),
@@ -405,8 +459,10 @@ class _Conversion:
             "seed": self.seed,
             "chunk": self.chunk,
             "shard": self.shard,
+            "prefix_chunks": self.prefix_chunks,
             "model": self.model,
             "license": self.license,
+            "checksum": self.checksum,
             "nodata": self.nodata,
             "crs": self.crs,
         }

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.conversion.runner import Progress, run_tasks
+from geoembz.conversion.runner import Progress
 from geoembz.conversion.sampling import PixelRoles
 from geoembz.conversion.task import ShardResult, ShardTask
+from geoembz.conversion.workers import Workers
 from geoembz.evaluation import FidelitySums
-from geoembz.sources import Source, occupies
-from geoembz.store import Journal, StoreWriter
+from geoembz.grid import Window
+from geoembz.sources import Source, occupies, with_checksum
+from geoembz.store import Fence, Journal, StoreWriter
 
 
 @dataclass(frozen=True)
@@ -44,37 +46,93 @@ class Written:
         }
 
 
+@dataclass(frozen=True)
+class FencedTask:
+    """A shard's task that does nothing once the destination is another's.
+
+    Parameters
+    ----------
+    task
+        Converts a shard and records it.
+    fence
+        Says whose the destination is.
+    may_repeat
+        Whether the shard may be finished already: by a worker that was lost afterwards.
+    """
+
+    task: ShardTask
+    fence: Fence
+    may_repeat: bool
+
+    def __call__(self, shard: Window) -> ShardResult:
+        """Convert one shard, unless the journal has it.
+
+        Raises
+        ------
+        StoreError
+            If the destination is another's, or out of reach.
+        """
+        self.fence.check()
+        done = self.task.journal.find(shard) if self.may_repeat else None
+        return self.task(shard) if done is None else ShardResult.from_json(done)
+
+
 def write_shards(
     source: Source,
     writer: StoreWriter,
     journal: Journal,
+    fence: Fence,
     centre: NDArray[np.float64],
     seed: int,
-    workers: int,
+    workers: Workers,
     progress: Progress | None,
 ) -> list[ShardResult]:
-    """Write the shards that the journal lacks; return the results of all, in order."""
+    """Write the shards that the journal lacks; return the results of all, in order.
+
+    Parameters
+    ----------
+    source, writer
+        Where pixels come from and where codes go.
+    journal
+        Says what is finished, and is told what is.
+    fence
+        Says whose the destination is.
+    centre
+        Mean vector of the sample, float64 ``(dimension,)``.
+    seed
+        Seed of the choice of held-out pixels.
+    workers
+        Run the tasks.
+    progress
+        Called with the numbers of finished and of missing shards.
+    """
     shards = [shard for shard in writer.plan.chunks.shards() if occupies(source, shard)]
     done = journal.finished()
     missing = [shard for shard in shards if (shard.row, shard.col) not in done]
     roles = PixelRoles(seed, source.grid.shape)
     task = ShardTask(source, writer, journal, roles, centre)
-    fresh = run_tasks(task, missing, workers=workers, progress=progress)
+    fenced = FencedTask(task, fence, workers.may_repeat)
     results = {key: ShardResult.from_json(document) for key, document in done.items()}
+    fresh = workers.run(fenced, missing, progress=progress)
+    journal.tree.remove_partials()  # a killed worker may have left some
     results |= {(shard.row, shard.col): new for shard, new in zip(missing, fresh, strict=True)}
     return [results[shard.row, shard.col] for shard in shards]
 
 
-def summarise(source: Source, results: Sequence[ShardResult]) -> Written:
-    """Add up the shards of a source."""
-    rejected = sum(result.rejected_pixels for result in results)
-    fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results), FidelitySums())
+def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool = False) -> Written:
+    """Add up the shards of a source; with `checksum`, read its files once more for their hashes."""
+    inputs = map(with_checksum, source.info) if checksum else source.info
+    pixels, fidelity = total(results)
     return Written(
-        sources=tuple(info.provenance() for info in source.info),
-        pixels={
-            "total": source.grid.window.size,
-            "valid": sum(result.valid_pixels for result in results),
-            **({"rejected": rejected} if rejected else {}),
-        },
+        sources=tuple(info.provenance() for info in inputs),
+        pixels={"total": source.grid.window.size, **pixels},
         fidelity=fidelity.summary(),
     )
+
+
+def total(results: Sequence[ShardResult]) -> tuple[dict[str, int], FidelitySums]:
+    """Return ``{valid, rejected?}`` pixels and the fidelity of all shards, merged in order."""
+    rejected = sum(result.rejected_pixels for result in results)
+    pixels = {"valid": sum(result.valid_pixels for result in results)}
+    fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results), FidelitySums())
+    return pixels | ({"rejected": rejected} if rejected else {}), fidelity

@@ -170,7 +170,10 @@ class Decoder:
         valid: NDArray[np.bool_] | None = None,
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """Decode ``(code_length, n_pixels)`` to ``(length, n_pixels)``, invalid pixels NaN."""
+        """Decode ``(code_length, n_pixels)`` to ``(length, n_pixels)``, invalid pixels NaN.
+
+        Codes behind the components asked for may be missing.
+        """
         n_pixels = codes.shape[1]
         if out is None:
             out = np.empty((self.length, n_pixels), dtype=np.float32)
@@ -193,8 +196,8 @@ class Decoder:
     def _unpacked(self, tile: Codes) -> Codes:
         if self.quantizer.bits >= 8:
             return tile
-        packed = tile.astype(np.uint8, copy=False)
-        return unpack(packed, _packed_bits(self.quantizer), self.stored_codes)
+        packed, bits = tile.astype(np.uint8, copy=False), _packed_bits(self.quantizer)
+        return unpack(packed, bits, min(self.stored_codes, len(packed) * 8 // bits))
 
     @property
     def _matrix(self) -> NDArray[np.float32] | None:

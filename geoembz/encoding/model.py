@@ -144,6 +144,17 @@ class Encoding:
         """Nominal size of one stored vector, in bytes, before entropy coding."""
         return self.code_length * self.code_dtype.itemsize
 
+    def prefix_length(self, components: int) -> int:
+        """Return the stored numbers that hold the first so many components of a vector.
+
+        Raises
+        ------
+        InvalidConfigError
+            If there are not so many components, or they have no order.
+        """
+        first = self.decoder("reduced", components).quantizer
+        return kernel.code_length(first)
+
     @property
     def nodata(self) -> int | float | None:
         """Code of an invalid vector; None where validity is stored beside the codes."""

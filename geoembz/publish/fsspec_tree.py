@@ -29,9 +29,10 @@ class FsspecTree:
     def list(self) -> dict[str, Listed]:
         """Return every object under the prefix by relative key; links are refused."""
         root = self._root()
-        found = self.fs.find(root, detail=True, withdirs=False)
         if self.url.protocol == "file":
-            _refuse_links(Path(root))
+            return _list_files(Path(root))
+        self.fs.invalidate_cache()
+        found = self.fs.find(root, detail=True, withdirs=False)
         return {
             path[len(root) :].lstrip("/"): Listed(int(info["size"])) for path, info in found.items()
         }
@@ -62,10 +63,16 @@ class FsspecTree:
         return str(self.fs._strip_protocol(self.url.root)).rstrip("/")  # noqa: SLF001
 
 
-def _refuse_links(root: Path) -> None:
-    for path in root.rglob("*"):
-        if path.is_symlink():
-            raise StoreError(
-                f"publish: {path} is a symbolic link; a store holds plain files only, and what a "
-                "link points at is not published; replace it by a copy"
-            )
+def _list_files(root: Path) -> dict[str, Listed]:
+    """Return every file below a directory; links are refused, not followed."""
+    found = {}
+    for folder, folders, files in root.walk():
+        for path in (folder / name for name in (*folders, *files)):
+            if path.is_symlink():
+                raise StoreError(
+                    f"publish: {path} is a symbolic link; a store holds plain files only, and what "
+                    "a link points at is not published; replace it by a copy"
+                )
+        for path in (folder / name for name in files):
+            found[path.relative_to(root).as_posix()] = Listed(path.stat().st_size)
+    return found

@@ -39,6 +39,7 @@ def s3_filesystem(endpoint_url: str | None, *, anonymous: bool) -> Any:
         endpoint_url=endpoint,
         config_kwargs=config,
         use_listings_cache=False,
+        max_concurrency=1,  # else it asks for the size of each object before it reads it
         skip_instance_cache=True,
     )
     filesystem.retries = 1  # ours are the only ones: one policy, one count

@@ -3,6 +3,7 @@
 Knows object trees and manifests. What a store means (conventions, shapes) is checked elsewhere.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from geoembz.errors import GeoembzError
@@ -11,7 +12,7 @@ from geoembz.publish.manifest import Entry, Manifest, manifest_name, parse_manif
 from geoembz.publish.open_tree import open_tree
 from geoembz.publish.retry import RetryPolicy
 from geoembz.publish.transfer import for_each
-from geoembz.publish.tree import ObjectTree
+from geoembz.publish.tree import Listed, ObjectTree
 from geoembz.store.names import check_key
 
 
@@ -70,7 +71,7 @@ def verify_objects(
     """
     tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
     manifest = manifest or read_manifest(url, endpoint_url=endpoint_url, policy=policy)
-    there = tree.list()
+    there = _listing(tree, manifest)
     problems = [Problem(key, "missing") for key in manifest.entries.keys() - there.keys()]
     problems += [Problem(key, "unexpected") for key in there.keys() - manifest.entries.keys()]
     readable = []
@@ -86,6 +87,13 @@ def verify_objects(
 
     found = for_each(sorted(readable), check, workers)
     return sorted([*problems, *(problem for problem in found if problem is not None)])
+
+
+def _listing(tree: ObjectTree, manifest: Manifest) -> Mapping[str, Listed]:
+    """Return what is there; where the server cannot list, what should be, to be read."""
+    if tree.url.protocol in ("http", "https"):
+        return {key: Listed(entry.size) for key, entry in manifest.entries.items()}
+    return tree.list()
 
 
 def verify_against(

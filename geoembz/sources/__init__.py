@@ -15,6 +15,7 @@ from geoembz.sources.base import (
 from geoembz.sources.detect import PRODUCTS, OpenOptions, open_input
 from geoembz.sources.guards import check_vectors
 from geoembz.sources.mosaic import OVERLAPS, MosaicSource, Overlap
+from geoembz.sources.provenance import with_checksum
 
 __all__ = [
     "OVERLAPS",
@@ -35,6 +36,7 @@ __all__ = [
     "open_source",
     "open_sources",
     "traits_of",
+    "with_checksum",
 ]
 
 

@@ -38,12 +38,17 @@ class InputOptions:
         Take tiles with other pixels by nearest neighbour.
     skip_bad
         Leave out inputs that cannot be read, and say so in the store.
+    as_grid, grid_crs
+        Take a table of chips on a regular grid as a raster, and the CRS of the grid; see
+        `ChipRaster`.
     """
 
     opening: OpenOptions = field(default_factory=OpenOptions)
     overlap: Overlap | None = None
     resample: bool = False
     skip_bad: bool = False
+    as_grid: bool = False
+    grid_crs: str | None = None
 
 
 def open_sources(

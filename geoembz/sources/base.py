@@ -3,7 +3,7 @@
 Adding a product is adding one leaf module beside this one.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,6 +30,8 @@ class SourceInfo:
     mtime_ns
         Modification time of a local file. An interrupted conversion is resumed only while it stays
         the same; a store does not hold it, since a copy of the file must give the same store.
+    path
+        Where the content can be read again, as it was given; never written anywhere.
     """
 
     uri: str
@@ -37,10 +39,15 @@ class SourceInfo:
     version: str | None = None
     sha256: str | None = None
     mtime_ns: int | None = None
+    path: str | None = field(default=None, repr=False, compare=False)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells this version of the object from others."""
+        return {name: value for name, value in asdict(self).items() if name != "path"}
 
     def provenance(self) -> dict[str, Any]:
         """Return what a store says about this object."""
-        known = {name: value for name, value in asdict(self).items() if value is not None}
+        known = {name: value for name, value in self.identity().items() if value is not None}
         known.pop("mtime_ns", None)
         return known
 

@@ -8,12 +8,13 @@ import fsspec
 
 from geoembz.errors import SourceError
 from geoembz.sources.bands import natural_order
-from geoembz.sources.identity import display_name
+from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.remote import s3_is_anonymous
 from geoembz.sources.stac import embeddings_asset, is_item
 from geoembz.sources.tessera import tile_name
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
+TABLE_SUFFIXES = (".parquet", ".geoparquet", ".gpq", ".csv")
 LIST_SUFFIXES = (".txt", ".lst")
 _ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
@@ -21,9 +22,10 @@ _ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 def expand(inputs: Sequence[str | Path]) -> list[str]:
     """Return every input behind what was named, each once, in the order given.
 
-    A directory, a glob or a prefix stands for the rasters, ``.npy`` tiles and Zarr stores in it, in
-    natural order of their names; a ``.txt`` file for the inputs that its lines name (relative ones
-    beside it, ``#`` begins a comment); a STAC item for its asset `embeddings`.
+    A directory, a glob or a prefix stands for the rasters, ``.npy`` tiles and Zarr stores in it, or
+    where there are none for the tables, in natural order of their names; a ``.txt`` file for the
+    inputs that its lines name (relative ones beside it, ``#`` begins a comment); a STAC item for
+    its asset `embeddings`.
 
     Raises
     ------
@@ -40,6 +42,47 @@ def expand(inputs: Sequence[str | Path]) -> list[str]:
             )
         seen.add(path)
     return tiles
+
+
+def table_files(inputs: object) -> tuple[str, ...] | None:
+    """Return the files of the table that was named; None where something else was.
+
+    Parameters
+    ----------
+    inputs
+        A path or URL, or several, as `expand` takes them; anything else is no table.
+
+    Raises
+    ------
+    SourceError
+        If something named is missing, or there are tables and other inputs.
+    """
+    named = [inputs] if isinstance(inputs, str | Path) else inputs
+    if not isinstance(named, list | tuple) or not any(map(_may_be_table, named)):
+        return None
+    paths = expand(named)
+    tables = [path for path in paths if is_table_file(path)]
+    if tables and len(tables) < len(paths):
+        other = next(path for path in paths if path not in tables)
+        raise SourceError(
+            f"{display_name(tables[0])} is a table, {display_name(other)} is none; expected inputs "
+            "of one kind; convert them one by one"
+        )
+    return tuple(tables) or None
+
+
+def is_table_file(path: str) -> bool:
+    """Whether a path or URL, by its name, is a Parquet or CSV file."""
+    return split_query(path)[0].lower().endswith(TABLE_SUFFIXES)
+
+
+def _may_be_table(given: object) -> bool:
+    """Whether a name can stand for tables, as far as it tells without looking at files."""
+    if not isinstance(given, str | Path):
+        return False
+    name = split_query(str(given))[0].lower()
+    is_raster = name.endswith((*RASTER_SUFFIXES, ".npy", ".zarr")) or name.startswith("/vsi")
+    return bool(name) and not is_raster
 
 
 def is_zarr(path: str) -> bool:
@@ -116,18 +159,23 @@ def _in_directory(folder: Path) -> list[str]:
 
 
 def _known(paths: Sequence[str], given: str) -> list[str]:
-    """Keep rasters, tiles and stores, in natural order; refuse to find none."""
+    """Keep rasters, tiles and stores, or else tables, in natural order; refuse to find none."""
     kept = [
         path
         for path in paths
         if path.lower().endswith((*RASTER_SUFFIXES, ".npy"))
         or path.rstrip("/").endswith(".zarr")
         or ("://" not in path and is_zarr(path))
+    ] or [
+        path
+        for path in paths
+        if path.lower().endswith(TABLE_SUFFIXES) and not PurePosixPath(path).name.startswith("_")
     ]
     if not kept:
         raise SourceError(
             f"{display_name(given)}: not a raster, and there is no input in it; expected rasters "
-            f"({', '.join(RASTER_SUFFIXES)}), .npy tiles or Zarr stores there"
+            f"({', '.join(RASTER_SUFFIXES)}), .npy tiles, Zarr stores or tables "
+            f"({', '.join(TABLE_SUFFIXES)}) there"
         )
     return sorted(kept, key=natural_order)
 

@@ -18,8 +18,9 @@ from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.direct_io import reads_directly
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.handles import close_handle, new_token, open_handle
-from geoembz.sources.identity import display_name, identify
+from geoembz.sources.identity import display_name
 from geoembz.sources.integrity import refuse_truncated
+from geoembz.sources.provenance import identify
 from geoembz.sources.remote import s3_is_anonymous
 
 BLOCK_CACHE_BYTES = 64 * 2**20

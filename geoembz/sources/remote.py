@@ -2,12 +2,14 @@
 
 import os
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 
 from geoembz.errors import SourceError
 from geoembz.sources.identity import display_name
+
+_BLOCK_BYTES, _MOST_BLOCKS = 2 * 2**20, 64
 
 
 def read_range(path: str, start: int, stop: int | None) -> bytes:
@@ -21,7 +23,7 @@ def read_range(path: str, start: int, stop: int | None) -> bytes:
     filesystem, root = _filesystem(path)
     try:
         content: bytes = filesystem.cat_file(root, start=start, end=stop)
-    except (OSError, ValueError) as error:
+    except _faults(path) as error:
         raise SourceError(
             f"{display_name(path)}: cannot be read ({type(error).__name__}: {error}); "
             "check the path, and for object stores the credentials"
@@ -29,10 +31,55 @@ def read_range(path: str, start: int, stop: int | None) -> bytes:
     return content
 
 
+def open_remote(path: str) -> IO[bytes]:
+    """Open a remote file for reading parts of it; the last 64 blocks of 2 MB stay in memory.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be opened.
+    """
+    filesystem, root = _filesystem(path)
+    try:
+        file: IO[bytes] = filesystem.open(
+            root,
+            "rb",
+            block_size=_BLOCK_BYTES,
+            cache_type="blockcache",
+            cache_options={"maxblocks": _MOST_BLOCKS},
+        )
+    except _faults(path) as error:
+        raise SourceError(
+            f"{display_name(path)}: cannot be opened ({type(error).__name__}: {error}); "
+            "check the URL, and for object stores the credentials"
+        ) from error
+    return file
+
+
+def object_status(path: str) -> tuple[int | None, str | None]:
+    """Return the size of an object in bytes and its ETag, each None where the server is silent."""
+    filesystem, root = _filesystem(path)
+    try:
+        status = filesystem.info(root)
+    except _faults(path):
+        return None, None  # whoever reads the object says what is wrong with it
+    etag = status.get("ETag") or status.get("etag")
+    return status.get("size"), None if etag is None else str(etag).strip('"')
+
+
 def exists(path: str) -> bool:
     """Whether a file is there."""
     filesystem, root = _filesystem(path)
     return bool(filesystem.exists(root))
+
+
+def _faults(path: str) -> tuple[type[Exception], ...]:
+    """Return what fsspec raises where a server does not answer as it should."""
+    if not path.startswith("s3://"):
+        return OSError, ValueError
+    from botocore.exceptions import BotoCoreError
+
+    return OSError, ValueError, BotoCoreError
 
 
 def _filesystem(path: str) -> tuple[Any, str]:

@@ -11,7 +11,8 @@ from zarr.storage import FsspecStore, LocalStore
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Transform, Window
 from geoembz.sources.georeference import make_grid
-from geoembz.sources.identity import display_name, identify_tree
+from geoembz.sources.identity import display_name
+from geoembz.sources.provenance import identify_tree
 from geoembz.sources.remote import s3_is_anonymous
 
 _STEP_TOLERANCE = 1e-3
@@ -92,7 +93,13 @@ class ZarrCube:
         SourceError
             If it is missing.
         """
-        member = self._open().get(name)
+        try:
+            member = self._open().get(name)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise SourceError(
+                f"{self.name}: array {name!r} is of a kind that is not read ({error}); expected "
+                "numbers"
+            ) from error
         if not isinstance(member, zarr.Array):
             raise SourceError(
                 f"{self.name}: array {name!r} is missing; expected a complete product"

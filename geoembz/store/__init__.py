@@ -4,7 +4,7 @@ from geoembz.store.documents import EMBEDDING, VALID, StorePlan
 from geoembz.store.info import StoreInfo, describe
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, choose_layout
-from geoembz.store.lock import DestinationLock
+from geoembz.store.lock import DestinationLock, Fence
 from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import StoreReader, View
 from geoembz.store.root import write_root
@@ -16,6 +16,7 @@ __all__ = [
     "VALID",
     "ChunkLayout",
     "DestinationLock",
+    "Fence",
     "Journal",
     "ObjectTree",
     "StoreInfo",

@@ -5,13 +5,13 @@ zarr-python writes every ``zarr.json``; we only decide when each one goes to the
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
+from zarr.codecs import ShardingCodec, ZstdCodec
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
@@ -73,6 +73,11 @@ class StorePlan:
         """Refuse a codec layout without codecs."""
         if self.layout not in {"plain", "codec"}:
             raise InvalidConfigError(f"layout {self.layout!r}; expected 'plain' or 'codec'")
+        if self.chunks.prefix is not None and self.layout == "codec":
+            raise InvalidConfigError(
+                "layout codec with prefix chunks: our codecs take a vector whole; use "
+                "--layout plain, or leave --prefix-chunks out"
+            )
         if self.dates and self.layout == "codec":
             raise InvalidConfigError(
                 "layout codec with a time axis: our codecs take the component axis first; use "
@@ -180,10 +185,32 @@ def consolidated(memory: MemoryStore, objects: "Mapping[str, Buffer]") -> dict[s
     return {key: objects[key].to_bytes() for key in sorted(objects, key=_write_order)}
 
 
-def open_codes(store: Any, document: Mapping[str, Any], path: str) -> zarr.Array[Any]:
-    """Bind array metadata to a store that need not hold it (yet)."""
+def open_codes(
+    store: Any, document: Mapping[str, Any], path: str, *, first_axis_slowest: bool = False
+) -> zarr.Array[Any]:
+    """Bind array metadata to a store that need not hold it (yet).
+
+    Inside a shard zarr-python writes chunks along a Morton curve. `first_axis_slowest` writes those
+    of the first components before all others, so that a prefix is one run of bytes: readers join
+    ranges with small gaps, and would fetch what lies between.
+    """
     metadata = ArrayV3Metadata.from_dict(dict(document))
+    if first_axis_slowest:
+        codecs = tuple(_in_array_order(codec) for codec in metadata.codecs)
+        metadata = replace(metadata, codecs=codecs)
     return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=StorePath(store, path)))
+
+
+def _in_array_order(codec: Any) -> Any:
+    if not isinstance(codec, ShardingCodec):
+        return codec
+    return ShardingCodec(
+        chunk_shape=codec.chunk_shape,
+        codecs=codec.codecs,
+        index_codecs=codec.index_codecs,
+        index_location=codec.index_location,
+        subchunk_write_order="lexicographic",
+    )
 
 
 def plain_document(document: Mapping[str, Any], encoding: Encoding) -> dict[str, Any]:
@@ -225,10 +252,12 @@ def _shapes(plan: StorePlan, *components: int) -> dict[str, Any]:
     """Return shape, chunks and shards behind the time axis, of which every chunk holds one date."""
     chunks, one = plan.chunks, tuple(1 for _ in plan.time_axis)
     dates = tuple(len(plan.dates) for _ in plan.time_axis)
+    parts = tuple(chunks.prefix or count for count in components)
+    whole = tuple(-(-count // part) * part for count, part in zip(components, parts, strict=True))
     return {
         "shape": (*dates, *components, *chunks.shape),
-        "chunks": (*one, *components, *chunks.chunk),
-        "shards": (*one, *components, *chunks.shard) if chunks.is_sharded else None,
+        "chunks": (*one, *parts, *chunks.chunk),
+        "shards": (*one, *whole, *chunks.shard) if chunks.is_sharded else None,
     }
 
 

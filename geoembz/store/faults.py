@@ -33,7 +33,10 @@ _PASSING_TYPES = frozenset(
         "ResponseStreamingError", "IncompleteReadError", "ContentLengthError",
     }
 )  # fmt: skip
-_NO_PERMISSION = "no permission; the user needs s3:ListBucket, s3:GetObject and s3:PutObject"
+_NO_PERMISSION = (
+    "no permission; the user needs s3:ListBucket, s3:GetObject and s3:PutObject (without "
+    "credentials requests are anonymous: set AWS_ACCESS_KEY_ID or AWS_PROFILE)"
+)
 _ADVICE = MappingProxyType(
     {
         "NoSuchBucket": "the bucket does not exist; create it, or correct the URL or endpoint",
@@ -47,7 +50,7 @@ _ADVICE = MappingProxyType(
         "ExpiredToken": "the session token has expired; log in again",
         "RequestTimeTooSkewed": "this machine's clock is wrong; set it (timedatectl set-ntp true)",
         "NoCredentialsError": "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-        "or AWS_PROFILE",
+        "or AWS_PROFILE, or AWS_NO_SIGN_REQUEST=YES for what is public",
         "PartialCredentialsError": "half of the credentials; set both AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY",
         "ProfileNotFound": "the profile in AWS_PROFILE does not exist",

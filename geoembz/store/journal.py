@@ -84,18 +84,32 @@ class Journal:
 
     def record(self, shard: Window, result: Mapping[str, Any]) -> None:
         """Record a shard as done, after all its arrays were written."""
-        self.tree.write_json(f"{_SHARDS}/{shard.row}_{shard.col}.json", result)
+        self.tree.write_json(_shard_key(shard), result)
+
+    def find(self, shard: Window) -> dict[str, Any] | None:
+        """Return what was recorded of a shard; None where it is not finished."""
+        found: dict[str, Any] | None = self.tree.read_json(_shard_key(shard))
+        return found
+
+    def has_finished(self) -> bool:
+        """Whether any shard is finished."""
+        return bool(self._shard_keys())
 
     def finished(self) -> dict[tuple[int, int], dict[str, Any]]:
         """Return what was recorded of each finished shard, by its row and column in pixels."""
         done = {}
-        for key in self.tree.sizes(_SHARDS):
-            name = key.rpartition("/")[2]
-            if name.endswith(".json"):
-                row, col = name.removesuffix(".json").split("_")
-                done[int(row), int(col)] = self.tree.read_json(key)
+        for key, document in self.tree.read_json_many(self._shard_keys()):
+            row, col = key.rpartition("/")[2].removesuffix(".json").split("_")
+            done[int(row), int(col)] = document
         return done
+
+    def _shard_keys(self) -> list[str]:
+        return [key for key in self.tree.sizes(_SHARDS) if key.endswith(".json")]
 
     def clear(self) -> None:
         """Remove the journal: the store is complete."""
         self.tree.remove(FOLDER)
+
+
+def _shard_key(shard: Window) -> str:
+    return f"{_SHARDS}/{shard.row}_{shard.col}.json"

@@ -28,7 +28,7 @@ ENOUGH_SHARDS = 16
 
 @dataclass(frozen=True)
 class ChunkLayout:
-    """Chunks and shards on the two spatial axes; the component axis is whole in every chunk.
+    """Chunks and shards on the two spatial axes, and the part of the first axis in a chunk.
 
     Parameters
     ----------
@@ -40,12 +40,16 @@ class ChunkLayout:
         Rows and columns of a shard, multiples of the chunk's.
     is_sharded
         False where every chunk is an object of its own; `shard` is then what one task writes.
+    prefix
+        Stored numbers per vector in one chunk, so that a prefix of the components is read alone;
+        None for all of them. Shards hold whole vectors.
     """
 
     shape: tuple[int, int]
     chunk: tuple[int, int]
     shard: tuple[int, int]
     is_sharded: bool = True
+    prefix: int | None = None
 
     @property
     def stored_chunk(self) -> tuple[int, int]:
@@ -64,6 +68,7 @@ def choose_layout(
     *,
     chunk: int | None = None,
     shard: int | str | None = None,
+    prefix: int | None = None,
 ) -> ChunkLayout:
     """Choose chunk and shard shapes.
 
@@ -79,6 +84,8 @@ def choose_layout(
         Side of an inner chunk, in pixels; None chooses 0.25 to 1 MB.
     shard
         Side of a shard, a multiple of `chunk`; ``"none"`` for no sharding; None chooses.
+    prefix
+        Stored numbers per vector in one chunk; None for all of them. Chunks keep their sides.
 
     Raises
     ------
@@ -114,7 +121,7 @@ def choose_layout(
         )
     else:
         outer = (shard // asked * side, shard // asked * side)
-    return ChunkLayout(shape, inner, _clip(outer, inner, shape), is_sharded)
+    return ChunkLayout(shape, inner, _clip(outer, inner, shape), is_sharded, prefix)
 
 
 def _chunk_side(shape: tuple[int, int], bytes_per_pixel: int) -> int:

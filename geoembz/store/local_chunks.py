@@ -15,10 +15,11 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
+from numcodecs import zstd
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
-from geoembz.store.zstd import decompress
+from geoembz.store.guard import frame_content_size
 from geoembz.threads import shared_pool
 
 type Span = tuple[int, int]
@@ -148,7 +149,7 @@ class LocalChunks:
             out[tuple(target)] = self.array.fill_value
             return
         dtype = self.array.dtype.newbyteorder("<")
-        data = decompress(content, math.prod(self.chunk) * dtype.itemsize)
+        data = _decompress(content, math.prod(self.chunk) * dtype.itemsize)
         out[tuple(target)] = np.frombuffer(data, dtype).reshape(self.chunk)[tuple(source)]
 
 
@@ -162,6 +163,17 @@ def _read(piece: _Piece) -> bytes | None:
         return None
     if len(content) != n_bytes:
         raise ValueError(f"{piece.path.name}: {len(content)} of {n_bytes} bytes: truncated")
+    return content
+
+
+def _decompress(frame: bytes, n_bytes: int) -> bytes:
+    """Return a frame's content, which must say and have that length."""
+    claimed = frame_content_size(frame[:18])
+    if claimed != n_bytes:
+        raise ValueError(f"a chunk says that it holds {claimed} bytes; expected {n_bytes}: damaged")
+    content: bytes = zstd.decompress(frame)
+    if len(content) != n_bytes:
+        raise ValueError(f"a chunk holds {len(content)} bytes; expected {n_bytes}: damaged")
     return content
 
 

@@ -1,7 +1,9 @@
 """A lock that keeps two converters off one destination.
 
 It lies in the journal's folder and goes with it. A lock is stale when its process has died on this
-host, or when nobody has renewed it for ten minutes.
+host, or when nobody has renewed it for ten minutes. Whoever writes on behalf of the owner, here or
+on another machine, asks the fence first: once the lock is another's, or gone, nothing more is
+written.
 """
 
 import json
@@ -10,6 +12,7 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,6 +26,44 @@ STALE_SECONDS = 600.0
 """Age of the last heartbeat beyond which a lock counts no more."""
 
 _HEARTBEAT_SECONDS = 60.0
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What a task asks before it writes. It can be pickled.
+
+    Parameters
+    ----------
+    url
+        The destination.
+    token
+        Names the conversion that the task belongs to.
+    """
+
+    url: str
+    token: str
+
+    def check(self) -> None:
+        """Return if the conversion still holds its destination.
+
+        Raises
+        ------
+        StoreError
+            If it does not, or if this process cannot see the destination.
+        """
+        owner = _owner(ObjectTree(self.url))
+        if not owner:
+            raise StoreError(
+                f"{self.url}: no lock is there, as seen from {socket.gethostname()}; expected a "
+                "place that every worker reaches (a shared file system, or s3://…) and a "
+                "conversion that still runs; run the same command again to go on"
+            )
+        if owner.get("token") != self.token:
+            raise StoreError(
+                f"{self.url}: {_describe(owner)} has taken the destination over; this conversion "
+                "ends here"
+            )
 
 
 class DestinationLock:
@@ -32,13 +73,20 @@ class DestinationLock:
     ----------
     tree
         The destination.
+    breaks
+        Take it from whoever holds it.
     """
 
-    def __init__(self, tree: ObjectTree) -> None:
-        self._tree = tree
+    def __init__(self, tree: ObjectTree, *, breaks: bool = False) -> None:
+        self._tree, self._breaks = tree, breaks
         self._token = uuid.uuid4().hex
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="geoembz-lock", daemon=True)
+
+    @property
+    def fence(self) -> Fence:
+        """What tasks ask before they write."""
+        return Fence(self._tree.url, self._token)
 
     def __enter__(self) -> Self:
         """Take the lock.
@@ -64,40 +112,49 @@ class DestinationLock:
         self.release()
 
     def take(self) -> None:
-        """Write the lock after checking that nobody else's is alive."""
-        self._refuse_others()
-        self._write()
-        self._refuse_others()  # of two who wrote at once, the last stays
+        """Make the lock; one that is stale gives way."""
+        for _ in range(_ATTEMPTS):
+            # Of several who create it one succeeds. A server that knows no conditional writes keeps
+            # the last, and one that answered too late may refuse its own: reading back tells.
+            self._tree.create(LOCK, self._content())
+            owner = _owner(self._tree)
+            if owner.get("token") == self._token:
+                return
+            if owner and not self._breaks and not is_stale(owner):
+                raise DestinationExistsError(
+                    f"{self._tree.url}: another conversion writes there ({_describe(owner)}); "
+                    "expected one at a time; wait for it, or end it and repeat; if its machine is "
+                    f"gone, wait {STALE_SECONDS / 60:.0f} minutes or pass --break-lock"
+                )
+            self._tree.remove(LOCK)
+        raise StoreError(f"{self._tree.url}/{LOCK}: cannot be made; expected one conversion there")
 
     def release(self) -> None:
         """Stop the heartbeat and remove the lock, if it is there and ours."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        if _owner(self._tree).get("token") == self._token:
+        if self._is_ours():
             self._tree.remove(LOCK)
 
-    def _refuse_others(self) -> None:
-        owner = _owner(self._tree)
-        if owner.get("token", self._token) != self._token and not is_stale(owner):
-            raise DestinationExistsError(
-                f"{self._tree.url}: another conversion writes there (process {owner.get('pid')} on "
-                f"{owner.get('host')}); expected one at a time; wait for it, or end it and repeat"
-            )
+    def _is_ours(self) -> bool:
+        return _owner(self._tree).get("token") == self._token
 
-    def _write(self) -> None:
+    def _content(self) -> bytes:
         document = {
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "time": time.time(),
             "token": self._token,
         }
-        self._tree.write_json(LOCK, document)
+        return json.dumps(document, sort_keys=True).encode()
 
     def _beat(self) -> None:
         while not self._ended.wait(_HEARTBEAT_SECONDS):
             try:
-                self._write()
+                if not self._is_ours():
+                    return  # lost: the fence ends the conversion
+                self._tree.write(LOCK, self._content())
             except StoreError:
                 continue  # the conversion itself meets the same error, and reports it
 
@@ -111,6 +168,10 @@ def is_stale(owner: dict[str, Any]) -> bool:
     if age > STALE_SECONDS:
         return True
     return owner.get("host") == socket.gethostname() and not _is_alive(pid)
+
+
+def _describe(owner: dict[str, Any]) -> str:
+    return f"process {owner.get('pid')} on {owner.get('host')}"
 
 
 def _is_alive(pid: int) -> bool:

@@ -3,14 +3,38 @@
 import json
 import os
 import uuid
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
 from geoembz.errors import StoreError
+from geoembz.store.faults import fault_code
+from geoembz.store.files import walk_files
 from geoembz.store.remote import open_filesystem, remote_faults
+
+_PARTIAL = ".partial"
+"""Ends the name of a local file that is being written; Zarr's own writer uses the same."""
+
+_READERS, _READ_BATCH = 32, 1_000
+_EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+
+
+@contextmanager
+def local_faults(url: str) -> Iterator[None]:
+    """Turn what goes wrong while a local file is written into a `StoreError`: a full disk, say."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{url}: cannot be written ({error.strerror or error}); expected a place with room and "
+            "permission to write; make room and run the same command again, or choose another "
+            "destination"
+        ) from error
 
 
 class ObjectTree:
@@ -66,10 +90,39 @@ class ObjectTree:
             return None
         try:
             return json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise StoreError(
                 f"{self.url}/{key}: not JSON ({error}); the store is damaged"
             ) from error
+
+    def read_json_many(self, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Yield keys and their JSON, in order; many are read at once, few kept.
+
+        Raises
+        ------
+        StoreError
+            If an object is no JSON.
+        """
+        with ThreadPoolExecutor(_READERS) as pool:
+            for batch in batched(keys, _READ_BATCH):
+                yield from zip(batch, pool.map(self.read_json, batch), strict=True)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write an object unless there is one; return whether it was written.
+
+        Some servers know no conditional requests and write in any case: read back what matters.
+        """
+        if self.is_local:
+            with local_faults(self.url):
+                return self._create_local(self.local_path / key, content)
+        with self._faults("PUT", key):
+            try:
+                self.filesystem.pipe_file(f"{self.root}/{key}", content, mode="create")
+            except OSError as error:
+                if isinstance(error, FileExistsError) or fault_code(error) in _EXISTS_CODES:
+                    return False
+                raise
+        return True
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object; a reader sees all of it or nothing."""
@@ -77,18 +130,13 @@ class ObjectTree:
             with self._faults("PUT", key):
                 self.filesystem.pipe_file(f"{self.root}/{key}", content)
             return
-        try:
+        with local_faults(self.url):
             self._write_local(self.local_path / key, content)
-        except OSError as error:
-            raise StoreError(
-                f"{self.url}: cannot be written ({error.strerror}); expected a place with room and "
-                "permission to write; choose another destination"
-            ) from error
 
     @staticmethod
     def _write_local(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
         try:
             with partial.open("wb") as file:
                 file.write(content)
@@ -98,12 +146,34 @@ class ObjectTree:
         finally:
             partial.unlink(missing_ok=True)
 
+    def _create_local(self, path: Path, content: bytes) -> bool:
+        """Link a complete file to its name: of several who try, one succeeds."""
+        draft = f"{path.name}.{uuid.uuid4().hex}{_PARTIAL}"
+        self.write(str(path.with_name(draft).relative_to(self.local_path)), content)
+        try:
+            path.hardlink_to(path.with_name(draft))
+        except FileExistsError:
+            return False
+        finally:
+            path.with_name(draft).unlink()
+        return True
+
+    def remove_partials(self) -> None:
+        """Delete what writers of local files left when they were killed; servers keep none."""
+        if self.is_local:
+            for path in self.local_path.rglob(f"*{_PARTIAL}"):
+                path.unlink(missing_ok=True)
+
     def write_json(self, key: str, document: Any) -> None:
         """Write an object as JSON with sorted keys."""
         self.write(key, json.dumps(document, sort_keys=True).encode())
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Return the size of every object below `prefix`, in bytes, by key."""
+        if self.is_local:
+            root, top = self.local_path, self.local_path / prefix
+            files = {Path(entry.path): entry.stat().st_size for entry in walk_files(top)}
+            return {path.relative_to(root).as_posix(): files[path] for path in sorted(files)}
         self.filesystem.invalidate_cache()
         base = f"{self.root}/{prefix}".rstrip("/")
         with self._faults("LIST", prefix):
@@ -128,7 +198,8 @@ class ObjectTree:
         self.filesystem.invalidate_cache()
         with self._faults("DELETE", prefix):
             if self.filesystem.exists(target):
-                self.filesystem.rm(target, recursive=True)
+                with suppress(FileNotFoundError):  # somebody else was faster
+                    self.filesystem.rm(target, recursive=True)
 
     def _faults(self, verb: str, key: str) -> AbstractContextManager[None]:
         if self.is_local:

@@ -1,6 +1,7 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self
@@ -12,13 +13,15 @@ from zarr.errors import NodeNotFoundError
 
 from geoembz.conventions import StoreAttributes
 from geoembz.encoding import Encoding, FitReport
-from geoembz.encoding.state import MAX_ARRAY_BYTES, check_hash, checked_parts
+from geoembz.encoding.state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.grid import Window
 from geoembz.quantization import Codes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
+from geoembz.store.guard import guarded
 from geoembz.store.journal import Journal
 from geoembz.store.local_chunks import LocalChunks
+from geoembz.store.names import check_key
 from geoembz.store.objects import ObjectTree
 from geoembz.store.writer import open_zarr_store, store_faults
 from geoembz.threads import shared_pool, single_threaded_blas
@@ -27,6 +30,9 @@ type View = Literal["original", "reduced", "codes"]
 
 _BAND_PIXELS = 1 << 14
 """Pixels that one thread decodes at a time."""
+
+MOST_COORDINATES = 2**24
+"""Longest axis whose coordinates are made or read at once: the Earth at 2.4 m; 134 MB."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,15 @@ class StoreReader:
     group: zarr.Group
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, group: zarr.Group | None = None) -> Self:
         """Open a store.
+
+        Parameters
+        ----------
+        url
+            Where it is.
+        group
+            Its root group, where that is open already: saves a request.
 
         Raises
         ------
@@ -61,7 +74,7 @@ class StoreReader:
         StoreVersionError
             If the store's format version is not one that this geoembz reads.
         """
-        group = open_group(url)
+        group = open_group(url) if group is None else group
         if is_table_store(group):
             raise StoreError(
                 f"{url}: a store of a table (geoemb:type 'chip'), not of a raster; it has rows to "
@@ -86,11 +99,11 @@ class StoreReader:
     @cached_property
     def codes(self) -> zarr.Array[Any]:
         """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
-        array = open_array(self.url, self.group, EMBEDDING)
         if self.attributes.layout == "plain":
-            return array
+            return open_array(self.url, self.group, EMBEDDING)
+        array = _member(self.url, self.group, EMBEDDING)
         document = plain_document(array.metadata.to_dict(), self.encoding)
-        return open_codes(array.store, document, array.path)
+        return guarded(open_codes(array.store, document, array.path))
 
     @cached_property
     def mask(self) -> zarr.Array[Any] | None:
@@ -98,6 +111,21 @@ class StoreReader:
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
         return open_array(self.url, self.group, VALID)
+
+    def check_size(self) -> None:
+        """Refuse a raster of which not even the coordinates would fit into memory.
+
+        Raises
+        ------
+        StoreError
+            If a side is longer than `MOST_COORDINATES`.
+        """
+        if max(self.shape) > MOST_COORDINATES:
+            raise StoreError(
+                f"{self.url}: a raster of {self.shape[0]} x {self.shape[1]} pixels; expected at "
+                f"most {MOST_COORDINATES} each way, so that its coordinates fit into memory; the "
+                "store is damaged, or to be cut into several grids"
+            )
 
     @property
     def stored_chunk(self) -> tuple[int, int]:
@@ -116,9 +144,18 @@ class StoreReader:
             return self.encoding.code_length
         return self.encoding.decoder(space, components, whiten).length
 
-    def read_codes(self, window: Window, date: int = 0) -> Codes:
-        """Read the codes of a window at one date, shape ``(code_length, height, width)``."""
-        return self._read(self.codes, (*self._at(date), slice(None), *window.slices))
+    def read_codes(self, window: Window, date: int = 0, components: int | None = None) -> Codes:
+        """Read the codes of a window at one date, shape ``(length, height, width)``.
+
+        Parameters
+        ----------
+        window, date
+            As in `read`.
+        components
+            Read no more than these need: less of a store with prefix chunks.
+        """
+        length = None if components is None else self.encoding.prefix_length(components)
+        return self._read(self.codes, (*self._at(date), slice(length), *window.slices))
 
     def read_mask(self, window: Window, date: int = 0) -> NDArray[np.bool_] | None:
         """Read the validity of a window at one date, where it is an array of its own."""
@@ -154,7 +191,8 @@ class StoreReader:
             Position on the time axis, where there is one.
         """
         decoder = self.encoding.decoder(space, components, whiten)
-        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)
+        codes = self.read_codes(window, date, components)
+        codes = codes.reshape(len(codes), -1)
         mask = self.read_mask(window, date)
         valid = None if mask is None else mask.reshape(-1)
         out = np.empty((decoder.length, window.size), dtype=np.float32)
@@ -202,7 +240,8 @@ class StoreReader:
             Shape ``(length, n)``, invalid pixels NaN, or as the codes say it.
         """
         self.length(space, components, whiten)
-        codes = self.read_codes(window, date).reshape(self.encoding.code_length, -1)[:, pixels]
+        codes = self.read_codes(window, date, components)
+        codes = codes.reshape(len(codes), -1)[:, pixels]
         if space == "codes":
             return codes
         mask = self.read_mask(window, date)
@@ -252,11 +291,23 @@ def open_group(url: str) -> zarr.Group:
     try:
         with store_faults(url, "GET zarr.json"):
             zarr_store = open_zarr_store(url, read_only=True)
-            return zarr.open_group(zarr_store, mode="r", zarr_format=3)
+            group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
     except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
-        raise _absent(url) from error
-    except (ValueError, TypeError, KeyError) as error:
+        raise _absent(url, error) from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+    _check_names(url, group)
+    return group
+
+
+def _check_names(url: str, group: zarr.Group) -> None:
+    """Refuse consolidated metadata whose names lead out of the store."""
+    consolidated = group.metadata.consolidated_metadata
+    try:
+        for name in () if consolidated is None else consolidated.flattened_metadata:
+            check_key(name)
+    except InvalidConfigError as error:
+        raise StoreError(f"{url}: the metadata name a node that is none ({error})") from error
 
 
 def is_table_store(group: zarr.Group) -> bool:
@@ -296,7 +347,7 @@ def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encodin
         report = FitReport.from_json(attributes.fit)
         members = _members(url, group)
         _check_sizes(url, members)
-        arrays = {name: _small_array(url, array) for name, array in members}
+        arrays = _small_arrays(url, members)
         encoding = Encoding.from_state(attributes.encoding, arrays, report)
         check_hash(url, encoding.hash, attributes.encoding_hash)
     except EncodingError as error:
@@ -314,6 +365,12 @@ def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
 def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
     """Refuse arrays too large to be believed, before anything is allocated for them."""
     total = sum(array.nbytes for _, array in members)
+    longest = max((size for _, array in members for size in array.shape), default=0)
+    if total <= MAX_ARRAY_BYTES and longest > MAX_DIMENSION:
+        raise StoreError(
+            f"{url}: an array of the encoding claims {longest} values along an axis; expected at "
+            f"most {MAX_DIMENSION}; the store is damaged"
+        )
     if total > MAX_ARRAY_BYTES:
         raise StoreError(
             f"{url}: the arrays of the encoding claim {total} bytes; expected at most "
@@ -321,30 +378,47 @@ def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
         )
 
 
+def _small_arrays(
+    url: str, members: list[tuple[str, zarr.Array[Any]]]
+) -> dict[str, NDArray[np.generic]]:
+    """Read all arrays; from a server at once, since each waits for an answer."""
+    if "://" not in url or not members:
+        return {name: _small_array(url, array) for name, array in members}
+    with ThreadPoolExecutor(len(members), thread_name_prefix="geoembz-open") as pool:
+        values = pool.map(lambda member: _small_array(url, member[1]), members)
+        return {name: value for (name, _), value in zip(members, values, strict=True)}
+
+
 def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
     try:
         with store_faults(url, f"GET {array.path}"):
-            return np.asarray(array[...])
+            return np.asarray(guarded(array)[...])
     except (ValueError, RuntimeError, OSError) as error:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
 
 
 def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
-    """Return an array that a store must have.
+    """Return an array that a store must have, guarded.
 
     Raises
     ------
     StoreError
-        If it has not.
+        If it has not, or the array claims what cannot be believed.
     """
+    return guarded(_member(url, group, name))
+
+
+def _member(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
     member = group.get(name)
     if not isinstance(member, zarr.Array):
         raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")
     return member
 
 
-def _absent(url: str) -> StoreError:
+def _absent(url: str, error: Exception) -> StoreError:
     tree = ObjectTree(url)
+    if tree.read("zarr.json") is not None:  # it names a node that cannot be
+        return StoreError(f"{url}: not a readable Zarr group ({error}); the store is damaged")
     if Journal(tree).exists():
         return StoreError(
             f"{url}: an unfinished conversion; repeat its command to finish it, or pass --overwrite"

@@ -11,6 +11,7 @@ from typing import Any
 import fsspec
 
 from geoembz.errors import StoreError
+from geoembz.sources.remote import s3_is_anonymous
 from geoembz.store.faults import as_store_error, fault_code, redact
 from geoembz.store.names import check_endpoint, parse_store_url
 
@@ -42,7 +43,13 @@ def storage_options(url: str) -> dict[str, Any]:
     }
     if endpoint:
         config["s3"] = {"addressing_style": "path"}
-    return {"endpoint_url": endpoint, "config_kwargs": config, "use_listings_cache": False}
+    return {
+        "anon": s3_is_anonymous(),
+        "endpoint_url": endpoint,
+        "config_kwargs": config,
+        "use_listings_cache": False,
+        "max_concurrency": 1,  # else s3fs asks for the size of each object before it reads it
+    }
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:

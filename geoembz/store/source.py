@@ -9,7 +9,8 @@ from geoembz.conventions import GEOEMBZ_UUID, GRIDS, UNKNOWN_MODEL
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
 from geoembz.grid import Window
 from geoembz.sources import Source, SourceData, SourceTraits
-from geoembz.sources.identity import display_name, identify_tree
+from geoembz.sources.identity import display_name
+from geoembz.sources.provenance import identify_tree
 from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import StoreReader
 
@@ -36,6 +37,7 @@ class StoreSource:
         self.name = display_name(url)
         try:
             self._reader = reader = StoreReader.open(url)
+            reader.check_size()
         except StoreError as error:
             raise SourceError(str(error)) from error
         attributes = reader.attributes

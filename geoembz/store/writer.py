@@ -21,7 +21,7 @@ from geoembz.store.documents import (
     open_codes,
     store_documents,
 )
-from geoembz.store.objects import ObjectTree
+from geoembz.store.objects import ObjectTree, local_faults
 from geoembz.store.remote import remote_faults, storage_options
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class StoreWriter:
             return
         place: tuple[int | slice, ...] = (*self._at, slice(None), *window.slices)
         flat: tuple[int | slice, ...] = (*self._at, *window.slices)
-        with store_faults(self.url, f"PUT shard at row {window.row}, column {window.col}"):
+        with write_faults(self.url, f"PUT shard at row {window.row}, column {window.col}"):
             self._array(EMBEDDING)[place] = codes
             if self.plan.has_mask:
                 self._array(VALID)[flat] = valid
@@ -92,7 +92,8 @@ class StoreWriter:
     def _array(self, name: str) -> zarr.Array[Any]:
         if name not in self._arrays:
             store = open_zarr_store(self.url, read_only=False)
-            self._arrays[name] = open_codes(store, self._documents[name], name)
+            document, cut = self._documents[name], self.plan.chunks.prefix is not None
+            self._arrays[name] = open_codes(store, document, name, first_axis_slowest=cut)
         return self._arrays[name]
 
 
@@ -109,3 +110,8 @@ def open_zarr_store(url: str, *, read_only: bool) -> LocalStore | FsspecStore:
 def store_faults(url: str, what: str) -> AbstractContextManager[None]:
     """Turn what goes wrong with a store on a server into a `StoreError`; leave local ones."""
     return remote_faults(f"{url}: {what}") if "://" in url else nullcontext()
+
+
+def write_faults(url: str, what: str) -> AbstractContextManager[None]:
+    """Turn what goes wrong with a write, here or on a server, into a `StoreError`."""
+    return remote_faults(f"{url}: {what}") if "://" in url else local_faults(url)

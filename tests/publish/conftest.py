@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from geoembz.sources.remote import s3_is_anonymous
+
 SCRIPT = Path(__file__).parents[1] / "integration" / "s3-server.sh"
 KEY, SECRET = "testaccesskey", "testsecretkey0123456789"
 _bucket_numbers = itertools.count()
@@ -127,6 +129,7 @@ def server(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    s3_is_anonymous.cache_clear()
     bucket = f"geoembz-{os.getpid()}-{next(_bucket_numbers)}"
     made = Server(kind, endpoint, bucket)
     made.make_bucket(bucket)

@@ -19,6 +19,16 @@ class Request:
     method: str
     path: str
     number: int  # counted from 0 over all requests
+    byte_range: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said to a request that was passed on."""
+
+    request: Request
+    status: int
+    size: int
 
 
 @dataclass
@@ -26,6 +36,7 @@ class Proxy:
     url: str
     fault: Fault = lambda _: None
     requests: list[Request] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
 
 
 @contextmanager
@@ -39,7 +50,8 @@ def fault_proxy(upstream: str) -> Iterator[Proxy]:
 
         def handle_any(self) -> None:
             with lock:
-                request = Request(self.command, self.path, len(proxy.requests))
+                number = len(proxy.requests)
+                request = Request(self.command, self.path, number, self.headers.get("Range", ""))
                 proxy.requests.append(request)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fault = proxy.fault(request)
@@ -49,7 +61,7 @@ def fault_proxy(upstream: str) -> Iterator[Proxy]:
             elif fault is not None:
                 self.answer_error(fault)
             else:
-                self.forward(body)
+                self.forward(request, body)
 
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = handle_any  # noqa: N815
 
@@ -62,7 +74,7 @@ def fault_proxy(upstream: str) -> Iterator[Proxy]:
             if self.command != "HEAD":
                 self.wfile.write(text)
 
-        def forward(self, body: bytes) -> None:
+        def forward(self, request: Request, body: bytes) -> None:
             connection = http.client.HTTPConnection(host, timeout=30)
             try:
                 connection.request(self.command, self.path, body, dict(self.headers))
@@ -73,6 +85,8 @@ def fault_proxy(upstream: str) -> Iterator[Proxy]:
                 return
             finally:
                 connection.close()
+            with lock:
+                proxy.answers.append(Answer(request, response.status, len(content)))
             self.send_response(response.status)
             for name, value in response.getheaders():
                 if name.lower() not in ("transfer-encoding", "connection", "content-length"):

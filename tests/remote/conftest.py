@@ -45,6 +45,9 @@ def forget_clients() -> None:
     """
     import s3fs
 
+    from geoembz.sources.remote import s3_is_anonymous
+
+    s3_is_anonymous.cache_clear()
     _kept.extend(s3fs.S3FileSystem._cache.values())
     s3fs.S3FileSystem.clear_instance_cache()
 

@@ -1,6 +1,7 @@
 """What may be named: globs, directories, lists, STAC items, URLs."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from geoembz.errors import SourceError
 from geoembz.sources import open_source
 from geoembz.sources.inputs import expand
 from tests import products
+from tests.sources.serving import serving
 
 
 @pytest.fixture
@@ -73,21 +75,10 @@ def test_places_without_inputs_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def served(folder: Path) -> object:
+def served(folder: Path) -> Iterator[str]:
     """Serve a folder over HTTP with byte ranges."""
-    import threading
-    from functools import partial
-    from http.server import ThreadingHTTPServer
-
-    from tests.sources.range_server import RangeHandler
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(RangeHandler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(folder) as url:
+        yield url
 
 
 def test_urls_give_what_files_give(folder: Path, served: str) -> None:

@@ -29,13 +29,26 @@ def decode_store(store: Path, space: str) -> Array:
     if attributes["geoembz:layout"] == "codec":
         document = plain(document, config)
     codes = read_array(store / "embedding", document)
+    mask = read_array(store / "valid") if (store / "valid").exists() else None
     if space == "codes":
         return codes
+    if attributes["geoemb:type"] == "chip":  # spec/table.md: one row per sample
+        wide = None if mask is None else mask[:, None]
+        return np.asarray(decode(codes.T[:, :, None], wide, space, config, arrays)[:, :, 0].T)
+    if "geoembz:times" in attributes:  # [Time]
+        masks = [None] * len(codes) if mask is None else mask
+        dates = [decode(*date, space, config, arrays) for date in zip(codes, masks, strict=True)]
+        return np.stack(dates)
+    return decode(codes, mask, space, config, arrays)
+
+
+def decode(
+    codes: Array, mask: Array | None, space: str, config: dict[str, Any], arrays: dict[str, Array]
+) -> Array:
+    """Decode codes ``(code, y, x)`` to a view; invalid pixels are NaN."""
     components, valid = dequantize(codes, config, arrays)
-    if (store / "valid").exists():
-        valid = read_array(store / "valid")
     values = view(components, space, config["projection"], arrays).astype("f4")
-    return np.where(valid, values, np.float32(np.nan))
+    return np.where(valid if mask is None else mask, values, np.float32(np.nan))
 
 
 def view(

@@ -23,12 +23,13 @@ from geoembz.grid import Grid
 from geoembz.packing import Bits, pack
 from geoembz.projection import Projection
 from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter
-from tests.spec import vector_states
+from tests.spec import vector_kinds, vector_states
 from tests.spec.vector_states import DIMENSION, values
 
 VECTORS = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 SHAPE = (5, 6)
 GRIDS = {
+    "EPSG:32632": (10.0, 0.0, 400_000.0, 0.0, -10.0, 5_300_000.0),
     "EPSG:32633": (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_300_000.0),
     "EPSG:4326": (0.25, 0.0, 15.0, 0.0, -0.25, 48.0),
 }
@@ -50,6 +51,25 @@ def main(target: Path = VECTORS / FORMAT_VERSION) -> None:
     for store in _stores():
         if not (target / "stores" / f"{store['name']}.zarr").exists():
             _write_store(target / "stores", **store)
+    _write_kinds(target)
+
+
+def _write_kinds(target: Path) -> None:
+    """Write the stores that are no single raster, if missing."""
+
+    def attributes(built: Encoding, crs: str, valid: int) -> StoreAttributes:
+        return _attributes(built, crs, "plain", valid)
+
+    if not (target / "times").exists():
+        (target / "times").mkdir(parents=True)
+        vector_kinds.write_times(target / "times", encoding("pca5-int4"), attributes)
+    if not (target / "grids").exists():
+        (target / "grids").mkdir(parents=True)
+        vector_kinds.write_grids(target / "grids", encoding("pca5-int8"), attributes)
+    (target / "tables").mkdir(parents=True, exist_ok=True)
+    for name, recipe, others in (("int8", "pca5-int8", True), ("pq", "pq2x8", False)):
+        if not (target / "tables" / f"{name}.zarr").exists():
+            vector_kinds.write_table(target / "tables", name, encoding(recipe), others=others)
 
 
 def encoding(recipe: str) -> Encoding:
@@ -109,11 +129,12 @@ def _write_encodings(folder: Path) -> None:
 
 def _stores() -> list[dict[str, Any]]:
     """Return the stores: both layouts, with and without mask, sharded and not."""
-    utm, degrees = GRIDS
+    utm, degrees = "EPSG:32633", "EPSG:4326"
     whole: dict[str, Any] = {"crs": degrees, "gaps": False, "shards": False}
     return [
         {"name": "int8-plain", "recipe": "pca5-int8", "crs": utm, "gaps": True},
         {"name": "int8-codec", "recipe": "pca5-int8", "crs": utm, "gaps": True, "layout": "codec"},
+        {"name": "int8-prefix", "recipe": "pca5-int8", "crs": utm, "gaps": True, "prefix": 2},
         {"name": "int4-plain", "recipe": "pca5-int4", "crs": degrees, "gaps": True},
         {"name": "binary-plain", "recipe": "binary", **whole},
         {"name": "ternary-plain", "recipe": "svd5-ternary", "crs": utm, "gaps": True},
@@ -141,10 +162,11 @@ def _write_store(
     gaps: bool,
     layout: Layout = "plain",
     shards: bool = True,
+    prefix: int | None = None,
 ) -> None:
     """Write one store and what its views hold; `gaps` makes a pixel and a whole shard invalid."""
     built = encoding(recipe)
-    chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=shards)
+    chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=shards, prefix=prefix)
     writer = StoreWriter(str(folder / f"{name}.zarr"), StorePlan(built, chunks, layout))
     data = values((DIMENSION, *SHAPE))
     if gaps:

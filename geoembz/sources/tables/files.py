@@ -1,14 +1,16 @@
 """Parquet and CSV files as streams of record batches, in bounded memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
 from geoembz.errors import SourceError
+from geoembz.sources.identity import display_name
+from geoembz.sources.remote import open_remote
 
 _BUFFER_BYTES = 2**20
 """Read ahead in a column. Without it Parquet's reader takes a whole row group into memory."""
@@ -49,16 +51,20 @@ class ParquetFiles:
     Parameters
     ----------
     paths
-        In the order of the rows.
+        In the order of the rows; local, or URLs.
+    schema, footer
+        Of the first file.
+    groups
+        File, number in it and rows of each row group.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[str, ...]
     schema: pa.Schema
     footer: Mapping[bytes, bytes] | None
-    groups: tuple[tuple[Path, int, int], ...]
+    groups: tuple[tuple[str, int, int], ...]
 
     @classmethod
-    def open(cls, paths: Sequence[Path]) -> "ParquetFiles":
+    def open(cls, paths: Sequence[str]) -> "ParquetFiles":
         """Read the footers.
 
         Raises
@@ -77,7 +83,8 @@ class ParquetFiles:
                 numbers = range(metadata.num_row_groups)
                 groups += [(path, index, metadata.row_group(index).num_rows) for index in numbers]
         if schema is None or not sum(rows for _, _, rows in groups):
-            raise SourceError(f"{paths[0] if paths else 'table'}: no rows; expected embeddings")
+            name = display_name(paths[0]) if paths else "table"
+            raise SourceError(f"{name}: no rows; expected embeddings")
         return cls(tuple(paths), schema, footer, tuple(groups))
 
     @property
@@ -109,13 +116,13 @@ class CsvFiles:
         In the order of the rows.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[str, ...]
     schema: pa.Schema
     footer: Mapping[bytes, bytes] | None = None
     group_rows: Sequence[int] = ()
 
     @classmethod
-    def open(cls, paths: Sequence[Path]) -> "CsvFiles":
+    def open(cls, paths: Sequence[str]) -> "CsvFiles":
         """Read the first block of each file.
 
         Raises
@@ -126,7 +133,8 @@ class CsvFiles:
         schema = None
         for path in paths:
             try:
-                with csv.open_csv(path, csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)) as reader:
+                blocks = csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
+                with _place(path) as place, csv.open_csv(place, blocks) as reader:
                     found = reader.schema
             except (pa.ArrowException, OSError) as error:
                 raise _damaged(path, error) from error
@@ -148,7 +156,10 @@ class CsvFiles:
         for path in self.paths:
             try:
                 blocks = csv.ReadOptions(block_size=_CSV_BLOCK_BYTES)
-                with csv.open_csv(path, blocks, convert_options=options) as reader:
+                with (
+                    _place(path) as place,
+                    csv.open_csv(place, blocks, convert_options=options) as reader,
+                ):
                     for batch in reader:
                         for start in range(0, len(batch), batch_rows):
                             yield batch.slice(start, batch_rows)
@@ -156,11 +167,20 @@ class CsvFiles:
                 raise _damaged(path, error) from error
 
 
-def _open_parquet(path: Path) -> parquet.ParquetFile:
-    try:
-        return parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
+@contextmanager
+def _open_parquet(path: str) -> Iterator[parquet.ParquetFile]:
+    with _place(path) as place:
+        try:
+            file = parquet.ParquetFile(place, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(path, error) from error
+        with file:
+            yield file
+
+
+def _place(path: str) -> AbstractContextManager[str | IO[bytes]]:
+    """Return what pyarrow opens: a path, or an open remote file."""
+    return open_remote(path) if "://" in path else nullcontext(path)
 
 
 def _widened(schema: pa.Schema) -> pa.Schema:
@@ -171,19 +191,20 @@ def _widened(schema: pa.Schema) -> pa.Schema:
     return pa.schema(fields)
 
 
-def _same_columns(path: Path, first: Path, found: pa.Schema, expected: pa.Schema) -> None:
+def _same_columns(path: str, first: str, found: pa.Schema, expected: pa.Schema) -> None:
     if not found.remove_metadata().equals(expected):
         differing = sorted(set(map(str, found)) ^ set(map(str, expected)))
         raise SourceError(
-            f"{path}: other columns than {first} ({'; '.join(differing[:4])}); expected files of "
-            "one product and model; convert them one by one"
+            f"{display_name(path)}: other columns than {display_name(first)} "
+            f"({'; '.join(differing[:4])}); expected files of one product and model; convert them "
+            "one by one"
         )
 
 
-def _damaged(path: Path, error: Exception) -> SourceError:
+def _damaged(path: str, error: Exception) -> SourceError:
     if isinstance(error, FileNotFoundError):
-        return SourceError(f"{path}: no such file; expected Parquet or CSV")
+        return SourceError(f"{display_name(path)}: no such file; expected Parquet or CSV")
     return SourceError(
-        f"{path}: cannot be read ({error}); the file is empty, truncated or of another format: "
-        "fetch it again"
+        f"{display_name(path)}: cannot be read ({error}); the file is empty, truncated or of "
+        "another format: fetch it again"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from geoembz.errors import SourceError
 from geoembz.geoparquet import read_emb
 from geoembz.sources.base import SourceInfo
-from geoembz.sources.identity import display_name, identify
+from geoembz.sources.identity import display_name, split_query
+from geoembz.sources.provenance import identify
 from geoembz.sources.tables.base import Survey, TableBatch
 from geoembz.sources.tables.files import CsvFiles, ParquetFiles, TableFiles
 from geoembz.sources.tables.places import Places, find_places
@@ -37,26 +38,13 @@ from geoembz.sources.tables.vectors import (
     wide_vectors,
 )
 
-PARQUET, CSV = (".parquet", ".geoparquet", ".gpq"), (".csv",)
-
 _BATCH_BYTES = 32 * 2**20
 """Decoded size of a batch, about."""
 
 _SMALL_BATCH_ROWS = 65_536
 
 
-type TablePath = str | Path | Sequence[str | Path]
-"""Path of a table, or of its files in order."""
-
-
-def is_table(path: object) -> TypeGuard[TablePath]:
-    """Whether a path, by its name, is a table: Parquet or CSV, or a list of them."""
-    if isinstance(path, list | tuple):
-        return bool(path) and all(map(is_table, path))
-    return isinstance(path, str | Path) and Path(path).suffix.lower() in (*PARQUET, *CSV)
-
-
-def open_table(path: TablePath, *, crs: str | None = None) -> "Table":
+def open_table(path: str | Path | Sequence[str | Path], *, crs: str | None = None) -> "Table":
     """Open a table of embeddings.
 
     The vector is the column `embedding` or `embeddings` (lists of float16, float32 or float64), or
@@ -65,7 +53,8 @@ def open_table(path: TablePath, *, crs: str | None = None) -> "Table":
     Parameters
     ----------
     path
-        Parquet or CSV; or several files with the same columns, in the order of their rows.
+        Parquet or CSV, local or a URL; or several files with the same columns, in the order of
+        their rows.
     crs
         Replaces the declared CRS.
 
@@ -76,21 +65,16 @@ def open_table(path: TablePath, *, crs: str | None = None) -> "Table":
     InvalidConfigError
         If the CRS is needed and unknown.
     """
-    parts = [path] if isinstance(path, str | Path) else path
-    paths = [Path(part) for part in parts]
-    files: TableFiles
-    if all(part.suffix.lower() in PARQUET for part in paths):
-        files = ParquetFiles.open(paths)
-    else:
-        files = CsvFiles.open(paths)
-    name = display_name(str(paths[0])) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+    paths = [str(part) for part in ([path] if isinstance(path, str | Path) else path)]
+    files = _open_files(paths)
+    name = display_name(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
     product = recognise(files.schema.names)
     if product is EARTH_INDEX and b"emb" not in (files.footer or {}):
         product = PLAIN
     vector = _vector_columns(name, files.schema, product)
     places = find_places(name, files.schema, files.footer, crs)
     dimension = _dimension(name, files, vector)
-    info = tuple(identify(str(part)) for part in paths)
+    info = tuple(map(identify, paths))
     return Table(name, files, product, vector, places, dimension, info)
 
 
@@ -199,6 +183,17 @@ class Table:
             return wide_vectors(batch, self.vector, aef=self.product is EARTH_ENGINE)
         where = f"{self.name}, column {self.vector[0]!r}"
         return list_vectors(where, batch.column(self.vector[0]), self.dimension, start)
+
+
+def _open_files(paths: Sequence[str]) -> TableFiles:
+    """Open files of one kind."""
+    is_csv = [split_query(path)[0].lower().endswith(".csv") for path in paths]
+    if any(is_csv) and not all(is_csv):
+        raise SourceError(
+            f"{display_name(paths[0])} and {len(paths) - 1} more: CSV and Parquet together; "
+            "expected files of one product and model; convert them one by one"
+        )
+    return CsvFiles.open(paths) if any(is_csv) else ParquetFiles.open(paths)
 
 
 def _vector_columns(name: str, schema: pa.Schema, product: Product) -> tuple[str, ...]:

@@ -46,8 +46,15 @@ class TableReader:
     group: zarr.Group
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, group: zarr.Group | None = None) -> Self:
         """Open a table store.
+
+        Parameters
+        ----------
+        url
+            Where it is.
+        group
+            Its root group, where that is open already: saves a request.
 
         Raises
         ------
@@ -56,7 +63,7 @@ class TableReader:
         StoreVersionError
             If the store's format version is not one that this geoembz reads.
         """
-        group = open_group(url)
+        group = open_group(url) if group is None else group
         if not is_table_store(group):
             raise StoreError(f"{url}: no store of a table; expected one that was made of a table")
         attributes = TableAttributes.from_json(url, group.attrs.asdict())

@@ -1,0 +1,181 @@
+"""Read every stored shard of a grid: codes, validity, coordinates.
+
+A damaged chunk fails its checksum (zstd's, and crc32c of a shard's index); a lost one reads as
+nodata, so valid pixels are counted against what the store says about itself.
+"""
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.errors import GeoembzError
+from geoembz.grid import Window
+from geoembz.publish import Problem
+from geoembz.publish.transfer import for_each
+from geoembz.store import StoreReader
+from geoembz.store.reader import MOST_COORDINATES, open_array
+from geoembz.verification.documents import check_conventions
+from geoembz.verification.listing import chunk_positions
+from geoembz.verification.result import Part
+
+LARGEST_OBJECT_BYTES = 2**30
+"""Decoded size of a shard beyond which it is refused unread: ours have at most 128 MB."""
+
+MOST_UNLISTED_SHARDS = 10**6
+"""Shards that are looked for one by one where the server cannot list them."""
+
+type Place = tuple[int, int, int]
+"""Date, row and column of a shard."""
+
+
+def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: int) -> Part:
+    """Read a grid and return what is wrong with it.
+
+    Parameters
+    ----------
+    reader
+        The open store of the grid.
+    present
+        Every key of it; None where the server cannot list.
+    workers
+        Shards read at once.
+    """
+    shard = reader.stored_chunk
+    rows, cols = (ceil(size / step) for size, step in zip(reader.shape, shard, strict=True))
+    n_dates = len(reader.dates) or 1
+    n_shards = n_dates * rows * cols
+    problems = {
+        *check_conventions(reader.group.attrs.asdict(), reader.attributes.to_json()),
+        *_check_axes(reader),
+    }
+    refused = _refusal(reader, n_shards, listed=present is not None)
+    if refused is not None:
+        return Part(n_shards, frozenset({*problems, refused}))
+    places = _places(reader, present, (n_dates, rows, cols))
+    found = for_each(places, lambda place: _check_shard(reader, place, present), workers)
+    damaged = {problem for _, _, problem in found if problem is not None}
+    if not damaged:
+        counts = [0] * n_dates
+        for date, count, _ in found:
+            counts[date] += count
+        damaged = set(_check_counts(reader, counts))
+    return Part(n_shards, frozenset(problems | damaged))
+
+
+def _refusal(reader: StoreReader, n_shards: int, *, listed: bool) -> Problem | None:
+    """Return why nothing is read, if so: a store that claims too much."""
+    rows, cols = reader.stored_chunk
+    size = rows * cols * reader.encoding.bytes_per_vector
+    if size > LARGEST_OBJECT_BYTES:
+        return Problem("embedding/zarr.json", f"shards of {size:,} bytes; none was read")
+    if not listed and n_shards > MOST_UNLISTED_SHARDS:
+        what = f"{n_shards:,} shards, and a server that cannot list them; none was read"
+        return Problem("embedding/zarr.json", f"{what}; verify a copy of it, or by its s3:// URL")
+    return None
+
+
+def _places(
+    reader: StoreReader, present: frozenset[str] | None, limits: tuple[int, int, int]
+) -> Iterator[Place]:
+    """Yield the shards that are stored; all there may be where nobody can list them."""
+    if present is None:
+        yield from ((d, r, c) for d, r, c in np.ndindex(limits))
+        return
+    found = set()
+    for name in ("embedding", "valid"):
+        for position in chunk_positions(present, name):
+            date = position[0] if reader.dates else 0
+            found.add((date, *position[-2:]))
+    inside = (
+        p for p in found if len(p) == 3 and all(a < b for a, b in zip(p, limits, strict=True))
+    )
+    yield from sorted(inside)
+
+
+def _check_shard(
+    reader: StoreReader, place: Place, present: frozenset[str] | None
+) -> tuple[int, int, Problem | None]:
+    """Return the date, how many pixels of a shard are valid, and what is wrong with it."""
+    date, row, col = place
+    (height, width), (rows, cols) = reader.shape, reader.stored_chunk
+    top, left = row * rows, col * cols
+    window = Window(top, left, min(rows, height - top), min(cols, width - left))
+    at = f"{date}/" if reader.dates else ""
+    codes_key = key = f"embedding/c/{at}0/{row}/{col}"
+    try:
+        codes = reader.read_codes(window, date)
+        key = f"valid/c/{at}{row}/{col}"
+        mask = reader.read_mask(window, date)
+    except (GeoembzError, OSError) as error:
+        return date, 0, Problem(key, str(error))
+    valid, mixed = _validity(reader, codes, mask)
+    problem = None
+    if mixed:
+        problem = Problem(codes_key, f"{mixed:,} pixels are nodata in part")
+    elif valid and present is not None:
+        lost = [key for key in _parts(reader, at, row, col) if key not in present]
+        if lost:
+            problem = Problem(lost[0], f"missing, and {valid:,} pixels are valid there")
+    return date, valid, problem
+
+
+def _parts(reader: StoreReader, at: str, row: int, col: int) -> list[str]:
+    """Return the keys of the objects that hold the codes of one shard: with prefix chunks, many."""
+    step = (reader.codes.shards or reader.codes.chunks)[-3]
+    n_parts = ceil(reader.encoding.code_length / step)
+    return [f"embedding/c/{at}{part}/{row}/{col}" for part in range(n_parts)]
+
+
+def _validity(
+    reader: StoreReader, codes: NDArray[Any], mask: NDArray[np.bool_] | None
+) -> tuple[int, int]:
+    """Return how many pixels are valid, and how many are so in some components only."""
+    if mask is not None:
+        return int(mask.sum()), 0
+    nodata = reader.encoding.nodata
+    if nodata is None:
+        return codes[0].size, 0
+    missing = np.isnan(codes) if nodata != nodata else codes == nodata
+    some, every = missing.any(axis=0), missing.all(axis=0)
+    return int((~some).sum()), int((some & ~every).sum())
+
+
+def _check_counts(reader: StoreReader, counts: list[int]) -> Iterator[Problem]:
+    """Compare the valid pixels found with those that the store was written with, by date."""
+    attributes = reader.attributes
+    declared = [entry.get("pixels", {}).get("valid") for entry in attributes.times]
+    if not declared:
+        declared = [attributes.pixels.get("valid")]
+    for date, (count, expected) in enumerate(zip(counts, declared, strict=True)):
+        if expected is not None and count != expected:
+            key = f"embedding/c/{date}" if attributes.times else "embedding"
+            yield Problem(
+                key,
+                f"{count:,} valid pixels; the store was written with {expected:,}: shards are "
+                "missing or another store's",
+            )
+
+
+def _check_axes(reader: StoreReader) -> Iterator[Problem]:
+    """Compare the coordinates with the grid in the attributes."""
+    grid = reader.attributes.grid
+    (height, width), dates = grid.shape, reader.dates
+    axes = {"x": (width, lambda: grid.x), "y": (height, lambda: grid.y)}
+    if dates:
+        axes["time"] = (len(dates), lambda: np.array(dates, dtype="datetime64[D]").astype(np.int64))
+    for name, (length, expected) in axes.items():
+        if length > MOST_COORDINATES:
+            yield Problem(name, f"{length:,} positions; none was read")
+            continue
+        try:
+            array = open_array(reader.url, reader.group, name)
+            same = array.shape == (length,) and np.array_equal(array[...], expected())
+        except (GeoembzError, ValueError, RuntimeError, OSError) as error:
+            yield Problem(name, f"cannot be read ({error})")
+            continue
+        if not same:
+            says = "geoembz:times" if name == "time" else "spatial:transform"
+            yield Problem(name, f"is not what {says} says")

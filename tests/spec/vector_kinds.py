@@ -1,0 +1,177 @@
+"""Golden stores of the other kinds: with a time axis, roots of several grids, tables."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from geoembz.conventions import StoreAttributes
+from geoembz.encoding import Encoding
+from geoembz.geoparquet import write_emb, write_geo
+from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter, View, write_root
+from geoembz.store.tables import Column, TableAttributes, TablePlan, TableReader, TableWriter
+from geoembz.wkb import encode_points
+from tests.spec.vector_states import DIMENSION, values
+
+type Attributes = Callable[[Encoding, str, int], StoreAttributes]
+"""Attributes of a raster store: of its encoding, CRS and number of valid pixels."""
+
+SHAPE = (5, 6)
+DATES = ("2024-01-01", "2023-01-01")
+N_ROWS, CHUNK, SHARD = 11, 2, 4
+_SPACES: tuple[View, ...] = ("reduced", "original")
+
+
+def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
+    """Write a store with two dates: the second, an earlier year, was appended; it has gaps."""
+    chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=True)
+    plan = StorePlan(built, chunks, "plain", DATES)
+    url = str(folder / "two-dates.zarr")
+    entries, whole = [], []
+    for position, date in enumerate(DATES):
+        data = values((DIMENSION, *SHAPE)) / np.float32(position + 1)
+        if position:
+            data[3, 1, 2], data[:, 4:, 4:] = np.nan, np.inf
+        writer = StoreWriter(url, plan, position)
+        codes, valid = _write_grid(writer, data)
+        whole.append(codes)
+        alone = attributes(built, "EPSG:32633", int(valid.sum()))
+        sources = [{"uri": f"urn:example:raster:{date[:4]}"}]
+        entries.append(
+            {
+                "time": date,
+                "sources": sources,
+                "pixels": dict(alone.pixels),
+                "fidelity": dict(alone.fidelity),
+            }
+        )
+    total = {name: sum(entry["pixels"][name] for entry in entries) for name in ("total", "valid")}
+    together = tuple(source for entry in entries for source in entry["sources"])
+    writer.finish(replace(alone, times=tuple(entries), pixels=total, sources=together))
+    reader = StoreReader.open(url)
+    window = reader.attributes.grid.window
+    np.save(folder / "two-dates.codes.npy", np.stack(whole))
+    for space in _SPACES:
+        dates = [reader.read(window, space, date=position) for position in range(len(DATES))]
+        np.save(folder / f"two-dates.{space}.npy", np.stack(dates))
+
+
+def write_grids(folder: Path, built: Encoding, attributes: Attributes) -> None:
+    """Write a root of two UTM zones."""
+    root = folder / "two-zones.zarr"
+    zones = {"utm32n": "EPSG:32632", "utm33n": "EPSG:32633"}
+    for index, (name, crs) in enumerate(zones.items()):
+        plan = StorePlan(built, ChunkLayout(SHAPE, (2, 2), (2, 2), is_sharded=False))
+        writer = StoreWriter(str(root / name), plan)
+        codes, valid = _write_grid(writer, values((DIMENSION, *SHAPE)) / np.float32(2**index))
+        entry = attributes(built, crs, int(valid.sum()))
+        writer.finish(replace(entry, sources=({"uri": f"urn:example:raster:{name}"},)))
+        reader = StoreReader.open(writer.url)
+        np.save(folder / f"two-zones.{name}.codes.npy", codes)
+        for space in _SPACES:
+            came = reader.read(reader.attributes.grid.window, space)
+            np.save(folder / f"two-zones.{name}.{space}.npy", came)
+    write_root(str(root), list(zones))
+
+
+def write_table(folder: Path, name: str, built: Encoding, *, others: bool) -> None:
+    """Write a table store; its last row has no place, its third no vector.
+
+    With `others` it has a text column and points in ``table.parquet``; without, numbers alone.
+    """
+    columns = (
+        Column("count", "<i4"),
+        Column("when", "<i8", {"units": "seconds since 1970-01-01", "calendar": "standard"}),
+    )
+    plan = TablePlan(built, N_ROWS, CHUNK, SHARD, columns)
+    writer = TableWriter(str(folder / f"{name}.zarr"), plan)
+    data = values((DIMENSION, N_ROWS))
+    data[:, 2] = np.nan
+    codes, valid = built.encode_block(data)
+    rows = np.arange(N_ROWS)
+    places = np.column_stack([10.0 + rows / 4, 50.0 - rows / 8])
+    places[-1] = np.nan
+    numbers = {"count": rows.astype("<i4"), "when": rows.astype("<i8") * 86_400}
+    points = [point.tobytes() for point in encode_points(places[:, 0], places[:, 1])]
+    table = pa.table({"name": [f"chip {row}" for row in rows], "geometry": points})
+    for shard in plan.shards():
+        span = shard.slices[0]
+        writer.write_shard(
+            shard.row,
+            np.ascontiguousarray(codes[:, span].T),
+            valid[span],
+            places[span],
+            {key: column[span] for key, column in numbers.items()},
+            table.slice(shard.row, shard.height) if others else None,
+        )
+    bounds = [[*p.min(axis=0), *p.max(axis=0)] for p in _known_chunks(places)]
+    bounds += [[np.nan] * 4] * (plan.n_chunks - len(bounds))
+    attributes = _table_attributes(built, int(valid.sum()), others=others)
+    starts = [shard.row for shard in plan.shards()]
+    writer.finish(attributes, np.array(bounds), starts, _footer(attributes))
+    reader = TableReader.open(writer.url)
+    np.save(folder / f"{name}.codes.npy", codes.T)
+    for space in _SPACES:
+        np.save(folder / f"{name}.{space}.npy", reader.read(rows, space))
+
+
+def _write_grid(
+    writer: StoreWriter, data: NDArray[np.float32]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Encode a raster and write its shards; return codes and validity."""
+    encoding = writer.plan.encoding
+    codes, valid = encoding.encode_block(data.reshape(DIMENSION, -1))
+    codes, valid = codes.reshape(-1, *SHAPE), valid.reshape(SHAPE)
+    for window in writer.plan.chunks.shards():
+        rows, cols = window.slices
+        writer.write_shard(window, codes[:, rows, cols], valid[rows, cols])
+    return codes, valid
+
+
+def _known_chunks(places: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Return the known places of each chunk that has one."""
+    chunks = [places[start : start + CHUNK] for start in range(0, N_ROWS, CHUNK)]
+    known = [chunk[np.isfinite(chunk).all(axis=1)] for chunk in chunks]
+    return [chunk for chunk in known if len(chunk)]
+
+
+def _table_attributes(built: Encoding, valid: int, *, others: bool) -> TableAttributes:
+    from pyproj import CRS
+
+    return TableAttributes(
+        crs_wkt=CRS.from_user_input("OGC:CRS84").to_wkt("WKT2_2019"),
+        crs_code="OGC:CRS84",
+        bbox=(10.0, 48.875, 12.25, 50.0),
+        chip_layout={"layout_type": "irregular", "chip_size": [256, 256]},
+        encoding=built.config(),
+        encoding_hash=built.hash,
+        original_dtype="float32",
+        stored_dtype=str(built.code_dtype),
+        rows={"total": N_ROWS, "valid": valid},
+        columns=("count", "when"),
+        table="table.parquet" if others else None,
+        place={"product": "plain", "geometry": None, "x": "lon", "y": "lat"},
+        gsd=10.0,
+        model="urn:example:model",
+        sources=({"uri": "urn:example:table", "size_bytes": 2112},),
+        fit={"n_samples": 1000, "seed": 0, "explained_variance": 0.875},
+        fidelity={"cosine": None, "cosine_centred": None, "rmse": None, "n": 0},
+        software="geoembz golden vectors",
+        license="CC0-1.0",
+    )
+
+
+def _footer(attributes: TableAttributes) -> dict[bytes, bytes]:
+    geo = write_geo("geometry", "OGC:CRS84", ["Point"], attributes.bbox)
+    emb = write_emb(
+        model=attributes.model,
+        dimension=DIMENSION,
+        kind="chip",
+        quantization="geoembz:pca5-int8",
+        sources=["urn:example:table"],
+    )
+    return {b"geo": geo, b"emb": emb}
