@@ -8,7 +8,6 @@ from benchmarks.rate_recipes import Choice
 from geoembz.assess.figures import COLOURS
 from geoembz.encoding import Recipe
 
-
 MARKERS = "osD^vP"
 
 

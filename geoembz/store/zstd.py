@@ -26,10 +26,10 @@ def decompress(frame: bytes, n_bytes: int) -> bytes:
     """
     claimed = frame_content_size(frame[:FRAME_HEADER_BYTES])
     if claimed != n_bytes:
-        raise ValueError(f"a chunk says that it holds {claimed} bytes; expected {n_bytes}")
+        raise ValueError(f"a chunk says that it holds {claimed} bytes; expected {n_bytes}: damaged")
     content: bytes = _decompress(frame)
     if len(content) != n_bytes:
-        raise ValueError(f"a chunk of {len(content)} bytes; expected {n_bytes}")
+        raise ValueError(f"a chunk of {len(content)} bytes; expected {n_bytes}: damaged")
     return content
 
 
