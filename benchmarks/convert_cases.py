@@ -130,7 +130,11 @@ def main() -> None:
     if case in READ_CASES:
         seconds = read(source, **READ_CASES[case])
     else:
-        writers = {"ours": ours, "ours-1-worker": partial(ours, workers=1), "by-hand": by_hand}
+        writers: dict[str, Any] = {
+            "ours": ours,
+            "ours-1-worker": partial(ours, workers=1),
+            "by-hand": by_hand,
+        }
         convert = writers[case]
         convert(small, destination.with_name("small.zarr"))
         seconds = convert(source, destination)

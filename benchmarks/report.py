@@ -192,6 +192,33 @@ def print_table(table: Sequence[Mapping[str, str]]) -> None:
         print("  ".join(line[key].ljust(width) for key, width in widths.items()).rstrip())
 
 
+class Table:
+    """Rows printed as they come; `write` puts them under lines that tell machine and versions."""
+
+    def __init__(self, path: Path, fields: Sequence[str]) -> None:
+        self.path, self.fields = path, tuple(fields)
+        self.rows: list[dict[str, object]] = []
+
+    def add(self, experiment: str, **cells: object) -> None:
+        """Add a row of the named cells; floats get three decimals."""
+        rounded = {
+            key: f"{value:.3f}" if isinstance(value, float) and key != "whiten" else value
+            for key, value in cells.items()
+        }
+        row = dict.fromkeys(self.fields, "") | {"experiment": experiment} | rounded
+        self.rows.append(row)
+        print(*row.values(), flush=True)
+
+    def write(self) -> None:
+        """Write what there is."""
+        origin = {**machine(), **versions(), "date": datetime.now(UTC).strftime("%Y-%m-%d")}
+        with self.path.open("w", newline="", encoding="utf-8") as file:
+            file.writelines(f"# {key}: {value}\n" for key, value in origin.items())
+            writer = csv.DictWriter(file, self.fields, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
 def machine() -> dict[str, str]:
     """Return processor, cores this process may use, and memory."""
     info = Path("/proc/cpuinfo")

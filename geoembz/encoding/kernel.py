@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError
 from geoembz.packing import Bits, pack, packed_length, unpack
-from geoembz.projection import TILE_PIXELS, Projection, affine, normalized
+from geoembz.projection import TILE_PIXELS, Projection, affine_tile, normalized, padded_tile
 from geoembz.quantization import Codes, InPlaceQuantizer, Quantizer, fill_value
 from geoembz.threads import single_threaded_blas, worker_count
 
@@ -196,10 +196,17 @@ class Decoder:
         n_pixels = codes.shape[1]
         if out is None:
             out = np.empty((self.length, n_pixels), dtype=np.float32)
+        matrix = self._matrix
+        padded = None if matrix is None else padded_tile(self.quantizer.n_components)
         for start in range(0, n_pixels, TILE_PIXELS):
             columns = slice(start, start + TILE_PIXELS)
             tile = self._unpacked(codes[:, columns])
-            self._decode_tile(tile[: self.quantizer.n_codes], out[:, columns])
+            wanted = tile[: self.quantizer.n_codes]
+            if matrix is None or padded is None:
+                self._shift_tile(self.quantizer.dequantize(wanted, out[:, columns]))
+            else:
+                self.quantizer.dequantize(wanted, padded[:-1, : wanted.shape[1]])
+                affine_tile(matrix, padded, out[:, columns])
             invalid = self._invalid(tile[0], None if valid is None else valid[columns])
             if invalid is not None and invalid.any():
                 out[:, columns][:, invalid] = np.nan
@@ -211,14 +218,15 @@ class Decoder:
         packed, bits = tile.astype(np.uint8, copy=False), _packed_bits(self.quantizer)
         return unpack(packed, bits, min(self.stored_codes, len(packed) * 8 // bits))
 
-    def _decode_tile(self, tile: Codes, out: NDArray[np.float32]) -> None:
-        scores = self.quantizer.dequantize(tile)
-        if self.space == "original":
-            self.projection.inverse_transform(scores, out)
-        elif self.reduction is not None or self.projection.offset is None:
-            affine(self.reduction, scores, out)
-        else:
-            np.add(scores, self.projection.offset, out=out)
+    @property
+    def _matrix(self) -> NDArray[np.float32] | None:
+        """Matrix from scores and a last row of ones to vectors; None where there is none."""
+        return self.projection.synthesis if self.space == "original" else self.reduction
+
+    def _shift_tile(self, scores: NDArray[np.float32]) -> None:
+        """Turn scores into reduced vectors in place, where a matrix need not do it."""
+        if self.space == "reduced" and self.projection.offset is not None:
+            np.add(scores, self.projection.offset, out=scores)
 
     def _invalid(self, first: Codes, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Return which pixels are invalid, by the first component's code or by the mask."""

@@ -170,7 +170,7 @@ class Projection:
         """Return original vectors, float32 ``(dimension, n_pixels)``, of centred scores."""
         if out is None:
             out = np.empty((self.dimension, scores.shape[1]), dtype=np.float32)
-        return affine(self._synthesis, scores, out)
+        return affine(self.synthesis, scores, out)
 
     def reduction(self, weights: NDArray[np.float64] | None = None) -> NDArray[np.float32] | None:
         """Return the matrix from scores and a last row of ones to reduced vectors.
@@ -200,7 +200,7 @@ class Projection:
         return _with_shift(scaled, self.offset)
 
     @cached_property
-    def _synthesis(self) -> NDArray[np.float32] | None:
+    def synthesis(self) -> NDArray[np.float32] | None:
         """``[matrix.T, mean]``, float32, shape ``(dimension, n_components + 1)``."""
         if self.matrix is None or self.mean is None:
             return None
@@ -324,19 +324,32 @@ def affine(
     if matrix is None:
         np.copyto(out, scores)
         return out
-    padded = np.zeros((len(scores) + 1, TILE_PIXELS), dtype=np.float32)
-    padded[-1] = 1.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, scores.shape[1], TILE_PIXELS):
-            tile = scores[:, start : start + TILE_PIXELS]
-            width = tile.shape[1]
-            padded[:-1, :width] = tile
-            padded[:-1, width:] = 0.0
-            if width == TILE_PIXELS:
-                np.matmul(matrix, padded, out=out[:, start : start + width])
-            else:
-                out[:, start : start + width] = (matrix @ padded)[:, :width]
+    padded = padded_tile(len(scores))
+    for start in range(0, scores.shape[1], TILE_PIXELS):
+        tile = scores[:, start : start + TILE_PIXELS]
+        padded[:-1, : tile.shape[1]] = tile
+        affine_tile(matrix, padded, out[:, start : start + TILE_PIXELS])
     return out
+
+
+def padded_tile(n_components: int) -> NDArray[np.float32]:
+    """Return a tile for `affine_tile`: room for scores, and a last row of ones."""
+    padded = np.zeros((n_components + 1, TILE_PIXELS), dtype=np.float32)
+    padded[-1] = 1.0
+    return padded
+
+
+def affine_tile(
+    matrix: NDArray[np.float32], padded: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Multiply the scores in a padded tile, as many as `out` is wide; zero those beyond."""
+    width = out.shape[1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if width == TILE_PIXELS:
+            np.matmul(matrix, padded, out=out)
+            return
+        padded[:-1, width:] = 0.0
+        out[...] = (matrix @ padded)[:, :width]
 
 
 def _with_shift(matrix: NDArray[Any], offset: NDArray[np.float32] | None) -> NDArray[np.float32]:

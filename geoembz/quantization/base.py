@@ -57,8 +57,10 @@ class Quantizer(Protocol):
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
         ...
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
-        """Return the float32 values ``(n_components, n_pixels)`` that the codes stand for."""
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the float32 values ``(n_components, n_pixels)`` that codes stand for, in `out`."""
         ...
 
     def select(self, n_components: int) -> Self:

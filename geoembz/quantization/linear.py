@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
 from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
+from geoembz.quantization.tables import destination
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,12 @@ class LinearQuantizer:
         np.clip(components, *self.limits, out=components)
         np.copyto(out, components, casting="unsafe")
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return ``code * scale + offset``, float32 ``(n_components, n_pixels)``."""
-        values = codes.astype(np.float32)
+        values = destination(out, codes.shape)
+        np.copyto(values, codes, casting="unsafe")
         values *= self.scale[:, np.newaxis]
         values += self.offset[:, np.newaxis]
         return values

@@ -21,7 +21,7 @@ from geoembz.sources.identity import display_name
 from geoembz.sources.integrity import refuse_truncated
 from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.provenance import identify
-from geoembz.sources.remote import s3_is_anonymous
+from geoembz.sources.remote import gdal_s3_options
 
 BLOCK_CACHE_BYTES = 64 * 2**20
 """GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
@@ -155,11 +155,10 @@ def _environment(path: str) -> Any:
     READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
     """
     on_s3 = path.startswith(("s3://", "/vsis3/"))
-    unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if on_s3 and s3_is_anonymous() else {}
     return rasterio.Env(
         GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
         GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
-        **unsigned,
+        **(gdal_s3_options() if on_s3 else {}),
     )
 
 
