@@ -197,15 +197,16 @@ class Decoder:
         if out is None:
             out = np.empty((self.length, n_pixels), dtype=np.float32)
         matrix = self._matrix
-        padded = None if matrix is None else padded_tile(self.quantizer.n_components)
+        # One small tile for all: a column of `out` is so far apart that passes over it miss caches.
+        padded = padded_tile(self.quantizer.n_components)
         for start in range(0, n_pixels, TILE_PIXELS):
             columns = slice(start, start + TILE_PIXELS)
             tile = self._unpacked(codes[:, columns])
             wanted = tile[: self.quantizer.n_codes]
-            if matrix is None or padded is None:
-                self._shift_tile(self.quantizer.dequantize(wanted, out[:, columns]))
+            scores = self.quantizer.dequantize(wanted, padded[:-1, : wanted.shape[1]])
+            if matrix is None:
+                self._shift_tile(scores, out[:, columns])
             else:
-                self.quantizer.dequantize(wanted, padded[:-1, : wanted.shape[1]])
                 affine_tile(matrix, padded, out[:, columns])
             invalid = self._invalid(tile[0], None if valid is None else valid[columns])
             if invalid is not None and invalid.any():
@@ -223,10 +224,12 @@ class Decoder:
         """Matrix from scores and a last row of ones to vectors; None where there is none."""
         return self.projection.synthesis if self.space == "original" else self.reduction
 
-    def _shift_tile(self, scores: NDArray[np.float32]) -> None:
-        """Turn scores into reduced vectors in place, where a matrix need not do it."""
+    def _shift_tile(self, scores: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Turn scores into vectors where that takes no matrix."""
         if self.space == "reduced" and self.projection.offset is not None:
-            np.add(scores, self.projection.offset, out=scores)
+            np.add(scores, self.projection.offset, out=out)
+        else:
+            np.copyto(out, scores)
 
     def _invalid(self, first: Codes, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Return which pixels are invalid, by the first component's code or by the mask."""
