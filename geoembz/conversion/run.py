@@ -505,7 +505,7 @@ def _fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -
 
 def load_basis(path: str | Path) -> Encoding:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
-    if str(path).endswith(".npz"):
+    if str(path).endswith(".npz") or Path(path).is_file():
         return Encoding.load(path)
     if is_table_store(open_group(str(path))):
         return TableReader.open(str(path)).encoding

@@ -12,7 +12,7 @@ import fsspec
 
 from geoembz.errors import StoreError
 from geoembz.sources.remote import s3_is_anonymous
-from geoembz.store.faults import as_store_error, fault_code, redact
+from geoembz.store.faults import as_store_error, fault_code
 from geoembz.store.names import check_endpoint, parse_store_url
 
 _ATTEMPTS = 8
@@ -66,7 +66,7 @@ def open_filesystem(url: str) -> tuple[Any, str]:
         filesystem, root = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
         raise StoreError(
-            f"{redact(url)}: {error}; expected a path or a URL such as s3://bucket/prefix"
+            f"{url}: {error}; expected a path or a URL such as s3://bucket/prefix"
         ) from error
     return filesystem, root.rstrip("/") or root
 
