@@ -31,7 +31,7 @@ from geoembz.store import ChunkLayout, Journal, ObjectTree
 LAND_PIXELS = 1_500_000_000_000
 SHARD_SIDE = 1024  # px: what `choose_layout` takes for 64 bytes per pixel
 CLIENT_LIMIT_S, MEMORY_LIMIT_MB = 20.0, 1_000.0
-_SINGLE_SHARDS = 5_000  # enough to see the rate of one shard per task
+_SINGLE_SHARDS = 2_000  # enough to see the rate of one shard per task
 _WARM_UP = 64
 _RESULT = ShardResult(SHARD_SIDE**2, FidelitySums(11, 128, 10.9, 10.8, 1.2), 0)
 
