@@ -99,6 +99,8 @@ def test_several_names_of_one_recipe(name: str, canonical: str) -> None:
     [
         ("pca64-int9", "int8"),
         ("pac64-int8", "pca64"),
+        ("pcs8-int8", "pca8"),
+        ("slect300-int8", "select300"),
         ("pca64-int4-loyd", "lloyd"),
         ("pca64-int4-quantil", "quantile"),
         ("ternary-tertile", "tertiles"),

@@ -226,11 +226,19 @@ def _decimal(number: float) -> str:
 
 
 def _unknown(name: str, word: str) -> InvalidConfigError:
-    close = get_close_matches(word, _EXAMPLES, n=1, cutoff=0.5)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    close = _closest(word)
+    hint = f" (did you mean {close!r}?)" if close else ""
     return InvalidConfigError(
         f"recipe {name!r}: {word!r} is unknown or out of place{hint}; expected {_grammar()}"
     )
+
+
+def _closest(word: str) -> str | None:
+    """Return the word of the grammar that is nearest; of a projection's, the letters decide."""
+    if match := re.fullmatch(f"([a-z]+){_COUNT}", word):
+        for kind in get_close_matches(match[1], PROJECTIONS, n=1, cutoff=0.6):
+            return f"{kind}{match[2]}"
+    return next(iter(get_close_matches(word, _EXAMPLES, n=1, cutoff=0.5)), None)
 
 
 def _grammar() -> str:

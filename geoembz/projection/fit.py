@@ -125,7 +125,8 @@ def _start(
     spread = moments.second_moment if kind == "svd" else moments.covariance
     mean = np.zeros(dimension) if kind == "svd" else moments.mean
     if kind in {"pca", "svd"}:
-        rows = _leading_axes(spread, count)
+        axes = moments.second_moment_axes if kind == "svd" else moments.covariance_axes
+        rows = axes[:count]
     elif kind == "random":
         rows = random_projection(dimension, count, seed).astype(np.float64)
     elif kind == "select":
@@ -135,17 +136,6 @@ def _start(
     else:
         raise InvalidConfigError(f"projection {kind!r}; expected one of {', '.join(KINDS)}")
     return LinearMap.orthonormal(rows, mean), spread, float(np.trace(spread))
-
-
-def _leading_axes(symmetric: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Return the eigenvectors of the largest eigenvalues as rows.
-
-    Each one's entry of the largest magnitude is made positive: the same data, the same matrix.
-    """
-    _, vectors = np.linalg.eigh(symmetric)
-    rows = vectors[:, ::-1][:, :count].T
-    largest = np.take_along_axis(rows, np.abs(rows).argmax(axis=1, keepdims=True), axis=1)
-    return np.asarray(rows * np.where(largest < 0, -1.0, 1.0), dtype=np.float64)
 
 
 def _check(name: str, n_components: int, dimension: int, n_vectors: int) -> None:

@@ -87,3 +87,24 @@ class Moments:
         cross = np.outer(self.shift, self.total / self.count)
         about = self.products / self.count
         return about + cross + cross.T + np.outer(self.shift, self.shift)
+
+    @cached_property
+    def covariance_axes(self) -> NDArray[np.float64]:
+        """Eigenvectors of the covariance as rows, largest eigenvalue first; signs are fixed."""
+        return _axes(self.covariance)
+
+    @cached_property
+    def second_moment_axes(self) -> NDArray[np.float64]:
+        """Eigenvectors of the second moment as rows, largest eigenvalue first; signs are fixed."""
+        return _axes(self.second_moment)
+
+
+def _axes(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the eigenvectors as rows, largest eigenvalue first.
+
+    Each one's entry of the largest magnitude is made positive: the same data, the same matrix.
+    """
+    _, vectors = np.linalg.eigh(symmetric)
+    rows = vectors[:, ::-1].T
+    largest = np.take_along_axis(rows, np.abs(rows).argmax(axis=1, keepdims=True), axis=1)
+    return np.asarray(rows * np.where(largest < 0, -1.0, 1.0), dtype=np.float64)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.kmeans import kmeans_centres
+from geoembz.quantization.kmeans import kmeans_of_groups
 from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
 from geoembz.quantization.tables import destination
 
@@ -135,17 +135,14 @@ class ProductQuantizer:
                 f"take at least {_N_CODEWORDS}"
             )
         groups = np.split(_choose(components, seed), n_subquantizers)
-        centres = [
-            kmeans_centres(
-                np.ascontiguousarray(group.T),
-                _N_CODEWORDS,
-                seed=seed + number,
-                n_iterations=n_iterations,
-                engine=engine,
-            )
-            for number, group in enumerate(groups)
-        ]
-        return cls(np.stack(centres))
+        centres = kmeans_of_groups(
+            [group.T for group in groups],
+            _N_CODEWORDS,
+            seed=seed,
+            n_iterations=n_iterations,
+            engine=engine,
+        )
+        return cls(centres)
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; one row of codes per group."""

@@ -15,11 +15,10 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from numcodecs import zstd
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
-from geoembz.store.guard import frame_content_size
+from geoembz.store.zstd import decompress
 from geoembz.threads import shared_pool
 
 type Span = tuple[int, int]
@@ -149,7 +148,7 @@ class LocalChunks:
             out[tuple(target)] = self.array.fill_value
             return
         dtype = self.array.dtype.newbyteorder("<")
-        data = _decompress(content, math.prod(self.chunk) * dtype.itemsize)
+        data = decompress(content, math.prod(self.chunk) * dtype.itemsize)
         out[tuple(target)] = np.frombuffer(data, dtype).reshape(self.chunk)[tuple(source)]
 
 
@@ -157,24 +156,14 @@ def _read(piece: _Piece) -> bytes | None:
     """Read a chunk's bytes; None where there is no object."""
     try:
         with piece.path.open("rb", buffering=0) as file:
-            n_bytes = os.fstat(file.fileno()).st_size if piece.n_bytes is None else piece.n_bytes
-            content = os.pread(file.fileno(), n_bytes, piece.offset)
+            size = os.fstat(file.fileno()).st_size
+            n_bytes = size if piece.n_bytes is None else piece.n_bytes
+            if piece.offset + n_bytes > size:  # before anything is allocated for it
+                end = piece.offset + n_bytes
+                raise ValueError(f"{piece.path.name}: {size} bytes of {end}: truncated")
+            return os.pread(file.fileno(), n_bytes, piece.offset)
     except FileNotFoundError:
         return None
-    if len(content) != n_bytes:
-        raise ValueError(f"{piece.path.name}: {len(content)} of {n_bytes} bytes: truncated")
-    return content
-
-
-def _decompress(frame: bytes, n_bytes: int) -> bytes:
-    """Return a frame's content, which must say and have that length."""
-    claimed = frame_content_size(frame[:18])
-    if claimed != n_bytes:
-        raise ValueError(f"a chunk says that it holds {claimed} bytes; expected {n_bytes}: damaged")
-    content: bytes = zstd.decompress(frame)
-    if len(content) != n_bytes:
-        raise ValueError(f"a chunk holds {len(content)} bytes; expected {n_bytes}: damaged")
-    return content
 
 
 def _check_crc32c(path: Path, content: bytes) -> None:

@@ -310,7 +310,7 @@ def open_group(url: str) -> zarr.Group:
             zarr_store = open_zarr_store(url, read_only=True)
             group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
     except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
-        raise _absent(url, error) from error
+        raise _absent(url, error) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
     _check_names(url, group)

@@ -37,15 +37,17 @@ def rasters(tmp_path: Path, make_raster: Callable[..., Path]) -> dict[str, Path]
 
 
 def test_stores_of_one_basis_have_one_hash(rasters: dict[str, Path], tmp_path: Path) -> None:
-    """By store, by file and by object: nothing is fitted, codes are comparable."""
+    """By store, by file of any name and by object: nothing is fitted, codes are comparable."""
     first = geoembz.convert(rasters["first"], tmp_path / "first.zarr", pca=3)
     main_arguments = ["basis", "save", str(tmp_path / "first.zarr"), str(tmp_path / "basis.npz")]
     with pytest.raises(SystemExit) as done:
         main(main_arguments)
     assert done.value.code == 0
+    (tmp_path / "a basis").write_bytes((tmp_path / "basis.npz").read_bytes())
     bases: list[Path | geoembz.Encoding] = [
         tmp_path / "first.zarr",
         tmp_path / "basis.npz",
+        tmp_path / "a basis",
         geoembz.Encoding.load(tmp_path / "basis.npz"),
     ]
     with warnings.catch_warnings():

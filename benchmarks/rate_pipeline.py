@@ -1,10 +1,9 @@
-"""What `benchmarks.family` measures: vectors to codes to neighbours, all through `Encoding`.
+"""What `benchmarks.rate_accuracy` measures: vectors to codes to neighbours, through `Encoding`.
 
 Fits see the training rows that they are given, and no labels.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.assess.tables import read_table
 from geoembz.encoding import Encoding, Recipe
+from geoembz.errors import InvalidConfigError
 from geoembz.evaluation.neighbours import (
     Neighbours,
     cosine_neighbours,
     hamming_neighbours,
     majority_vote,
 )
-from geoembz.projection import FittedProjection, Moments, fit_projection, normalized
+from geoembz.evaluation.probe import fit_probe
+from geoembz.evaluation.splits import fold_ids
+from geoembz.projection import Moments, fit_projection, normalized
 from geoembz.quantization import Codes, fit_quantizer
 from geoembz.threads import single_threaded_blas
 
@@ -28,7 +31,6 @@ type Labels = NDArray[np.int64]
 type Hits = NDArray[np.bool_]
 
 NEIGHBOURS = 5
-SPLIT_SEEDS = (11, 12, 13, 14, 15)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Problem:
     other: Floats
     train_y: Labels
     other_y: Labels
-    _fitted: dict[Any, FittedProjection] = field(default_factory=dict, repr=False)
+    train_groups: NDArray[Any] | None = None
 
     @property
     def dimension(self) -> int:
@@ -79,27 +81,39 @@ class Problem:
 
     def code(self, encoding: Encoding) -> Coded:
         """Encode both sets."""
+        if encoding.normalize:  # what `encode` would do again for every recipe
+            plain, train, other = replace(encoding, normalize=False), self._unit.T, self._other_unit
+            return Coded(encoding, plain.encode(train), plain.encode(other))
         return Coded(encoding, encoding.encode(self.train), encoding.encode(self.other))
 
-    def fit(self, name: str, seed: int = 0) -> Encoding:
-        """Fit as users do."""
-        return Encoding.fit(self.train, name, seed)
+    def fit(
+        self, name: str, seed: int = 0, pq_rows: int | None = None, pq_iterations: int = 25
+    ) -> Encoding:
+        """Fit what `Encoding.fit` does, bit for bit, from moments that are kept between calls.
 
-    def fit_again(self, name: str, seed: int, n_rows: int, n_iterations: int) -> Encoding:
-        """Fit what `fit` does, from moments kept between calls; `pq` coarsely, on a few rows."""
+        `pq_rows` and `pq_iterations` make the codebooks of `pq` coarser and cheaper.
+        """
         recipe = Recipe.parse(name)
-        columns = self._columns(recipe.normalize)
+        columns = self._unit if recipe.normalize else self.train.T
         options: dict[str, Any] = {}
         if recipe.n_subquantizers:
-            few = np.random.default_rng(seed).choice(columns.shape[1], n_rows, replace=False)
-            columns = columns[:, np.sort(few)]
+            if pq_rows is not None and pq_rows < columns.shape[1]:
+                few = np.random.default_rng(seed).choice(columns.shape[1], pq_rows, replace=False)
+                columns = columns[:, np.sort(few)]
             options = {
                 "n_subquantizers": recipe.n_subquantizers,
                 "seed": seed,
-                "n_iterations": n_iterations,
+                "n_iterations": pq_iterations,
             }
         with single_threaded_blas():
-            fitted = self._projection(recipe, seed)
+            fitted = fit_projection(
+                self._unit_moments if recipe.normalize else self._moments,
+                recipe.projection,
+                recipe.n_components,
+                whiten=recipe.whiten,
+                rotate=recipe.rotate,
+                seed=seed,
+            )
             scores = fitted.projection.transform(columns)
             quantizer = fit_quantizer(recipe.quantizer, scores, recipe.method, **options)
         variance = fitted.variance.astype(np.float32)
@@ -109,13 +123,20 @@ class Problem:
         """Which of the other rows their nearest training rows classify right."""
         return self._right(coded.neighbours(whiten))
 
+    def probe_hits(self, coded: Coded) -> Hits:
+        """Which of the other rows a linear probe on the training rows' reduced vectors gets right.
+
+        Its regularisation is tuned on training rows.
+        """
+        decoder = coded.encoding.decoder("reduced")
+        train, other = (
+            np.ascontiguousarray(decoder.decode(codes.T).T) for codes in (coded.train, coded.other)
+        )
+        return np.asarray(fit_probe(train, self.train_y).predict(other) == self.other_y)
+
     def float_hits(self) -> Hits:
         """Return the same of the vectors as they are."""
         return self._right(cosine_neighbours(self.other, self.train, NEIGHBOURS))
-
-    def accuracy(self, name: str, whiten: float = 0.0, seed: int = 0) -> float:
-        """Percentage of the other rows that are classified right."""
-        return float(100 * self.hits(self.code(self.fit(name, seed)), whiten).mean())
 
     def _right(self, found: Neighbours) -> Hits:
         return np.asarray(majority_vote(self.train_y, found.indices) == self.other_y)
@@ -124,59 +145,38 @@ class Problem:
     def _unit(self) -> Floats:
         return normalized(self.train.T)
 
-    def _columns(self, normalize: bool) -> Floats:
-        return self._unit if normalize else self.train.T
-
-    def _projection(self, recipe: Recipe, seed: int) -> FittedProjection:
-        turn = seed if recipe.rotate else None
-        key = (recipe.normalize, recipe.projection, recipe.n_components, recipe.whiten, turn)
-        if key not in self._fitted:
-            self._fitted[key] = fit_projection(
-                self._normal_moments if recipe.normalize else self._moments,
-                recipe.projection,
-                recipe.n_components,
-                whiten=recipe.whiten,
-                rotate=recipe.rotate,
-                seed=seed,
-            )
-        return self._fitted[key]
+    @cached_property
+    def _other_unit(self) -> Floats:
+        return normalized(self.other.T).T
 
     @cached_property
     def _moments(self) -> Moments:
         return Moments.of(self.train.T)
 
     @cached_property
-    def _normal_moments(self) -> Moments:
+    def _unit_moments(self) -> Moments:
         return Moments.of(self._unit)
 
 
-def read_eurosat(data: Path) -> Problem:
-    """Read EuroSAT with the split that comes with it."""
-    with np.load(data / "eurosat/eurosat_efficientnet_lite0_1280d_f16.npz") as archive:
-        rows, labels = archive["embeddings"].astype(np.float32), archive["labels"].astype(np.int64)
-        is_train = archive["is_train"].astype(bool)
-    return split(rows, labels, ~is_train)
+def read(path: Path, label_column: str | None = None, groups: str | None = None) -> Problem:
+    """Read labelled vectors; a fifth of the rows, or of the groups, is held out if none are."""
+    sample = read_table(path, label_column=label_column, groups=groups)
+    if sample.labels is None:
+        raise InvalidConfigError(f"{path}: no labels; name their column with --label-column")
+    labels = np.unique(sample.labels, return_inverse=True)[1].astype(np.int64)
+    if sample.is_train is not None:
+        held = ~sample.is_train
+    else:
+        held = fold_ids(labels, 5, groups=sample.groups) == 0
+    return split(sample.vectors, labels, held, sample.groups)
 
 
-def read_alphaearth(data: Path) -> Iterator[Problem]:
-    """Five splits in which points of one 0.05° cell stay together, 30 % of the cells held out."""
-    with np.load(data / "aef_dynamicworld/aef_dw_points.npz") as archive:
-        rows, labels = archive["embeddings"].astype(np.float32), archive["labels"].astype(np.int64)
-        places = np.floor(np.column_stack([archive["lat"], archive["lon"]]) / 0.05)
-    cell = np.unique(places, axis=0, return_inverse=True)[1].ravel()
-    for seed in SPLIT_SEEDS:
-        yield split(rows, labels, np.random.default_rng(seed).random(cell.max() + 1)[cell] < 0.3)
-
-
-def training_splits(problem: Problem) -> Iterator[Problem]:
-    """Hold out a fifth of the training rows, once per seed; the other rows are not involved."""
-    for seed in SPLIT_SEEDS:
-        held = np.zeros(len(problem.train), dtype=bool)
-        chosen = np.random.default_rng(seed).choice(len(held), len(held) // 5, replace=False)
-        held[chosen] = True
-        yield split(problem.train, problem.train_y, held)
-
-
-def split(rows: Floats, labels: Labels, held: Hits) -> Problem:
+def split(rows: Floats, labels: Labels, held: Hits, groups: NDArray[Any] | None = None) -> Problem:
     """Set the held rows apart."""
-    return Problem(rows[~held], rows[held], labels[~held], labels[held])
+    kept = None if groups is None else groups[~held]
+    return Problem(rows[~held], rows[held], labels[~held], labels[held], kept)
+
+
+def percent(hits: Hits) -> float:
+    """Share of hits, in percent."""
+    return float(100 * hits.mean())
