@@ -133,7 +133,7 @@ class LinearFold:
             if self.way == "tables":
                 self._look_up(codes[:, columns], out[:, columns])
             else:
-                self._multiply(codes[:, columns], out[:, columns])
+                self.multiply(self.numbers(codes[:, columns]), out[:, columns])
         return out
 
     def numbers(self, tile: Codes) -> NDArray[np.float32]:
@@ -174,9 +174,10 @@ class LinearFold:
         sums = [np.add.reduceat(row[:, np.newaxis] * values, starts) for row in self.weights]
         return np.stack(sums, axis=-1).astype(np.float32)
 
-    def _multiply(self, tile: Codes, out: NDArray[np.float32]) -> None:
-        product = self.inner @ self.numbers(tile)
-        np.add(product[:, : tile.shape[1]], self.constant, out=out)
+    def multiply(self, numbers: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Write the outputs of a tile's `numbers` into `out`, which may be narrower."""
+        product = self.inner @ numbers
+        np.add(product[:, : out.shape[1]], self.constant, out=out)
 
     def _look_up(self, tile: Codes, out: NDArray[np.float32]) -> None:
         indices = tile.view(np.uint8)

@@ -12,6 +12,7 @@ from geoembz.quantization.linear import LinearQuantizer
 from geoembz.scoring.fold import (
     TILE_PIXELS,
     LinearFold,
+    Way,
     choose,
     components_of_bytes,
     first_components,
@@ -75,28 +76,33 @@ class SquaredNorms:
         outside = constant - matrix.T @ inside
         return cls(encoding.quantizer, inside, float(outside @ outside))
 
+    @property
+    def way(self) -> Way:
+        """What `of_numbers` takes: the numbers of a `LinearFold` of this way."""
+        return self._fold.way
+
     def __call__(self, codes: Codes) -> NDArray[np.float32]:
         """Return squared lengths, float32, shape ``(n_pixels,)``."""
-        if self._fold.way == "tables":
+        if self.way == "tables":
             squares: NDArray[np.float32] = self._fold(codes)[0]
-        else:
-            squares = np.empty(codes.shape[1], dtype=np.float32)
-            for start in range(0, codes.shape[1], TILE_PIXELS):
-                tile = codes[:, start : start + TILE_PIXELS]
-                squares[start : start + TILE_PIXELS] = self._of_tile(tile)[: tile.shape[1]]
-        squares += np.float32(self.residual)
+            squares += np.float32(self.residual)
+            return squares
+        squares = np.empty(codes.shape[1], dtype=np.float32)
+        for start in range(0, codes.shape[1], TILE_PIXELS):
+            tile = codes[:, start : start + TILE_PIXELS]
+            numbers = self._fold.numbers(tile)
+            squares[start : start + TILE_PIXELS] = self.of_numbers(numbers)[: tile.shape[1]]
         return squares
 
-    def _of_tile(self, tile: Codes) -> NDArray[np.float32]:
-        values, offset = self._fold.numbers(tile), self.offset
-        if self._fold.way == "codes" and isinstance(self.quantizer, LinearQuantizer):
-            values *= self.quantizer.scale[:, np.newaxis]
+    def of_numbers(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the squared lengths of a tile, whose `numbers` are overwritten."""
+        offset = self.offset
+        if self.way == "codes" and isinstance(self.quantizer, LinearQuantizer):
+            numbers *= self.quantizer.scale[:, np.newaxis]
             offset = offset + self.quantizer.offset
+        numbers += offset.astype(np.float32)[:, np.newaxis]
         if self.triangle is not None:
-            values += offset.astype(np.float32)[:, np.newaxis]
-            values = self.triangle[:, :-1] @ values
-            values += self.triangle[:, -1:]
-        else:
-            values += offset.astype(np.float32)[:, np.newaxis]
-        np.square(values, out=values)
-        return np.asarray(values.sum(axis=0, dtype=np.float32))
+            numbers = self.triangle[:, :-1] @ numbers
+            numbers += self.triangle[:, -1:]
+        np.square(numbers, out=numbers)
+        return np.asarray(numbers.sum(axis=0, dtype=np.float32) + np.float32(self.residual))

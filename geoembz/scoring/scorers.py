@@ -161,10 +161,10 @@ class VectorScorer:
 
     def distances(self, codes: Codes) -> tuple[NDArray[np.float32], None]:
         """Return ``-cosine``, ``-dot`` or the squared distance, shape ``(n_queries, n_pixels)``."""
-        out = self._fold(codes)
         if self._norms is None:
+            out = self._fold(codes)
             return np.negative(out, out=out), None
-        squares = self._norms(codes)
+        out, squares = self._with_squares(codes, self._norms)
         if self._metric == "cosine":
             with np.errstate(divide="ignore", invalid="ignore"):
                 factor = np.where(squares > 0, -1 / np.sqrt(squares), 0).astype(np.float32)
@@ -174,6 +174,21 @@ class VectorScorer:
             out += self._squares
             np.maximum(out, 0, out=out)
         return out, None
+
+    def _with_squares(
+        self, codes: Codes, norms: SquaredNorms
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return outputs and squared lengths; codes are converted once where both can use them."""
+        if self._fold.way == "tables" or norms.way != self._fold.way:
+            return self._fold(codes), norms(codes)
+        out = np.empty((self.n_queries, codes.shape[1]), dtype=np.float32)
+        squares = np.empty(codes.shape[1], dtype=np.float32)
+        for start in range(0, codes.shape[1], TILE_PIXELS):
+            columns = slice(start, start + TILE_PIXELS)
+            numbers = self._fold.numbers(codes[:, columns])
+            self._fold.multiply(numbers, out[:, columns])
+            squares[columns] = norms.of_numbers(numbers)[: len(squares[columns])]
+        return out, squares
 
     def scores(self, distances: NDArray[Any]) -> NDArray[np.float32]:
         """Return cosines and products (largest first), or distances (smallest first)."""
