@@ -61,8 +61,8 @@ def rank(problem: Problem, budgets: Iterable[int], seed: int) -> list[Ranking]:
         for budget in budgets
         if budget <= LARGEST_CHOICE
     ]
-    for part in folds(problem, seed):
-        for race in (race for race in racing if len(race) > 1):
+    for number, part in enumerate(folds(problem, seed)):
+        for race in (race for race in racing if len(race) > 1 or number == 0):
             for choice, hits in try_all(part, race, seed):
                 race[choice] = np.concatenate([race[choice], hits])
             drop_losers(race)

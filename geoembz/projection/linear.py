@@ -5,8 +5,8 @@ Knows only NumPy. Pixels are columns: arrays are ``(dimension, n_pixels)``, as r
 BLAS picks other kernels for other widths, and a sum in another order flips a code here and there.
 So every matrix product of `transform` and `inverse_transform` has one fixed width, the last one
 padded with zeros: a pixel's result does not depend on how many pixels are read with it. Where BLAS
-treats all columns alike, it does not depend on which ones either; some kernels do not, and there the
-last bits follow a pixel's place in its tile (spec/format.md, "Determinism").
+treats all columns alike, it does not depend on which ones either; some kernels do not, and there
+the last bits follow a pixel's place in its tile (spec/format.md, "Determinism").
 """
 
 from collections.abc import Mapping

@@ -99,7 +99,8 @@ def choose_layout(
     Examples
     --------
     >>> choose_layout((10_980, 10_980), 64, (512, 512))
-    ChunkLayout(shape=(10980, 10980), chunk=(128, 128), shard=(1024, 1024), is_sharded=True)
+    ChunkLayout(shape=(10980, 10980), chunk=(128, 128), shard=(1024, 1024), is_sharded=True,
+                prefix=None)
     """
     side = _chunk_side(shape, bytes_per_pixel) if chunk is None else chunk
     if side < 1:

@@ -15,6 +15,7 @@ import geoembz
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.export import export, preview
 from geoembz.store import StoreReader
+from tests.closeness import assert_same_vectors
 from tests.export.conftest import HEIGHT, WIDTH, MakeStore, everything
 
 
@@ -39,7 +40,7 @@ def test_export_is_a_cog_with_the_same_numbers(
     valid, errors, notes = cog_validate(tmp_path / "out.tif", strict=True)
     assert valid, (errors, notes)
     expected = everything(store, space)
-    np.testing.assert_array_equal(read(tmp_path / "out.tif"), expected)
+    assert_same_vectors(read(tmp_path / "out.tif"), expected)
     with rasterio.open(tmp_path / "out.tif") as raster:
         assert raster.crs.to_epsg() == 32632
         assert raster.transform[:6] == store.attributes.grid.transform
@@ -54,7 +55,7 @@ def test_files_are_north_up(make_store: MakeStore, tmp_path: Path) -> None:
     up = make_store(northwards=True)
     export(up, tmp_path / "up.tif")
     preview(up, tmp_path / "up.png", size=35)
-    np.testing.assert_array_equal(read(tmp_path / "up.tif"), everything(up)[:, ::-1])
+    assert_same_vectors(read(tmp_path / "up.tif"), everything(up)[:, ::-1])
     with rasterio.open(tmp_path / "up.tif") as raster:
         assert raster.transform[:6] == (10, 0, 500_000, 0, -10, 5_300_000)
     alpha = read(tmp_path / "up.png")[3]
@@ -67,7 +68,7 @@ def test_bbox_takes_the_pixels_it_touches(store: StoreReader, tmp_path: Path) ->
     box = (500_100.0, 5_299_500.0, 500_200.0, 5_299_630.0)
     summary = export(store, tmp_path / "part.tif", bbox=box)
     assert summary.shape == (13, 10)
-    np.testing.assert_array_equal(read(tmp_path / "part.tif"), everything(store)[:, 37:50, 10:20])
+    assert_same_vectors(read(tmp_path / "part.tif"), everything(store)[:, 37:50, 10:20])
     with rasterio.open(tmp_path / "part.tif") as raster:
         assert tuple(raster.bounds) == box
     with pytest.raises(InvalidConfigError, match="outside"):
@@ -75,7 +76,7 @@ def test_bbox_takes_the_pixels_it_touches(store: StoreReader, tmp_path: Path) ->
     with pytest.raises(InvalidConfigError, match="xmin < xmax"):
         export(store, tmp_path / "none.tif", bbox=(1, 0, 0, 1))
     export(store, tmp_path / "lonlat.tif", bbox=(8.9, 47, 9.1, 48), bbox_crs="EPSG:4326")
-    np.testing.assert_array_equal(read(tmp_path / "lonlat.tif"), everything(store))
+    assert_same_vectors(read(tmp_path / "lonlat.tif"), everything(store))
 
 
 def test_preview_stretches_the_first_three_components(store: StoreReader, tmp_path: Path) -> None:
