@@ -44,7 +44,7 @@ class Ranking:
         McNemar's p of leader against the article's best; 1 where they are the same, 0 where all of
         the article's recipes dropped out.
     accuracies
-        Of each candidate that was left, on the rows of all folds that it took part in, in percent.
+        Of each candidate that saw all folds, in percent.
     """
 
     chosen: Choice
@@ -62,7 +62,7 @@ def rank(problem: Problem, budgets: Iterable[int], seed: int) -> list[Ranking]:
         if budget <= LARGEST_CHOICE
     ]
     for part in folds(problem, seed):
-        for race in (race for race in racing if len(race) > 1):
+        for race in racing:
             for choice, hits in try_all(part, race, seed):
                 race[choice] = np.concatenate([race[choice], hits])
             drop_losers(race)
