@@ -1,8 +1,9 @@
-"""Decoding a whole store against copying its output, and against the codec layout through Zarr.
+"""Decoding a whole store, and a window, against copying the output and against Zarr.
 
-A 512-d raster is converted with ``--pca 64 --int8`` in both layouts; then, in fresh processes that
-take turns: ``geoembz.open(…, space="original")``, ``np.copyto`` of an array of that size into
-freshly allocated memory, and ``zarr.open_array(…)[...]`` of the codec layout.
+A 512-d raster is converted with ``--pca 64 --int8`` in both layouts. Then, in fresh processes that
+take turns: the store in each space through ``geoembz.open``, ``np.copyto`` of such an output into
+freshly allocated memory, the codec layout and the codes through zarr-python; one window of a store
+of 10,000² pixels; and dask threads times BLAS threads.
 """
 
 import tempfile
@@ -14,9 +15,19 @@ from benchmarks.rasters import RasterSpec
 from benchmarks.report import Row, Run, Target, median, parse_options, publish, rows_of, run_process
 
 DIMENSION = 512
-COPY_TARGET = Target(">=", 0.4)
-CODEC_TARGET = Target(">=", 4.0)
+COMPONENTS = 64
+THREADS = (1, 2)
 _MODULE = "benchmarks.decode_cases"
+
+RATIOS = (
+    # what, numerator, denominator, bound
+    ("speed of a copy", "copy", "decode", Target(">=", 0.7)),
+    ("speed of the codec layout", "codec-layout", "decode", Target(">=", 4.0)),
+    ("reduced: speed of a copy", "copy-reduced", "reduced", Target(">=", 0.5)),
+    ("codes: time of zarr-python", "codes", "zarr-codes", Target("<=", 1.1)),
+    ("window: time of raw read and GEMM", "window", "zarr-window", Target("<=", 1.3)),
+    ("BLAS on 2 threads: time of 1", "dask-2-blas-2", "dask-2-blas-1", Target("<=", 1.1)),
+)
 
 
 def main() -> None:
@@ -33,29 +44,44 @@ def measure(spec: RasterSpec, repeat: int) -> dict[str, Run]:
     """Return the medians of each case."""
     prepare(spec)
     with tempfile.TemporaryDirectory(dir=spec.path.parent) as folder:
-        plain, codec = (str(Path(folder) / f"{layout}.zarr") for layout in ("plain", "codec"))
+        plain, codec, wide = (str(Path(folder) / f"{name}.zarr") for name in "abc")
         run_process(_MODULE, "make-plain", plain, str(spec.path))
         run_process(_MODULE, "make-codec", codec, str(spec.path))
-        cases = {
-            "decode": [plain],
-            "codec-layout": [codec],
-            "copy": [str(spec.dimension), str(spec.size)],
-        }
+        run_process(_MODULE, "make-wide", wide, plain)
+        cases = _cases(plain, codec, wide, str(spec.size))
         runs: dict[str, list[Run]] = {case: [] for case in cases}
         for _ in range(repeat):
             for case, arguments in cases.items():
-                runs[case].append(run_process(_MODULE, case, *arguments))
+                runs[case].append(run_process(_MODULE, *arguments))
     return {case: median(results) for case, results in runs.items()}
+
+
+def _cases(plain: str, codec: str, wide: str, size: str) -> dict[str, list[str]]:
+    """Return the arguments of every case; what is compared stands side by side."""
+    return {
+        "copy": ["copy", str(DIMENSION), size],
+        "decode": ["decode", plain],
+        "codec-layout": ["codec-layout", codec],
+        "copy-reduced": ["copy", str(COMPONENTS), size],
+        "reduced": ["reduced", plain],
+        "codes": ["codes", plain],
+        "zarr-codes": ["zarr-codes", plain],
+        "window": ["window", wide],
+        "zarr-window": ["zarr-window", wide],
+        **{
+            f"dask-{workers}-blas-{blas}": ["dask", plain, str(workers), str(blas)]
+            for workers in THREADS
+            for blas in THREADS
+        },
+    }
 
 
 def judge(label: str, runs: dict[str, Run]) -> Iterator[Row]:
     """Return numbers and ratios."""
     for case, run in runs.items():
         yield from rows_of(f"{label} {case}", run)
-    decode = runs["decode"].seconds
-    yield Row(label, "speed of a copy", runs["copy"].seconds / decode, "x", COPY_TARGET)
-    codec = runs["codec-layout"].seconds / decode
-    yield Row(label, "speed of the codec layout", codec, "x", CODEC_TARGET)
+    for what, upper, lower, bound in RATIOS:
+        yield Row(label, what, runs[upper].seconds / runs[lower].seconds, "x", bound)
 
 
 if __name__ == "__main__":

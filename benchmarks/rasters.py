@@ -15,20 +15,22 @@ TILE = 256
 _SCENE = 512
 _GDAL_CACHE_BYTES = 64 * 2**20
 
+_DEFLATE = {"compress": "deflate", "zlevel": 6, "num_threads": "all_cpus"}
+_ZSTD = {"compress": "zstd", "zstd_level": 9, "num_threads": "all_cpus"}
+
 LAYOUTS: dict[str, dict[str, Any]] = {
     "pixel": {"interleave": "pixel"},
-    "band-deflate": {
-        "interleave": "band",
-        "compress": "deflate",
-        "zlevel": 6,
-        "num_threads": "all_cpus",
-    },
+    "band": {"interleave": "band"},
+    "band-deflate": {"interleave": "band", **_DEFLATE},
+    "pixel-zstd": {"interleave": "pixel", **_ZSTD},
+    # As AlphaEarth Foundations publishes: square roots of unit vectors' components, as int8.
+    "aef": {"interleave": "pixel", **_DEFLATE, "dtype": "int8", "nodata": -128},
 }
 
 
 @dataclass(frozen=True)
 class RasterSpec:
-    """One generated raster: `size` x `size` px, float32, tiles of 256 px.
+    """One generated raster: `size` x `size` px, tiles of 256 px, float32 or (layout `aef`) int8.
 
     Parameters
     ----------
@@ -52,7 +54,12 @@ class RasterSpec:
     @property
     def pixel_bytes(self) -> int:
         """Size of the numbers in it, uncompressed, in bytes."""
-        return self.size**2 * self.dimension * 4
+        return self.size**2 * self.vector_bytes
+
+    @property
+    def vector_bytes(self) -> int:
+        """Size of one vector, uncompressed, in bytes."""
+        return self.dimension * (1 if LAYOUTS[self.layout].get("dtype") == "int8" else 4)
 
 
 def cache_directory() -> Path:
@@ -100,6 +107,10 @@ def generate(spec: RasterSpec, path: Path, seed: int = 0) -> None:
             part = Window(tile.row % _SCENE, tile.col % _SCENE, *tile.shape).slices
             values = model.embed(scene.shares[:, *part], scene.smooth[:, *part], rng)
             values[:, ~scene.valid[part]] = np.nan
+            if profile["dtype"] == "int8":
+                unit = values / np.linalg.norm(values, axis=0)
+                steps = np.rint(np.sign(unit) * np.sqrt(np.abs(unit)) * 127.5).clip(-127, 127)
+                values = np.where(np.isfinite(steps), steps, -128).astype(np.int8)
             raster.write(values, window=RasterWindow(tile.col, tile.row, tile.width, tile.height))
     partial.replace(path)
 

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rate_recipes import Choice
-from geoembz.assess.figures import COLOURS, MARKERS
+from geoembz.assess.figures import COLOURS
 from geoembz.encoding import Recipe
+
+MARKERS = "osD^vP"
 
 
 def plot(

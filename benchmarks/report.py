@@ -90,9 +90,18 @@ class Row:
         }
 
 
-def parse_options(description: str | None, sizes: Sequence[int], smoke: Sequence[int]) -> Any:
+def parse_options(
+    description: str | None,
+    sizes: Sequence[int],
+    smoke: Sequence[int],
+    layouts: Sequence[str] = (),
+) -> Any:
     """Read the options that all benchmarks share; ``--smoke`` is tiny and judges nothing."""
     parser = argparse.ArgumentParser(description=description)
+    if layouts:
+        parser.add_argument("--layout", nargs="+", choices=layouts, default=list(layouts))
+        parser.add_argument("--dimension", type=int, help="only rasters of this dimension")
+        parser.add_argument("--large", action="store_true", help="the largest raster, nothing else")
     parser.add_argument("--size", type=int, nargs="+", default=list(sizes), help="px")
     parser.add_argument("--repeat", type=int, default=3, help="the median counts")
     parser.add_argument("--smoke", action="store_true", help="a tiny run: does it work at all")
@@ -140,8 +149,11 @@ def rows_of(case: str, run: Run) -> list[Row]:
     ]
 
 
-def publish(name: str, rows: Iterable[Row], options: Any) -> None:
-    """Print the table; write it as CSV with machine, versions and date unless it is a smoke run."""
+def publish(name: str, rows: Iterable[Row], options: Any, *, keep: bool = False) -> None:
+    """Print the table; write it as CSV with machine, versions and date unless it is a smoke run.
+
+    With `keep`, rows of other cases that are in the CSV stay, with their own dates and versions.
+    """
     judged = [replace(row, target=None) if options.smoke else row for row in rows]
     table = [row.cells() for row in judged]
     print_table(table)
@@ -150,11 +162,26 @@ def publish(name: str, rows: Iterable[Row], options: Any) -> None:
     folder = options.out or RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     origin = {**machine(), **versions(), "date": datetime.now(UTC).strftime("%Y-%m-%d")}
-    with (folder / f"{name}.csv").open("w", newline="") as file:
+    path = folder / f"{name}.csv"
+    new = [{**cells, **origin} for cells in table]
+    old = _rows_beside(path, new) if keep else []
+    with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [*table[0], *origin], lineterminator="\n")
         writer.writeheader()
-        writer.writerows({**cells, **origin} for cells in table)
+        writer.writerows([*old, *new])
     print(f"\nwritten to {folder / name}.csv")
+
+
+def _rows_beside(path: Path, new: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the rows of a CSV that are of other cases, if it has the same columns."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames != list(new[0]):
+            return []
+        cases = {row["case"] for row in new}
+        return [row for row in reader if row["case"] not in cases]
 
 
 def print_table(table: Sequence[Mapping[str, str]]) -> None:

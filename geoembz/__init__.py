@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from geoembz.conversion import ConvertSummary, append, convert
     from geoembz.encoding import Encoding, Recipe
     from geoembz.errors import GeoembzError
+    from geoembz.folding import FoldedModel, fold
+    from geoembz.searching import SearchResult, search
     from geoembz.verification import verify
     from geoembz.xarray_backend import open_store as open  # noqa: A004 - geoembz.open is the API
 
@@ -21,16 +23,20 @@ __all__ = [
     "ConvertSummary",
     "Encoding",
     "Evaluation",
+    "FoldedModel",
     "GeoembzError",
     "Plan",
     "Recipe",
+    "SearchResult",
     "__version__",
     "append",
     "convert",
     "demo",
     "evaluate",
+    "fold",
     "open",
     "plan",
+    "search",
     "verify",
 ]
 
@@ -44,6 +50,10 @@ _HOMES = {
     "append": ("geoembz.conversion", "append"),
     "convert": ("geoembz.conversion", "convert"),
     "evaluate": ("geoembz.assess", "evaluate"),
+    "FoldedModel": ("geoembz.folding", "FoldedModel"),
+    "SearchResult": ("geoembz.searching", "SearchResult"),
+    "fold": ("geoembz.folding", "fold"),
+    "search": ("geoembz.searching", "search"),
     "open": ("geoembz.xarray_backend", "open_store"),
     "plan": ("geoembz.assess", "plan"),
     "verify": ("geoembz.verification", "verify"),

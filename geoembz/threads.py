@@ -9,7 +9,11 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _lock = threading.Lock()
 _users = 0
@@ -58,3 +62,18 @@ def _release() -> None:
         if _users == 0:
             _limiter.restore_original_limits()
             _limiter = None
+
+
+@cache
+def shared_pool() -> "ThreadPoolExecutor":
+    """Return the threads that read and decode: one set, so that many callers do not multiply them.
+
+    What runs in it must not wait for it.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(worker_count(), thread_name_prefix="geoembz-read")
+
+
+if hasattr(os, "register_at_fork"):  # a child has no threads, and would wait for them
+    os.register_at_fork(after_in_child=shared_pool.cache_clear)

@@ -1,6 +1,7 @@
 """Data that tests of several modules share: real rasters where they are, tiny ones everywhere."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -99,3 +100,15 @@ def make_raster() -> MakeRaster:
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""
     return np.random.default_rng(20_240_501)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say which S3 servers the tests ran on, in whichever process they did."""
+    reports = [
+        report for key in ("passed", "failed") for report in terminalreporter.getreports(key)
+    ]
+    servers = Counter(
+        value for report in reports for name, value in report.user_properties if name == "S3 server"
+    )
+    for server, count in sorted(servers.items()):
+        terminalreporter.write_line(f"S3 server of {count} tests: {server}")

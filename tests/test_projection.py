@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.projection import TILE_PIXELS, Moments, Projection, fit_projection
+from geoembz.threads import single_threaded_blas
 
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(max_examples=30, deadline=None)
@@ -96,6 +97,22 @@ def test_a_result_does_not_depend_on_its_neighbours(seed: int, data: st.DataObje
     np.testing.assert_array_equal(
         projection.inverse_transform(scores[:, chosen]), rebuilt[:, chosen]
     )
+
+
+@quick
+@given(SEEDS, st.sampled_from([1, 2, 7, 16, 33]), st.sampled_from([33, 64, 130]))
+def test_a_result_does_not_depend_on_the_order_in_memory(
+    seed: int, n_components: int, dimension: int
+) -> None:
+    """Vectors that lie as rows in memory give the bits of those that lie as columns."""
+    values = correlated(seed, dimension, TILE_PIXELS + 9)
+    projection = fit_projection(Moments.of(values), "pca", n_components).projection
+    rows = np.ascontiguousarray(values.T)
+    with single_threaded_blas():
+        expected = projection.transform(np.ascontiguousarray(values))
+        np.testing.assert_array_equal(projection.transform(rows.T), expected)
+        kept = projection.transform(rows.T, centring=projection.centring(keeps_rows=True))
+    np.testing.assert_array_equal(kept, expected)
 
 
 @pytest.mark.parametrize("n_pixels", [1, TILE_PIXELS, TILE_PIXELS + 1, 3 * TILE_PIXELS - 1])

@@ -18,6 +18,7 @@ from geoembz.grid import Window
 from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.sources.tables.lattice import TOLERANCE, find_lattice
 from geoembz.store import StoreReader
+from geoembz.wkb import encode
 from tests import tables
 
 SIDE = 320.0
@@ -44,7 +45,7 @@ def chips(
     for row in order:
         ring = [[x[row] + dx, y[row] + dy] for dx, dy in corners]
         ring = [list(np.round(move(*corner), 7)) for corner in ring] if degrees else ring
-        shapes.append(tables.encode({"type": "Polygon", "coordinates": [ring]}))
+        shapes.append(encode({"type": "Polygon", "coordinates": [ring]}))
     columns = {
         "id": [f"c{row}" for row in order],
         "embedding": tables.vector_column(vectors[order], "fixed"),
@@ -163,7 +164,7 @@ def test_rounded_places_are_regular(rng: np.random.Generator) -> None:
     off = rng.uniform(-0.4, 0.4, (3000, 2)) * TOLERANCE
     places = 10.0 * (np.column_stack([index, index % 3]) + off) + 1e5
     lattice = find_lattice("chips", places, (10.0, 10.0))
-    assert lattice.shape == (3, index.max() - index.min() + 1)
+    assert lattice.shape == (3, int(index.max() - index.min()) + 1)
     np.testing.assert_array_equal(lattice.cells % lattice.shape[1], index - index.min())
 
 

@@ -94,7 +94,7 @@ class FidelityTrial:
             "n_train": len(train),
             "n_test": len(self.fold.test),
             "spectrum": {str(k): share for k, share in spectrum.items()},
-            "binary_balance": balance.summary(),
+            "binary_balance": {**balance.summary(), "per_dimension": balance.per_dimension()},
         }
 
     def measure(self, views: Compressed) -> dict[str, Any]:
@@ -129,7 +129,9 @@ class FidelityTrial:
             result["hamming_spearman"] = spearman(self.distances, apart)
         count = views.encoding.n_components
         unpacked = np.unpackbits(bits, axis=1, count=count, bitorder="little")
-        return {**result, "binary_balance": binary_balance(unpacked).summary()}
+        balance = binary_balance(unpacked)
+        per_dimension = balance.per_dimension()
+        return {**result, "binary_balance": {**balance.summary(), "per_dimension": per_dimension}}
 
     def _cosine_neighbours(self, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
         own = self.queries

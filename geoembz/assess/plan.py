@@ -2,24 +2,27 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from geoembz.assess.api import SAMPLES, label_options, opened, table_sample
-from geoembz.assess.choice import Arena, Option, frontier, make_arena
+from geoembz.assess.choice import Arena, frontier, make_arena
 from geoembz.assess.goal import Goal
-from geoembz.assess.ladder import convert_command, ladder
+from geoembz.assess.ladder import convert_command
 from geoembz.assess.planned import Plan
-from geoembz.assess.rasters import read_sample
+from geoembz.assess.rasters import LabelOptions, read_sample
 from geoembz.assess.run import Progress
 from geoembz.assess.sample import Sample
-from geoembz.encoding import Encoding
-from geoembz.errors import InvalidConfigError, NoValidPixelsError
+from geoembz.assess.trials import confirm, try_recipes
+from geoembz.errors import InvalidConfigError
 from geoembz.grid import Grid
 from geoembz.sources import Source
 
 _DEFAULT_LOSS = 0.01
+_DIRECTIONS_ONLY = (
+    "an l2 recipe keeps directions only, and the task asked for no more; where lengths matter, "
+    "name others with --recipes"
+)
 _TABLES = {".npz", ".parquet", ".pq"}
 
 
@@ -32,6 +35,7 @@ def plan(
     label_column: str | None = None,
     label_nodata: float | None = None,
     groups: str | None = None,
+    after: str | Path | Source | None = None,
     task: str | None = None,
     recipes: Sequence[str] | None = None,
     split: str | None = None,
@@ -56,7 +60,7 @@ def plan(
         of the centred cosine with the originals. 0.01 where no goal is given.
     budget
         Most bytes of one vector.
-    labels, label_column, label_nodata, groups, split, block_size, samples
+    labels, label_column, label_nodata, groups, after, split, block_size, samples
         As in `evaluate`.
     task
         What to judge by; ``knn`` for classes, ``regression`` for quantities, ``cosine`` (or
@@ -85,11 +89,20 @@ def plan(
     True
     """
     goal = Goal(_DEFAULT_LOSS if budget is None and max_loss is None else max_loss, budget)
-    sample, grid = _sample(source, labels, label_column, label_nodata, groups, samples, task, seed)
+    grid: Grid | None = None
+    if _is_table(source):
+        if labels is not None or after is not None:
+            raise InvalidConfigError(
+                f"plan: {source} is a table, which has its labels and dates; leave out --labels "
+                "and --after, or give a raster"
+            )
+        sample = table_sample(source, label_column, groups)
+    else:
+        options = label_options(labels, label_column, groups, label_nodata)
+        sample, grid = _raster_sample(source, options, after, samples, task, seed)
     arena = make_arena(sample, task, split=split, block_size=block_size, seed=seed)
-    trials = _try(arena, sample.dimension, recipes, progress)
-    options, encodings = trials.options, trials.encodings
-    considered, chosen = _confirm(arena, goal, options, encodings)
+    trials = try_recipes(arena, sample, recipes, progress)
+    considered, chosen = confirm(arena, goal, trials.options, trials.encodings)
     return Plan(
         name=sample.name,
         dimension=sample.dimension,
@@ -98,7 +111,7 @@ def plan(
         max_loss=goal.max_loss,
         budget=goal.budget,
         options=frontier(
-            [next((c for c in considered if c.recipe == o.recipe), o) for o in options]
+            [next((c for c in considered if c.recipe == o.recipe), o) for o in trials.options]
         ),
         chosen=chosen,
         passed_over=tuple(option.recipe for option in considered if option is not chosen),
@@ -107,82 +120,34 @@ def plan(
         split=_split(arena),
         seed=seed,
         exclusions=dict(sample.exclusions),
-        messages=(*sample.messages, *arena.selection.division.messages, *trials.messages),
+        messages=(
+            *sample.messages,
+            *arena.selection.division.messages,
+            *trials.messages,
+            *([_DIRECTIONS_ONLY] if chosen.recipe.startswith("l2-") else []),
+        ),
     )
 
 
-@dataclass
-class _Trials:
-    """Recipes fitted and measured on the selection split."""
-
-    options: list[Option] = field(default_factory=list)
-    encodings: dict[str, Encoding] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
+def _is_table(source: str | Path | Source | Sample) -> bool:
+    if isinstance(source, Sample):
+        return True
+    return isinstance(source, str | Path) and Path(source).suffix in _TABLES
 
 
-def _try(
-    arena: Arena, dimension: int, recipes: Sequence[str] | None, progress: Progress | None
-) -> _Trials:
-    """Fit and measure recipes; of the ladder, those are left out that the sample cannot fit."""
-    names = ladder(dimension) if recipes is None else tuple(recipes)
-    trials = _Trials()
-    for done, name in enumerate(names):
-        if progress is not None:
-            progress(done, len(names))
-        try:
-            encoding = arena.fit(name)
-        except (InvalidConfigError, NoValidPixelsError) as error:
-            if recipes is not None:
-                raise
-            trials.messages.append(f"not tried: {name} ({error})")
-            continue
-        size, loss = arena.measure(encoding, arena.selection)
-        trials.encodings[name] = encoding
-        trials.options.append(Option(name, size, loss))
-    return trials
-
-
-def _confirm(
-    arena: Arena, goal: Goal, options: Sequence[Option], encodings: dict[str, Encoding]
-) -> tuple[list[Option], Option]:
-    """Confirm candidates in turn until one holds; return all that were considered, and it."""
-    considered: list[Option] = []
-    for candidate in goal.candidates(options):
-        by = candidate.selection.by
-        _, loss = arena.measure(encodings[candidate.recipe], arena.confirmation, by)
-        considered.append(replace(candidate, confirmation=loss))
-        if goal.confirms(considered[-1]):
-            return considered, considered[-1]
-    if goal.budget is not None:
-        smallest = min(options, key=lambda option: option.bytes)
-        raise InvalidConfigError(
-            f"plan: no recipe of at most {goal.budget} bytes; the smallest tried is "
-            f"{smallest.recipe} with {smallest.bytes}; raise --bytes or name --recipes"
-        )
-    encodings["float32"] = arena.fit("float32")
-    size, selection = arena.measure(encodings["float32"], arena.selection)
-    _, confirmation = arena.measure(encodings["float32"], arena.confirmation)
-    return considered, Option("float32", size, selection, confirmation)
-
-
-def _sample(
-    source: str | Path | Source | Sample,
-    labels: str | Path | None,
-    label_column: str | None,
-    label_nodata: float | None,
-    groups: str | None,
+def _raster_sample(
+    source: Any,
+    labels: LabelOptions | None,
+    after: str | Path | Source | None,
     n_samples: int,
     task: str | None,
     seed: int,
-) -> tuple[Sample, Grid | None]:
-    if isinstance(source, Sample) or (
-        isinstance(source, str | Path) and Path(source).suffix in _TABLES
-    ):
-        return table_sample(source, label_column, groups), None
+) -> tuple[Sample, Grid]:
     raster = opened(source)
     sample = read_sample(
         raster,
-        labels=label_options(labels, label_column, groups, label_nodata),
+        labels=labels,
+        after=None if after is None else opened(after),
         n_samples=n_samples,
         whole_windows=task == "segmentation",
         seed=seed,

@@ -1,19 +1,23 @@
 """One self-contained HTML page about an evaluation, and its numbers as JSON beside it."""
 
 import json
-from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from geoembz.assess.errormap import error_map
-from geoembz.assess.figures import class_plot, error_map_png, pareto_plot, spectrum_plot
+from geoembz.assess.figures import class_plot, error_map_png, spectrum_plot
+from geoembz.assess.pareto import pareto_plot
+from geoembz.assess.report_tables import costs, fidelity, verdicts
 from geoembz.assess.result import Evaluation, worst_class
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
 from geoembz.store import StoreReader
+
+INTERVALS = "Bars are 95 % intervals of the difference from the uncompressed vectors."
+MOST_PANELS = 12
+"""Recipes whose losses per class are drawn."""
 
 
 def write_report(
@@ -83,70 +87,17 @@ def _parts(
             f"{split['n_train']:,} training and {split['n_test']:,} test rows{groups}. Whatever "
             f"is fitted here is fitted on training rows. Seed {evaluation.seed}."
         ),
-        "table": _table(evaluation),
+        "verdicts": verdicts(evaluation),
+        "table": costs(evaluation),
         "pareto": pareto_plot(evaluation),
+        "bars": INTERVALS if evaluation.metrics else "",
         "spectrum": spectrum_plot(evaluation.baseline["fidelity"]["spectrum"]),
         "balance": _balance(evaluation),
         "classes": _classes(evaluation),
-        "fidelity": _fidelity(evaluation),
+        "fidelity": fidelity(evaluation),
         "map": _map(store, source),
         "notes": _notes(evaluation),
     }
-
-
-def _table(evaluation: Evaluation) -> str:
-    """Return one row per task and recipe: score, change with its interval, and what that means."""
-    header = ["recipe", "bytes", "ratio", "task", "score", "change", "95 % interval", "verdict"]
-    header += ["McNemar p", "worst class"]
-    full = evaluation.baseline["bytes"]
-    rows = [
-        ["uncompressed", f"{full:,}", "1", name, _score(evaluation, scores, name)] + [""] * 5
-        for name, scores in evaluation.baseline["tasks"].items()
-    ]
-    for result in evaluation.recipes:
-        size = [result.recipe, f"{result.bytes:,}", f"{full / result.bytes:.0f}"]
-        for name, task in result.tasks.items():
-            rows.append([*size, name, _score(evaluation, task, name), *_change_cells(task)])
-    if rows:
-        return html_table(header, rows)
-    return "<p>There are no labels: see the fidelity below.</p>"
-
-
-def _score(evaluation: Evaluation, task: Mapping[str, Any], name: str) -> str:
-    metric = evaluation.metrics.get(name)
-    return "" if metric is None else f"{metric} {task[metric]:.4f}"
-
-
-def _change_cells(task: Mapping[str, Any]) -> list[str]:
-    low, high = task["ci95"]
-    p = task.get("mcnemar_p")
-    return [
-        f"{task['delta']:+.4f}",
-        f"{low:+.4f} to {high:+.4f}",
-        task["verdict"],
-        "" if p is None else f"{p:.3g}" + ("*" if task["warning"] else ""),
-        worst_class(task).removeprefix("worst class ") if "worst_class" in task else "",
-    ]
-
-
-def _fidelity(evaluation: Evaluation) -> str:
-    header = ["recipe", "cosine mean", "p5", "min", "centred cosine", "RMSE", "recall@1", "@10"]
-    header += ["@100", "Spearman", "clipped"]
-    rows = [[result.recipe, *_fidelity_cells(result.fidelity)] for result in evaluation.recipes]
-    return html_table(header, rows)
-
-
-def _fidelity_cells(fidelity: Any) -> list[str]:
-    cosine, recall = fidelity["cosine"], fidelity.get("recall", {})
-    clipped = fidelity["clipped_share"]
-    return [
-        *(f"{cosine[key]:.4f}" for key in ("mean", "p5", "min")),
-        f"{fidelity['cosine_centred']['mean']:.4f}",
-        f"{fidelity['rmse']['mean']:.4g}",
-        *(f"{recall[k]:.4f}" if k in recall else "" for k in ("1", "10", "100")),
-        f"{fidelity['spearman']:.4f}" if "spearman" in fidelity else "",
-        "" if clipped is None else f"{clipped:.3%}",
-    ]
 
 
 def _balance(evaluation: Evaluation) -> str:
@@ -159,15 +110,20 @@ def _balance(evaluation: Evaluation) -> str:
 
 
 def _classes(evaluation: Evaluation) -> str:
-    """Draw one plot per recipe, of its first task that has classes."""
-    parts = []
-    for result in evaluation.recipes:
-        name = next((n for n, task in result.tasks.items() if "worst_class" in task), None)
-        if name is not None:
-            task = result.tasks[name]
-            caption = f"{result.recipe}, {name}: {worst_class(task)}"
-            parts.append(_captioned(class_plot(result, name), caption))
-    return "<h2>Loss per class</h2>" + "".join(parts) if parts else ""
+    """Draw what classes lost by the first task that has classes, one panel per recipe."""
+    for name in evaluation.metrics:
+        tasks = {r.recipe: r.tasks[name] for r in evaluation.recipes if name in r.tasks}
+        kind = "iou_drop" if name == "segmentation" else "f1_drop"
+        if not tasks or any(kind not in task for task in tasks.values()):
+            continue
+        drops = {recipe: task[kind] for recipe, task in tasks.items()}
+        worst = "; ".join(f"{recipe}: {worst_class(task)}" for recipe, task in tasks.items())
+        most = list(dict.fromkeys(tasks))[:MOST_PANELS]
+        plot = class_plot({recipe: drops[recipe] for recipe in most}, kind[:-5].upper())
+        left_out = f" Not drawn: {len(tasks) - len(most)} more." if len(tasks) > len(most) else ""
+        caption = f"By {name}; classes in the order of their mean loss. {worst}.{left_out}"
+        return "<h2>Loss per class</h2>" + _captioned(plot, caption)
+    return ""
 
 
 def _map(store: str | None, source: str | Path | Source | None) -> str:
@@ -176,7 +132,7 @@ def _map(store: str | None, source: str | Path | Source | None) -> str:
     opened = open_source(source) if isinstance(source, str | Path) else source
     image = error_map_png(error_map(opened, StoreReader.open(store)))
     picture = f'<img src="{image}" alt="Map of the error of each pixel">'
-    caption = "1 − cosine between decoded and original vectors, brighter is worse; grey: no data"
+    caption = "1 − cosine between decoded and original vectors, brighter is worse; grey: no data."
     return "<h2>Error map</h2>" + _captioned(picture, caption)
 
 
@@ -187,19 +143,6 @@ def _notes(evaluation: Evaluation) -> str:
     lines += evaluation.messages
     items = "".join(f"<li>{escape(line)}</li>" for line in dict.fromkeys(lines))
     return f"<h2>Notes</h2><ul>{items}</ul>" if items else ""
-
-
-def html_table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a table; the first column holds row headers."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="wide">{table}</div>'
 
 
 def _captioned(content: str, caption: str) -> str:

@@ -103,6 +103,8 @@ class Evaluation:
         ]
         if judged:
             parts.append("Against the uncompressed vectors:\n" + aligned(judged))
+        else:
+            parts += ["Fidelity of the test rows:\n" + aligned(self._fidelity()), self._spectrum()]
         return "\n\n".join([*parts, *self._notes()])
 
     def _heading(self) -> str:
@@ -148,6 +150,32 @@ class Evaluation:
         if "worst_class" in task:
             text += f"; {worst_class(task)}"
         return text
+
+    def _fidelity(self) -> list[tuple[str, ...]]:
+        """Return what is measured without labels, in full."""
+        header = ("  recipe", "cosine p5", "min", "centred", "RMSE", "p5", "min", "p95", "max")
+        rows: list[tuple[str, ...]] = [(*header, "recall@1", "@100", "clipped")]
+        for result in self.recipes:
+            measured = result.fidelity
+            cosine, rmse, recall = (measured.get(k, {}) for k in ("cosine", "rmse", "recall"))
+            clipped = measured["clipped_share"]
+            cells = [cosine["p5"], cosine["min"], measured["cosine_centred"]["mean"]]
+            cells += [rmse[key] for key in ("mean", "p5", "min", "p95", "max")]
+            cells += [recall.get("1"), recall.get("100")]
+            shares = "" if clipped is None else f"{clipped:.3%}"
+            rows.append((f"  {result.recipe}", *map(_cell, cells), shares))
+        return rows
+
+    def _spectrum(self) -> str:
+        """Say how many components hold the variance, and how balanced bits would be."""
+        known = self.baseline["fidelity"]
+        shares = ", ".join(f"{share:.1%} in {k}" for k, share in known["spectrum"].items())
+        balance = known["binary_balance"]
+        return (
+            f"Variance by principal components: {shares}.\nBits cut at the means: imbalance "
+            f"{balance['imbalance']:.3f} (0 balanced, 0.5 constant), {balance['entropy_bits']:.3f} "
+            "bits of entropy, on average over the dimensions."
+        )
 
     def _notes(self) -> list[str]:
         tasks = [task for result in self.recipes for task in result.tasks.values()]

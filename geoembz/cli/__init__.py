@@ -6,7 +6,7 @@ Nothing heavy is imported before a command runs, so that ``geoembz --help`` answ
 import sys
 from collections.abc import Sequence
 
-from geoembz.errors import GeoembzError
+from geoembz.errors import GeoembzError, redact
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,7 +44,7 @@ def _run(words: list[str]) -> None:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one message, as errors are."""
-    print(f"geoembz: warning: {message}", file=sys.stderr)  # noqa: T201
+    print(f"geoembz: warning: {redact(str(message))}", file=sys.stderr)  # noqa: T201
 
 
 def _report(error: Exception) -> int:
@@ -58,5 +58,5 @@ def _report(error: Exception) -> int:
             f"{type(error).__name__}: {error}; this is a bug: run again with --debug, report it"
         )
         code = 1
-    print(f"geoembz: error: {message}", file=sys.stderr)  # noqa: T201
+    print(f"geoembz: error: {redact(message)}", file=sys.stderr)  # noqa: T201
     return code

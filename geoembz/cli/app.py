@@ -14,6 +14,7 @@ from geoembz.cli.plan import plan
 from geoembz.cli.preview import preview
 from geoembz.cli.publish import publish
 from geoembz.cli.sample import sample
+from geoembz.cli.search import search
 from geoembz.cli.show import show
 from geoembz.cli.verify import verify
 from geoembz.errors import InvalidConfigError
@@ -293,6 +294,7 @@ app.command()(plan)
 app.command()(publish)
 app.command()(verify)
 app.command()(sample)
+app.command()(search)
 app.command()(preview)
 app.command()(export)
 

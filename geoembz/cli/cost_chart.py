@@ -40,6 +40,10 @@ def draw_costs(results: Sequence[CostEstimate], chosen: int, path: Path) -> None
     MissingPackageError
         If matplotlib is not installed.
     """
+    if not path.parent.is_dir():
+        raise InvalidConfigError(
+            f"cost: --plot {path}: no folder {path.parent}; make it, or choose another"
+        )
     if path.suffix.lower() not in _SUFFIXES:
         raise InvalidConfigError(
             f"cost: --plot {path.name}: unknown suffix; expected one of {', '.join(_SUFFIXES)}"

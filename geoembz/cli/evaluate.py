@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geoembz.errors import InvalidConfigError
+
 if TYPE_CHECKING:
     from geoembz.assess import Evaluation
 
@@ -118,7 +120,14 @@ def write_json(document: dict[str, Any], path: Path) -> list[str]:
     if str(path) == "-":
         typer.echo(text)
         return []
-    path.write_text(text + "\n", encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InvalidConfigError(
+            f"--json {path}: cannot be written ({error.strerror}); expected a path of a file, or - "
+            "to print"
+        ) from error
     return [f"numbers: {path}"]
 
 

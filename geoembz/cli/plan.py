@@ -33,11 +33,14 @@ def plan(
         str | None,
         typer.Option(metavar="C", help="Column (or raster) of what must not be split."),
     ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="SRC", help="SRC at a second date, for change detection.")
+    ] = None,
     task: Annotated[
         str | None,
         typer.Option(
             metavar="T",
-            help="cosine, rank, knn, probe, regression, segmentation or retrieval.",
+            help="cosine, rank, knn, probe, regression, segmentation, change or retrieval.",
             show_default="what suits the labels",
         ),
     ] = None,
@@ -79,6 +82,7 @@ def plan(
             label_column=label_column,
             label_nodata=label_nodata,
             groups=groups,
+            after=after,
             task=task,
             recipes=None if recipes is None else names_in(recipes),
             split=split,

@@ -16,6 +16,7 @@ from geoembz.errors import EncodingError
 from geoembz.packing import Bits, pack, packed_length, unpack
 from geoembz.projection import Projection, normalized
 from geoembz.quantization import Quantizer, fill_value, quantizer_from_state, stored_shapes
+from geoembz.threads import single_threaded_blas
 
 PREFIX = "geoembz."
 """What the names of all our codecs start with."""
@@ -49,11 +50,13 @@ class ProjectionStage:
 
     def encode(self, chunk: NDArray[Any]) -> NDArray[Any]:
         """Project float32 ``(dimension, …)`` to ``(n_components, …)``."""
-        return _columns(chunk, self.decoded_length, self.projection.transform)
+        with single_threaded_blas():
+            return _columns(chunk, self.decoded_length, self.projection.transform)
 
     def decode(self, chunk: NDArray[Any]) -> NDArray[np.float32]:
         """Rebuild float32 ``(dimension, …)`` from ``(n_components, …)``."""
-        return _columns(chunk, self.encoded_length, self.projection.inverse_transform)
+        with single_threaded_blas():
+            return _columns(chunk, self.encoded_length, self.projection.inverse_transform)
 
     def config(self) -> dict[str, Any]:
         """Return the codec's configuration."""

@@ -2,6 +2,7 @@
 
 import time as clock
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ from geoembz.conversion.task import ShardResult
 from geoembz.conversion.times import parse_date
 from geoembz.conversion.workers import Workers, absolute, check_scheduler, open_workers
 from geoembz.encoding import Encoding, Recipe
-from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
+from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError, StoreError
 from geoembz.sources import (
     InputOptions,
     OpenOptions,
@@ -319,14 +320,20 @@ class _Conversion:
             )
         except Exception:
             lock.release()
-            if not begun and not journal.has_finished():
-                self.destination.discard()
+            if not begun:
+                self._discard_unless_useful(journal)
             raise
         attributes = self._attributes(writer.plan, results)
         writer.finish(attributes)
         lock.release()
         journal.clear()
         return writer, attributes
+
+    def _discard_unless_useful(self, journal: Journal) -> None:
+        """Remove what a failed conversion wrote, where no shard was finished."""
+        with suppress(StoreError):  # the server that failed, most likely; the error is on its way
+            if not journal.has_finished():
+                self.destination.discard()
 
     def _prepare(self, journal: Journal) -> tuple[StoreWriter, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion, and plan the store."""

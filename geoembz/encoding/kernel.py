@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError
 from geoembz.packing import Bits, pack, packed_length, unpack
-from geoembz.projection import TILE_PIXELS, Projection, affine, normalized
-from geoembz.quantization import Codes, Quantizer, fill_value
+from geoembz.projection import TILE_PIXELS, Projection, affine_tile, normalized, padded_tile
+from geoembz.quantization import Codes, InPlaceQuantizer, Quantizer, fill_value
 from geoembz.threads import single_threaded_blas, worker_count
 
 _THREAD_ROWS = 16 * TILE_PIXELS
@@ -26,6 +26,7 @@ def code_length(quantizer: Quantizer) -> int:
     return packed_length(quantizer.n_codes, _packed_bits(quantizer))
 
 
+@single_threaded_blas()  # several threads divide a product, and round it, otherwise
 def encode_block(
     projection: Projection,
     quantizer: Quantizer,
@@ -40,20 +41,35 @@ def encode_block(
     shape = (code_length(quantizer), n_pixels)
     codes = np.empty(shape, dtype=quantizer.dtype) if out is None else out
     mask = np.ones(n_pixels, dtype=np.bool_) if valid is None else valid.copy()
+    scores = np.empty((projection.n_components, TILE_PIXELS), dtype=np.float32)
+    centring = None
+    if projection.matrix is not None:
+        centring = projection.centring(keeps_rows=True)
     for start in range(0, n_pixels, TILE_PIXELS):
         columns = slice(start, start + TILE_PIXELS)
         with np.errstate(over="ignore"):
             tile_values = values[:, columns].astype(np.float32, copy=False)
             if normalize:
                 tile_values = normalized(tile_values)
-        components = _components(projection, tile_values, mask[columns])
-        tile = quantizer.quantize(components)
-        if quantizer.bits < 8:
-            tile = pack(tile.astype(np.uint8, copy=False), _packed_bits(quantizer))
+        components = scores[:, : tile_values.shape[1]]
+        projection.transform(tile_values, components, centring)
+        _clear_invalid(components, tile_values, mask[columns], by_matrix=centring is not None)
+        tile = codes[:, columns]
+        _quantize(quantizer, components, tile)
         if not mask[columns].all():  # padding bits included: what the array's fill value says
             tile[:, ~mask[columns]] = fill_value(quantizer.nodata, quantizer.bits)
-        codes[:, columns] = tile
     return codes, mask
+
+
+def _quantize(quantizer: Quantizer, components: NDArray[np.float32], out: Codes) -> None:
+    """Quantize and pack a tile; its components may be overwritten."""
+    if quantizer.bits < 8:
+        unpacked = quantizer.quantize(components).astype(np.uint8, copy=False)
+        out[:] = pack(unpacked, _packed_bits(quantizer))
+    elif isinstance(quantizer, InPlaceQuantizer):
+        quantizer.quantize_in_place(components, out)
+    else:
+        out[:] = quantizer.quantize(components)
 
 
 def encode_rows(
@@ -84,27 +100,29 @@ def encode_rows(
 
     if len(rows) <= _THREAD_ROWS:
         encode(0)
-        return codes, mask
-    with single_threaded_blas(), ThreadPoolExecutor(worker_count()) as pool:
-        list(pool.map(encode, range(0, len(rows), _THREAD_ROWS)))
+    else:
+        with single_threaded_blas(), ThreadPoolExecutor(worker_count()) as pool:
+            list(pool.map(encode, range(0, len(rows), _THREAD_ROWS)))
     return codes, mask
 
 
-def _components(
-    projection: Projection, tile: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Project a tile; clear the mask of pixels that are not finite and zero their components."""
-    components = projection.transform(tile)
+def _clear_invalid(
+    components: NDArray[np.float32],
+    tile: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    *,
+    by_matrix: bool,
+) -> None:
+    """Clear the mask of pixels that are not finite, and zero the components of invalid ones."""
     # Through a matrix one bad input makes every component bad: one row tells.
-    told_by = components if projection.matrix is None else components[:1]
-    suspect = ~np.isfinite(told_by).all(axis=0)
-    if suspect.any():
+    finite = np.isfinite(components[:1] if by_matrix else components)
+    if not finite.all():
+        suspect = ~finite.all(axis=0)
         mask[suspect] &= np.isfinite(tile[:, suspect]).all(axis=0)
         largest = float(np.finfo(np.float32).max)
         np.nan_to_num(components, copy=False, nan=0.0, posinf=largest, neginf=-largest)
     if not mask.all():
         components[:, ~mask] = 0.0
-    return components
 
 
 @dataclass(frozen=True)
@@ -164,6 +182,7 @@ class Decoder:
         projection = self.projection
         return projection.dimension if self.space == "original" else projection.n_components
 
+    @single_threaded_blas()
     def decode(
         self,
         codes: Codes,
@@ -177,10 +196,18 @@ class Decoder:
         n_pixels = codes.shape[1]
         if out is None:
             out = np.empty((self.length, n_pixels), dtype=np.float32)
+        matrix = self._matrix
+        # One small tile for all: a column of `out` is so far apart that passes over it miss caches.
+        padded = padded_tile(self.quantizer.n_components)
         for start in range(0, n_pixels, TILE_PIXELS):
             columns = slice(start, start + TILE_PIXELS)
             tile = self._unpacked(codes[:, columns])
-            self._decode_tile(tile[: self.quantizer.n_codes], out[:, columns])
+            wanted = tile[: self.quantizer.n_codes]
+            scores = self.quantizer.dequantize(wanted, padded[:-1, : wanted.shape[1]])
+            if matrix is None:
+                self._shift_tile(scores, out[:, columns])
+            else:
+                affine_tile(matrix, padded, out[:, columns])
             invalid = self._invalid(tile[0], None if valid is None else valid[columns])
             if invalid is not None and invalid.any():
                 out[:, columns][:, invalid] = np.nan
@@ -192,14 +219,17 @@ class Decoder:
         packed, bits = tile.astype(np.uint8, copy=False), _packed_bits(self.quantizer)
         return unpack(packed, bits, min(self.stored_codes, len(packed) * 8 // bits))
 
-    def _decode_tile(self, tile: Codes, out: NDArray[np.float32]) -> None:
-        scores = self.quantizer.dequantize(tile)
-        if self.space == "original":
-            self.projection.inverse_transform(scores, out)
-        elif self.reduction is not None or self.projection.offset is None:
-            affine(self.reduction, scores, out)
-        else:
+    @property
+    def _matrix(self) -> NDArray[np.float32] | None:
+        """Matrix from scores and a last row of ones to vectors; None where there is none."""
+        return self.projection.synthesis if self.space == "original" else self.reduction
+
+    def _shift_tile(self, scores: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Turn scores into vectors where that takes no matrix."""
+        if self.space == "reduced" and self.projection.offset is not None:
             np.add(scores, self.projection.offset, out=out)
+        else:
+            np.copyto(out, scores)
 
     def _invalid(self, first: Codes, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Return which pixels are invalid, by the first component's code or by the mask."""

@@ -56,12 +56,7 @@ def nearest(
     own_row: NDArray[np.integer] | None,
 ) -> Keys:
     """Return the sorted keys of the k smallest distances, one thread per block of queries."""
-    available = n_references - (own_row is not None)
-    if not 1 <= k <= available:
-        raise InvalidConfigError(
-            f"neighbours: k={k} with {available} references to choose from; expected 1 ≤ k ≤ "
-            f"{available}"
-        )
+    require_enough(k, n_references, own_row)
 
     def search(start: int) -> Keys:
         queries = slice(start, min(start + QUERY_BLOCK, n_queries))
@@ -70,6 +65,16 @@ def nearest(
     with single_threaded_blas(), ThreadPoolExecutor(worker_count()) as pool:
         found = list(pool.map(search, range(0, n_queries, QUERY_BLOCK)))
     return np.concatenate(found) if found else np.empty((0, k), np.uint64)
+
+
+def require_enough(k: int, n_references: int, own_row: NDArray[np.integer] | None) -> None:
+    """Refuse a `k` that there are not enough references for."""
+    available = n_references - (own_row is not None)
+    if not 1 <= k <= available:
+        raise InvalidConfigError(
+            f"neighbours: k={k} with {available} references to choose from; expected 1 ≤ k ≤ "
+            f"{available}"
+        )
 
 
 def sort_keys(distances: NDArray[np.generic], first_row: int = 0) -> Keys:

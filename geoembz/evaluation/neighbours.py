@@ -4,7 +4,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz.errors import InvalidConfigError
-from geoembz.evaluation._topk import QUERY_BLOCK, REFERENCE_BLOCK, Neighbours, nearest
+from geoembz.evaluation._duplicates import Copies, expanded
+from geoembz.evaluation._topk import (
+    QUERY_BLOCK,
+    REFERENCE_BLOCK,
+    Neighbours,
+    nearest,
+    require_enough,
+)
 
 __all__ = [
     "Neighbours",
@@ -25,8 +32,8 @@ def cosine_neighbours(
     """Return the k references with the smallest cosine distance to each query.
 
     Vectors are scaled to unit length and multiplied in float32, as scikit-learn's brute force
-    does. All blocks are padded to one width, so equal references get equal distances to the last
-    bit and ties go to the lower row number.
+    does. Equal references are multiplied once, so they get equal distances to the last bit on any
+    processor, and ties go to the lower row number.
 
     Parameters
     ----------
@@ -53,8 +60,13 @@ def cosine_neighbours(
     """
     left, right = np.asarray(queries), np.asarray(references)
     _require_same_width("cosine_neighbours", left, right)
-    n, m = len(left), len(right)
-    left, right = _padded(unit_rows(left), QUERY_BLOCK), _padded(unit_rows(right), REFERENCE_BLOCK)
+    right = unit_rows(right)
+    require_enough(k, len(right), own_row)
+    copies = Copies.among(right)
+    alone = len(copies.first) == len(right)
+    n, m = len(left), len(copies.first)
+    left = _padded(unit_rows(left), QUERY_BLOCK)
+    right = _padded(right if alone else right[copies.first], REFERENCE_BLOCK)
 
     def distances(rows: slice, columns: slice) -> NDArray[np.float32]:
         wide_rows = slice(rows.start, rows.start + QUERY_BLOCK)
@@ -63,7 +75,10 @@ def cosine_neighbours(
         kept = similarity[: rows.stop - rows.start, : columns.stop - columns.start]
         return np.asarray(np.clip(np.float32(1) - kept, 0, 2), dtype=np.float32)
 
-    return Neighbours.from_keys(nearest(distances, n, m, k, own_row), np.float32)
+    if alone:
+        return Neighbours.from_keys(nearest(distances, n, m, k, own_row), np.float32)
+    keys = nearest(distances, n, m, min(k + 1, m), None)
+    return Neighbours.from_keys(expanded(keys, copies, k, own_row), np.float32)
 
 
 def hamming_neighbours(

@@ -30,6 +30,13 @@ class BinaryBalance:
             "constant_dimensions": int((self.entropy_bits == 0).sum()),
         }
 
+    def per_dimension(self) -> dict[str, list[float]]:
+        """Return both figures of every dimension, to four places."""
+        return {
+            "imbalance": np.round(self.imbalance, 4).tolist(),
+            "entropy_bits": np.round(self.entropy_bits, 4).tolist(),
+        }
+
 
 def variance_spectrum(vectors: ArrayLike) -> dict[int, float]:
     """Return the share of the variance in the first 4, 8, 16 … D principal components.

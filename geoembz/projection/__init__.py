@@ -1,7 +1,7 @@
 """Linear projections: exact streamed moments, fits, and the map to components and back."""
 
 from geoembz.projection.fit import KINDS, FittedProjection, fit_projection
-from geoembz.projection.linear import TILE_PIXELS, Projection, affine
+from geoembz.projection.linear import TILE_PIXELS, Projection, affine_tile, padded_tile
 from geoembz.projection.moments import Moments
 from geoembz.projection.normalize import normalized
 
@@ -11,7 +11,8 @@ __all__ = [
     "FittedProjection",
     "Moments",
     "Projection",
-    "affine",
+    "affine_tile",
     "fit_projection",
     "normalized",
+    "padded_tile",
 ]

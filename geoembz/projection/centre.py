@@ -10,29 +10,62 @@ _LINE_NUMBERS = 16
 """float32 in a line of cache, 64 bytes."""
 
 
-def subtract_mean(
-    tile: NDArray[np.float32], mean: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Write ``tile - mean`` into `out`, whichever axis of the tile is contiguous in memory.
+class Centring:
+    """Takes the mean off tiles of one width; the memory that the results lie in is used again.
+
+    Fresh memory for every tile would cost more than the arithmetic: the system clears each page.
 
     Parameters
     ----------
-    tile
-        Shape ``(dimension, n_pixels)``; vectors that come as rows are given transposed.
     mean
-        Shape ``(dimension,)``.
-    out
-        Shape of `tile`, contiguous along pixels.
+        float32, shape ``(dimension,)``.
+    width
+        Pixels in a tile.
+    keeps_rows
+        Whether vectors that come as rows may stay rows in memory.
     """
-    # Rows of an odd number of cache lines: at powers of two, all numbers of one component would
-    # compete for the same few places in the cache.
-    if abs(tile.strides[0]) >= abs(tile.strides[1]):
-        np.subtract(tile, mean[:, np.newaxis], out=out)
-        return
-    lines = -(-len(tile) // _LINE_NUMBERS) | 1
-    rows = np.empty((_TRANSPOSED_PIXELS, lines * _LINE_NUMBERS), dtype=np.float32)
-    for start in range(0, tile.shape[1], _TRANSPOSED_PIXELS):
-        some = tile[:, start : start + _TRANSPOSED_PIXELS].T
-        centred = rows[: len(some), : len(tile)]
-        np.subtract(some, mean, out=centred)
-        out[:, start : start + len(some)] = centred.T
+
+    def __init__(self, mean: NDArray[np.float32], width: int, *, keeps_rows: bool) -> None:
+        self._mean, self._width, self._keeps_rows = mean, width, keeps_rows
+        self._memory = np.empty(len(mean) * width, dtype=np.float32)
+
+    def __call__(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``tile - mean`` and zeros behind it, until the next call.
+
+        Parameters
+        ----------
+        tile
+            Shape ``(dimension, n_pixels)``, at most `width` pixels; vectors that come as rows are
+            given transposed.
+
+        Returns
+        -------
+        centred
+            float32, shape ``(dimension, width)``.
+        """
+        n_pixels = tile.shape[1]
+        by_pixel = abs(tile.strides[0]) < abs(tile.strides[1])
+        if by_pixel and self._keeps_rows:
+            rows = self._memory.reshape(self._width, -1)
+            np.subtract(tile.T, self._mean, out=rows[:n_pixels])
+            rows[n_pixels:] = 0.0
+            return rows.T
+        columns = self._memory.reshape(-1, self._width)
+        if by_pixel:
+            self._transpose(tile.T, columns)
+        else:
+            np.subtract(tile, self._mean[:, np.newaxis], out=columns[:, :n_pixels])
+        columns[:, n_pixels:] = 0.0
+        return columns
+
+    def _transpose(self, vectors: NDArray[np.float32], columns: NDArray[np.float32]) -> None:
+        # Rows of an odd number of cache lines: at powers of two, all numbers of one component would
+        # compete for the same few places in the cache.
+        dimension = len(self._mean)
+        lines = -(-dimension // _LINE_NUMBERS) | 1
+        rows = np.empty((_TRANSPOSED_PIXELS, lines * _LINE_NUMBERS), dtype=np.float32)
+        for start in range(0, len(vectors), _TRANSPOSED_PIXELS):
+            some = vectors[start : start + _TRANSPOSED_PIXELS]
+            centred = rows[: len(some), :dimension]
+            np.subtract(some, self._mean, out=centred)
+            columns[:, start : start + len(some)] = centred.T

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.projection.centre import subtract_mean
+from geoembz.projection.centre import Centring
 from geoembz.projection.maps import LinearMap
 
 TILE_PIXELS = 1024
@@ -114,24 +114,55 @@ class Projection:
         product = self.analysis.astype(np.float64) @ self.mean.astype(np.float64)
         return product.astype(np.float32)[:, np.newaxis]
 
-    def transform(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    def transform(
+        self,
+        values: NDArray[np.float32],
+        out: NDArray[np.float32] | None = None,
+        centring: Centring | None = None,
+    ) -> NDArray[np.float32]:
         """Return centred scores, float32 ``(n_components, n_pixels)``, of original vectors.
 
         The mean is taken off before the product: afterwards, a large one would cancel what differs.
         A column with a value that is not finite becomes not finite in every component.
+
+        Parameters
+        ----------
+        values
+            float32, shape ``(dimension, n_pixels)``.
+        out
+            Where to put the scores.
+        centring
+            What `centring` returned, where many blocks are to share its memory.
         """
-        if self.analysis is None or self.mean is None:
-            return values.copy()
-        scores = np.empty((self.n_components, values.shape[1]), dtype=np.float32)
-        centred = np.empty((self.dimension, TILE_PIXELS), dtype=np.float32)
+        if out is None:
+            out = np.empty((self.n_components, values.shape[1]), dtype=np.float32)
+        if self.analysis is None:
+            np.copyto(out, values)
+            return out
+        centring = centring or self.centring()
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, values.shape[1], TILE_PIXELS):
-                tile = values[:, start : start + TILE_PIXELS]
-                width = tile.shape[1]
-                subtract_mean(tile, self.mean, centred[:, :width])
-                centred[:, width:] = 0.0
-                scores[:, start : start + width] = (self.analysis @ centred)[:, :width]
-        return scores
+                columns = slice(start, start + TILE_PIXELS)
+                centred = centring(values[:, columns])
+                scores = out[:, columns]
+                if scores.shape[1] == TILE_PIXELS:
+                    np.matmul(self.analysis, centred, out=scores)
+                else:
+                    scores[:] = (self.analysis @ centred)[:, : scores.shape[1]]
+        return out
+
+    def centring(self, *, keeps_rows: bool = False) -> Centring:
+        """Return what takes the mean off one tile after another.
+
+        Parameters
+        ----------
+        keeps_rows
+            Whether vectors that come as rows may stay so in memory, which saves a pass. The bits
+            are the same only while BLAS runs on one thread: others divide such products otherwise.
+        """
+        mean = np.zeros(self.dimension, np.float32) if self.mean is None else self.mean
+        # One component is a product of a vector, whose order of sums follows the memory.
+        return Centring(mean, TILE_PIXELS, keeps_rows=keeps_rows and self.n_components > 1)
 
     def inverse_transform(
         self, scores: NDArray[np.float32], out: NDArray[np.float32] | None = None
@@ -139,7 +170,7 @@ class Projection:
         """Return original vectors, float32 ``(dimension, n_pixels)``, of centred scores."""
         if out is None:
             out = np.empty((self.dimension, scores.shape[1]), dtype=np.float32)
-        return affine(self._synthesis, scores, out)
+        return affine(self.synthesis, scores, out)
 
     def reduction(self, weights: NDArray[np.float64] | None = None) -> NDArray[np.float32] | None:
         """Return the matrix from scores and a last row of ones to reduced vectors.
@@ -169,7 +200,7 @@ class Projection:
         return _with_shift(scaled, self.offset)
 
     @cached_property
-    def _synthesis(self) -> NDArray[np.float32] | None:
+    def synthesis(self) -> NDArray[np.float32] | None:
         """``[matrix.T, mean]``, float32, shape ``(dimension, n_components + 1)``."""
         if self.matrix is None or self.mean is None:
             return None
@@ -293,19 +324,32 @@ def affine(
     if matrix is None:
         np.copyto(out, scores)
         return out
-    padded = np.zeros((len(scores) + 1, TILE_PIXELS), dtype=np.float32)
-    padded[-1] = 1.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, scores.shape[1], TILE_PIXELS):
-            tile = scores[:, start : start + TILE_PIXELS]
-            width = tile.shape[1]
-            padded[:-1, :width] = tile
-            padded[:-1, width:] = 0.0
-            if width == TILE_PIXELS:
-                np.matmul(matrix, padded, out=out[:, start : start + width])
-            else:
-                out[:, start : start + width] = (matrix @ padded)[:, :width]
+    padded = padded_tile(len(scores))
+    for start in range(0, scores.shape[1], TILE_PIXELS):
+        tile = scores[:, start : start + TILE_PIXELS]
+        padded[:-1, : tile.shape[1]] = tile
+        affine_tile(matrix, padded, out[:, start : start + TILE_PIXELS])
     return out
+
+
+def padded_tile(n_components: int) -> NDArray[np.float32]:
+    """Return a tile for `affine_tile`: room for scores, and a last row of ones."""
+    padded = np.zeros((n_components + 1, TILE_PIXELS), dtype=np.float32)
+    padded[-1] = 1.0
+    return padded
+
+
+def affine_tile(
+    matrix: NDArray[np.float32], padded: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Multiply the scores in a padded tile, as many as `out` is wide; zero those beyond."""
+    width = out.shape[1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if width == TILE_PIXELS:
+            np.matmul(matrix, padded, out=out)
+            return
+        padded[:-1, width:] = 0.0
+        out[...] = (matrix @ padded)[:, :width]
 
 
 def _with_shift(matrix: NDArray[Any], offset: NDArray[np.float32] | None) -> NDArray[np.float32]:

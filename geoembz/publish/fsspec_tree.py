@@ -3,6 +3,7 @@
 Writes are checked by reading back.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from geoembz.publish.digest import Digest, digest
 from geoembz.publish.retry import RetryPolicy, with_retries
 from geoembz.publish.tree import Listed
 from geoembz.store.names import StoreUrl, check_key
+
+_DRAFT = ".draft"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,10 @@ class FsspecTree:
 
         def action() -> None:
             self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            self.fs.pipe_file(path, data)
+            if self.url.protocol == "file":
+                _write_whole(Path(path), data)
+            else:
+                self.fs.pipe_file(path, data)
 
         with_retries(action, f"PUT {path}", self.policy)
         if digest(self.read(key)) != expected:
@@ -63,6 +69,16 @@ class FsspecTree:
         return str(self.fs._strip_protocol(self.url.root)).rstrip("/")  # noqa: SLF001
 
 
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file that readers see whole or not at all; a draft that is left is used again."""
+    draft = path.with_name(f"{path.name}{_DRAFT}")
+    with draft.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
 def _list_files(root: Path) -> dict[str, Listed]:
     """Return every file below a directory; links are refused, not followed."""
     found = {}
@@ -73,6 +89,6 @@ def _list_files(root: Path) -> dict[str, Listed]:
                     f"publish: {path} is a symbolic link; a store holds plain files only, and what "
                     "a link points at is not published; replace it by a copy"
                 )
-        for path in (folder / name for name in files):
+        for path in (folder / name for name in files if not name.endswith(_DRAFT)):
             found[path.relative_to(root).as_posix()] = Listed(path.stat().st_size)
     return found

@@ -16,6 +16,8 @@ from geoembz.publish.retry import RetryPolicy
 from geoembz.publish.transfer import for_each
 from geoembz.publish.tree import Listed, ObjectTree
 
+_ABSENT = "embedding/c/absent"
+
 type Progress = Callable[[int, int], None]
 """Called with objects done and objects in all."""
 
@@ -211,3 +213,17 @@ def check_anonymous(
             ) from None
         if not same:
             raise StoreError(f"publish: the public reads another {url}/{key}; is there a cache?")
+    _check_absence(public, url)
+
+
+def _check_absence(public: ObjectTree, url: str) -> None:
+    """Make sure that an object that is not there is "not found" rather than "denied"."""
+    try:
+        public.read(_ABSENT)
+    except StoreError as error:
+        if isinstance(error.__context__, PermissionError):
+            raise StoreError(
+                f"publish: the public reads {url}, but is denied what is not there; shards without "
+                "a valid pixel are not stored, and readers must be told so: allow s3:ListBucket to "
+                "everyone too, or leave --anon-check out"
+            ) from None

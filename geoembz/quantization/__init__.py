@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.quantization.base import Codes, Quantizer
+from geoembz.quantization.base import Codes, InPlaceQuantizer, Quantizer
 from geoembz.quantization.binary import THRESHOLDS, BinaryQuantizer
 from geoembz.quantization.codebook import METHODS as CODEBOOKS
 from geoembz.quantization.codebook import CodebookQuantizer
@@ -22,6 +22,7 @@ __all__ = [
     "BITS",
     "METHODS",
     "Codes",
+    "InPlaceQuantizer",
     "Quantizer",
     "fill_value",
     "fit_quantizer",

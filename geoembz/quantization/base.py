@@ -7,7 +7,7 @@ its fitted state; `config` and `arrays` round-trip through `quantization.from_co
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,10 @@ class Quantizer(Protocol):
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
         ...
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
-        """Return the float32 values ``(n_components, n_pixels)`` that the codes stand for."""
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the float32 values ``(n_components, n_pixels)`` that codes stand for, in `out`."""
         ...
 
     def select(self, n_components: int) -> Self:
@@ -84,4 +86,13 @@ class Quantizer(Protocol):
         EncodingError
             If an array is missing, of a wrong shape or not finite.
         """
+        ...
+
+
+@runtime_checkable
+class InPlaceQuantizer(Protocol):
+    """A quantizer that needs no memory of its own."""
+
+    def quantize_in_place(self, components: NDArray[np.float32], out: Codes) -> None:
+        """Quantize into `out`, shape ``(n_codes, n_pixels)``; the components are overwritten."""
         ...

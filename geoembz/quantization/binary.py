@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
 from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
+from geoembz.quantization.tables import destination
 
 THRESHOLDS = ("mean", "median", "zero")
 
@@ -98,10 +99,15 @@ class BinaryQuantizer:
         """Quantize finite float32 ``(n_components, n_pixels)``."""
         return (components > self.threshold[:, np.newaxis]).astype(np.uint8)
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return the codebook's values, float32 ``(n_components, n_pixels)``."""
         low, high = self.codebook[:, :1], self.codebook[:, 1:]
-        return np.where(codes.astype(np.bool_), high, low)
+        values = destination(out, codes.shape)
+        np.copyto(values, low)
+        np.copyto(values, high, where=codes.astype(np.bool_))
+        return values
 
     def select(self, n_components: int) -> Self:
         """Return the quantizer of the first `n_components` components."""

@@ -162,9 +162,11 @@ class CodebookQuantizer:
         cells -= np.uint8(127)  # wraps: index 0 is code −127
         return cells.view(np.int8)
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return the codewords, float32 ``(n_components, n_pixels)``; NaN for int8's −128."""
-        return look_up(self._table, codes.astype(self.dtype, copy=False).view(np.uint8))
+        return look_up(self._table, codes.astype(self.dtype, copy=False).view(np.uint8), out)
 
     def lookup_tables(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return products of query components and codewords, for distances without decoding.

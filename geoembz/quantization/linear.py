@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
 from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
+from geoembz.quantization.tables import destination
 
 
 @dataclass(frozen=True)
@@ -129,17 +130,26 @@ class LinearQuantizer:
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
+        codes = np.empty(components.shape, dtype=self.dtype)
+        self.quantize_in_place(components.copy(), codes)
+        return codes
+
+    def quantize_in_place(self, components: NDArray[np.float32], out: Codes) -> None:
+        """Do the same into `out`; the components are overwritten."""
         # Subtracting first is exact near the range; scaling first would cancel large offsets.
         with np.errstate(over="ignore"):
-            codes = components - self.offset[:, np.newaxis]
-            codes *= self._factor
-        np.rint(codes, out=codes)
-        np.clip(codes, *self.limits, out=codes)
-        return codes.astype(self.dtype)
+            components -= self.offset[:, np.newaxis]
+            components *= self._factor
+        np.rint(components, out=components)
+        np.clip(components, *self.limits, out=components)
+        np.copyto(out, components, casting="unsafe")
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return ``code * scale + offset``, float32 ``(n_components, n_pixels)``."""
-        values = codes.astype(np.float32)
+        values = destination(out, codes.shape)
+        np.copyto(values, codes, casting="unsafe")
         values *= self.scale[:, np.newaxis]
         values += self.offset[:, np.newaxis]
         return values

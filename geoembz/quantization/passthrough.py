@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geoembz.errors import InvalidConfigError
 from geoembz.quantization.base import Codes
 from geoembz.quantization.state import check_sample, no_options, stored_length
+from geoembz.quantization.tables import destination
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,13 @@ class FloatQuantizer:
         limit = np.float32(np.finfo(np.float16).max)
         return np.clip(components, -limit, limit).astype(np.float16)
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return the codes as float32 ``(n_components, n_pixels)``."""
-        return codes.astype(np.float32)
+        values = destination(out, codes.shape)
+        np.copyto(values, codes, casting="unsafe")
+        return values
 
     def select(self, n_components: int) -> Self:
         """Return the quantizer of the first `n_components` components."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
 from geoembz.quantization.state import check_sample, no_options, stored_length
+from geoembz.quantization.tables import destination
 
 _LIMIT = 127
 
@@ -135,9 +136,13 @@ class PowerQuantizer:
         np.copysign(magnitude, components, out=magnitude)
         return magnitude.astype(np.int8)
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return the law's values, float32 ``(n_components, n_pixels)``; NaN for −128."""
-        values: NDArray[np.float32] = self._table[codes.astype(np.int8, copy=False).view(np.uint8)]
+        values = destination(out, codes.shape)
+        bits = codes.astype(np.int8, copy=False).view(np.uint8)
+        np.take(self._table, bits, out=values, mode="clip")
         return values
 
     def select(self, n_components: int) -> Self:

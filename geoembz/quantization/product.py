@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.quantization.base import Codes
-from geoembz.quantization.kmeans import kmeans_centres
+from geoembz.quantization.kmeans import kmeans_of_groups
 from geoembz.quantization.state import check_sample, no_options, stored_array, stored_length
+from geoembz.quantization.tables import destination
 
 _N_CODEWORDS = 256
 _BLOCK_PIXELS = 1024
@@ -134,17 +135,14 @@ class ProductQuantizer:
                 f"take at least {_N_CODEWORDS}"
             )
         groups = np.split(_choose(components, seed), n_subquantizers)
-        centres = [
-            kmeans_centres(
-                np.ascontiguousarray(group.T),
-                _N_CODEWORDS,
-                seed=seed + number,
-                n_iterations=n_iterations,
-                engine=engine,
-            )
-            for number, group in enumerate(groups)
-        ]
-        return cls(np.stack(centres))
+        centres = kmeans_of_groups(
+            [group.T for group in groups],
+            _N_CODEWORDS,
+            seed=seed,
+            n_iterations=n_iterations,
+            engine=engine,
+        )
+        return cls(centres)
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; one row of codes per group."""
@@ -169,9 +167,11 @@ class ProductQuantizer:
             closeness.argmax(axis=1, out=nearest[number])
         return nearest
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return the centres, float32 ``(n_components, n_pixels)``."""
-        values = np.empty((self.n_components, codes.shape[1]), dtype=np.float32)
+        values = destination(out, (self.n_components, codes.shape[1]))
         groups = np.split(values, self.n_subquantizers)
         for group, centres, chosen in zip(groups, self.codebook, codes, strict=True):
             for row, coordinate in zip(group, np.ascontiguousarray(centres.T), strict=True):

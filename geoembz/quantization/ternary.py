@@ -126,11 +126,13 @@ class TernaryQuantizer:
         """Quantize finite float32 ``(n_components, n_pixels)``."""
         return self._cells.find(components)
 
-    def dequantize(self, codes: Codes) -> NDArray[np.float32]:
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return the codebook's values, float32 ``(n_components, n_pixels)``; NaN for code 3."""
         nodata = np.full((self.n_components, 1), np.nan, dtype=np.float32)
         table = np.concatenate([self.codebook, nodata], axis=1)
-        return look_up(table, codes.astype(np.uint8, copy=False))
+        return look_up(table, codes.astype(np.uint8, copy=False), out)
 
     def select(self, n_components: int) -> Self:
         """Return the quantizer of the first `n_components` components."""

@@ -135,13 +135,18 @@ def _product_of(raster: RasterSource | BandsSource, path: str) -> str | None:
 
 def _open_zarr(path: str, options: OpenOptions) -> list[Source]:
     root = open_group(path)
-    zones = tessera_zarr.zones(root)
+    try:
+        zones, array = tessera_zarr.zones(root), aef_zarr.codes_array(root)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise SourceError(
+            f"{display_name(path)}: a Zarr group with an array of a kind that is not read "
+            f"({error}); expected numbers"
+        ) from error
     if zones:
         return [
             tessera_zarr.TesseraZarrSource(path, zone, year=options.year, crs=options.crs)
             for zone in zones
         ]
-    array = aef_zarr.codes_array(root)
     if array is None:
         raise SourceError(
             f"{display_name(path)}: a Zarr group of no known product (arrays "

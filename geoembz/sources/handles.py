@@ -38,11 +38,6 @@ def open_handle(token: int, opener: Callable[[], Any]) -> Any:
     return handle
 
 
-def close_handle(token: int) -> None:
-    """Let go of this thread's open file of a source, if it has one."""
-    _handles().pop(token, None)
-
-
 def n_open() -> int:
     """Return how many files this thread keeps open."""
     return len(_handles())

@@ -15,13 +15,13 @@ from rasterio.errors import RasterioError
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Transform, Window
 from geoembz.sources.base import SourceData, SourceInfo
-from geoembz.sources.direct_io import reads_directly
 from geoembz.sources.georeference import make_grid
-from geoembz.sources.handles import close_handle, new_token, open_handle
+from geoembz.sources.handles import new_token, open_handle
 from geoembz.sources.identity import display_name
 from geoembz.sources.integrity import refuse_truncated
+from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.provenance import identify
-from geoembz.sources.remote import s3_is_anonymous
+from geoembz.sources.remote import gdal_s3_options
 
 BLOCK_CACHE_BYTES = 64 * 2**20
 """GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
@@ -56,7 +56,7 @@ class RasterSource:
     ) -> None:
         self.path = str(path)
         self.name = display_name(self.path)
-        self._token, self._direct = new_token(), False
+        self._token = new_token()
         _refuse_missing(self.path)
         dataset = self._dataset()
         refuse_truncated(self.name, dataset, self.path)
@@ -65,6 +65,7 @@ class RasterSource:
         self.band_names = _shared(tuple(names[band - 1] for band in self._bands))
         self._nodata = _nodata_values(dataset, self._bands, nodata)
         self._has_mask = _has_mask(dataset)
+        self._alpha: int | None = min(set(dataset.indexes) - set(self._bands), default=None)
         self._affine = _band_scaling(dataset, self._bands)
         a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
         transform: Transform = (a, b, c, d, e, f)
@@ -73,8 +74,7 @@ class RasterSource:
         self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
-        self._direct = reads_directly(dataset, self.path)
-        close_handle(self._token)  # GDAL takes direct I/O up when it opens a file
+        self._tiles = MappedTiles.of(dataset, self.path) if self._alpha is None else None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore without open files: every thread and process opens its own."""
@@ -83,12 +83,12 @@ class RasterSource:
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        region = rasterio.windows.Window(window.col, window.row, window.width, window.height)
-        dataset = self._dataset()
         try:
+            raw = None if self._tiles is None else self._tiles.read(window)
             with _environment(self.path):
-                raw = dataset.read(self._bands, window=region)
-                mask = self._read_mask(dataset, region)
+                if raw is None:
+                    raw = self._dataset().read(self._bands, window=_region(window))
+                mask = self._read_mask(window)
         except (RasterioError, OSError) as error:
             raise SourceError(
                 f"{self.name}: rows {window.row} to {window.row + window.height}, columns "
@@ -107,15 +107,16 @@ class RasterSource:
         vars(other)["_nodata"] = None
         return other
 
-    def _read_mask(self, dataset: Any, region: Any) -> NDArray[Any] | None:
+    def _read_mask(self, window: Window) -> NDArray[Any] | None:
         """Read what is zero at invalid pixels: a mask, or else an alpha band.
 
         GDAL takes an alpha band for a mask only where one or three bands stand beside it.
         """
         if self._has_mask:
-            return np.asarray(dataset.dataset_mask(window=region))
-        alpha = set(dataset.indexes) - set(self._bands)
-        return np.asarray(dataset.read(min(alpha), window=region)) if alpha else None
+            return np.asarray(self._dataset().dataset_mask(window=_region(window)))
+        if self._alpha is None:
+            return None
+        return np.asarray(self._dataset().read(self._alpha, window=_region(window)))
 
     def _scaled(self, raw: NDArray[Any]) -> NDArray[Any]:
         """Apply the bands' declared scale and offset, if any."""
@@ -129,7 +130,7 @@ class RasterSource:
 
     def _open(self) -> Any:
         try:
-            with _environment(self.path, direct=self._direct):
+            with _environment(self.path):
                 return rasterio.open(self.path)
         except (RasterioError, OSError) as error:
             raise SourceError(
@@ -144,18 +145,20 @@ def _shared(names: tuple[str | None, ...]) -> tuple[str | None, ...]:
     return names
 
 
-def _environment(path: str, *, direct: bool = False) -> Any:
+def _region(window: Window) -> Any:
+    return rasterio.windows.Window(window.col, window.row, window.width, window.height)
+
+
+def _environment(path: str) -> Any:
     """Return the GDAL settings that every open and read of a path runs under.
 
     READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
     """
     on_s3 = path.startswith(("s3://", "/vsis3/"))
-    unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if on_s3 and s3_is_anonymous() else {}
     return rasterio.Env(
         GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
         GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
-        GTIFF_DIRECT_IO="YES" if direct else "NO",
-        **unsigned,
+        **(gdal_s3_options() if on_s3 else {}),
     )
 
 

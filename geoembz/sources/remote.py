@@ -3,6 +3,7 @@
 import os
 from functools import lru_cache
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 import fsspec
 
@@ -68,9 +69,16 @@ def object_status(path: str) -> tuple[int | None, str | None]:
 
 
 def exists(path: str) -> bool:
-    """Whether a file is there."""
+    """Whether a file is there and may be read, even where its headers alone may not."""
     filesystem, root = _filesystem(path)
-    return bool(filesystem.exists(root))
+    try:
+        return bool(filesystem.exists(root))
+    except PermissionError:
+        try:
+            filesystem.cat_file(root, start=0, end=1)
+        except OSError:
+            return False
+        return True
 
 
 def _faults(path: str) -> tuple[type[Exception], ...]:
@@ -102,3 +110,21 @@ def s3_is_anonymous() -> bool:
     import botocore.session
 
     return botocore.session.get_session().get_credentials() is None
+
+
+def gdal_s3_options() -> dict[str, str]:
+    """Return what GDAL must be told to reach the server that AWS_ENDPOINT_URL names.
+
+    GDAL knows the host alone, as AWS_S3_ENDPOINT; where that is set it holds.
+    """
+    unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if s3_is_anonymous() else {}
+    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not url or "AWS_S3_ENDPOINT" in os.environ:
+        return unsigned
+    parts = urlsplit(url)
+    return {
+        **unsigned,
+        "AWS_S3_ENDPOINT": f"{parts.netloc}{parts.path}".rstrip("/"),
+        "AWS_HTTPS": "YES" if parts.scheme == "https" else "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+    }

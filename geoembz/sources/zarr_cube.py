@@ -19,6 +19,10 @@ _STEP_TOLERANCE = 1e-3
 _ROW_NAMES, _COLUMN_NAMES = ("y", "lat", "latitude"), ("x", "lon", "longitude")
 _MAPPING_NAMES = ("spatial_ref", "crs")
 
+_ABSENT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_ABSENT_TO_ALL = (*_ABSENT, PermissionError)
+"""Public buckets that may not be listed answer 403 for what is not there."""
+
 
 def open_group(path: str) -> zarr.Group:
     """Open a Zarr group, local or remote, of either Zarr format.
@@ -30,13 +34,18 @@ def open_group(path: str) -> zarr.Group:
     """
     store: LocalStore | FsspecStore
     if "://" in path:
-        anonymous = {"anon": True} if path.startswith("s3://") and s3_is_anonymous() else {}
-        store = FsspecStore.from_url(path, read_only=True, storage_options=anonymous)
+        anonymous = path.startswith("s3://") and s3_is_anonymous()
+        store = FsspecStore.from_url(
+            path,
+            read_only=True,
+            storage_options={"anon": True} if anonymous else {},
+            allowed_exceptions=_ABSENT_TO_ALL if anonymous else _ABSENT,
+        )
     else:
         store = LocalStore(path, read_only=True)
     try:
         return zarr.open_group(store, mode="r")
-    except (NodeNotFoundError, FileNotFoundError, NotADirectoryError, ValueError) as error:
+    except (NodeNotFoundError, OSError, ValueError) as error:
         raise SourceError(
             f"{display_name(path)}: not a readable Zarr group ({error}); check the path"
         ) from error

@@ -1,22 +1,12 @@
 """What went wrong with a server: will it pass, and what is to be done.
 
-Knows the error codes of S3 and the exceptions of botocore. Secrets are taken out of every text.
+Knows the error codes of S3 and the exceptions of botocore.
 """
 
-import os
-import re
 from types import MappingProxyType
 
 from geoembz.errors import StoreError
 
-_SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
-_SECRET_PATTERNS = (
-    re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    re.compile(r"(?<=//)[^/@\s]+:[^/@\s]+(?=@)"),
-    re.compile(r"(?i)(?<=Signature=)[0-9a-zA-Z%+/=]+"),
-    re.compile(r"(?i)(?<=Credential=)[^&,\s]+"),
-    re.compile(r"(?i)(?<=Security-Token=)[^&,\s]+"),
-)
 _PASSING_CODES = frozenset(
     {
         "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "BadDigest",
@@ -62,22 +52,6 @@ _ADVICE = MappingProxyType(
 )  # fmt: skip
 
 
-def redact(text: str) -> str:
-    """Return a text without credentials: known ones, and what looks like one.
-
-    Examples
-    --------
-    >>> redact("https://user:pass@host/x?X-Amz-Signature=abc&y=1")
-    'https://***@host/x?X-Amz-Signature=***&y=1'
-    """
-    for variable in _SECRET_VARIABLES:
-        if len(value := os.environ.get(variable, "")) >= 4:
-            text = text.replace(value, "***")
-    for pattern in _SECRET_PATTERNS:
-        text = pattern.sub("***", text)
-    return text
-
-
 def fault_code(error: BaseException) -> str:
     """Return the S3 error code behind an exception, or the exception's type."""
     for candidate in (error, error.__cause__, error.__context__):
@@ -113,4 +87,4 @@ def as_store_error(error: BaseException, what: str, attempts: int = 1) -> StoreE
         advice = _ADVICE.get(code, "see the server's message")
     said = "" if code in _ADVICE else f": {error}"
     tried = f" after {attempts} attempts" if attempts > 1 else ""
-    return StoreError(redact(f"{what} failed{tried} ({code}{said}); {advice}"))
+    return StoreError(f"{what} failed{tried} ({code}{said}); {advice}")

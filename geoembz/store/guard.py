@@ -13,6 +13,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, TransposeCodec, 
 from zarr.core.metadata import ArrayV3Metadata
 
 from geoembz.errors import StoreError
+from geoembz.store.zstd import FRAME_HEADER_BYTES, frame_content_size
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
@@ -23,8 +24,6 @@ MOST_CHUNK_BYTES, MOST_SHARD_CHUNKS = 2**28, 2**20
 
 _GAPS_PER_CHUNK = 8
 """Unwanted bytes between two chunks read in one request: at most this part of a chunk."""
-
-_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def guarded(array: zarr.Array[Any]) -> zarr.Array[Any]:
@@ -78,39 +77,7 @@ class _BoundedZstd(ZstdCodec):
 
     def _decode_sync(self, chunk_bytes: "Buffer", chunk_spec: "ArraySpec") -> "Buffer":
         limit = prod(chunk_spec.shape) * chunk_spec.dtype.to_native_dtype().itemsize
-        size = frame_content_size(chunk_bytes.to_bytes()[:18])
+        size = frame_content_size(chunk_bytes.to_bytes()[:FRAME_HEADER_BYTES])
         if size is None or size > limit:
             raise ValueError(f"a chunk says that it holds {size} bytes; expected {limit}")
         return super()._decode_sync(chunk_bytes, chunk_spec)
-
-
-def frame_content_size(start: bytes) -> int | None:
-    """Return how many bytes a zstd frame says that it holds; None where it does not say.
-
-    Parameters
-    ----------
-    start
-        The first 18 bytes, or fewer where there are no more.
-
-    References
-    ----------
-    RFC 8878, section 3.1.1.1.
-
-    Examples
-    --------
-    >>> from numcodecs.zstd import Zstd
-    >>> frame_content_size(Zstd().encode(bytes(1000))[:18])
-    1000
-    """
-    if len(start) < 5 or start[:4] != _MAGIC:
-        return None
-    descriptor = start[4]
-    size_flag, is_single = descriptor >> 6, bool(descriptor & 0x20)
-    if size_flag == 0 and not is_single:
-        return None
-    width = (1, 2, 4, 8)[size_flag]
-    first = 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 0x03]
-    field = start[first : first + width]
-    if len(field) < width:
-        return None
-    return int.from_bytes(field, "little") + (256 if width == 2 else 0)

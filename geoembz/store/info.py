@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from geoembz.errors import redact
 from geoembz.store.reader import StoreReader
 from geoembz.text import aligned, figure
 
@@ -135,7 +136,7 @@ def describe(store: str) -> StoreInfo:
     shards = reader.codes.shards
     bytes_stored = reader.stored_bytes()
     return StoreInfo(
-        store=store,
+        store=redact(store),
         version=attributes.version,
         recipe=encoding.recipe,
         layout=attributes.layout,

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,9 @@ STALE_SECONDS = 600.0
 
 _HEARTBEAT_SECONDS = 60.0
 _ATTEMPTS = 5
+
+_held: set[str] = set()
+"""Tokens of the locks that this process holds."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class DestinationLock:
             self._tree.create(LOCK, self._content())
             owner = _owner(self._tree)
             if owner.get("token") == self._token:
+                _held.add(self._token)
                 return
             if owner and not self._breaks and not is_stale(owner):
                 raise DestinationExistsError(
@@ -130,12 +135,19 @@ class DestinationLock:
         raise StoreError(f"{self._tree.url}/{LOCK}: cannot be made; expected one conversion there")
 
     def release(self) -> None:
-        """Stop the heartbeat and remove the lock, if it is there and ours."""
+        """Stop the heartbeat and remove the lock, if it is there and ours.
+
+        Where the server does not answer, the lock stays: it is stale once this process has ended.
+        """
+        if self._ended.is_set():
+            return
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self._is_ours():
-            self._tree.remove(LOCK)
+        _held.discard(self._token)
+        with suppress(StoreError):
+            if self._is_ours():
+                self._tree.remove(LOCK)
 
     def _is_ours(self) -> bool:
         return _owner(self._tree).get("token") == self._token
@@ -160,14 +172,20 @@ class DestinationLock:
 
 
 def is_stale(owner: dict[str, Any]) -> bool:
-    """Whether a lock counts no more: its process is dead here, or it was not renewed for long."""
+    """Whether a lock counts no more.
+
+    It does not if it was not renewed for long, if its process is dead on this host, or if it is
+    this very process, which let go of it while the server did not answer.
+    """
     try:
         age, pid = time.time() - float(owner["time"]), int(owner["pid"])
     except (KeyError, TypeError, ValueError):
         return True  # written by no converter
     if age > STALE_SECONDS:
         return True
-    return owner.get("host") == socket.gethostname() and not _is_alive(pid)
+    if owner.get("host") != socket.gethostname():
+        return False
+    return owner.get("token") not in _held if pid == os.getpid() else not _is_alive(pid)
 
 
 def _describe(owner: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, Literal, Protocol, Self
 
 import numpy as np
@@ -20,14 +20,15 @@ from geoembz.quantization import Codes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guarded
 from geoembz.store.journal import Journal
+from geoembz.store.local_chunks import LocalChunks
 from geoembz.store.names import check_key
 from geoembz.store.objects import ObjectTree
 from geoembz.store.writer import open_zarr_store, store_faults
-from geoembz.threads import single_threaded_blas, worker_count
+from geoembz.threads import shared_pool, single_threaded_blas
 
 type View = Literal["original", "reduced", "codes"]
 
-_BAND_PIXELS = 1 << 16
+_BAND_PIXELS = 1 << 14
 """Pixels that one thread decodes at a time."""
 
 MOST_COORDINATES = 2**24
@@ -206,7 +207,7 @@ class StoreReader:
                 for start in bands:
                     decode(start)
             else:
-                list(_pool().map(decode, bands))
+                list(shared_pool().map(decode, bands))
         return out.reshape(decoder.length, *window.shape)
 
     def read_pixels(
@@ -255,7 +256,8 @@ class StoreReader:
     def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
         try:
             with store_faults(self.url, f"GET {array.path}"):
-                return np.asarray(array[selection])
+                local = LocalChunks.of(array)
+                return np.asarray(array[selection]) if local is None else local.read(selection)
         except (RuntimeError, ValueError) as error:
             raise StoreError(
                 f"{self.url}: {array.path} cannot be read at {selection} ({error}); a shard is cut "
@@ -291,7 +293,7 @@ def open_group(url: str) -> zarr.Group:
             zarr_store = open_zarr_store(url, read_only=True)
             group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
     except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
-        raise _absent(url, error) from error
+        raise _absent(url, error) from None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
     _check_names(url, group)
@@ -422,9 +424,3 @@ def _absent(url: str, error: Exception) -> StoreError:
             f"{url}: an unfinished conversion; repeat its command to finish it, or pass --overwrite"
         )
     return StoreError(f"{url}: no Zarr store; expected one written by `geoembz convert`")
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Threads that decode; shared, so that callers in many threads do not multiply them."""
-    return ThreadPoolExecutor(worker_count(), thread_name_prefix="geoembz-decode")

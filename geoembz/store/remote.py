@@ -12,10 +12,11 @@ import fsspec
 
 from geoembz.errors import StoreError
 from geoembz.sources.remote import s3_is_anonymous
-from geoembz.store.faults import as_store_error, fault_code, redact
+from geoembz.store.faults import as_store_error, fault_code
 from geoembz.store.names import check_endpoint, parse_store_url
 
 _ATTEMPTS = 8
+_CONNECT_SECONDS, _READ_SECONDS = 10, 60
 _LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs")
 
 
@@ -34,8 +35,8 @@ def storage_options(url: str) -> dict[str, Any]:
     endpoint = check_endpoint(os.environ.get("AWS_ENDPOINT_URL") or None)
     config: dict[str, Any] = {
         "retries": {"max_attempts": _ATTEMPTS, "mode": "standard"},
-        "connect_timeout": 10,
-        "read_timeout": 60,
+        "connect_timeout": _CONNECT_SECONDS,
+        "read_timeout": _READ_SECONDS,
         "max_pool_connections": 64,
         # Other servers than Amazon's know no x-amz-checksum headers.
         "request_checksum_calculation": "when_required",
@@ -65,7 +66,7 @@ def open_filesystem(url: str) -> tuple[Any, str]:
         filesystem, root = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
         raise StoreError(
-            f"{redact(url)}: {error}; expected a path or a URL such as s3://bucket/prefix"
+            f"{url}: {error}; expected a path or a URL such as s3://bucket/prefix"
         ) from error
     return filesystem, root.rstrip("/") or root
 

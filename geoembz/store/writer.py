@@ -23,6 +23,7 @@ from geoembz.store.documents import (
 )
 from geoembz.store.objects import ObjectTree, local_faults
 from geoembz.store.remote import remote_faults, storage_options
+from geoembz.store.stored_chunks import ChunkWriter
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -54,7 +55,7 @@ class StoreWriter:
             for name in (EMBEDDING, VALID)
             if f"{name}/zarr.json" in objects
         }
-        self._arrays: dict[str, zarr.Array[Any]] = {}
+        self._arrays: dict[str, ChunkWriter] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out open arrays."""
@@ -76,12 +77,11 @@ class StoreWriter:
         """
         if not valid.any():
             return
-        place: tuple[int | slice, ...] = (*self._at, slice(None), *window.slices)
-        flat: tuple[int | slice, ...] = (*self._at, *window.slices)
+        dates = (np.newaxis,) * len(self._at)
         with write_faults(self.url, f"PUT shard at row {window.row}, column {window.col}"):
-            self._array(EMBEDDING)[place] = codes
+            self._array(EMBEDDING).write((*self._at, 0, window.row, window.col), codes[dates])
             if self.plan.has_mask:
-                self._array(VALID)[flat] = valid
+                self._array(VALID).write((*self._at, window.row, window.col), valid[dates])
 
     def finish(self, attributes: StoreAttributes) -> None:
         """Write the small arrays, then all metadata, the root's last: the store now exists."""
@@ -89,11 +89,12 @@ class StoreWriter:
         for key, content in store_documents(self.plan, attributes).items():
             tree.write(key, content)
 
-    def _array(self, name: str) -> zarr.Array[Any]:
+    def _array(self, name: str) -> ChunkWriter:
         if name not in self._arrays:
             store = open_zarr_store(self.url, read_only=False)
             document, cut = self._documents[name], self.plan.chunks.prefix is not None
-            self._arrays[name] = open_codes(store, document, name, first_axis_slowest=cut)
+            array = open_codes(store, document, name, first_axis_slowest=cut)
+            self._arrays[name] = ChunkWriter(array)
         return self._arrays[name]
 
 

@@ -4,7 +4,7 @@ A damaged chunk fails its checksum (zstd's, and crc32c of a shard's index); a lo
 nodata, so valid pixels are counted against what the store says about itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import ceil
 from typing import Any
 
@@ -17,6 +17,7 @@ from geoembz.publish import Problem
 from geoembz.publish.transfer import for_each
 from geoembz.store import StoreReader
 from geoembz.store.reader import MOST_COORDINATES, open_array
+from geoembz.store.tables import TableReader
 from geoembz.verification.documents import check_conventions
 from geoembz.verification.listing import chunk_positions
 from geoembz.verification.result import Part
@@ -50,6 +51,7 @@ def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: i
     problems = {
         *check_conventions(reader.group.attrs.asdict(), reader.attributes.to_json()),
         *_check_axes(reader),
+        *check_mapping(reader),
     }
     refused = _refusal(reader, n_shards, listed=present is not None)
     if refused is not None:
@@ -163,6 +165,7 @@ def _check_axes(reader: StoreReader) -> Iterator[Problem]:
     """Compare the coordinates with the grid in the attributes."""
     grid = reader.attributes.grid
     (height, width), dates = grid.shape, reader.dates
+    axes: dict[str, tuple[int, Callable[[], NDArray[Any]]]]
     axes = {"x": (width, lambda: grid.x), "y": (height, lambda: grid.y)}
     if dates:
         axes["time"] = (len(dates), lambda: np.array(dates, dtype="datetime64[D]").astype(np.int64))
@@ -179,3 +182,15 @@ def _check_axes(reader: StoreReader) -> Iterator[Problem]:
         if not same:
             says = "geoembz:times" if name == "time" else "spatial:transform"
             yield Problem(name, f"is not what {says} says")
+
+
+def check_mapping(reader: StoreReader | TableReader) -> Iterator[Problem]:
+    """Read the one number of `spatial_ref`, whose attributes are what counts."""
+    try:
+        array = open_array(reader.url, reader.group, "spatial_ref")
+        same = array.shape == () and int(np.asarray(array[...])) == 0
+    except (GeoembzError, ValueError, RuntimeError, OSError) as error:
+        yield Problem("spatial_ref", f"cannot be read ({error})")
+        return
+    if not same:
+        yield Problem("spatial_ref", "is not the number 0")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import zarr
 
 from geoembz.conventions import GRIDS
-from geoembz.errors import GeoembzError, InvalidConfigError
+from geoembz.errors import GeoembzError, InvalidConfigError, redact
 from geoembz.publish import Problem, verify_against, verify_objects
 from geoembz.store import ObjectTree, StoreReader
 from geoembz.store.names import check_key
@@ -77,7 +77,7 @@ def verify(
         problems |= set(verify_against(store, against))
     elif manifest:
         problems |= set(verify_objects(store))
-    return Verification(store, found.shards, tuple(sorted(problems)))
+    return Verification(redact(store), found.shards, tuple(sorted(problems)))
 
 
 def _check_content(store: str, workers: int) -> Part:

@@ -12,7 +12,7 @@ from geoembz.publish.transfer import for_each
 from geoembz.store.tables import TableReader
 from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
 from geoembz.verification.documents import check_conventions
-from geoembz.verification.raster import LARGEST_OBJECT_BYTES
+from geoembz.verification.raster import LARGEST_OBJECT_BYTES, check_mapping
 from geoembz.verification.result import Part
 
 MOST_SHARDS = 10**6
@@ -42,7 +42,9 @@ def check_table(reader: TableReader, workers: int) -> Part:
     if not damaged and counted != declared:
         what = f"{counted:,} valid rows; the store was written with {declared:,}: shards are lost"
         damaged = {Problem("embedding", what)}
-    return Part(n_shards, frozenset({*problems, *damaged, *_check_others(reader)}))
+    return Part(
+        n_shards, frozenset({*problems, *damaged, *_check_others(reader), *check_mapping(reader)})
+    )
 
 
 def _check_shard(reader: TableReader, start: int, step: int) -> tuple[int, list[Problem]]:
@@ -74,14 +76,13 @@ def _check_places(
         bounds = reader.chunk_bbox[start // step :]
     except (GeoembzError, OSError, ValueError, RuntimeError):
         return []  # said once for all shards
+    shard = start // (reader.codes.shards or reader.codes.chunks)[0]
     for number, first in enumerate(range(0, len(x), step)):
-        chunk = slice(first, first + step)
-        found = [*_bounds(x[chunk]), *_bounds(y[chunk])]
-        if not np.array_equal(np.array(found)[[0, 2, 1, 3]], bounds[number], equal_nan=True):
-            what = f"places of rows {start + first:,} on are not within {CHUNK_BBOX}"
-            return [
-                Problem(f"x/c/{start // (reader.codes.shards or reader.codes.chunks)[0]}", what)
-            ]
+        for name, values, sides in (("x", x, [0, 2]), ("y", y, [1, 3])):
+            found = _bounds(values[first : first + step])
+            if not np.array_equal(found, bounds[number][sides], equal_nan=True):
+                what = f"places of rows {start + first:,} on are not within {CHUNK_BBOX}"
+                return [Problem(f"{name}/c/{shard}", what)]
     return []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from geoembz.cli import main
 from geoembz.demo import DemoFiles
@@ -65,6 +66,36 @@ def test_store_report_and_record(scene: DemoFiles, store: Path, tmp_path: Path) 
     recorded = attributes["geoembz:report"]
     assert recorded["tasks"]["knn"]["accuracy"] == numbers["recipes"][0]["tasks"]["knn"]["accuracy"]
     assert attributes["geoemb:benchmark"][0].startswith("urn:geoembz:report:sha256:")
+    assert _run("verify", str(store)) == 0
+    with xr.open_dataset(store, engine="zarr", consolidated=True) as plain:
+        assert plain.attrs["geoembz:report"] == recorded
+
+
+def test_numbers_go_where_they_are_sent(table: Path, tmp_path: Path) -> None:
+    """Folders of the JSON file are made; the issue's shape is in it."""
+    out = tmp_path / "new" / "numbers.json"
+    words = ("evaluate", "--table", str(table), "--recipes", "int8,binary", "--json", str(out))
+    assert _run(*words, "--quiet") == 0
+    document = json.loads(out.read_text())
+    assert 0 <= document["baseline"]["tasks"]["knn"]["accuracy"] <= 1
+    for entry, names in zip(
+        document["recipes"], ({"knn", "probe"}, {"knn", "hamming", "probe"}), strict=True
+    ):
+        assert set(entry) >= {"recipe", "bytes", "tasks"}
+        assert set(entry["tasks"]) == names
+        for task in entry["tasks"].values():
+            assert 0 <= task["accuracy"] <= 1
+            assert task["ci95"][0] <= task["delta"] <= task["ci95"][1]
+            assert 0 <= task["mcnemar_p"] <= 1
+
+
+def test_numbers_that_cannot_be_written_are_explained(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder is no file."""
+    words = ("evaluate", "--table", str(table), "--recipes", "int8", "--json", str(tmp_path))
+    assert _run(*words) != 0
+    assert "cannot be written" in capsys.readouterr().err
 
 
 def test_plan_prints_a_command(scene: DemoFiles, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
 from geoembz import plan
 from geoembz.assess import Sample
@@ -75,7 +76,7 @@ def test_frontier_marks_what_nothing_cheaper_beats(scene: DemoFiles) -> None:
 
 def test_commands_name_existing_recipes() -> None:
     """Every rung of the ladder is a recipe, and its command spells it."""
-    for name in ladder(128):
+    for name in ladder(1280, directions=True):
         assert str(Recipe.parse(name)) == name
     assert convert_command("a b.tif", "pca8-int4", 3).startswith("geoembz convert 'a b.tif' OUT")
     assert convert_command("s.tif", "pca8-rot-int4-lloyd").endswith("--recipe pca8-rot-int4-lloyd")
@@ -103,3 +104,41 @@ def test_too_few_groups_are_refused(blobs: Sample, tmp_path: Path) -> None:
 
     with pytest.raises(InvalidConfigError, match="10 groups"):
         plan(replace(blobs, groups=np.arange(300) % 4))
+
+
+def test_directions_are_tried_where_lengths_differ_and_do_not_count(blobs: Sample) -> None:
+    """Recipes without lengths: for tasks by cosine on vectors of different lengths, and said so."""
+    assert not [name for name in ladder(512) if name.startswith("l2-")]
+    lengths = np.random.default_rng(1).uniform(1, 9, (300, 1)).astype(np.float32)
+    wide = np.tile(blobs.vectors * lengths, 4)
+    found = plan(Sample(wide, blobs.labels), budget=16, task="knn")
+    assert "l2-pca32-int4-lloyd" in [option.recipe for option in found.options]
+    assert found.chosen.recipe.startswith("l2-") == ("directions only" in " ".join(found.messages))
+    equal = wide / np.linalg.norm(wide, axis=1, keepdims=True)
+    tried = plan(Sample(equal, blobs.labels), budget=16, task="knn").options
+    assert not [option for option in tried if option.recipe.startswith("l2-")]
+
+
+def test_change_is_planned_from_two_dates(scene: DemoFiles, tmp_path: Path) -> None:
+    """The second date comes from `after`, and the score is the area under the ROC curve."""
+    with rasterio.open(scene.embedding) as raster:
+        values, profile = raster.read(), raster.profile
+    changed = np.zeros((1, *values.shape[1:]), np.uint8)
+    changed[0, ::7] = 1
+    later = np.where(changed, np.roll(values, 40, axis=1), values)
+    after, flags = tmp_path / "after.tif", tmp_path / "changed.tif"
+    with rasterio.open(after, "w", **profile) as raster:
+        raster.write(later)
+    with rasterio.open(
+        flags, "w", **(profile | {"count": 1, "dtype": "uint8", "nodata": None})
+    ) as r:
+        r.write(changed)
+    found = plan(scene.embedding, labels=flags, after=after, samples=2000, recipes=["int8"])
+    assert (found.task, found.metric) == ("change", "auc")
+    assert found.chosen.recipe == "int8"
+
+
+def test_labels_beside_a_table_are_refused(tmp_path: Path) -> None:
+    """A table has its own labels; others would be ignored silently."""
+    with pytest.raises(InvalidConfigError, match="is a table"):
+        plan(tmp_path / "t.npz", labels=tmp_path / "l.tif")

@@ -177,13 +177,39 @@ def test_no_overlap_is_an_error(scene: DemoFiles, tmp_path: Path) -> None:
         evaluate(source=scene.embedding, labels=path, recipes=["int8"])
 
 
-def test_one_class_and_nodata(scene: DemoFiles, tmp_path: Path) -> None:
-    """With its nodata value named, a raster of one class is refused, with the class's name."""
-    values = np.full((96, 96), 3, np.uint8)
-    values[:50] = 0
-    path = _write(tmp_path / "one.tif", values, like=scene.embedding)
+def test_all_one_class_is_an_error(scene: DemoFiles, tmp_path: Path) -> None:
+    """A raster of one class is refused, with the class's name."""
+    path = _write(tmp_path / "one.tif", np.full((96, 96), 3, np.uint8), like=scene.embedding)
     with pytest.raises(InvalidConfigError, match=r"one class \(3\)"):
-        evaluate(source=scene.embedding, labels=path, label_nodata=0, recipes=["int8"])
+        evaluate(source=scene.embedding, labels=path, recipes=["int8"])
+
+
+def test_label_nodata_is_left_out_and_counted(scene: DemoFiles, tmp_path: Path) -> None:
+    """Declared in the raster or named by the user, the value that means none is no class."""
+    values = np.zeros((96, 96), np.uint8)
+    values[50:] = np.arange(96) % 2 + 1
+    named = _write(tmp_path / "named.tif", values, like=scene.embedding)
+    declared = _write(tmp_path / "declared.tif", values, like=scene.embedding, nodata=0)
+    for path, nodata in ((named, 0.0), (declared, None)):
+        found = evaluate(
+            source=scene.embedding,
+            labels=path,
+            label_nodata=nodata,
+            recipes=["int8"],
+            tasks=["knn"],
+        )
+        assert found.exclusions["pixel without a label"] == 50 * 96
+        assert set(found.baseline["tasks"]["knn"]["support"]) == {"1", "2"}
+
+
+def test_class_with_one_member_is_left_out_and_counted(scene: DemoFiles, tmp_path: Path) -> None:
+    """One pixel cannot be both learned and tested."""
+    values = np.full((96, 96), 1, np.uint8)
+    values[:, ::2], values[40, 41] = 2, 9
+    path = _write(tmp_path / "lone.tif", values, like=scene.embedding)
+    found = evaluate(source=scene.embedding, labels=path, recipes=["int8"], tasks=["knn"])
+    assert found.exclusions["class with one member"] == 1
+    assert "class with one member" in found.to_table()
 
 
 def test_mismatched_source_is_refused(scene: DemoFiles, store: Path, tmp_path: Path) -> None:

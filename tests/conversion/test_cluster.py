@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ def workers(cluster: Any) -> Iterator[ClusterWorkers]:
 
 def double(number: int) -> int:
     return 2 * number
+
+
+def double_under(lock: Any, number: int) -> int:
+    with lock:
+        return double(number)
 
 
 class Fails:
@@ -124,7 +130,7 @@ def test_the_first_failure_stops_the_rest(workers: ClusterWorkers) -> None:
 def test_what_cannot_be_pickled_is_refused(workers: ClusterWorkers) -> None:
     """A lock cannot travel."""
     with pytest.raises(InvalidConfigError, match="cannot be sent"):
-        workers.run(threading.Lock().__enter__, [1])
+        workers.run(partial(double_under, threading.Lock()), [1])
 
 
 def test_another_version_on_a_worker_is_refused(
@@ -148,7 +154,7 @@ def test_a_cluster_writes_the_same_store(
 ) -> None:
     """Bit for bit what threads write; every shard is read once."""
     log = tmp_path / "log"
-    options = {"quantizer": kind}
+    options: dict[str, Any] = {"quantizer": kind}
     convert_logged(raster_with_holes, tmp_path / "threads", tmp_path / "other", **options)
     address = cluster.scheduler_address
     convert_logged(raster_with_holes, tmp_path / "out", log, scheduler=address, **options)

@@ -17,6 +17,7 @@ import pytest
 import zarr
 
 import geoembz
+from geoembz.conversion.cluster import open_cluster
 from geoembz.errors import SchedulerError, StoreError
 from geoembz.store import Journal, ObjectTree
 from tests.conftest import REPOSITORY
@@ -222,3 +223,19 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
         pytest.skip("mounting a small tmpfs is not permitted here")
     yield disk
     subprocess.run(["umount", str(disk.path)], check=True)
+
+
+def end_at_three(number: int) -> int:
+    """End this worker, as the kernel does when memory runs out."""
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_work_that_kills_every_worker() -> None:
+    """Dask tries it elsewhere a few times; then one error says what to look at."""
+    with (
+        open_cluster("local", 2) as workers,
+        pytest.raises(SchedulerError, match=r"4 workers died.*memory.*run the same command"),
+    ):
+        workers.run(end_at_three, range(4))

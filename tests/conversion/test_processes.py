@@ -3,9 +3,9 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.errors import DestinationExistsError
+from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store import DestinationLock, ObjectTree
 from geoembz.store.lock import LOCK, STALE_SECONDS, is_stale
 from tests.trees import objects
@@ -64,12 +64,15 @@ def test_a_second_converter_is_refused_until_the_first_dies(raster: Path, tmp_pa
     assert objects(tmp_path / "out") == objects(tmp_path / "whole")
 
 
-def test_locks_go_stale() -> None:
+def test_locks_go_stale(tmp_path: Path) -> None:
     """A dead process here, or ten silent minutes anywhere; nothing else."""
-    here = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time(), "token": "t"}
+    with DestinationLock(ObjectTree(tmp_path)):
+        here = json.loads((tmp_path / LOCK).read_text())
+        assert not is_stale(here)
+    assert is_stale(here), "released, though it could not be removed"
+    assert not is_stale({**here, "pid": os.getppid()})
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    assert not is_stale(here)
     assert is_stale({**here, "pid": ended.pid})
     assert not is_stale({**here, "pid": ended.pid, "host": "another"})
     assert is_stale({**here, "host": "another", "time": time.time() - STALE_SECONDS - 1})
@@ -83,6 +86,54 @@ def test_a_lock_is_released_by_its_owner_only(tmp_path: Path) -> None:
         other = {**json.loads((tmp_path / LOCK).read_text()), "token": "other"}
         tree.write_json(LOCK, other)
     assert tree.read_json(LOCK) == other
+
+
+def test_a_lock_can_be_broken(raster: Path, tmp_path: Path) -> None:
+    """On demand, whoever holds it; who held it finds out before the next shard, and stops."""
+    first = DestinationLock(ObjectTree(tmp_path / "out"))
+    with first:
+        document = json.loads((tmp_path / "out" / LOCK).read_text())
+        ObjectTree(tmp_path / "out").write_json(LOCK, {**document, "host": "another"})
+        with pytest.raises(DestinationExistsError, match=r"on another.*--break-lock"):
+            geoembz.convert(raster, tmp_path / "out", **OPTIONS)
+        geoembz.convert(raster, tmp_path / "out", break_lock=True, **OPTIONS)
+        with pytest.raises(StoreError, match="no lock is there"):
+            first.fence.check()
+    assert not (tmp_path / "out" / ".geoembz").exists()
+
+
+def test_the_loser_of_a_lock_stops(tmp_path: Path) -> None:
+    """Its fence names who has the destination now."""
+    tree = ObjectTree(tmp_path)
+    with DestinationLock(tree) as first, DestinationLock(tree, breaks=True) as second:
+        second.fence.check()
+        with pytest.raises(StoreError, match=rf"process {os.getpid()}.*taken the destination over"):
+            first.fence.check()
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_of_many_who_start_at_once_one_holds_the_lock(tmp_path: Path) -> None:
+    """Creation is exclusive: no two believe that the destination is theirs."""
+    tree = ObjectTree(tmp_path)
+    start, holders = threading.Barrier(8), []
+
+    def compete() -> None:
+        lock = DestinationLock(tree)
+        start.wait()
+        try:
+            lock.take()
+        except DestinationExistsError:
+            return
+        holders.append(lock)
+
+    threads = [threading.Thread(target=compete) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(holders) == 1
+    holders[0].fence.check()
+    holders[0].release()
 
 
 @pytest.mark.slow

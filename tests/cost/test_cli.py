@@ -108,6 +108,7 @@ def test_text_and_table() -> None:
         (("--model", "aef", "--reads-per-month", "-1"), "-1 reads"),
         (("--model", "aef", "--read-window", "0"), "window of"),
         (("--model", "aef", "--plot", "chart.txt"), "unknown suffix"),
+        (("--model", "aef", "--plot", "missing/chart.png"), "no folder missing"),
         (("store.zarr", "--model", "aef"), "STORE is measured"),
     ],
 )

@@ -30,7 +30,11 @@ def test_known_vectors_give_the_values_worked_out_by_hand() -> None:
     # centred: (2, 2)·(3, 1) / √(8·10), and (0, -1)·(0, 1) / 1
     np.testing.assert_allclose(pixels.cosine_centred, [8 / np.sqrt(80), -1.0])
     np.testing.assert_allclose(pixels.rmse, [1.0, np.sqrt(2)])
-    assert pixels.summary()["rmse"]["mean"] == pytest.approx(np.sqrt(6 / 4))
+    summary = pixels.summary()["rmse"]
+    assert summary["mean"] == pytest.approx((1 + np.sqrt(2)) / 2)
+    assert summary["min"] == pytest.approx(1)
+    assert summary["p5"] == pytest.approx(1 + 0.05 * (np.sqrt(2) - 1))
+    assert summary["pooled"] == pytest.approx(np.sqrt(6 / 4))
 
 
 def test_zero_vectors_agree_with_each_other_only() -> None:

@@ -71,6 +71,41 @@ def test_equal_references_are_ranked_by_row_number(copies: int, seed: int) -> No
     np.testing.assert_array_equal(found.indices, expected)
 
 
+@given(
+    different=st.integers(1, 30),
+    n=st.integers(3, 300),
+    k=st.integers(1, 40),
+    leave_out=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+@settings(max_examples=25, deadline=None)
+def test_copies_of_few_vectors_are_ranked_by_distance_then_row(
+    different: int, n: int, k: int, leave_out: bool, seed: int
+) -> None:
+    """Any number of copies, on all sides of the k-th neighbour, with and without the own row."""
+    k = min(k, n - 1)
+    rng = np.random.default_rng(seed)
+    angles = rng.permutation(different) * 3.0 / different
+    base = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    chosen = rng.integers(0, different, n)
+    own = rng.integers(0, n, 5)
+    found = cosine_neighbours(
+        base[chosen[own]], base[chosen], k, own_row=own if leave_out else None
+    )
+    apart = np.abs(angles[chosen[own]][:, np.newaxis] - angles[chosen])
+    if leave_out:
+        apart[np.arange(5), own] = np.inf
+    expected = np.argsort(np.round(apart, 6), axis=1, kind="stable")[:, :k]
+    reached, nearest_ones = (np.take_along_axis(apart, r, 1) for r in (found.indices, expected))
+    np.testing.assert_allclose(reached, nearest_ones, atol=1e-5)
+    for row, indices in enumerate(found.indices):
+        for vector in np.unique(chosen[indices]):
+            copies = np.flatnonzero(chosen == vector)
+            copies = copies[copies != own[row]] if leave_out else copies
+            taken = np.sort(indices[chosen[indices] == vector])
+            np.testing.assert_array_equal(taken, copies[: len(taken)])
+
+
 def test_own_row_is_left_out_and_nothing_else() -> None:
     data = vectors(50, 6, 0)
     rows = np.array([3, 49, 0])

@@ -42,6 +42,10 @@ def test_balance_of_known_bits() -> None:
     np.testing.assert_allclose(balance.imbalance, [0, 0.5, 0.25])
     np.testing.assert_allclose(balance.entropy_bits, [1, 0, 0.811278], atol=1e-6)
     assert balance.summary()["constant_dimensions"] == 1
+    assert balance.per_dimension() == {
+        "imbalance": [0, 0.5, 0.25],
+        "entropy_bits": [1, 0, 0.8113],
+    }
 
 
 @given(seed=st.integers(0, 50))

@@ -16,6 +16,8 @@ import pytest
 from geoembz.sources.remote import s3_is_anonymous
 
 SCRIPT = Path(__file__).parents[1] / "integration" / "s3-server.sh"
+NAMES = {"moto": "moto", "gateway": "Ceph RADOS Gateway"}
+S3_SERVER = "S3 server"
 KEY, SECRET = "testaccesskey", "testsecretkey0123456789"
 _bucket_numbers = itertools.count()
 
@@ -49,12 +51,12 @@ class Server:
         pages = _client(self.endpoint).get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
 
-    def make_public(self) -> None:
-        """Let everyone read the bucket."""
+    def make_public(self, *actions: str) -> None:
+        """Let everyone read the bucket, or do no more than some actions."""
         statement = {
             "Effect": "Allow",
             "Principal": "*",
-            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Action": list(actions or ("s3:GetObject", "s3:ListBucket")),
             "Resource": [f"arn:aws:s3:::{self.bucket}", f"arn:aws:s3:::{self.bucket}/*"],
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -92,15 +94,27 @@ def gateway_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     directory = given or str(tmp_path_factory.mktemp("s3-server"))
     yield directory
     if not given:
-        subprocess.run(["bash", str(SCRIPT), "wipe", directory], capture_output=True, check=False)
+        wipe_gateway(directory)
+
+
+def wipe_gateway(directory: str) -> None:
+    """End the gateway in a directory and delete its data."""
+    subprocess.run(["bash", str(SCRIPT), "wipe", directory], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
 def gateway_endpoint(gateway_directory: str) -> str | None:
-    """Run Ceph's gateway; None where it cannot be installed."""
-    port = [] if (Path(gateway_directory) / "complete").exists() else ["0"]
+    """Run Ceph's gateway; None where it cannot be installed, or S3_SERVER says moto."""
+    if os.environ.get("S3_SERVER") == "moto":
+        return None
+    return start_gateway(gateway_directory)
+
+
+def start_gateway(directory: str) -> str | None:
+    """Start the gateway that keeps its data in a directory, or resume it; return its endpoint."""
+    port = [] if (Path(directory) / "complete").exists() else ["0"]
     started = subprocess.run(
-        ["bash", str(SCRIPT), "start", gateway_directory, *port],
+        ["bash", str(SCRIPT), "start", directory, *port],
         capture_output=True,
         text=True,
         check=False,
@@ -118,7 +132,15 @@ def server(
     if kind == "gateway":
         gateway = request.getfixturevalue("gateway_endpoint")
         kind, endpoint = ("gateway", gateway) if gateway else ("moto", moto_endpoint)
-        print(f"S3 server: {'Ceph RADOS Gateway' if gateway else 'moto (no gateway here)'}")  # noqa: T201
+    use_server(monkeypatch)
+    request.node.user_properties.append((S3_SERVER, NAMES[kind]))
+    made = Server(kind, endpoint, f"geoembz-{os.getpid()}-{next(_bucket_numbers)}")
+    made.make_bucket(made.bucket)
+    return made
+
+
+def use_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the servers' credentials into the environment, and nothing else of AWS."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             monkeypatch.delenv(name)
@@ -130,10 +152,6 @@ def server(
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     s3_is_anonymous.cache_clear()
-    bucket = f"geoembz-{os.getpid()}-{next(_bucket_numbers)}"
-    made = Server(kind, endpoint, bucket)
-    made.make_bucket(bucket)
-    return made
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,8 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 type Fault = Callable[["Request"], str | None]
-"""Returns an S3 error code to answer with, ``drop`` to hang up, or None to pass the request."""
+"""Returns an S3 error code to answer with, ``drop`` to hang up, ``stall`` to do so after a while,
+or None to pass the request."""
 
+STALL_S = 1.5
 STATUS = {"SlowDown": 503, "InternalError": 500, "BadDigest": 400}
 
 
@@ -55,7 +58,9 @@ def fault_proxy(upstream: str) -> Iterator[Proxy]:
                 proxy.requests.append(request)
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fault = proxy.fault(request)
-            if fault == "drop":
+            if fault == "stall":
+                time.sleep(STALL_S)
+            if fault in ("drop", "stall"):
                 self.close_connection = True
                 self.connection.close()
             elif fault is not None:

@@ -68,3 +68,23 @@ def test_workers(store: Path, tmp_path: Path, workers: int) -> None:
     """The number of workers has bounds."""
     with pytest.raises(InvalidConfigError, match="1 to 256"):
         publish(str(store), str(tmp_path / "copy.zarr"), workers=workers)
+
+
+def test_a_directory_that_is_published_into_never_shows_half_a_file(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file gets its name when it is whole; what a killed publish left is used or ignored."""
+    target = tmp_path / "copy.zarr"
+
+    def die(self: Path, other: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            publish(str(store), str(target), workers=1)
+    left = [path for path in target.rglob("*") if path.is_file()]
+    assert [path.suffix for path in left] == [".draft"]
+    publish(str(store), str(target), workers=1)
+    assert verify_against(str(target), str(store)) == []
+    assert not list(target.rglob("*.draft"))

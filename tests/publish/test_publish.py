@@ -213,6 +213,9 @@ def test_anonymous_check(store: Path, server: Server) -> None:
         pytest.skip("moto lets everyone read")
     with pytest.raises(StoreError, match="not public"):
         send(store, server, anon_check=True)
+    server.make_public("s3:GetObject")
+    with pytest.raises(StoreError, match="s3:ListBucket"):
+        send(store, server, anon_check=True)
     server.make_public()
     assert send(store, server, anon_check=True).n_uploaded == 0
 
@@ -305,6 +308,35 @@ def test_hostile_manifests(store: Path, server: Server, text: str, reason: str) 
     server.put("data/out.zarr.manifest.json", text.encode())
     with pytest.raises((StoreError, InvalidConfigError), match=reason):
         verify_objects(url_of(server), endpoint_url=server.endpoint)
+
+
+def test_a_reader_meanwhile_sees_nothing_or_all(store: Path, server: Server) -> None:
+    """At every request of a publish, over another store too, what opens is one whole store."""
+    another = Path(shutil.copytree(store, store.with_name("another.zarr")))
+    zarr.open_group(another).attrs["title"] = "another"
+    array = zarr.open_array(another / "embedding", mode="r+")
+    array[...] = -np.asarray(array[...])
+    contents = [local_objects(path) for path in (store, another)]
+    seen: list[int] = []
+
+    def look(request: Request) -> None:
+        there = {
+            key.removeprefix("data/out.zarr/"): server.get(key)
+            for key in server.list_keys()
+            if key.startswith("data/out.zarr/")
+        }
+        if "zarr.json" not in there:
+            seen.append(-1)
+            return
+        seen.append(contents.index(there))
+
+    with fault_proxy(server.endpoint) as proxy:
+        proxy.fault = look
+        send(store, server, endpoint=proxy.url, workers=1)
+        send(another, server, endpoint=proxy.url, workers=1, overwrite=True)
+        send(another, server, endpoint=proxy.url, workers=1)
+    changes = [kind for kind, before in zip(seen, [None, *seen], strict=False) if kind != before]
+    assert changes == [-1, 0, -1, 1]
 
 
 @pytest.mark.slow

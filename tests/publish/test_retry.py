@@ -2,9 +2,8 @@
 
 import pytest
 
-from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.errors import InvalidConfigError, StoreError, redact
 from geoembz.publish.retry import RetryPolicy, with_retries
-from geoembz.store.faults import redact
 
 
 class CodedError(Exception):

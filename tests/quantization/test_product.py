@@ -140,3 +140,17 @@ def test_hostile_state_is_refused(config: dict[str, Any], codebook: Any) -> None
     arrays = {} if codebook is None else {"codebook": codebook}
     with pytest.raises(EncodingError):
         ProductQuantizer.from_state({"kind": "pq", "n_subquantizers": 3} | config, arrays)
+
+
+def test_the_codebook_does_not_depend_on_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Groups are fitted side by side, each from its own seed."""
+    from geoembz.quantization import kmeans
+
+    sample = np.random.default_rng(3).normal(size=(8, 700)).astype(np.float32)
+    codebooks = []
+    for workers in (1, 4):
+        monkeypatch.setattr(kmeans, "worker_count", lambda workers=workers: workers)
+        codebooks.append(ProductQuantizer.fit(sample, n_subquantizers=4).codebook)
+    np.testing.assert_array_equal(codebooks[0], codebooks[1])

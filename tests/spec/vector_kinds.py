@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geoembz.conventions import StoreAttributes
 from geoembz.encoding import Encoding
 from geoembz.geoparquet import write_emb, write_geo
-from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter, View, write_root
+from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter, write_root
 from geoembz.store.tables import Column, TableAttributes, TablePlan, TableReader, TableWriter
 from geoembz.wkb import encode_points
 from tests.spec.vector_states import DIMENSION, values
@@ -23,7 +23,7 @@ type Attributes = Callable[[Encoding, str, int], StoreAttributes]
 SHAPE = (5, 6)
 DATES = ("2024-01-01", "2023-01-01")
 N_ROWS, CHUNK, SHARD = 11, 2, 4
-_SPACES: tuple[View, ...] = ("reduced", "original")
+_SPACES: tuple[Literal["reduced", "original"], ...] = ("reduced", "original")
 
 
 def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
@@ -31,7 +31,8 @@ def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
     chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=True)
     plan = StorePlan(built, chunks, "plain", DATES)
     url = str(folder / "two-dates.zarr")
-    entries, whole = [], []
+    entries: list[dict[str, Any]] = []
+    whole = []
     for position, date in enumerate(DATES):
         data = values((DIMENSION, *SHAPE)) / np.float32(position + 1)
         if position:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from geoembz.errors import redact
 from geoembz.store.tables.reader import TableReader
 from geoembz.text import aligned, figure
 
@@ -98,7 +99,7 @@ def describe_table(store: str) -> TableInfo:
     attributes, encoding = reader.attributes, reader.encoding
     bytes_stored = reader.stored_bytes()
     return TableInfo(
-        store=store,
+        store=redact(store),
         version=attributes.version,
         recipe=str(encoding.recipe),
         encoding_hash=encoding.hash,

@@ -1,0 +1,102 @@
+"""Squared lengths of the vectors that codes stand for."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.encoding import Encoding
+from geoembz.quantization import Codes, Quantizer
+from geoembz.quantization.linear import LinearQuantizer
+from geoembz.scoring.fold import (
+    TILE_PIXELS,
+    LinearFold,
+    choose,
+    components_of_bytes,
+    first_components,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredNorms:
+    """``|x - shift|**2`` of decoded vectors x.
+
+    With an orthonormal basis the squares of components add up, so that stored bytes can be looked
+    up; otherwise components pass through the triangle that has the basis' lengths and angles.
+
+    Parameters
+    ----------
+    quantizer
+        Of the codes.
+    offset
+        Added to components, float64, shape ``(n_components,)``.
+    residual
+        Square of the part outside the subspace, which all vectors share.
+    triangle
+        float32, shape ``(n, n_components + 1)``: its product with components and a one has the
+        length of the vector. None for an orthonormal basis.
+    """
+
+    quantizer: Quantizer
+    offset: NDArray[np.float64]
+    residual: float
+    triangle: NDArray[np.float32] | None = None
+    _fold: LinearFold = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Choose how components are had."""
+        count = self.quantizer.n_components
+        way = choose(self.quantizer, 1)
+        fold = LinearFold(self.quantizer, np.zeros((1, count)), np.zeros(1), way)
+        if way == "tables" and self.triangle is not None:
+            fold = LinearFold(self.quantizer, fold.weights, fold.bias, "values")
+        object.__setattr__(self, "_fold", fold)
+        if fold.way == "tables":
+            squares = np.square(components_of_bytes(self.quantizer) + self.offset[:, np.newaxis])
+            sums = np.add.reduceat(squares, first_components(self.quantizer))
+            fold.__dict__["tables"] = sums[..., np.newaxis].astype(np.float32)
+
+    @classmethod
+    def of(cls, encoding: Encoding, shift: NDArray[Any] | None = None) -> Self:
+        """Prepare the norms of an encoding's vectors, `shift` subtracted from them."""
+        projection = encoding.projection
+        if projection.matrix is None or projection.mean is None:
+            constant = np.zeros(encoding.dimension)
+            return cls(encoding.quantizer, constant if shift is None else constant - shift, 0.0)
+        mean = projection.mean.astype(np.float64)
+        constant = mean if shift is None else mean - shift
+        matrix = projection.matrix.astype(np.float64)
+        if projection.inverse is not None:
+            triangle = np.linalg.qr(np.column_stack([matrix.T, constant]), mode="r")
+            zeros = np.zeros(len(matrix))
+            return cls(encoding.quantizer, zeros, 0.0, triangle.astype(np.float32))
+        inside = matrix @ constant
+        outside = constant - matrix.T @ inside
+        return cls(encoding.quantizer, inside, float(outside @ outside))
+
+    def __call__(self, codes: Codes) -> NDArray[np.float32]:
+        """Return squared lengths, float32, shape ``(n_pixels,)``."""
+        if self._fold.way == "tables":
+            squares: NDArray[np.float32] = self._fold(codes)[0]
+        else:
+            squares = np.empty(codes.shape[1], dtype=np.float32)
+            for start in range(0, codes.shape[1], TILE_PIXELS):
+                tile = codes[:, start : start + TILE_PIXELS]
+                squares[start : start + TILE_PIXELS] = self._of_tile(tile)[: tile.shape[1]]
+        squares += np.float32(self.residual)
+        return squares
+
+    def _of_tile(self, tile: Codes) -> NDArray[np.float32]:
+        values, offset = self._fold.numbers(tile), self.offset
+        if self._fold.way == "codes" and isinstance(self.quantizer, LinearQuantizer):
+            values *= self.quantizer.scale[:, np.newaxis]
+            offset = offset + self.quantizer.offset
+        if self.triangle is not None:
+            values += offset.astype(np.float32)[:, np.newaxis]
+            values = self.triangle[:, :-1] @ values
+            values += self.triangle[:, -1:]
+        else:
+            values += offset.astype(np.float32)[:, np.newaxis]
+        np.square(values, out=values)
+        return np.asarray(values.sum(axis=0, dtype=np.float32))

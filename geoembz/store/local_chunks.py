@@ -1,0 +1,209 @@
+"""Read arrays of local stores chunk by chunk in threads, without Zarr's pipeline.
+
+zarr-python passes every inner chunk of a shard through an event loop and several copies; here one
+thread opens, reads, decompresses and places it. Only the one form that our writer makes is read:
+zstd, alone or inside ``sharding_indexed`` with its index at the end. All else is left to Zarr.
+"""
+
+import itertools
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+from geoembz.store.zstd import decompress
+from geoembz.threads import shared_pool
+
+type Span = tuple[int, int]
+"""First and last-plus-one index on one axis."""
+
+_ABSENT = np.uint64(2**64 - 1)
+_INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some bytes of a file that hold one chunk, and where that chunk begins in the array."""
+
+    path: Path
+    origin: tuple[int, ...]
+    offset: int = 0
+    n_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class LocalChunks:
+    """An array on this machine's disk, in the form that our writer gives it.
+
+    Parameters
+    ----------
+    array
+        Its metadata, and where it is.
+    folder
+        The directory with its objects.
+    stored, chunk
+        Shape of one object and of one chunk in it.
+    is_sharded
+        Whether objects are shards; a shard may hold one chunk only.
+    """
+
+    array: zarr.Array[Any]
+    folder: Path
+    stored: tuple[int, ...]
+    chunk: tuple[int, ...]
+    is_sharded: bool
+
+    @classmethod
+    def of(cls, array: zarr.Array[Any]) -> Self | None:
+        """Return the array as local chunks; None where only Zarr can read it."""
+        if not isinstance(array.store, LocalStore):
+            return None
+        document = array.metadata.to_dict()
+        codecs: Any = document.get("codecs")
+        grid: Any = document.get("chunk_grid")
+        if document.get("storage_transformers") or not codecs or grid.get("name") != "regular":
+            return None
+        stored = tuple(grid["configuration"]["chunk_shape"])
+        chunk, inner = _unsharded(codecs, stored)
+        if chunk is None or not _is_zstd(inner, array.dtype):
+            return None
+        folder, is_sharded = array.store.root / array.path, inner is not codecs
+        return cls(array, folder, stored, chunk, is_sharded)
+
+    def read(self, selection: Sequence[int | slice]) -> NDArray[Any]:
+        """Read a contiguous selection, as ``array[selection]`` would; absent chunks are fill.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            If an object is cut or damaged.
+        """
+        axes = zip(selection, self.array.shape, strict=True)
+        spans = [_span(index, size) for index, size in axes]
+        out = np.empty([stop - start for start, stop in spans], dtype=self.array.dtype)
+
+        def place(piece: _Piece) -> None:
+            self._place(piece, spans, out)
+
+        pieces = list(self._pieces(spans)) if out.size else []
+        if len(pieces) > 1:
+            list(shared_pool().map(place, pieces))
+        else:
+            for piece in pieces:
+                place(piece)
+        return out[tuple(0 if isinstance(index, int) else slice(None) for index in selection)]
+
+    def _pieces(self, spans: Sequence[Span]) -> Iterator[_Piece]:
+        """Find every chunk that a selection touches; one look at the index of each shard."""
+        for place in _touched(spans, self.stored):
+            path = self.folder / self.array.metadata.encode_chunk_key(place)
+            origin = tuple(at * size for at, size in zip(place, self.stored, strict=True))
+            if not self.is_sharded:
+                yield _Piece(path, origin)
+                continue
+            inside = [
+                (max(start - first, 0), min(stop - first, size))
+                for (start, stop), first, size in zip(spans, origin, self.stored, strict=True)
+            ]
+            index = self._index(path)
+            for within in _touched(inside, self.chunk):
+                starts = zip(origin, within, self.chunk, strict=True)
+                at = tuple(first + step * size for first, step, size in starts)
+                if index is None or index[within][0] == _ABSENT:
+                    yield _Piece(path, at, n_bytes=0)
+                else:
+                    yield _Piece(path, at, *map(int, index[within]))
+
+    def _index(self, path: Path) -> NDArray[np.uint64] | None:
+        """Read where a shard's chunks are, ``(…, 2)``: offset and size; None without a shard."""
+        counts = [outer // size for outer, size in zip(self.stored, self.chunk, strict=True)]
+        n_bytes = 16 * math.prod(counts) + 4
+        try:
+            with path.open("rb", buffering=0) as file:
+                start = os.fstat(file.fileno()).st_size - n_bytes
+                if start < 0:
+                    raise ValueError(f"{path.name}: shorter than its index: truncated")
+                content = os.pread(file.fileno(), n_bytes, start)
+        except FileNotFoundError:
+            return None
+        _check_crc32c(path, content)
+        return np.frombuffer(content[:-4], dtype="<u8").reshape(*counts, 2)
+
+    def _place(self, piece: _Piece, spans: Sequence[Span], out: NDArray[Any]) -> None:
+        """Copy the part of one chunk that a selection wants to where it belongs."""
+        source, target = [], []
+        for (start, stop), first, size in zip(spans, piece.origin, self.chunk, strict=True):
+            low, high = max(start, first), min(stop, first + size)
+            source.append(slice(low - first, high - first))
+            target.append(slice(low - start, high - start))
+        content = None if piece.n_bytes == 0 else _read(piece)
+        if content is None:
+            out[tuple(target)] = self.array.fill_value
+            return
+        dtype = self.array.dtype.newbyteorder("<")
+        data = decompress(content, math.prod(self.chunk) * dtype.itemsize)
+        out[tuple(target)] = np.frombuffer(data, dtype).reshape(self.chunk)[tuple(source)]
+
+
+def _read(piece: _Piece) -> bytes | None:
+    """Read a chunk's bytes; None where there is no object."""
+    try:
+        with piece.path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            n_bytes = size if piece.n_bytes is None else piece.n_bytes
+            if piece.offset + n_bytes > size:  # before anything is allocated for it
+                end = piece.offset + n_bytes
+                raise ValueError(f"{piece.path.name}: {size} bytes of {end}: truncated")
+            return os.pread(file.fileno(), n_bytes, piece.offset)
+    except FileNotFoundError:
+        return None
+
+
+def _check_crc32c(path: Path, content: bytes) -> None:
+    from google_crc32c import value
+
+    if value(content[:-4]) != int.from_bytes(content[-4:], "little"):
+        raise ValueError(f"{path.name}: the shard's index has another checksum: corrupt")
+
+
+def _span(index: int | slice, size: int) -> Span:
+    if isinstance(index, int):
+        return index, index + 1
+    start, stop, step = index.indices(size)
+    if step != 1:
+        raise ValueError(f"step {step}; expected contiguous windows")
+    return start, max(start, stop)
+
+
+def _touched(spans: Sequence[Span], size: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Return the positions of all blocks of a size that spans touch, in C order."""
+    ranges = [range(a // step, -(-b // step)) for (a, b), step in zip(spans, size, strict=True)]
+    return itertools.product(*ranges)
+
+
+def _unsharded(
+    codecs: Sequence[Mapping[str, Any]], stored: tuple[int, ...]
+) -> tuple[tuple[int, ...] | None, Sequence[Mapping[str, Any]]]:
+    """Return the shape of a chunk and the codecs on it; None for another kind of sharding."""
+    if codecs[0]["name"] != "sharding_indexed":
+        return stored, codecs
+    inner = codecs[0]["configuration"]
+    at_end = inner.get("index_location", "end") == "end"
+    if len(codecs) != 1 or not at_end or list(inner["index_codecs"]) != _INDEX_CODECS:
+        return None, codecs
+    return tuple(inner["chunk_shape"]), inner["codecs"]
+
+
+def _is_zstd(codecs: Sequence[Mapping[str, Any]], dtype: np.dtype[Any]) -> bool:
+    """Whether chunks are C-ordered little-endian numbers in one zstd frame."""
+    if [codec["name"] for codec in codecs] != ["bytes", "zstd"]:
+        return False
+    endian = (codecs[0].get("configuration") or {}).get("endian", "little")
+    return dtype.kind in "biuf" and (dtype.itemsize == 1 or endian == "little")

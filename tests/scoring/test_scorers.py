@@ -1,0 +1,185 @@
+"""Scores of codes are those of the vectors that the codes decode to, for every kind of codes."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from geoembz.encoding import Encoding
+from geoembz.errors import InvalidConfigError
+from geoembz.scoring import (
+    BestK,
+    HammingScorer,
+    LinearFold,
+    VectorScorer,
+    has_accelerator,
+    nearest_codes,
+    scorer,
+    valid_codes,
+)
+
+RECIPES = (
+    "int8",
+    "pca8-int8",
+    "pca8-int4",
+    "pca7-int2",
+    "int8-lloyd",
+    "pca8-int4-lloyd",
+    "pca7-ternary",
+    "rot-binary",
+    "pca8-rot-pq4x8",
+    "pca8w0.5-rot-pq4x8",
+    "pca8w0.5-rot-int4",
+    "svd8-int8",
+    "l2-pca8-int8",
+    "power2x20",
+    "float16",
+)
+N_PIXELS, DIMENSION = 1500, 24
+
+
+@pytest.fixture(scope="module")
+def vectors() -> NDArray[np.float32]:
+    rng = np.random.default_rng(3)
+    scores, axes = rng.normal(size=(N_PIXELS, 9)), rng.normal(size=(9, DIMENSION))
+    return (scores @ axes + 0.3 * rng.normal(size=(N_PIXELS, DIMENSION)) + 1).astype(np.float32)
+
+
+def exhaustive(
+    metric: str, queries: NDArray[np.float64], decoded: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    if metric == "euclidean":
+        return np.sqrt(np.square(queries[:, np.newaxis] - decoded).sum(axis=2))
+    products = queries @ decoded.T
+    if metric == "dot":
+        return products
+    lengths = np.linalg.norm(queries, axis=1)[:, np.newaxis] * np.linalg.norm(decoded, axis=1)
+    return np.asarray(products / lengths)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
+@pytest.mark.parametrize("n_queries", [1, 40])
+def test_scores_are_those_of_decoded_vectors(
+    vectors: NDArray[np.float32], recipe: str, metric: str, n_queries: int
+) -> None:
+    """Folded scores equal float64 arithmetic on the reconstruction, up to float32 rounding."""
+    encoding = Encoding.fit(vectors, recipe)
+    codes = encoding.encode(vectors)
+    queries = vectors[:n_queries] + np.float32(0.1)
+    exact = queries.astype(np.float64)
+    if encoding.normalize:
+        exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    expected = exhaustive(metric, exact, encoding.decode(codes).astype(np.float64))
+    compared = scorer(encoding, queries, metric)  # type: ignore[arg-type]
+    scores = compared.scores(compared.distances(codes.T)[0])
+    if metric == "euclidean":  # squares are what float32 sums
+        scores, expected = np.square(scores), np.square(expected)
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=2e-6 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("recipe", ["pca8-int4-lloyd", "pca7-ternary", "pca8-rot-pq4x8"])
+def test_tables_and_values_agree(vectors: NDArray[np.float32], recipe: str) -> None:
+    """Looking stored bytes up and multiplying decoded components are the same function."""
+    encoding = Encoding.fit(vectors, recipe)
+    codes = encoding.encode(vectors).T
+    weights = np.random.default_rng(0).normal(size=(3, DIMENSION))
+    results = [
+        LinearFold.of(encoding, weights, 2.0, way="tables")(codes),
+        LinearFold.of(encoding, weights, 2.0, way="values")(codes),
+    ]
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "dot"])
+def test_nearest_codes_are_the_exhaustive_ones(vectors: NDArray[np.float32], metric: str) -> None:
+    """Threads and tiles find what sorting all scores finds, invalid pixels left out."""
+    encoding = Encoding.fit(vectors, "pca8-int8")
+    codes = np.tile(encoding.encode(vectors).T, 14)  # every vector 14 times: ties everywhere
+    valid = np.asarray(np.random.default_rng(1).random(codes.shape[1]) < 0.7)
+    compared = scorer(encoding, vectors[:3], metric)  # type: ignore[arg-type]
+    distances = compared.distances(codes)[0].copy()
+    distances[:, ~valid] = np.inf
+    expected = np.argsort(distances, axis=1, kind="stable")[:, :25]
+    np.testing.assert_array_equal(nearest_codes(compared, codes, 25, valid).positions, expected)
+
+
+@pytest.mark.parametrize("n_bytes", [1, 3, 8, 31, 33, 70])
+@pytest.mark.parametrize("n_pixels", [1, 2047, 5000])
+def test_hamming_counts_differing_bits(n_bytes: int, n_pixels: int) -> None:
+    """NumPy and numba count what comparing unpacked bits counts, and find the same neighbours."""
+    rng = np.random.default_rng(n_bytes)
+    codes = rng.integers(0, 256, (n_bytes, n_pixels), dtype=np.uint8)
+    queries = rng.integers(0, 256, (3, n_bytes), dtype=np.uint8)
+    bits, wanted = (np.unpackbits(array, axis=axis) for array, axis in ((codes, 0), (queries, 1)))
+    expected = (wanted[:, :, np.newaxis] != bits).sum(axis=1)
+    for accelerate in {False, has_accelerator()}:
+        compared = HammingScorer(queries, accelerate=accelerate)
+        distances, nearest = compared.distances(codes)
+        np.testing.assert_array_equal(distances, expected)
+        np.testing.assert_array_equal(nearest, expected.min(axis=1))
+        k = min(9, n_pixels)
+        order = np.argsort(expected, axis=1, kind="stable")[:, :k]
+        np.testing.assert_array_equal(nearest_codes(compared, codes, k).positions, order)
+
+
+def test_hamming_neighbours_are_those_of_faiss() -> None:
+    """Distances agree with faiss' exhaustive index; which of equal ones it returns is its own."""
+    faiss = pytest.importorskip("faiss")
+    bits = np.random.default_rng(0).integers(0, 256, (4000, 16), dtype=np.uint8)
+    index = faiss.IndexBinaryFlat(128)
+    index.add(bits)
+    found = nearest_codes(HammingScorer(bits[:5]), np.ascontiguousarray(bits.T), 10)
+    np.testing.assert_array_equal(found.distances, index.search(bits[:5], 10)[0])
+
+
+def test_the_cut_of_a_stream_does_not_change_what_is_kept() -> None:
+    """Blocks in any order and size, merged in any order, keep the same k, ties by position."""
+    rng = np.random.default_rng(0)
+    distances = rng.integers(0, 9, (4, 600)).astype(np.uint16)
+    expected = np.argsort(distances, axis=1, kind="stable")[:, :20]
+    for size in (7, 100, 600):
+        blocks = list(range(0, 600, size))
+        rng.shuffle(blocks)
+        total, other = (BestK(4, 20, distances.dtype) for _ in range(2))
+        for number, start in enumerate(blocks):
+            span = np.arange(start, min(start + size, 600))
+            (total if number % 2 else other).update(distances[:, span], span)
+        total.merge(other)
+        np.testing.assert_array_equal(total.positions, expected)
+
+
+@pytest.mark.parametrize("recipe", ["int8", "pca7-ternary", "float16"])
+def test_nodata_codes_are_invalid(vectors: NDArray[np.float32], recipe: str) -> None:
+    """What was encoded from NaN is recognised by its codes; all-valid blocks need no mask."""
+    encoding = Encoding.fit(vectors, recipe)
+    holed = vectors[:50].T.copy()
+    holed[3, 7] = np.nan
+    codes, expected = encoding.encode_block(holed)
+    found = valid_codes(encoding.quantizer, codes)
+    assert found is not None
+    np.testing.assert_array_equal(found, expected)
+    assert valid_codes(encoding.quantizer, codes[:, 8:]) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "metric", "message"),
+    [
+        (np.ones(5), "cosine", "expected real numbers of shape"),
+        (np.full(DIMENSION, np.nan), "cosine", "not finite"),
+        (np.ones(DIMENSION), "hamming", "counts bits"),
+        (np.ones(DIMENSION), "manhattan", "expected one of cosine"),
+    ],
+)
+def test_queries_that_cannot_work_are_refused(
+    vectors: NDArray[np.float32], query: NDArray[np.float64], metric: str, message: str
+) -> None:
+    encoding = Encoding.fit(vectors, "pca8-int8")
+    with pytest.raises(InvalidConfigError, match=message):
+        scorer(encoding, query, metric)  # type: ignore[arg-type]
+
+
+def test_a_query_of_length_zero_is_no_nearer_to_anything(vectors: NDArray[np.float32]) -> None:
+    encoding = Encoding.fit(vectors, "int8")
+    compared = scorer(encoding, np.zeros(DIMENSION), "cosine")
+    assert isinstance(compared, VectorScorer)
+    assert (compared.scores(compared.distances(encoding.encode(vectors).T)[0]) == 0).all()

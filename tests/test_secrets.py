@@ -1,0 +1,123 @@
+"""Credentials appear in no message, output, store, manifest or STAC document."""
+
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import geoembz
+from geoembz.cli import main
+from geoembz.errors import GeoembzError, StoreError, redact
+from geoembz.publish import publish
+from geoembz.publish.stac import write_stac
+from tests import products
+from tests.sources.range_server import RangeHandler
+
+SECRETS = ("hunter2222", "AKIAABCDEFGHIJKLMNOP", "s1gnature", "t0ken-of-a-session", "us3r-name")
+
+
+@pytest.fixture(autouse=True)
+def secrets_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put secrets where users have them."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", SECRETS[1])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRETS[0])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", SECRETS[3])
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """Serve a folder with a raster and its store; return its address, user and password in it."""
+    values = np.asarray(products.unit_vectors(16, 16, 8, seed=1))
+    raster = products.write_raster(tmp_path / "site" / "a.tif", values)
+    geoembz.convert(raster, tmp_path / "site" / "a.zarr", pca=4)
+    handler = partial(RangeHandler, directory=str(tmp_path / "site"))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield f"http://us3r-name:hunter2222@127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def hides(text: str) -> bool:
+    """Whether a text shows none of the secrets."""
+    return not any(secret in text for secret in SECRETS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://AKIAABCDEFGHIJKLMNOP:hunter2222@bucket/x",
+        "https://us3r-name@host/x",
+        "https://h/x?X-Amz-Credential=us3r-name%2F2026&X-Amz-Signature=s1gnature&a=1",
+        "https://h/x?X-Amz-Security-Token=t0ken-of-a-session",
+        "https://h/x?sv=1&sig=s1gnature",
+        "https://h/x?X-Goog-Signature=s1gnature&b",
+        "https://h/x?AWSAccessKeyId=us3r-name&Signature=s1gnature&Expires=1",
+        "{'Authorization': 'Credential=us3r-name/2026, Signature=s1gnature'}",
+    ],
+)
+def test_what_looks_like_a_secret_is_taken_out(text: str) -> None:
+    """In every error, whoever raises it."""
+    assert hides(redact(text))
+    assert hides(str(StoreError(f"{text}: went wrong")))
+    assert redact("s3://bucket/a@b/c.zarr?x=1") == "s3://bucket/a@b/c.zarr?x=1"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["info", "{site}/a.zarr"],
+        ["info", "{site}/missing.zarr"],
+        ["verify", "{site}/a.zarr"],
+        ["verify", "{site}/missing.zarr", "--json"],
+        ["verify", "{site}/a.zarr", "--manifest"],
+        ["convert", "{site}/missing.zarr", "out.zarr"],
+        ["convert", "s3://us3r-name:hunter2222@bucket/a.tif", "out.zarr"],
+        ["publish", "{site}/a.zarr", "s3://us3r-name:hunter2222@bucket/a.zarr"],
+        ["cost", "{site}/missing.zarr"],
+        ["verify", "s3://us3r-name:hunter2222@bucket/a.zarr"],
+    ],
+)
+def test_commands_show_none(
+    words: list[str],
+    site: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neither in what they print nor in what they complain of."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main([word.format(site=site) for word in words])
+    said = capsys.readouterr()
+    assert said.out + said.err
+    assert hides(said.out + said.err)
+    assert "Traceback" not in said.err
+
+
+def test_stores_manifests_and_catalogues_hold_none(site: str, tmp_path: Path) -> None:
+    """What was read from an address with a password says where from, without it."""
+    geoembz.convert(f"{site}/a.zarr", tmp_path / "b.zarr", pca=4)
+    published = tmp_path / "public" / "b.zarr"
+    publish(str(tmp_path / "b.zarr"), str(published))
+    write_stac(str(published))
+    written = [path for path in (tmp_path / "public").rglob("*") if path.is_file()]
+    assert len(written) > 10
+    for path in written:
+        assert hides(path.read_bytes().decode("latin-1")), path
+    sources = json.loads((published / "zarr.json").read_text())["attributes"]["geoembz:sources"]
+    assert sources[0]["uri"].startswith("http://127.0.0.1:")
+
+
+def test_errors_keep_their_type_and_code() -> None:
+    """Taking secrets out changes nothing else."""
+    error = StoreError("a: b", 3)
+    assert error.args == ("a: b", 3)
+    assert isinstance(error, GeoembzError)
