@@ -44,7 +44,7 @@ class Ranking:
         McNemar's p of leader against the article's best; 1 where they are the same, 0 where all of
         the article's recipes dropped out.
     accuracies
-        Of each candidate that was left, on the rows of all folds that it took part in, in percent.
+        Of each candidate that saw all folds, in percent.
     """
 
     chosen: Choice
@@ -61,8 +61,8 @@ def rank(problem: Problem, budgets: Iterable[int], seed: int) -> list[Ranking]:
         for budget in budgets
         if budget <= LARGEST_CHOICE
     ]
-    for number, part in enumerate(folds(problem, seed)):
-        for race in (race for race in racing if len(race) > 1 or number == 0):
+    for part in folds(problem, seed):
+        for race in racing:
             for choice, hits in try_all(part, race, seed):
                 race[choice] = np.concatenate([race[choice], hits])
             drop_losers(race)
