@@ -1,9 +1,9 @@
 """Search a whole store in a stream, in bounded memory."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,7 @@ def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK
     """Read every block once, in threads; each keeps its own best."""
     firsts = _first_positions(parts)
     blocks = _blocks(parts)
-    lock = Lock()
+    lock = threading.Lock()
 
     def work(_: int) -> BestK:
         best = BestK(queries.n_queries, k, queries.dtype)
