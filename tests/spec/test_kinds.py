@@ -167,7 +167,7 @@ def test_the_schema_requires_what_it_names(store: Path) -> None:
     """Without any one of the required attributes, a document is refused."""
     document, schema = read_json(store / "zarr.json"), read_json(STORE_SCHEMA)
     attributes = document["attributes"]
-    name = "root" if "geoembz:grids" in attributes else None
+    name = "rootOfGrids" if "geoembz:grids" in attributes else None
     name = name or ("table" if attributes["geoemb:type"] == "chip" else "attributes")
     kinds = {"geoembz:grids", "geoemb:type"}  # what the schema chooses by
     for key in set(schema["$defs"][name]["required"]) - kinds:
