@@ -78,7 +78,7 @@ def test_a_server_s_refusal_is_one_message_without_credentials(
     elif bucket.kind == "moto":
         pytest.skip("moto takes any credentials")
     else:
-        secret, expected = "not-the-secret-key-0123", "no permission"
+        secret, expected = "not-the-secret-key-0123", "secret key is wrong"
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     words = ["convert", str(raster), url] if command == "convert" else ["info", url]
     with pytest.raises(SystemExit) as caught:
