@@ -1,8 +1,8 @@
 """Large arrays whose memory is used again once nobody looks at them.
 
-The system hands out fresh memory page by page and clears each: for an array that is filled once, used
-and dropped, that can take longer than filling it. So a dropped array's memory is kept for the next
-one of its size.
+The system hands out fresh memory page by page and clears each: for an array that is filled once,
+used and dropped, that can take longer than filling it. So a dropped array's memory is kept for the
+next one of its size.
 """
 
 import math
@@ -15,10 +15,13 @@ from numpy.typing import DTypeLike, NDArray
 _SMALLEST = 2**20
 """Smaller arrays, in bytes, the allocator puts into used memory by itself."""
 
+_LARGEST = 2**26
+"""Larger ones are too much to keep."""
+
 _KEPT_BLOCKS = 4
 """Blocks of one size that may wait for the next array."""
 
-_KEPT_SIZES = 4
+_KEPT_SIZES = 8
 """Sizes of which blocks wait; the oldest gives way."""
 
 
@@ -56,7 +59,7 @@ def recycled(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     (4, 512, 512)
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size < _SMALLEST:
+    if not _SMALLEST <= size <= _LARGEST:
         return np.empty(shape, dtype)
     home = _blocks(size)
     try:

@@ -6,10 +6,11 @@ overlapping users must share one limit: the first sets it, the last restores it.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,11 +48,9 @@ def worker_count(requested: int | None = None) -> int:
 
 def _acquire() -> None:
     global _users, _limiter  # noqa: PLW0603 - one limit per process is the point
-    from threadpoolctl import threadpool_limits
-
     with _lock:
         if _users == 0:
-            _limiter = threadpool_limits(limits=1, user_api="blas")
+            _limiter = _controller(len(sys.modules)).limit(limits=1, user_api="blas")
         _users += 1
 
 
@@ -62,6 +61,14 @@ def _release() -> None:
         if _users == 0:
             _limiter.restore_original_limits()
             _limiter = None
+
+
+@lru_cache(maxsize=1)
+def _controller(n_modules: int) -> Any:  # noqa: ARG001 - an import may have loaded another BLAS
+    """Return what limits the libraries that are loaded; looking for them takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @cache

@@ -17,6 +17,7 @@ from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.grids import convert_grids
 from geoembz.conversion.opening import Inputs, open_inputs
+from geoembz.conversion.remembered import RememberedSource
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz.conversion.shards import summarise, write_shards
@@ -268,6 +269,8 @@ def convert(
         if len(grids) > 1:
             return convert_grids(grids, destination, conversion, fixed, progress, started)
         (raster,) = grids.values()
+        if scheduler is None:  # the same process samples and converts
+            raster = RememberedSource(raster)
         only = conversion(source=raster, destination=destination, fixed=fixed)
         return only.run(progress, started)
 
@@ -350,7 +353,8 @@ class _Conversion:
         """Draw so many of the source's pixels, and refuse those that cannot be right."""
         roles = PixelRoles(self.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.workers)
-        sample = draw_sample(self.source, roles, n_samples, run)
+        read = self.source.first_read if isinstance(self.source, RememberedSource) else None
+        sample = draw_sample(self.source, roles, n_samples, run, read)
         check_vectors(self.source, sample)
         return sample
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import NoValidPixelsError
 from geoembz.grid import Window, split
-from geoembz.sources import Source, occupies
+from geoembz.sources import Source, SourceData, occupies
 
 HELD_OUT_PIXELS = 16_384
 """Pixels that fidelity is measured on, about, in a raster of any size."""
@@ -97,6 +97,7 @@ def draw_sample(
     roles: PixelRoles,
     n_samples: int,
     run: Callable[[Callable[[Window], Any], Sequence[Window]], list[Any]],
+    read: Callable[[Window], SourceData] | None = None,
 ) -> list[NDArray[np.float32]]:
     """Read the fit's sample from blocks spread over the raster.
 
@@ -113,6 +114,8 @@ def draw_sample(
         How many pixels are wanted.
     run
         Applies a function to windows, in parallel, and returns the results in order.
+    read
+        Reads a window of the source; ``source.read`` unless given.
 
     Returns
     -------
@@ -134,12 +137,14 @@ def draw_sample(
     rounds = list(_rounds(windows, roles.seed))
     share = -(-n_samples // len(rounds[0]))
 
-    def read(window: Window) -> NDArray[np.float32]:
-        return _fit_values(source, roles, window, share)
+    read = source.read if read is None else read
+
+    def sample(window: Window) -> NDArray[np.float32]:
+        return _fit_values(read(window), roles, window, share)
 
     blocks: list[NDArray[np.float32]] = []
     for chosen in rounds:
-        blocks += run(read, chosen)
+        blocks += run(sample, chosen)
         if sum(block.shape[1] for block in blocks) * 2 >= n_samples:
             break
     if not any(block.shape[1] for block in blocks):
@@ -160,10 +165,9 @@ def sample_mean(sample: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
 
 
 def _fit_values(
-    source: Source, roles: PixelRoles, window: Window, count: int
+    data: SourceData, roles: PixelRoles, window: Window, count: int
 ) -> NDArray[np.float32]:
     """Return a block's share of the sample."""
-    data = source.read(window)
     keys = roles.keys(window)
     valid = np.ones(window.size, np.bool_) if data.valid is None else data.valid.reshape(-1).copy()
     # Look at a few more pixels than are wanted, and at all only where too few are finite.

@@ -12,6 +12,7 @@ from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.evaluation import FidelitySums
 from geoembz.grid import Window, split
+from geoembz.memory import recycled
 from geoembz.projection import TILE_PIXELS
 from geoembz.quantization import Codes
 from geoembz.quantization.power import PowerQuantizer
@@ -97,7 +98,7 @@ class ShardTask:
         InvalidConfigError
             If the codec layout meets an invalid pixel that its codes have no room for.
         """
-        codes = np.empty((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
+        codes = recycled((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
         valid = np.empty(shard.shape, dtype=np.bool_)
         fidelity, rejected = FidelitySums(), 0
         for block in split(shard, read_shape(self.source)):
@@ -130,7 +131,9 @@ class ShardTask:
         """Encode a block; decode the source's own codes a few pixels at a time on the way."""
         known = None if data.valid is None else data.valid.reshape(-1)
         if not data.is_coded:
-            return self.encoding.encode_block(data.values.reshape(len(data.values), -1), known)
+            values = data.values.reshape(len(data.values), -1)
+            out = recycled((self.encoding.code_length, values.shape[1]), self.encoding.code_dtype)
+            return self.encoding.encode_block(values, known, out=out)
         recoded = self._recoded(data, known)
         if recoded is not None:
             return recoded

@@ -132,14 +132,28 @@ class _Reservoir:
     """A uniform sample without replacement: the vectors with the smallest seeded random keys."""
 
     def __init__(self, dimension: int, seed: int) -> None:
-        self.vectors = np.empty((dimension, 0), dtype=np.float32)
-        self._keys = np.empty(0)
+        self._blocks = [np.empty((dimension, 0), dtype=np.float32)]
+        self._keys: list[NDArray[np.float64]] = [np.empty(0)]
+        self._count = 0
         self._rng = np.random.default_rng(seed)
 
     def add(self, values: NDArray[np.float32]) -> None:
-        keys = np.concatenate([self._keys, self._rng.random(values.shape[1])])
-        vectors = np.concatenate([self.vectors, values], axis=1)
+        self._blocks.append(values.copy())  # the caller may use its memory again
+        self._keys.append(self._rng.random(values.shape[1]))
+        self._count += values.shape[1]
+        if self._count > RESERVOIR_VECTORS:
+            self._join()
+
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """The sample, float32 ``(dimension, n)``, in the order of arrival."""
+        self._join()
+        return self._blocks[0]
+
+    def _join(self) -> None:
+        """Make one block of all, with no more than there is room for."""
+        keys, vectors = np.concatenate(self._keys), np.concatenate(self._blocks, axis=1)
         if len(keys) > RESERVOIR_VECTORS:
             kept = np.sort(np.argpartition(keys, RESERVOIR_VECTORS)[:RESERVOIR_VECTORS])
             keys, vectors = keys[kept], vectors[:, kept]
-        self._keys, self.vectors = keys, vectors
+        self._keys, self._blocks, self._count = [keys], [vectors], len(keys)

@@ -204,13 +204,15 @@ class Decoder:
             tile = self._unpacked(codes[:, columns])
             wanted = tile[: self.quantizer.n_codes]
             scores = self.quantizer.dequantize(wanted, padded[:-1, : wanted.shape[1]])
+            invalid = self._invalid(tile[0], None if valid is None else valid[columns])
             if matrix is None:
                 self._shift_tile(scores, out[:, columns])
             else:
+                if invalid is not None:  # the product spreads it, at less cost than a write
+                    scores[0, invalid] = np.nan
                 affine_tile(matrix, padded, out[:, columns])
-            invalid = self._invalid(tile[0], None if valid is None else valid[columns])
-            if invalid is not None and invalid.any():
-                out[:, columns][:, invalid] = np.nan
+            if invalid is not None:
+                _clear(out[:, columns], np.flatnonzero(invalid))
         return out
 
     def _unpacked(self, tile: Codes) -> Codes:
@@ -232,13 +234,20 @@ class Decoder:
             np.copyto(out, scores)
 
     def _invalid(self, first: Codes, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-        """Return which pixels are invalid, by the first component's code or by the mask."""
+        """Return which pixels are invalid, by the first code or by the mask; None where none is."""
         nodata = self.quantizer.nodata
         if nodata is None:
-            return None if valid is None else ~valid
+            return None if valid is None or valid.all() else ~valid
         invalid = np.isnan(first) if first.dtype.kind == "f" else first == nodata
         marked = np.asarray(invalid, dtype=np.bool_)
-        return marked if valid is None else marked | ~valid
+        marked = marked if valid is None else marked | ~valid
+        return marked if marked.any() else None
+
+
+def _clear(tile: NDArray[np.float32], invalid: NDArray[np.intp]) -> None:
+    """Make columns NaN, unless they are: a BLAS may skip products with zero, whatever the other."""
+    if not np.isnan(tile[:, invalid[0]]).all():
+        tile[:, invalid] = np.nan
 
 
 def _packed_bits(quantizer: Quantizer) -> Bits:

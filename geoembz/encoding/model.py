@@ -307,7 +307,10 @@ class Encoding:
         return np.asarray(weights, dtype=np.float64)
 
     def encode_block(
-        self, values: NDArray[Any], valid: NDArray[np.bool_] | None = None
+        self,
+        values: NDArray[Any],
+        valid: NDArray[np.bool_] | None = None,
+        out: Codes | None = None,
     ) -> tuple[Codes, NDArray[np.bool_]]:
         """Encode pixels as columns: the form that rasters and chunks have.
 
@@ -317,6 +320,8 @@ class Encoding:
             Real numbers, shape ``(dimension, n_pixels)``; taken as float32.
         valid
             bool, shape ``(n_pixels,)``; None where no pixel is known to be invalid.
+        out
+            Receives the codes.
 
         Returns
         -------
@@ -326,7 +331,7 @@ class Encoding:
             bool, shape ``(n_pixels,)``: the given mask without the pixels that are not finite.
         """
         return kernel.encode_block(
-            self.projection, self.quantizer, values, valid, normalize=self.normalize
+            self.projection, self.quantizer, values, valid, normalize=self.normalize, out=out
         )
 
     def decode_block(

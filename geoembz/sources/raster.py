@@ -14,6 +14,7 @@ from rasterio.errors import RasterioError
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Transform, Window
+from geoembz.memory import recycled
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.handles import new_token, open_handle
@@ -87,7 +88,8 @@ class RasterSource:
             raw = None if self._tiles is None else self._tiles.read(window)
             with _environment(self.path):
                 if raw is None:
-                    raw = self._dataset().read(self._bands, window=_region(window))
+                    raw = recycled((self.dimension, *window.shape), self.dtype)
+                    self._dataset().read(self._bands, window=_region(window), out=raw)
                 mask = self._read_mask(window)
         except (RasterioError, OSError) as error:
             raise SourceError(

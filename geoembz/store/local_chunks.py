@@ -18,11 +18,15 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
+from geoembz.memory import recycled
 from geoembz.store.zstd import decompress
 from geoembz.threads import shared_pool
 
 type Span = tuple[int, int]
 """First and last-plus-one index on one axis."""
+
+_BLOCK_BYTES = 2**20
+"""Chunks are read into memory of so many bytes, or a multiple: theirs are all different."""
 
 _ABSENT = np.uint64(2**64 - 1)
 _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
@@ -87,7 +91,7 @@ class LocalChunks:
         """
         axes = zip(selection, self.array.shape, strict=True)
         spans = [_span(index, size) for index, size in axes]
-        out = np.empty([stop - start for start, stop in spans], dtype=self.array.dtype)
+        out = recycled(tuple(stop - start for start, stop in spans), self.array.dtype)
 
         def place(piece: _Piece) -> None:
             self._place(piece, spans, out)
@@ -148,11 +152,10 @@ class LocalChunks:
             out[tuple(target)] = self.array.fill_value
             return
         dtype = self.array.dtype.newbyteorder("<")
-        data = decompress(content, math.prod(self.chunk) * dtype.itemsize)
-        out[tuple(target)] = np.frombuffer(data, dtype).reshape(self.chunk)[tuple(source)]
+        out[tuple(target)] = decompress(content, self.chunk, dtype)[tuple(source)]
 
 
-def _read(piece: _Piece) -> bytes | None:
+def _read(piece: _Piece) -> NDArray[np.uint8] | None:
     """Read a chunk's bytes; None where there is no object."""
     try:
         with piece.path.open("rb", buffering=0) as file:
@@ -161,7 +164,11 @@ def _read(piece: _Piece) -> bytes | None:
             if piece.offset + n_bytes > size:  # before anything is allocated for it
                 end = piece.offset + n_bytes
                 raise ValueError(f"{piece.path.name}: {size} bytes of {end}: truncated")
-            return os.pread(file.fileno(), n_bytes, piece.offset)
+            blocks = -(-n_bytes // _BLOCK_BYTES)
+            content: NDArray[np.uint8] = recycled((blocks * _BLOCK_BYTES,), np.uint8)[:n_bytes]
+            if os.preadv(file.fileno(), [content], piece.offset) < n_bytes:
+                raise ValueError(f"{piece.path.name}: shorter than {size} bytes: truncated")
+            return content
     except FileNotFoundError:
         return None
 

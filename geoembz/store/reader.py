@@ -1,7 +1,7 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self
@@ -24,7 +24,7 @@ from geoembz.store.local_chunks import LocalChunks
 from geoembz.store.names import check_key
 from geoembz.store.objects import ObjectTree
 from geoembz.store.writer import open_zarr_store, store_faults
-from geoembz.threads import shared_pool, single_threaded_blas
+from geoembz.threads import shared_pool, single_threaded_blas, worker_count
 
 type View = Literal["original", "reduced", "codes"]
 
@@ -194,23 +194,24 @@ class StoreReader:
             Position on the time axis, where there is one.
         """
         decoder = self.encoding.decoder(space, components, whiten)
+        out = np.empty((decoder.length, window.size), dtype=np.float32)
+        bands = range(0, window.size, _BAND_PIXELS)
+        claims = _claim(out) if len(bands) > 1 else []
         codes = self.read_codes(window, date, components)
         codes = codes.reshape(len(codes), -1)
         mask = self.read_mask(window, date)
         valid = None if mask is None else mask.reshape(-1)
-        out = np.empty((decoder.length, window.size), dtype=np.float32)
 
         def decode(start: int) -> None:
             band = slice(start, start + _BAND_PIXELS)
             decoder.decode(codes[:, band], None if valid is None else valid[band], out[:, band])
 
-        bands = range(0, window.size, _BAND_PIXELS)
         with single_threaded_blas():
             if len(bands) < 2:
                 for start in bands:
                     decode(start)
             else:
-                _claim(out)
+                wait(claims)
                 list(shared_pool().map(decode, bands))
         return out.reshape(decoder.length, *window.shape)
 
@@ -284,17 +285,18 @@ class StoreReader:
             )
 
 
-def _claim(out: NDArray[np.float32]) -> None:
-    """Touch every page of a new array once, each thread its own rows.
+def _claim(out: NDArray[np.float32]) -> list[Future[None]]:
+    """Begin to touch every page of a new array once, each thread its own rows.
 
     Decoding goes through all rows of one tile after the other: threads would meet in the same huge
     pages, and each would clear them.
     """
+    parts = np.array_split(out.reshape(-1), 2 * worker_count())
 
-    def touch(row: int) -> None:
-        out[row, ::_PAGE_NUMBERS] = 0.0
+    def touch(part: NDArray[np.float32]) -> None:
+        part[::_PAGE_NUMBERS] = 0.0
 
-    list(shared_pool().map(touch, range(len(out))))
+    return [shared_pool().submit(touch, part) for part in parts]
 
 
 def open_group(url: str) -> zarr.Group:

@@ -1,6 +1,14 @@
 """Decompress one zstd frame whose size is known, believing no other size that it claims."""
 
+import math
+from collections.abc import Buffer
+from typing import Any
+
+import numpy as np
 from numcodecs.zstd import decompress as _decompress
+from numpy.typing import NDArray
+
+from geoembz.memory import recycled
 
 FRAME_HEADER_BYTES = 18
 """Longest header of a frame."""
@@ -8,8 +16,8 @@ FRAME_HEADER_BYTES = 18
 _MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-def decompress(frame: bytes, n_bytes: int) -> bytes:
-    """Return the content of a frame, which must be `n_bytes` long.
+def decompress(frame: Buffer, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return the content of a frame as an array, whose size it must have.
 
     Raises
     ------
@@ -21,16 +29,17 @@ def decompress(frame: bytes, n_bytes: int) -> bytes:
     Examples
     --------
     >>> import numcodecs
-    >>> decompress(numcodecs.Zstd().encode(b"codes"), 5)
-    b'codes'
+    >>> decompress(numcodecs.Zstd().encode(bytes(range(6))), (2, 3), np.dtype("u1"))
+    array([[0, 1, 2],
+           [3, 4, 5]], dtype=uint8)
     """
-    claimed = frame_content_size(frame[:FRAME_HEADER_BYTES])
+    n_bytes = math.prod(shape) * dtype.itemsize
+    claimed = frame_content_size(bytes(memoryview(frame)[:FRAME_HEADER_BYTES]))
     if claimed != n_bytes:
         raise ValueError(f"a chunk says that it holds {claimed} bytes; expected {n_bytes}: damaged")
-    content: bytes = _decompress(frame)
-    if len(content) != n_bytes:
-        raise ValueError(f"a chunk of {len(content)} bytes; expected {n_bytes}: damaged")
-    return content
+    out = recycled(shape, dtype)
+    _decompress(frame, out)
+    return out
 
 
 def frame_content_size(start: bytes) -> int | None:

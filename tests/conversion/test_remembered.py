@@ -1,0 +1,66 @@
+"""No block of a source is read twice: what the fit has read is kept for the conversion."""
+
+import pickle
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import geoembz
+from geoembz.conversion import remembered, sampling
+from geoembz.conversion.remembered import RememberedSource
+from geoembz.grid import Window
+from geoembz.sources import open_source
+from geoembz.sources.base import SourceData
+from geoembz.sources.raster import RasterSource
+from tests.conftest import MakeRaster
+from tests.trees import objects
+
+
+@pytest.fixture
+def deflated(scene: NDArray[np.float32], make_raster: MakeRaster, tmp_path: Path) -> Path:
+    """Write the scene compressed: what is not, the system keeps in memory."""
+    return make_raster(tmp_path / "scene.tif", scene, blocksize=16, compress="deflate")
+
+
+def test_a_conversion_reads_every_block_once(
+    deflated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And makes the store that it makes where nothing can be kept."""
+    monkeypatch.setattr(sampling, "_READ_BYTES", 1)
+    reads: Counter[Window] = Counter()
+    read = RasterSource.read
+
+    def counted(self: RasterSource, window: Window) -> SourceData:
+        reads[window] += 1
+        return read(self, window)
+
+    monkeypatch.setattr(RasterSource, "read", counted)
+    geoembz.convert(deflated, tmp_path / "kept", pca=4)
+    assert len(reads) > 8
+    assert set(reads.values()) == {1}
+    monkeypatch.setattr(remembered, "_KEPT_BYTES", 0)
+    geoembz.convert(deflated, tmp_path / "forgotten", pca=4)
+    assert max(reads.values()) == 3
+    assert objects(tmp_path / "kept") == objects(tmp_path / "forgotten")
+
+
+def test_what_lies_in_a_mapped_file_is_not_kept(raster: Path) -> None:
+    """It would count as memory of ours, and costs nothing to read again."""
+    source = RememberedSource(open_source(raster))
+    source.first_read(Window(0, 0, 16, 16))
+    assert not source._kept
+
+
+def test_other_processes_get_nothing_that_is_kept(deflated: Path) -> None:
+    """A copy reads for itself, and the same."""
+    source = RememberedSource(open_source(deflated))
+    window = Window(0, 0, 16, 16)
+    kept = source.first_read(window)
+    copy = pickle.loads(pickle.dumps(source))  # noqa: S301 - our own
+    assert not copy._kept
+    assert np.array_equal(copy.read(window).values, kept.values)
+    assert source.read(window) is kept
+    assert source.read(window) is not kept
