@@ -139,7 +139,7 @@ class _Reservoir:
 
     def add(self, values: NDArray[np.float32]) -> None:
         self._blocks.append(values.copy())  # the caller may use its memory again
-        self._keys.append(self._rng.random(values.shape[1]))
+        self._keys.append(self._rng.random((values.shape[1],)))
         self._count += values.shape[1]
         if self._count > RESERVOIR_VECTORS:
             self._join()
