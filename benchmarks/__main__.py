@@ -17,7 +17,18 @@ from pathlib import Path
 
 from benchmarks.report import RESULTS
 
-CASES = ("convert", "decode", "packing", "search", "predict", "entropy")
+CASES = (
+    "startup",
+    "convert",
+    "decode",
+    "packing",
+    "search",
+    "predict",
+    "entropy",
+    "tables",
+    "evaluate",
+    "scheduler_simulation",
+)
 _COLUMNS = ("suite", "case", "metric", "value", "unit", "target", "met")
 
 

@@ -40,6 +40,7 @@ RASTERS = (
     RasterSpec(2048, "aef", 64),
 )
 LARGE = RasterSpec(4096, "pixel")
+SMOKE_LAYOUTS = ("pixel", "band-deflate")
 _CASES = ("ours", "ours-1-worker", *READ_CASES, "by-hand")
 _MODULE = "benchmarks.convert_cases"
 
@@ -68,7 +69,7 @@ def chosen(options: Any) -> list[RasterSpec]:
     if options.large:
         return [LARGE]
     if options.smoke:
-        return [RasterSpec(options.size[0], layout) for layout in options.layout]
+        return [RasterSpec(options.size[0], layout) for layout in SMOKE_LAYOUTS]
     return [
         raster
         for raster in RASTERS

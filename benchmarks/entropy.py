@@ -11,7 +11,6 @@ synthetic rasters stand in, so that a smoke run needs none.
 """
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from numcodecs import Blosc, Zstd
 from numpy.typing import NDArray
 
 from benchmarks.report import Row, parse_options, publish
+from benchmarks.timing import fastest
 from geoembz.encoding import Encoding
 
 DATA = Path(os.environ.get("GEOEMBZ_SHARED_DATA", "../shared/data"))
@@ -165,16 +165,6 @@ def measure(label: str, coder: Coder, parts: list[NDArray[np.uint8]], repeat: in
     yield Row(case, "ratio", total / sum(len(content) for content in stored), "x")
     yield Row(case, "encode", total / encoding / 1e6, "MB/s")
     yield Row(case, "decode", total / decoding / 1e6, "MB/s")
-
-
-def fastest(call: Callable[[], object], repeat: int) -> float:
-    """Return the seconds of the fastest call."""
-    seconds = []
-    for _ in range(repeat):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
 
 
 if __name__ == "__main__":

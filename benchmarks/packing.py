@@ -1,11 +1,11 @@
 """Packing and unpacking codes against copying the unpacked codes, both into ready memory."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from benchmarks.report import Row, Target, parse_options, publish
+from benchmarks.timing import fastest
 from geoembz.packing import Bits, pack, packed_length, unpack
 
 COMPONENTS = (64, 256, 1024)
@@ -39,17 +39,6 @@ def measure(count: int, n_pixels: int, bits: Bits, repeat: int) -> Iterator[Row]
     label = f"{bits} bit {count} x {n_pixels}"
     yield Row(label, "pack, speed of a copy", copying / packing, "x", TARGET)
     yield Row(label, "unpack, speed of a copy", copying / unpacking, "x", TARGET)
-
-
-def fastest(call: Callable[[], object], repeat: int) -> float:
-    """Return the seconds of the fastest call; the first one, which touches the memory, is extra."""
-    call()
-    seconds = []
-    for _ in range(repeat):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 import geoembz
 from benchmarks.report import Row, Target, parse_options, publish
-from benchmarks.search import in_turns
+from benchmarks.timing import in_turns
 from geoembz.encoding import Encoding
 
 DIMENSION, N_CLASSES = 512, 5

@@ -6,9 +6,7 @@ client's time and memory, the scheduler's rate, and the journal's. The last rows
 trillion pixels. Run as ``python -m benchmarks.scheduler_simulation``.
 """
 
-import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import Row, Target, publish
+from benchmarks.report import Row, Target, parse_options, publish
+from benchmarks.timing import peak_bytes
 from geoembz.conversion import batches
 from geoembz.conversion.cluster import open_cluster
 from geoembz.conversion.shards import total
@@ -33,6 +32,7 @@ SHARD_SIDE = 1024  # px: what `choose_layout` takes for 64 bytes per pixel
 CLIENT_LIMIT_S, MEMORY_LIMIT_MB = 20.0, 1_000.0
 _SINGLE_SHARDS = 2_000  # enough to see the rate of one shard per task
 _WARM_UP = 64
+_PROCESSES, _THREADS = 2, 8  # workers, and threads of each: they have nothing to do
 _RESULT = ShardResult(SHARD_SIDE**2, FidelitySums(11, 128, 10.9, 10.8, 1.2), 0)
 
 
@@ -51,41 +51,32 @@ class FakeShard:
 
 def main() -> None:
     """Measure, judge and extrapolate."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shards", type=int, default=100_000)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=8, help="of each process; they sleep")
-    parser.add_argument("--seconds", type=float, default=0.0, help="of a fake shard")
-    parser.add_argument("--smoke", action="store_true", help="a tiny run: does it work at all")
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
-    n_shards = 500 if options.smoke else options.shards
+    options = parse_options(__doc__, sizes=(100_000,), smoke=(500,))
     rows: list[Row] = []
-    with running_cluster(options.processes, options.threads) as address:
-        rows += simulate(address, n_shards, options.seconds)
-        rows += one_by_one(address, min(_SINGLE_SHARDS, n_shards))
-    rows += resume(n_shards)
-    rows += extrapolate({(row.case, row.metric): row.value for row in rows}, n_shards)
+    for n_shards in options.size:
+        with running_cluster(_PROCESSES, _THREADS) as address:
+            rows += simulate(address, n_shards)
+            rows += one_by_one(address, min(_SINGLE_SHARDS, n_shards))
+        rows += resume(n_shards)
+        rows += extrapolate({(row.case, row.metric): row.value for row in rows}, n_shards)
     publish("scheduler_simulation", rows, options)
 
 
-def simulate(address: str, n_shards: int, seconds: float) -> Iterator[Row]:
+def simulate(address: str, n_shards: int) -> Iterator[Row]:
     """Run fake shards in batches, as a conversion does."""
     shards = list(layout(n_shards).shards())[:n_shards]
     with open_cluster(address, 0) as workers:
         workers.run(FakeShard(0.1), shards[:_WARM_UP])  # every worker imports what it needs
         cpu, wall = time.process_time(), time.perf_counter()
         told: list[int] = []
-        results = workers.run(
-            FakeShard(seconds), shards, progress=lambda done, _: told.append(done)
-        )
+        results = workers.run(FakeShard(0.0), shards, progress=lambda done, _: told.append(done))
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     assert len(results) == n_shards
     case = f"{n_shards} shards"
     yield Row(case, "tasks (batches)", len(told), "")
     yield Row(case, "wall time", wall, "s")
     yield Row(case, "client time", cpu, "s", Target("<=", CLIENT_LIMIT_S))
-    yield Row(case, "client peak_rss", peak_mb(), "MB", Target("<=", MEMORY_LIMIT_MB))
+    yield Row(case, "client peak_rss", peak_bytes() / 1e6, "MB", Target("<=", MEMORY_LIMIT_MB))
     yield Row(case, "scheduler rate", len(told) / wall, "tasks/s")
     yield Row(case, "shard rate", n_shards / wall, "shards/s")
 
@@ -130,7 +121,7 @@ def resume(n_shards: int) -> Iterator[Row]:
     yield Row(case, "list and read", read - written, "s")
     yield Row(case, "add up", summed - read, "s")
     yield Row(case, "remove", cleared - summed, "s")
-    yield Row(case, "client peak_rss", peak_mb(), "MB", Target("<=", MEMORY_LIMIT_MB))
+    yield Row(case, "client peak_rss", peak_bytes() / 1e6, "MB", Target("<=", MEMORY_LIMIT_MB))
 
 
 def extrapolate(measured: dict[tuple[str, str], float], n_shards: int) -> Iterator[Row]:
@@ -152,12 +143,6 @@ def layout(n_shards: int) -> ChunkLayout:
     rows = -(-n_shards // columns)
     shape = (rows * SHARD_SIDE, columns * SHARD_SIDE)
     return ChunkLayout(shape, (128, 128), (SHARD_SIDE, SHARD_SIDE))
-
-
-def peak_mb() -> float:
-    """Return this process' largest resident memory so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 @contextmanager

@@ -7,13 +7,12 @@ nothing. All sides use every core, take turns in one process, and the median cou
 is compared with the peer's.
 """
 
-import statistics
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from benchmarks.report import Row, Target, parse_options, publish
+from benchmarks.timing import in_turns
 from geoembz.encoding import Encoding
 from geoembz.scoring import HammingScorer, has_accelerator, nearest_codes, scorer
 
@@ -93,18 +92,6 @@ def int8(n_pixels: int, repeat: int) -> Iterator[Row]:
             target = INT8_TARGET if batch >= 16 else None
             ratio = seconds["gemm"] / seconds[name]
             yield Row(label, f"{name}, speed of the product", ratio, "x", target)
-
-
-def in_turns(calls: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
-    """Return the median seconds of each call; the first round, which warms up, is extra."""
-    taken: dict[str, list[float]] = {name: [] for name in calls}
-    for number in range(repeat + 1):
-        for name, call in calls.items():
-            started = time.perf_counter()
-            call()
-            if number:
-                taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(times) for name, times in taken.items()}
 
 
 if __name__ == "__main__":
