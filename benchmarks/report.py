@@ -102,13 +102,7 @@ def parse_options(
         parser.add_argument("--layout", nargs="+", choices=layouts, default=list(layouts))
         parser.add_argument("--dimension", type=int, help="only rasters of this dimension")
         parser.add_argument("--large", action="store_true", help="the largest raster, nothing else")
-    parser.add_argument(
-        "--size",
-        type=int,
-        nargs="+",
-        default=list(sizes),
-        help="pixels, rows or shards, as the case has it",
-    )
+    parser.add_argument("--size", type=int, nargs="+", default=list(sizes), help="px, rows, shards")
     parser.add_argument("--repeat", type=int, default=3, help="the median counts")
     parser.add_argument("--smoke", action="store_true", help="a tiny run: does it work at all")
     parser.add_argument("--out", type=Path, help=f"folder of the CSV (default: {RESULTS.name}/)")
