@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoembz.encoding import Encoding, Recipe
+from geoembz.encoding import Encoding, Recipe, kernel
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.projection import TILE_PIXELS
 from tests.families import KINDS
@@ -362,3 +362,20 @@ def test_many_rows_keep_their_mask() -> None:
     expected = valid & np.isfinite(values).all(axis=1)
     np.testing.assert_array_equal((codes != -128).all(axis=1), expected)
     np.testing.assert_array_equal((codes == -128).any(axis=1), ~expected)
+
+
+def test_invalid_pixels_are_nan_even_where_blas_skips_products_with_zero(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A zero in the matrix times NaN is NaN, but for a BLAS that leaves such products out."""
+
+    def skipping(matrix: Any, padded: Any, out: Any) -> None:
+        out[...] = (matrix @ np.nan_to_num(padded))[:, : out.shape[1]]
+
+    samples = np.random.default_rng(0).normal(size=(64, 6)).astype(np.float32)
+    encoding = Encoding.fit(samples, "select3-int8")
+    codes, _ = encoding.encode_block(samples.T, np.arange(64) % 7 > 0)
+    expected = encoding.decode_block(codes)
+    assert np.isnan(expected[:, ::7]).all()
+    monkeypatch.setattr(kernel, "affine_tile", skipping)
+    np.testing.assert_array_equal(encoding.decode_block(codes), expected)
