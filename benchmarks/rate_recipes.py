@@ -51,7 +51,7 @@ def candidates(budget: int, dimension: int) -> list[Choice]:
     return [
         *(Choice(budget, name) for name in article(budget, dimension)),
         *(Choice(budget, name) for name in _named([(1, "rot-binary")], budget, dimension)),
-        *(Choice(budget, name, whiten) for name in better for whiten in METRICS),
+        *(Choice(budget, name, whiten) for name in better for whiten in _metrics(name)),
     ]
 
 
@@ -64,6 +64,12 @@ def compared(budget: int, dimension: int) -> list[str]:
     if budget < dimension:
         names += [f"{kind}{budget}-int8" for kind in ("svd", "random", "select")]
     return names
+
+
+def _metrics(name: str) -> tuple[float, ...]:
+    """Return the metrics that a recipe can be read by: a rotation alone knows no variances."""
+    recipe = Recipe.parse(name)
+    return METRICS[:1] if recipe.rotate and recipe.projection == "none" else METRICS
 
 
 def is_random(name: str) -> bool:
