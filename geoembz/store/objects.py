@@ -106,6 +106,7 @@ class ObjectTree:
         StoreError
             If an object is no JSON.
         """
+
         def read(part: Sequence[str]) -> list[tuple[str, Any]]:
             return [(key, self.read_json(key)) for key in part]
 
