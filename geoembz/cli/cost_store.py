@@ -91,12 +91,9 @@ def measure_store(url: str) -> StoreSize:
     tree = ObjectTree(url)
     sizes = tree.sizes()
     folders = Counter(key.rpartition(_SHARDS)[0] for key in sizes if _SHARDS in key)
-    wanted = [key for key in sizes if key.removesuffix(_ARRAY) in folders or _is_codes(key)]
-    metadata = {
-        key.removesuffix(_ARRAY): document
-        for key, document in tree.read_json_many(wanted)
-        if key.endswith(_ARRAY)
-    }
+    named = [key.removesuffix(_ARRAY) for key in sizes if key.endswith(_ARRAY)]
+    read = [name + _ARRAY for name in named if name in folders or _is_codes(name + _ARRAY)]
+    metadata = {key.removesuffix(_ARRAY): found for key, found in tree.read_json_many(read)}
     arrays = {
         folder: _codes(document, f"{url}/{folder}{_ARRAY}")
         for folder, document in metadata.items()
