@@ -24,7 +24,9 @@ def cost(
     recipe: Annotated[
         str | None, typer.Option(help="Compress first, e.g. pca64-int8 or rot-binary.")
     ] = None,
-    pixels: Annotated[int | None, typer.Option(help="Number of pixels.")] = None,
+    pixels: Annotated[
+        int | None, typer.Option(help="Number of pixels; of rows, where STORE is a table.")
+    ] = None,
     area_km2: Annotated[float | None, typer.Option(help="Area in square kilometres.")] = None,
     region: Annotated[
         str | None,
@@ -39,7 +41,9 @@ def cost(
         str, typer.Option("--class", help="Storage class, e.g. standard, standard-ia, nearline.")
     ] = "standard",
     reads_per_month: Annotated[int, typer.Option(help="Reads of one window each, a month.")] = 0,
-    read_window: Annotated[int, typer.Option(help="Side of that window, in pixels.")] = 1,
+    read_window: Annotated[
+        int, typer.Option(help="Side of that window, in pixels; rows, for a table.")
+    ] = 1,
     egress_tb: Annotated[
         float, typer.Option(help="Decimal terabytes sent to the internet, a month.")
     ] = 0.0,

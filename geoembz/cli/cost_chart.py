@@ -65,7 +65,9 @@ def draw_costs(results: Sequence[CostEstimate], chosen: int, path: Path) -> None
     _draw_sentinel2(axes, results[0].holding.years, unit, largest)
     holding = results[0].holding
     years = "one year" if holding.years == 1 else f"{holding.years} years"
-    axes.set_title(f"{years} of {holding.pixels:,} pixels, flat price in US dollars", loc="left")
+    axes.set_title(
+        f"{years} of {holding.pixels:,} {holding.unit}, flat price in US dollars", loc="left"
+    )
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", frameon=False)
     figure.savefig(path, dpi=150)

@@ -84,12 +84,18 @@ class CostRequest:
 
     def _estimate(self, holdings: list[Holding]) -> list[CostEstimate]:
         provider = self._provider()
-        usage = Usage(
+        return [
+            estimate(holding, provider, self.storage_class, self._usage(holding))
+            for holding in holdings
+        ]
+
+    def _usage(self, holding: Holding) -> Usage:
+        side = self.read_window
+        return Usage(
             reads_per_month=self.reads_per_month,
-            window=(self.read_window, self.read_window),
+            window=(side, 1 if holding.unit == "rows" else side),
             egress_bytes_per_month=round(self.egress_tb * TB),
         )
-        return [estimate(holding, provider, self.storage_class, usage) for holding in holdings]
 
     def _nominal(self, scheme: Scheme) -> Holding:
         return Holding(
@@ -103,6 +109,11 @@ class CostRequest:
         from geoembz.cli.cost_store import measure_store
 
         size = measure_store(store)
+        if size.unit == "rows" and (self.area_km2, self.region) != (None, None):
+            raise InvalidConfigError(
+                f"cost: {store} is a store of a table, whose rows have no area, so --area-km2 and "
+                "--region do not apply; give --pixels N for N rows"
+            )
         chosen = (self.pixels, self.area_km2, self.region) != (None, None, None)
         return Holding(
             scheme=store.rstrip("/").rsplit("/", 1)[-1],
@@ -111,6 +122,8 @@ class CostRequest:
             per_embeddings=size.pixels * size.years,
             years=size.years if self.years is None else self.years,
             layout=size.layout,
+            objects=size.objects,
+            unit=size.unit,
         )
 
     def _pixels(self) -> int:

@@ -4,7 +4,7 @@ from geoembz.cost.estimate import CostEstimate, Holding, TieredCost, Usage, esti
 from geoembz.cost.models import MODELS, Model, bits_per_value, bytes_per_embedding, get_model
 from geoembz.cost.pixels import LAND_AREA_KM2, pixels_from_area
 from geoembz.cost.prices import Provider, StorageClass, Tier, load_provider, tiered_usd
-from geoembz.cost.reads import Layout, ReadCost, default_layout, window_read
+from geoembz.cost.reads import Layout, ObjectCount, ReadCost, default_layout, window_read
 from geoembz.cost.regions import geodesic_area_km2, pixels_in_region
 from geoembz.cost.report import format_bytes, format_usd, to_json, to_table, to_text
 
@@ -15,6 +15,7 @@ __all__ = [
     "Holding",
     "Layout",
     "Model",
+    "ObjectCount",
     "Provider",
     "ReadCost",
     "StorageClass",

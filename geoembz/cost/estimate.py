@@ -5,9 +5,11 @@ tiered one is what a provider's list adds up to, with requests, retrieval and eg
 """
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
 
 from geoembz.cost.prices import Provider, StorageClass, tiered_usd
-from geoembz.cost.reads import Layout, ReadCost, default_layout, window_read
+from geoembz.cost.reads import Layout, ObjectCount, ReadCost, default_layout, window_read
 from geoembz.errors import InvalidConfigError
 
 FLAT_USD_PER_GB_MONTH = 0.023
@@ -26,7 +28,7 @@ class Holding:
     scheme
         What to call it in print.
     pixels
-        Pixels of the region.
+        Pixels of the region, or rows of the table; see `unit`.
     years
         Layers of those pixels, one for each year.
     size_bytes, per_embeddings
@@ -34,6 +36,10 @@ class Holding:
         measured on a store.
     layout
         Chunks and shards; None for those geoembz would choose.
+    objects
+        Objects of the store that was measured; None to count the shards of codes alone.
+    unit
+        What holds one embedding: a pixel, or a row of a table, which has no area.
     """
 
     scheme: str
@@ -42,6 +48,8 @@ class Holding:
     per_embeddings: int = 1
     years: int = 1
     layout: Layout | None = None
+    objects: ObjectCount | None = None
+    unit: Literal["pixels", "rows"] = "pixels"
 
     def __post_init__(self) -> None:
         """Refuse numbers below one."""
@@ -175,7 +183,7 @@ def estimate(
     prices = provider.storage_class(storage_class)
     layout = holding.layout or default_layout(holding.bytes_per_embedding)
     read = window_read(layout, holding.bytes_per_embedding, usage.window)
-    n_objects = -(-holding.pixels // layout.shard_pixels) * holding.years
+    n_objects = _n_objects(holding, layout)
     return CostEstimate(
         holding=holding,
         usage=usage,
@@ -185,6 +193,14 @@ def estimate(
         read=read,
         tiered=_tiered(holding, provider, prices, usage, read, n_objects),
     )
+
+
+def _n_objects(holding: Holding, layout: Layout) -> int:
+    shards = -(-holding.pixels // layout.shard_pixels) * holding.years
+    if holding.objects is None:
+        return shards
+    scale = Fraction(holding.pixels * holding.years, holding.per_embeddings)
+    return holding.objects.at(shards, scale)
 
 
 def _tiered(

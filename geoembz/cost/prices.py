@@ -31,7 +31,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class StorageClass:
-    """What one storage class costs: keeping, writing and reading."""
+    """What one storage class costs: keeping, writing and reading; `note` says what to doubt."""
 
     name: str
     storage: tuple[Tier, ...]
@@ -39,6 +39,7 @@ class StorageClass:
     usd_per_1000_gets: float
     usd_per_gb_retrieved: float
     uncertain: bool
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ def _storage_class(name: str, raw: Mapping[str, Any]) -> StorageClass:
         usd_per_1000_gets=_price(raw["usd_per_1000_gets"]),
         usd_per_gb_retrieved=_price(raw["usd_per_gb_retrieved"]),
         uncertain=bool(raw.get("uncertain", False)),
+        note=str(raw.get("note", "")),
     )
 
 

@@ -56,6 +56,50 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectCount:
+    """The objects of a measured store: each was written by one request.
+
+    Parameters
+    ----------
+    shards
+        Shards of the code array that exist; parts of the same pixels count once.
+    scaling
+        Objects that become more with the pixels: shards of codes, of `valid`, of columns.
+    constant
+        The others: metadata, coordinates, the encoding's arrays.
+    """
+
+    shards: int
+    scaling: int
+    constant: int
+
+    def __post_init__(self) -> None:
+        """Refuse a store without shards."""
+        if not 1 <= self.shards <= self.scaling or self.constant < 0:
+            raise InvalidConfigError(
+                f"cost: {self.shards} shards, {self.scaling} objects that scale and "
+                f"{self.constant} others; expected at least one shard, which is an object"
+            )
+
+    def at(self, shards: int, scale: Fraction) -> int:
+        """Return how many objects a store of another size would have.
+
+        Parameters
+        ----------
+        shards
+            Full shards that it needs.
+        scale
+            Its pixels over those measured. At 1 the count is what was measured; shards cut by the
+            edges of the measured store never make a larger one look smaller.
+        """
+        full = -(-shards * self.scaling // self.shards)
+        if scale == 1:
+            full = self.scaling
+        bound = max if scale > 1 else min
+        return bound(full, self.scaling) + self.constant
+
+
+@dataclass(frozen=True, slots=True)
 class ReadCost:
     """The mean cost of one read of a window placed anywhere.
 

@@ -54,6 +54,7 @@ def to_json(result: CostEstimate) -> dict[str, object]:
         "bytes_per_embedding": holding.bytes_per_embedding,
         "measured": holding.per_embeddings > 1,
         "pixels": holding.pixels,
+        "unit": holding.unit,
         "years": holding.years,
         "total_bytes": holding.total_bytes,
         "usd_per_year": result.usd_per_year,
@@ -69,6 +70,7 @@ def to_json(result: CostEstimate) -> dict[str, object]:
         "storage_class": result.storage_class.name,
         "prices_consulted": result.provider.consulted,
         "prices_uncertain": result.storage_class.uncertain,
+        "prices_note": _note(result),
         "prices_sources": list(result.provider.sources),
         "n_objects": result.n_objects,
         "read_window": list(read.window),
@@ -83,12 +85,13 @@ def to_text(result: CostEstimate) -> str:
     """Return an estimate as lines for a terminal."""
     holding, read, tiered = result.holding, result.read, result.tiered
     low, high = result.share_of_sentinel2
-    doubt = " (uncertain: second-hand figures)" if result.storage_class.uncertain else ""
-    measured = " measured" if holding.per_embeddings > 1 else ""
+    doubt = " (uncertain)" if result.storage_class.uncertain else ""
+    measured = " measured, all that is stored over all that is embedded"
+    measured = measured if holding.per_embeddings > 1 else ""
     rows = (
         ("scheme", holding.scheme),
         ("bytes per embedding", f"{holding.bytes_per_embedding:.6g}{measured}"),
-        ("pixels", f"{holding.pixels:,} x {holding.years} year(s)"),
+        (holding.unit, f"{holding.pixels:,} x {holding.years} year(s)"),
         ("total", f"{format_bytes(holding.total_bytes)} in {result.n_objects:,} objects"),
         ("flat price", f"{format_usd(result.usd_per_year)} a year at $0.023 per GB-month"),
         ("price list", f"{format_usd(result.usd_per_year_tiered)} the first year, of it"),
@@ -99,13 +102,23 @@ def to_text(result: CostEstimate) -> str:
         ("  egress", format_usd(tiered.egress_usd)),
         ("  prices", (f"{result.provider.title}, {result.storage_class.name}, "
                      f"as of {result.provider.consulted}{doubt}")),
-        (f"a {read.window[0]} x {read.window[1]} read",
+        *([("  beware", _note(result))] if doubt else []),
+        (_read_name(result),
          (f"{read.requests:.3g} requests, {format_bytes(read.bytes_fetched)}, "
          f"{read.amplification:,.4g} bytes fetched per byte wanted")),
         ("Sentinel-2's yearly growth", f"{low:.2%} to {high:.2%} of it, per year"),
     )  # fmt: skip
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
+
+
+def _note(result: CostEstimate) -> str:
+    return result.storage_class.note or result.provider.note
+
+
+def _read_name(result: CostEstimate) -> str:
+    height, width = result.read.window
+    return f"a {height}-row read" if result.holding.unit == "rows" else f"a {height} x {width} read"
 
 
 def to_table(results: list[CostEstimate]) -> str:
@@ -122,10 +135,14 @@ def to_table(results: list[CostEstimate]) -> str:
         for result in results
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
+    lines = [
         "  ".join(
             cell.ljust(width) if column == 0 else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
-    )
+    ]
+    doubtful = [result for result in results if result.storage_class.uncertain]
+    if doubtful:
+        lines.append(f"beware: the price list is uncertain. {_note(doubtful[0])}")
+    return "\n".join(lines)

@@ -40,7 +40,7 @@ class Journal:
 
     def has_traces(self) -> bool:
         """Whether anything of a journal is there, a plan or not."""
-        return bool(self.tree.sizes(FOLDER))
+        return bool(self.tree.keys(FOLDER))
 
     def matches(self, plan: Mapping[str, Any]) -> bool:
         """Whether the conversion that was started is this one."""
@@ -104,7 +104,7 @@ class Journal:
         return done
 
     def _shard_keys(self) -> list[str]:
-        return [key for key in self.tree.sizes(_SHARDS) if key.endswith(".json")]
+        return [key for key in self.tree.keys(_SHARDS) if key.endswith(".json")]
 
     def clear(self) -> None:
         """Remove the journal: the store is complete."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from geoembz.cost import (
     Holding,
     Layout,
+    ObjectCount,
     Usage,
     default_layout,
     estimate,
@@ -112,3 +113,29 @@ def test_layouts_and_windows_that_make_no_sense() -> None:
         Layout((64, 64), (100, 128))
     with pytest.raises(InvalidConfigError, match="at least 1 x 1"):
         window_read(default_layout(64), 64, (0, 1))
+
+
+@given(
+    shards=st.integers(1, 50), per_shard=st.integers(1, 3), constant=st.integers(0, 30),
+    pixels=st.lists(st.integers(1, 10**6), min_size=2, max_size=2),
+)  # fmt: skip
+def test_more_pixels_need_no_fewer_objects(
+    shards: int, per_shard: int, constant: int, pixels: list[int]
+) -> None:
+    """The count grows with the pixels, and is the measured one at the measured size."""
+    count = ObjectCount(shards, shards * per_shard, constant)
+    measured = 48 * shards
+
+    def objects(pixels: int) -> int:
+        holding = Holding("x", pixels, 9 * measured, measured, 1, Layout((8, 8), (8, 8)), count)
+        return estimate(holding, load_provider("aws"), "standard").n_objects
+
+    assert objects(measured) == shards * per_shard + constant
+    assert objects(min(pixels)) <= objects(max(pixels))
+
+
+@pytest.mark.parametrize("counts", [(0, 1, 1), (2, 1, 1), (1, 1, -1)])
+def test_counts_that_make_no_sense(counts: tuple[int, int, int]) -> None:
+    """A measured store has shards, and they are objects."""
+    with pytest.raises(InvalidConfigError, match="at least one shard"):
+        ObjectCount(*counts)
