@@ -69,7 +69,7 @@ def compared(budget: int, dimension: int) -> list[str]:
 def _metrics(name: str) -> tuple[float, ...]:
     """Return the metrics that a recipe can be read by: a rotation alone knows no variances."""
     recipe = Recipe.parse(name)
-    return METRICS[:1] if recipe.rotate and recipe.projection == "none" else METRICS
+    return METRICS[:1] if recipe.rotate and recipe.projection is None else METRICS
 
 
 def is_random(name: str) -> bool:
