@@ -1,4 +1,4 @@
-"""A source that keeps what the fit has read, so that no block of it is read twice."""
+"""A source that keeps what the fit has read, so that no block crosses the network twice."""
 
 import threading
 from typing import Any

@@ -215,7 +215,6 @@ def convert(
             "nodata": nodata is not None,
             "shard none": isinstance(shard, str),
             "prefix_chunks": prefix_chunks is not None,
-            "checksum": checksum,
             "time": time is not None,
             "product": product is not None,
             "overlap": overlap is not None,
@@ -234,6 +233,7 @@ def convert(
             shard=shard if isinstance(shard, int) else None,
             model=model,
             license=license,
+            checksum=checksum,
             workers=workers,
         )
         return convert_table(open_table(tables, crs=crs), destination, options, progress)
@@ -269,7 +269,7 @@ def convert(
         if len(grids) > 1:
             return convert_grids(grids, destination, conversion, fixed, progress, started)
         (raster,) = grids.values()
-        if scheduler is None:  # the same process samples and converts
+        if scheduler is None and _is_remote(raster):  # the same process samples and converts
             raster = RememberedSource(raster)
         only = conversion(source=raster, destination=destination, fixed=fixed)
         return only.run(progress, started)
@@ -514,6 +514,11 @@ def load_basis(path: str | Path) -> Encoding:
     if is_table_store(open_group(str(path))):
         return TableReader.open(str(path)).encoding
     return StoreReader.open(str(path)).encoding
+
+
+def _is_remote(source: Source) -> bool:
+    """Whether reading a block again takes the network; here it takes less than its memory does."""
+    return any("://" in info.uri for info in source.info)
 
 
 def _check_dimension(source: Source, recipe: Recipe, fixed: Encoding | None) -> None:

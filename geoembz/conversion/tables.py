@@ -37,6 +37,7 @@ from geoembz.geoparquet import write_emb, write_geo
 from geoembz.grid import Window
 from geoembz.hilbert import hilbert_order
 from geoembz.quantization import Codes
+from geoembz.sources import with_checksum
 from geoembz.sources.tables import Survey, TableBatch, TableSource
 from geoembz.store import Journal
 from geoembz.store.journal import FOLDER
@@ -67,6 +68,8 @@ class TableOptions:
         Rows of a chunk and of a shard; see `choose_rows`.
     model, license
         As in `convert`; None for the model that the table names.
+    checksum
+        Whether to record the SHA-256 of the input files.
     workers
         Batches encoded, and shards written, at once.
     """
@@ -80,6 +83,7 @@ class TableOptions:
     shard: int | None
     model: str | None
     license: str | None
+    checksum: bool
     workers: int
 
 
@@ -283,6 +287,7 @@ class _TableConversion:
         from pyproj import CRS
 
         source, places = self.source, self.survey.places
+        inputs = map(with_checksum, source.info) if self.options.checksum else source.info
         crs = CRS.from_user_input(source.crs)
         authority = crs.to_authority()
         known = places[np.isfinite(places).all(axis=1)]
@@ -308,7 +313,7 @@ class _TableConversion:
             },
             gsd=source.product.gsd,
             model=self.model,
-            sources=tuple(info.provenance() for info in source.info),
+            sources=tuple(info.provenance() for info in inputs),
             fit=asdict(encoding.report),
             fidelity=fidelity.summary(),
             software=f"geoembz {__version__}",
@@ -371,6 +376,7 @@ class _TableConversion:
             "basis": None if fixed is None else fixed.hash,
             "fit_samples": options.fit_samples,
             "seed": options.seed,
+            "checksum": options.checksum,
             "chunk": options.chunk,
             "shard": options.shard,
             "model": self.model,

@@ -1,7 +1,8 @@
-"""No block of a source is read twice: what the fit has read is kept for the conversion."""
+"""No block of a remote source is read twice: what the fit has read is kept."""
 
 import pickle
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz.conversion import remembered, sampling
+from geoembz.conversion import remembered, run, sampling
 from geoembz.conversion.remembered import RememberedSource
 from geoembz.grid import Window
 from geoembz.sources import open_source
@@ -30,6 +31,7 @@ def test_a_conversion_reads_every_block_once(
 ) -> None:
     """And makes the store that it makes where nothing can be kept."""
     monkeypatch.setattr(sampling, "_READ_BYTES", 1)
+    monkeypatch.setattr(run, "_is_remote", lambda _: True)
     reads: Counter[Window] = Counter()
     read = RasterSource.read
 
@@ -45,6 +47,15 @@ def test_a_conversion_reads_every_block_once(
     geoembz.convert(deflated, tmp_path / "forgotten", pca=4)
     assert max(reads.values()) == 3
     assert objects(tmp_path / "kept") == objects(tmp_path / "forgotten")
+
+
+def test_only_what_comes_over_the_network_is_kept(raster: Path) -> None:
+    """A local file is read again in less time than the memory takes."""
+    source = open_source(raster)
+    assert not run._is_remote(source)
+    (info,) = source.info
+    source.info = (replace(info, uri="s3://bucket/tile.tif"),)  # type: ignore[misc]
+    assert run._is_remote(source)
 
 
 def test_what_lies_in_a_mapped_file_is_not_kept(raster: Path) -> None:

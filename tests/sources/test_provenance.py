@@ -16,6 +16,7 @@ import geoembz
 from geoembz.sources.provenance import identify, with_checksum
 from tests.conftest import MakeRaster
 from tests.sources.range_server import RangeHandler
+from tests.tables import clay_v1_5
 
 
 class TaggingHandler(RangeHandler):
@@ -76,3 +77,14 @@ def test_convert_records_checksums_where_asked(make_raster: MakeRaster, tmp_path
     assert "sha256" not in sources(tmp_path / "without")[0]
     shards = [(tmp_path / name / "embedding/c/0/0/0").read_bytes() for name in ("with", "without")]
     assert shards[0] == shards[1]
+
+
+def test_tables_have_checksums_where_asked(tmp_path: Path) -> None:
+    """As rasters have."""
+    path = tmp_path / "clay.parquet"
+    clay_v1_5(path, np.random.default_rng(3))
+    geoembz.convert(path, tmp_path / "with", checksum=True)
+    geoembz.convert(path, tmp_path / "without")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert [source.get("sha256") for source in sources(tmp_path / "with")] == [digest]
+    assert "sha256" not in sources(tmp_path / "without")[0]
