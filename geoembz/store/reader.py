@@ -170,6 +170,7 @@ class StoreReader:
         """Return the index of a date on the time axis; nothing where there is no such axis."""
         return (date,) if self.dates else ()
 
+    @single_threaded_blas()
     def read(
         self,
         window: Window,
@@ -206,15 +207,15 @@ class StoreReader:
             band = slice(start, start + _BAND_PIXELS)
             decoder.decode(codes[:, band], None if valid is None else valid[band], out[:, band])
 
-        with single_threaded_blas():
-            if len(bands) < 2:
-                for start in bands:
-                    decode(start)
-            else:
-                wait(claims)
-                list(shared_pool().map(decode, bands))
+        if len(bands) < 2:
+            for start in bands:
+                decode(start)
+        else:
+            wait(claims)
+            list(shared_pool().map(decode, bands))
         return out.reshape(decoder.length, *window.shape)
 
+    @single_threaded_blas()
     def read_pixels(
         self,
         window: Window,
@@ -251,8 +252,7 @@ class StoreReader:
             return codes
         mask = self.read_mask(window, date)
         valid = None if mask is None else mask.reshape(-1)[pixels]
-        with single_threaded_blas():
-            return self.encoding.decoder(space, components, whiten).decode(codes, valid)
+        return self.encoding.decoder(space, components, whiten).decode(codes, valid)
 
     def stored_bytes(self) -> int:
         """Return the size of all objects of the store, in bytes."""
