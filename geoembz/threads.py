@@ -50,7 +50,9 @@ def _acquire() -> None:
     global _users, _limiter  # noqa: PLW0603 - one limit per process is the point
     with _lock:
         if _users == 0:
-            _limiter = _controller(len(sys.modules)).limit(limits=1, user_api="blas")
+            controller = _controller(len(sys.modules))
+            with _in_control(controller):
+                _limiter = controller, controller.limit(limits=1, user_api="blas")
         _users += 1
 
 
@@ -59,8 +61,29 @@ def _release() -> None:
     with _lock:
         _users -= 1
         if _users == 0:
-            _limiter.restore_original_limits()
+            controller, limiter = _limiter
+            with _in_control(controller):
+                limiter.restore_original_limits()
             _limiter = None
+
+
+@contextmanager
+def _in_control(controller: Any) -> Iterator[None]:
+    """Let this thread set limits, and afterwards any other.
+
+    threadpoolctl 3.8 heeds only the thread that first set OpenBLAS' limit, and silently does
+    nothing for others. Here the first user sets it and the last restores it, in whatever thread.
+    """
+    clears = [
+        getattr(library, "clear_controlling_thread", None) for library in controller.lib_controllers
+    ]
+    for clear in filter(None, clears):
+        clear(force=True)
+    try:
+        yield
+    finally:
+        for clear in filter(None, clears):
+            clear(force=True)
 
 
 @lru_cache(maxsize=1)

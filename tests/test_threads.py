@@ -1,0 +1,62 @@
+"""BLAS is limited and released whichever threads ask for it, in whatever order."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import threadpoolctl
+
+from geoembz.threads import _acquire, _release, single_threaded_blas
+
+
+def blas_threads() -> set[int]:
+    """Return the limits of all BLAS libraries."""
+    np.ones((2, 2)) @ np.ones((2, 2))
+    info = threadpoolctl.threadpool_info()
+    return {library["num_threads"] for library in info if library["user_api"] == "blas"}
+
+
+def in_thread[Result](call: Callable[[], Result]) -> Result:
+    """Return what a call in a thread of its own returns."""
+    results: list[Result] = []
+    thread = threading.Thread(target=lambda: results.append(call()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def limited() -> set[int]:
+    """Return the limits inside a block."""
+    with single_threaded_blas():
+        return blas_threads()
+
+
+def test_every_thread_can_limit() -> None:
+    """After another one has, and inside a limit that the user set."""
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        for _ in range(2):
+            assert limited() == {1}
+            assert blas_threads() == before
+            assert in_thread(limited) == {1}
+            assert blas_threads() == before
+
+
+def test_another_thread_may_be_the_last() -> None:
+    """The former limit returns when the last block ends, wherever that is."""
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        in_thread(_acquire)
+        _acquire()
+        in_thread(_release)
+        assert blas_threads() == {1}
+        in_thread(_release)
+        assert blas_threads() == before
+
+
+def test_a_users_own_limit_ends_as_it_should() -> None:
+    """Ours inside it leaves nothing behind."""
+    before = blas_threads()
+    with threadpoolctl.threadpool_limits(1, user_api="blas"):
+        in_thread(limited)
+    assert blas_threads() == before
