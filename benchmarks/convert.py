@@ -37,7 +37,7 @@ RASTERS = (
     RasterSpec(2048, "band"),
     RasterSpec(2048, "pixel-zstd"),
     RasterSpec(1024, "pixel", 512),
-    RasterSpec(2048, "aef", 64),
+    RasterSpec(2048, "aef"),
 )
 LARGE = RasterSpec(4096, "pixel")
 SMOKE_LAYOUTS = ("pixel", "band-deflate")
