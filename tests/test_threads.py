@@ -10,10 +10,16 @@ from geoembz.threads import _acquire, _release, single_threaded_blas
 
 
 def blas_threads() -> set[int]:
-    """Return the limits of all BLAS libraries."""
+    """Return the limits of all BLAS libraries whose threads belong to the process, as NumPy's do.
+
+    Under OpenMP each thread has a limit of its own.
+    """
     np.ones((2, 2)) @ np.ones((2, 2))
-    info = threadpoolctl.threadpool_info()
-    return {library["num_threads"] for library in info if library["user_api"] == "blas"}
+    return {
+        library["num_threads"]
+        for library in threadpoolctl.threadpool_info()
+        if library["user_api"] == "blas" and library.get("threading_layer") != "openmp"
+    }
 
 
 def in_thread[Result](call: Callable[[], Result]) -> Result:
