@@ -36,8 +36,19 @@ class GeometryColumn:
     crs: str = CRS84
 
 
-def read_geo(where: str, footer: Mapping[bytes, bytes] | None) -> GeometryColumn | None:
+def read_geo(
+    where: str, footer: Mapping[bytes, bytes] | None, crs: str | None = None
+) -> GeometryColumn | None:
     """Return what the footer says about the primary geometry column; None without ``geo``.
+
+    Parameters
+    ----------
+    where
+        The file, for messages.
+    footer
+        Its key-value metadata.
+    crs
+        Replaces the declared CRS.
 
     Raises
     ------
@@ -52,19 +63,39 @@ def read_geo(where: str, footer: Mapping[bytes, bytes] | None) -> GeometryColumn
         name = document["primary_column"]
         column = document["columns"][name]
         encoding = str(column.get("encoding", "WKB"))
-        crs = column.get("crs", CRS84)
+        declared = column.get("crs", CRS84) if crs is None else crs
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceError(
             f"{where}: its GeoParquet metadata are malformed ({error!r}); expected a footer key "
             "'geo' as GeoParquet 1.1 says"
         ) from error
-    if crs is None:
+    if declared is None:
         raise SourceError(
             f"{where}: GeoParquet metadata say that the CRS of {name!r} is unknown; give it one "
             "with --crs"
         )
-    text_crs = crs if isinstance(crs, str) else json.dumps(crs)
+    text_crs = declared if isinstance(declared, str) else json.dumps(declared)
     return GeometryColumn(name, "WKB" if encoding.upper() == "WKB" else encoding, text_crs)
+
+
+def declarations(footer: Mapping[bytes, bytes] | None) -> dict[str, str | None]:
+    """Return the CRS and the model that a footer declares, as text that can be compared.
+
+    Examples
+    --------
+    >>> declarations({b"emb": b'{"model": "clay"}'})
+    {'CRS': None, 'model': 'clay'}
+    """
+    try:
+        document = json.loads((footer or {}).get(b"geo", b"{}"))
+        crs = document["columns"][document["primary_column"]].get("crs", CRS84)
+    except (ValueError, KeyError, TypeError, AttributeError):  # `read_geo` says what is wrong
+        crs = None
+    found = {"CRS": crs, "model": read_emb(footer).get("model")}
+    return {
+        name: value if value is None or isinstance(value, str) else json.dumps(value)
+        for name, value in found.items()
+    }
 
 
 def degrees_columns(names: Sequence[str]) -> tuple[str, str] | None:

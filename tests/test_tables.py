@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from zarr.storage import WrapperStore
 
 import geoembz
-from geoembz.conversion import tables as conversion
+from geoembz.conversion import table_shards
 from geoembz.errors import GeoembzError, InvalidConfigError, SourceError, StoreError
 from geoembz.export import export_table
 from geoembz.store import StoreReader, View, describe
@@ -287,7 +287,7 @@ def test_interrupted_conversion_is_finished_by_the_same_call(
     path = tables.plain(tmp_path / "a.parquet", rng).path
     options: dict[str, Any] = {"chunk": 16, "shard": 64, "pca": 4, "workers": workers}
     geoembz.convert(path, tmp_path / "whole.zarr", **{**options, "workers": 2})
-    plain_write = conversion._write_shard
+    plain_write = table_shards._write_shard
     done: list[Any] = []
 
     def failing(*arguments: Any) -> Any:
@@ -296,10 +296,10 @@ def test_interrupted_conversion_is_finished_by_the_same_call(
         done.append(plain_write(*arguments))
         return done[-1]
 
-    monkeypatch.setattr(conversion, "_write_shard", failing)
+    monkeypatch.setattr(table_shards, "_write_shard", failing)
     with pytest.raises(OSError, match="disk full"):
         geoembz.convert(path, tmp_path / "out.zarr", **options)
-    monkeypatch.setattr(conversion, "_write_shard", plain_write)
+    monkeypatch.setattr(table_shards, "_write_shard", plain_write)
     with pytest.raises(StoreError, match="unfinished"):
         geoembz.open(tmp_path / "out.zarr")
     with pytest.raises(InvalidConfigError, match="unfinished"):

@@ -8,6 +8,18 @@ from typing import Annotated
 
 import typer
 
+from geoembz.cli.options import (
+    AsGrid,
+    GridCrs,
+    JsonSummary,
+    Nodata,
+    Product,
+    Quiet,
+    SkipBad,
+    SourceCrs,
+    Workers,
+)
+
 
 def append(
     store: Annotated[str, typer.Argument(metavar="STORE", help="Store with a time axis.")],
@@ -15,38 +27,19 @@ def append(
         list[str], typer.Argument(metavar="SRC…", help="What `convert` takes, on the same grid.")
     ],
     time: Annotated[str, typer.Option(metavar="YEAR", help="YYYY, YYYY-MM or YYYY-MM-DD.")],
-    product: Annotated[
-        str | None,
-        typer.Option(
-            metavar="P", help="aef, olmoearth, tessera, bands or raster.", show_default="found out"
-        ),
-    ] = None,
-    nodata: Annotated[
-        str | None,
-        typer.Option(metavar="V", help="Nodata value, or 'none'.", show_default="as declared"),
-    ] = None,
-    crs: Annotated[
-        str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
-    ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
-    ] = False,
-    grid: Annotated[
-        bool, typer.Option("--grid", help="Of a table of chips on a regular grid: make a raster.")
-    ] = False,
-    grid_crs: Annotated[
-        str | None,
-        typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
-    ] = None,
+    product: Product = None,
+    nodata: Nodata = None,
+    crs: SourceCrs = None,
+    skip_bad: SkipBad = False,
+    grid: AsGrid = False,
+    grid_crs: GridCrs = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over the date.")] = False,
     recode: Annotated[
         bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="Shards at once.", show_default="one per core")
-    ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    workers: Workers = None,
+    json_: JsonSummary = False,
+    quiet: Quiet = False,
 ) -> None:
     """Append a date to a store that has a time axis, with the store's own encoding.
 

@@ -31,6 +31,36 @@ Whiten = Annotated[
     float, typer.Option(metavar="W", help="Weight of small components, 0 to 1; reduced only.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
+
+Product = Annotated[
+    str | None,
+    typer.Option(
+        metavar="P", help="aef, olmoearth, tessera, bands or raster.", show_default="found out"
+    ),
+]
+Nodata = Annotated[
+    str | None,
+    typer.Option(metavar="V", help="Nodata value, or 'none'.", show_default="as declared"),
+]
+SourceCrs = Annotated[
+    str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
+]
+AsGrid = Annotated[
+    bool, typer.Option("--grid", help="Of a table of chips on a regular grid: make a raster.")
+]
+GridCrs = Annotated[
+    str | None,
+    typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
+]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Shards at once.", show_default="one per core")
+]
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+JsonSummary = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

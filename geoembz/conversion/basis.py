@@ -1,13 +1,64 @@
-"""Whether an encoding that was fitted elsewhere suits the vectors at hand."""
+"""An encoding that was fitted elsewhere: read it, and see whether it suits the vectors at hand."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding import Encoding, coverage
-from geoembz.errors import BasisWarning, EncodingError
+from geoembz.encoding import Encoding, Recipe, coverage
+from geoembz.errors import BasisWarning, EncodingError, InvalidConfigError
+from geoembz.store import StoreReader
+from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.tables import TableReader
 from geoembz.threads import single_threaded_blas
+
+
+def fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -> Encoding | None:
+    """Return the basis' encoding; None where there is no basis.
+
+    Raises
+    ------
+    InvalidConfigError
+        If another recipe is asked for beside it.
+    """
+    if basis is None:
+        return None
+    encoding = basis if isinstance(basis, Encoding) else load_basis(basis)
+    if asked is not None and str(asked) != encoding.recipe:
+        raise InvalidConfigError(
+            f"basis: fitted as {encoding.recipe!r}, but the options ask for {str(asked)!r}; leave "
+            "out --recipe, --pca and the quantizer, or fit anew without --basis"
+        )
+    return encoding
+
+
+def load_basis(path: str | Path) -> Encoding:
+    """Read an encoding from a store or from a file that `Encoding.save` wrote."""
+    if str(path).endswith(".npz") or Path(path).is_file():
+        return Encoding.load(path)
+    if is_table_store(open_group(str(path))):
+        return TableReader.open(str(path)).encoding
+    return StoreReader.open(str(path)).encoding
+
+
+def check_dimension(name: str, dimension: int, recipe: Recipe, fixed: Encoding | None) -> None:
+    """Refuse vectors that the basis, or else the recipe, cannot encode.
+
+    Raises
+    ------
+    EncodingError
+        If the basis is for vectors of another length.
+    InvalidConfigError
+        If the recipe asks for more components than there are.
+    """
+    if fixed is None:
+        recipe.check_dimension(name, dimension)
+    elif fixed.dimension != dimension:
+        raise EncodingError(
+            f"{name}: vectors of {dimension} components, but the basis is for "
+            f"{fixed.dimension}; use a basis that was fitted on the same model's embeddings"
+        )
 
 
 def check_coverage(

@@ -1,53 +1,28 @@
-"""Convert: sample, fit, write every shard, write the metadata, say what it cost."""
+"""Convert: check the options, open the inputs, and hand over to a conversion."""
 
 import time as clock
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from geoembz._version import __version__
-from geoembz.conventions import UNKNOWN_MODEL, Layout, StoreAttributes, check_model
-from geoembz.conversion.basis import check_coverage
+from geoembz.conventions import UNKNOWN_MODEL, Layout, check_model
+from geoembz.conversion.basis import check_dimension, fixed_encoding
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.grids import convert_grids
 from geoembz.conversion.opening import Inputs, open_inputs
+from geoembz.conversion.raster_conversion import RasterConversion
 from geoembz.conversion.remembered import RememberedSource
-from geoembz.conversion.runner import Progress, run_tasks
-from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
-from geoembz.conversion.shards import summarise, write_shards
+from geoembz.conversion.runner import Progress
 from geoembz.conversion.summary import ConvertSummary
-from geoembz.conversion.tables import TableOptions, convert_table, refuse_raster_options
-from geoembz.conversion.task import ShardResult
+from geoembz.conversion.table_conversion import convert_table
+from geoembz.conversion.table_options import TableOptions, refuse_raster_options
 from geoembz.conversion.times import parse_date
-from geoembz.conversion.workers import Workers, absolute, check_scheduler, open_workers
+from geoembz.conversion.workers import absolute, check_scheduler, open_workers
 from geoembz.encoding import Encoding, Recipe
-from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError, StoreError
-from geoembz.sources import (
-    InputOptions,
-    OpenOptions,
-    Overlap,
-    Source,
-    check_vectors,
-    traits_of,
-)
+from geoembz.errors import InvalidConfigError
+from geoembz.sources import InputOptions, OpenOptions, Overlap, Source, traits_of
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import open_table
-from geoembz.store import (
-    DestinationLock,
-    Journal,
-    StorePlan,
-    StoreReader,
-    StoreWriter,
-    choose_layout,
-)
-from geoembz.store.reader import is_table_store, open_group
-from geoembz.store.tables import TableReader
 from geoembz.threads import worker_count
 
 FIT_SAMPLES = 65_536
@@ -207,7 +182,7 @@ def convert(
     if resample not in {None, "nearest"}:
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
-    fixed = _fixed_encoding(basis, asked)
+    fixed = fixed_encoding(basis, asked)
     tables = None if grid or grid_crs else table_files(source)
     if tables is not None:
         raster_options = {
@@ -245,9 +220,9 @@ def convert(
     traits = traits_of(next(iter(grids.values())))
     chosen = asked or Recipe.parse(traits.recipe or "int8")
     for raster in grids.values():
-        _check_dimension(raster, chosen, fixed)
+        check_dimension(raster.name, raster.dimension, chosen, fixed)
     conversion = partial(
-        _Conversion,
+        RasterConversion,
         recipe=chosen,
         layout=layout,
         fit_samples=fit_samples,
@@ -275,210 +250,6 @@ def convert(
         return only.run(progress, started)
 
 
-@dataclass(frozen=True)
-class _Conversion:
-    """A conversion whose options have been checked."""
-
-    source: Source
-    destination: Destination
-    recipe: Recipe
-    layout: Layout
-    fit_samples: int
-    seed: int
-    fixed: Encoding | None
-    strict_basis: bool
-    chunk: int | None
-    shard: int | str | None
-    prefix_chunks: int | None
-    workers: int
-    pool: Workers
-    model: str
-    license: str | None
-    checksum: bool
-    nodata: str | None
-    crs: str | None
-    date: str | None
-    is_part: bool = False
-    """One grid of several: the basis was looked at over all of them."""
-
-    def run(self, progress: Progress | None, started: float) -> ConvertSummary:
-        with self.destination.lock() as lock:
-            writer, attributes = self._build(lock, progress)
-        self.destination.swap()
-        return self._summary(writer.plan.encoding, attributes, started)
-
-    def _build(
-        self, lock: DestinationLock, progress: Progress | None
-    ) -> tuple[StoreWriter, StoreAttributes]:
-        """Write the store, or what is missing of it; nothing but the store is left."""
-        journal = Journal(self.destination.tree)
-        if self.destination.replaces and not journal.matches(self.options()):
-            self.destination.tree.remove()  # what an abandoned overwrite left
-            lock.take()
-        begun = journal.exists()
-        try:
-            writer, centre = self._prepare(journal)
-            results = write_shards(
-                self.source, writer, journal, lock.fence, centre, self.seed, self.pool, progress
-            )
-        except Exception:
-            lock.release()
-            if not begun:
-                self._discard_unless_useful(journal)
-            raise
-        attributes = self._attributes(writer.plan, results)
-        writer.finish(attributes)
-        lock.release()
-        journal.clear()
-        return writer, attributes
-
-    def _discard_unless_useful(self, journal: Journal) -> None:
-        """Remove what a failed conversion wrote, where no shard was finished."""
-        with suppress(StoreError):  # the server that failed, most likely; the error is on its way
-            if not journal.has_finished():
-                self.destination.discard()
-
-    def _prepare(self, journal: Journal) -> tuple[StoreWriter, NDArray[np.float64]]:
-        """Fit, or take up the fit of an interrupted conversion, and plan the store."""
-        options = self.options()
-        if journal.exists():
-            encoding, centre = journal.resume(options)
-            return self._writer(encoding), centre
-        encoding, centre = self._fit()
-        writer = self._writer(encoding)
-        journal.start(options, encoding, centre)
-        return writer, centre
-
-    def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
-        """Draw so many of the source's pixels, and refuse those that cannot be right."""
-        roles = PixelRoles(self.seed, self.source.grid.shape)
-        run = partial(run_tasks, workers=self.workers)
-        read = self.source.first_read if isinstance(self.source, RememberedSource) else None
-        sample = draw_sample(self.source, roles, n_samples, run, read)
-        check_vectors(self.source, sample)
-        return sample
-
-    def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:
-        """Warn, or refuse under `strict_basis`, where the source lies outside a basis."""
-        check_coverage(self.source.name, basis, sample, strict=self.strict_basis)
-
-    def _fit(self) -> tuple[Encoding, NDArray[np.float64]]:
-        source = self.source
-        try:
-            sample = self.draw(self.fit_samples)
-            encoding = self.fixed or Encoding.fit_blocks(
-                sample, self.recipe, source.dimension, self.seed
-            )
-        except NoValidPixelsError as error:
-            raise NoValidPixelsError(f"{self.source.name}: {error}") from error
-        if self.fixed is not None and not self.is_part:
-            self.check_basis(self.fixed, sample)
-        return encoding, sample_mean([encoding.target(block) for block in sample])
-
-    def _writer(self, encoding: Encoding) -> StoreWriter:
-        chunks = choose_layout(
-            self.source.grid.shape,
-            encoding.bytes_per_vector,
-            self.source.block_shape,
-            chunk=self.chunk,
-            shard=self.shard,
-            prefix=self._prefix(encoding),
-        )
-        dates = () if self.date is None else (self.date,)
-        plan = StorePlan(encoding, chunks, self.layout, dates)
-        return StoreWriter(self.destination.building, plan)
-
-    def _prefix(self, encoding: Encoding) -> int | None:
-        """Return the stored numbers per vector in a chunk; None for all."""
-        if self.prefix_chunks is None:
-            return None
-        try:
-            return encoding.prefix_length(self.prefix_chunks)
-        except InvalidConfigError as error:
-            raise InvalidConfigError(f"prefix_chunks: {error}") from error
-
-    def _attributes(self, plan: StorePlan, results: Sequence[ShardResult]) -> StoreAttributes:
-        encoding, traits = plan.encoding, traits_of(self.source)
-        written = summarise(self.source, results, checksum=self.checksum)
-        return StoreAttributes(
-            grid=self.source.grid,
-            encoding=encoding.config(),
-            encoding_hash=encoding.hash,
-            layout=plan.layout,
-            original_dtype=str(self.source.dtype),
-            stored_dtype=str(encoding.code_dtype),
-            model=self.model,
-            sources=written.sources,
-            fit=asdict(encoding.report),
-            fidelity=written.fidelity,
-            pixels=written.pixels,
-            times=() if self.date is None else (written.at(self.date),),
-            notes=traits.notes,
-            skipped=traits.skipped,
-            software=f"geoembz {__version__}",
-            license=self.license,
-        )
-
-    def summary(self, started: float) -> ConvertSummary:
-        """Return the summary of the store that is there already."""
-        reader = StoreReader.open(self.destination.url)
-        return self._summary(reader.encoding, reader.attributes, started)
-
-    def _summary(
-        self, encoding: Encoding, attributes: StoreAttributes, started: float
-    ) -> ConvertSummary:
-        pixels = self.source.grid.window.size
-        bytes_in = pixels * self.source.dimension * self.source.dtype.itemsize
-        bytes_stored = StoreReader.open(self.destination.url).stored_bytes()
-        return ConvertSummary(
-            store=self.destination.url,
-            recipe=encoding.recipe,
-            encoding_hash=encoding.hash,
-            pixels=pixels,
-            valid_pixels=attributes.pixels["valid"],
-            rejected_pixels=attributes.pixels.get("rejected", 0),
-            skipped_inputs=len(attributes.skipped),
-            bytes_in=bytes_in,
-            bytes_stored=bytes_stored,
-            ratio=bytes_in / bytes_stored,
-            bytes_per_pixel=bytes_stored / pixels,
-            bytes_per_embedding=encoding.bytes_per_vector,
-            explained_variance=encoding.report.explained_variance,
-            cosine=attributes.fidelity["cosine"],
-            cosine_centred=attributes.fidelity["cosine_centred"],
-            rmse=attributes.fidelity["rmse"],
-            held_out_pixels=attributes.fidelity["n"],
-            seconds=clock.perf_counter() - started,
-            notes=attributes.notes,
-        )
-
-    def options(self) -> dict[str, Any]:
-        """Return everything that the store's bytes depend on, as the journal records it."""
-        traits = traits_of(self.source)
-        return {
-            "software": __version__,
-            "sources": [info.identity() for info in self.source.info],
-            "date": self.date,
-            "product": traits.product,
-            "notes": list(traits.notes),
-            "skipped": [uri for uri, _ in traits.skipped],
-            "shape": list(self.source.grid.shape),
-            "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
-            "basis": None if self.fixed is None else self.fixed.hash,
-            "layout": self.layout,
-            "fit_samples": self.fit_samples,
-            "seed": self.seed,
-            "chunk": self.chunk,
-            "shard": self.shard,
-            "prefix_chunks": self.prefix_chunks,
-            "model": self.model,
-            "license": self.license,
-            "checksum": self.checksum,
-            "nodata": self.nodata,
-            "crs": self.crs,
-        }
-
-
 def _asked_recipe(recipe: str | None, pca: int | None, quantizer: str | None) -> Recipe | None:
     """Return the recipe that the options spell; None where they say nothing."""
     if recipe is not None:
@@ -494,38 +265,6 @@ def _asked_recipe(recipe: str | None, pca: int | None, quantizer: str | None) ->
     return Recipe(quantizer or "int8", projection=projection, n_components=pca)
 
 
-def _fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -> Encoding | None:
-    """Return the basis' encoding after checking that nothing else is asked for."""
-    if basis is None:
-        return None
-    encoding = basis if isinstance(basis, Encoding) else load_basis(basis)
-    if asked is not None and str(asked) != encoding.recipe:
-        raise InvalidConfigError(
-            f"basis: fitted as {encoding.recipe!r}, but the options ask for {str(asked)!r}; leave "
-            "out --recipe, --pca and the quantizer, or fit anew without --basis"
-        )
-    return encoding
-
-
-def load_basis(path: str | Path) -> Encoding:
-    """Read an encoding from a store or from a file that `Encoding.save` wrote."""
-    if str(path).endswith(".npz") or Path(path).is_file():
-        return Encoding.load(path)
-    if is_table_store(open_group(str(path))):
-        return TableReader.open(str(path)).encoding
-    return StoreReader.open(str(path)).encoding
-
-
 def _is_remote(source: Source) -> bool:
     """Whether reading a block again takes the network; here it takes less than its memory does."""
     return any("://" in info.uri for info in source.info)
-
-
-def _check_dimension(source: Source, recipe: Recipe, fixed: Encoding | None) -> None:
-    if fixed is not None and fixed.dimension != source.dimension:
-        raise EncodingError(
-            f"{source.name}: vectors of {source.dimension} components, but the basis is for "
-            f"{fixed.dimension}; use a basis that was fitted on the same model's embeddings"
-        )
-    if fixed is None:
-        recipe.check_dimension(source.name, source.dimension)

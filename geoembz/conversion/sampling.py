@@ -139,15 +139,25 @@ def draw_sample(
 
     read = source.read if read is None else read
 
-    def sample(window: Window) -> NDArray[np.float32]:
-        return _fit_values(read(window), roles, window, share)
+    def sample(window: Window) -> tuple[NDArray[np.float32], int]:
+        data = read(window)
+        return _fit_values(data, roles, window, share), data.rejected
 
     blocks: list[NDArray[np.float32]] = []
+    rejected = 0
     for chosen in rounds:
-        blocks += run(sample, chosen)
+        for block, count in run(sample, chosen):
+            blocks.append(block)
+            rejected += count
         if sum(block.shape[1] for block in blocks) * 2 >= n_samples:
             break
     if not any(block.shape[1] for block in blocks):
+        if rejected:
+            raise NoValidPixelsError(
+                f"no valid pixel: {rejected:,} are corrupt in the source (scales that are not "
+                "between 0 and 1, or nodata codes in some bands only), the others nodata; fetch it "
+                "again"
+            )
         raise NoValidPixelsError(
             "no valid pixel: every one is nodata, masked, NaN or infinite; expected embeddings; "
             "check the nodata value (--nodata)"

@@ -1,11 +1,36 @@
-"""Find GeoTIFFs that end too early, before anything is read from them."""
+"""Find files that are empty, and GeoTIFFs that end too early, before anything is read from them."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from geoembz.errors import SourceError
 
 _MOST_BLOCKS = 4096
+_BYTE_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
+
+
+def refuse_cut_off(name: str, path: str) -> None:
+    """Refuse a local file that is empty, or a TIFF whose first directory lies behind its end.
+
+    GDAL calls both no raster, which sends the user looking for another mistake.
+
+    Raises
+    ------
+    SourceError
+        If the file is empty or truncated.
+    """
+    local = Path(path)
+    if not local.is_file():
+        return
+    size = local.stat().st_size
+    if not size:
+        raise SourceError(f"{name}: empty (0 bytes), not a raster; fetch it again")
+    needed = _directory_end(local, size)
+    if needed > size:
+        raise SourceError(
+            f"{name}: truncated: its directory ends at byte {needed:,} or later, the file at "
+            f"{size:,}; fetch it again"
+        )
 
 
 def refuse_truncated(name: str, dataset: Any, path: str) -> None:
@@ -29,6 +54,24 @@ def refuse_truncated(name: str, dataset: Any, path: str) -> None:
             f"{name}: truncated: its data end at byte {needed:,}, the file at {size:,}; "
             "fetch it again"
         )
+
+
+def _directory_end(path: Path, size: int) -> int:
+    """Return where a TIFF's first directory ends at the least; 0 where the file is no TIFF."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order, version = _BYTE_ORDERS.get(head[:2]), head[2:4]
+        if order is None or int.from_bytes(version, order) not in {42, 43}:
+            return 0
+        is_big = int.from_bytes(version, order) == 43
+        count_size, entry_size = (8, 20) if is_big else (2, 12)
+        start = int.from_bytes(head[8:16] if is_big else head[4:8], order)
+        if start > size:
+            return start
+        file.seek(start)
+        count = file.read(count_size)
+    n_entries = int.from_bytes(count, order) if len(count) == count_size else 0
+    return start + count_size + n_entries * entry_size
 
 
 def _last_byte(dataset: Any, band: int) -> int:

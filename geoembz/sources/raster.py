@@ -19,7 +19,7 @@ from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.handles import new_token, open_handle
 from geoembz.sources.identity import display_name
-from geoembz.sources.integrity import refuse_truncated
+from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
 from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.provenance import identify
 from geoembz.sources.remote import gdal_s3_options
@@ -59,6 +59,7 @@ class RasterSource:
         self.name = display_name(self.path)
         self._token = new_token()
         _refuse_missing(self.path)
+        refuse_cut_off(self.name, self.path)
         dataset = self._dataset()
         refuse_truncated(self.name, dataset, self.path)
         self._bands = _component_bands(dataset)

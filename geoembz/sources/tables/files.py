@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from geoembz.errors import SourceError
+from geoembz.geoparquet import declarations
 from geoembz.sources.identity import display_name
 from geoembz.sources.remote import open_remote
 
@@ -70,7 +71,8 @@ class ParquetFiles:
         Raises
         ------
         SourceError
-            If a file is empty, truncated, or has other columns than the first.
+            If a file is empty, truncated, or has other columns, another CRS or another model than
+            the first.
         """
         schema, footer, groups = None, None, []
         for path in paths:
@@ -79,6 +81,7 @@ class ParquetFiles:
                 if schema is None:
                     schema, footer = found.remove_metadata(), found.metadata
                 _same_columns(path, paths[0], found, schema)
+                _same_declarations(path, paths[0], found.metadata, footer)
                 metadata = file.metadata
                 numbers = range(metadata.num_row_groups)
                 groups += [(path, index, metadata.row_group(index).num_rows) for index in numbers]
@@ -199,6 +202,27 @@ def _same_columns(path: str, first: str, found: pa.Schema, expected: pa.Schema) 
             f"({'; '.join(differing[:4])}); expected files of one product and model; convert them "
             "one by one"
         )
+
+
+def _same_declarations(
+    path: str,
+    first: str,
+    found: Mapping[bytes, bytes] | None,
+    expected: Mapping[bytes, bytes] | None,
+) -> None:
+    ours = declarations(expected)
+    for what, theirs in declarations(found).items():
+        if theirs != ours[what]:
+            raise SourceError(
+                f"{display_name(path)}: {what} {_short(theirs)}, but {display_name(first)}: "
+                f"{what} {_short(ours[what])}; expected files of one CRS and model; convert "
+                "them one by one"
+            )
+
+
+def _short(text: str | None) -> str:
+    """Return a declaration as messages show it: PROJJSON is long."""
+    return "undeclared" if text is None else text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _damaged(path: str, error: Exception) -> SourceError:

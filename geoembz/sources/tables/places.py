@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -34,10 +35,20 @@ class Places:
     columns: tuple[str, ...]
     crs: str = CRS84
 
-    @property
+    @cached_property
     def is_degrees(self) -> bool:
-        """Whether the columns are called longitude and latitude."""
-        return self.kind == "xy" and self.columns != ("x", "y")
+        """Whether y is latitude: by the columns' names, or by the CRS."""
+        if self.kind == "xy" and self.columns != ("x", "y"):
+            return True
+        from pyproj import CRS
+        from pyproj.exceptions import CRSError
+
+        try:
+            return bool(CRS.from_user_input(self.crs).is_geographic)
+        except CRSError as error:
+            raise InvalidConfigError(
+                f"crs {self.crs!r}: {error}; expected a CRS such as EPSG:32633"
+            ) from error
 
     def bounds(self, where: str, batch: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the bounds of each row, shape ``(n, 4)``; NaN where unknown.
@@ -46,14 +57,21 @@ class Places:
         ------
         SourceError
             If geometries are damaged, or latitudes lie beyond 90 degrees.
+        InvalidConfigError
+            If the CRS is none.
         """
+        bounds = self._bounds(batch)
+        latitudes = (bounds[:, 1] + bounds[:, 3]) / 2
+        if self.is_degrees and np.nanmax(np.abs(latitudes), initial=0.0) > 90:
+            raise SourceError(
+                f"{where}: column {self.columns[-1]!r} holds latitudes beyond 90 degrees; "
+                "longitude and latitude are swapped, or the column is not in degrees"
+            )
+        return bounds
+
+    def _bounds(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
         if self.kind == "xy":
             axes = [_floats(batch.column(name)) for name in self.columns]
-            if self.is_degrees and np.nanmax(np.abs(axes[1]), initial=0.0) > 90:
-                raise SourceError(
-                    f"{where}: column {self.columns[1]!r} holds latitudes beyond 90 degrees; "
-                    "longitude and latitude are swapped, or the columns are no degrees"
-                )
             return np.column_stack([*axes, *axes])
         column = batch.column(self.columns[0])
         if self.kind == "wkb":
@@ -89,13 +107,13 @@ def find_places(
     InvalidConfigError
         If columns `x` and `y` do, but nothing says in which CRS.
     """
-    geo = read_geo(where, footer)
+    geo = read_geo(where, footer, crs)
     names = schema.names
     if geo is not None and geo.name in names:
         kind = {"WKB": "wkb", "point": "point"}.get(geo.encoding)
         if kind is None:
             raise SourceError(f"{where}: geometries encoded as {geo.encoding!r}; expected WKB")
-        return Places(kind, (geo.name,), crs or geo.crs)
+        return Places(kind, (geo.name,), geo.crs)
     if "geometry" in names and _is_binary(schema.field("geometry").type):
         return Places("wkb", ("geometry",), crs or CRS84)
     if (found := degrees_columns(names)) is not None:

@@ -1,0 +1,78 @@
+"""Refuse to append what does not belong to a store."""
+
+from geoembz.conventions import UNKNOWN_MODEL
+from geoembz.conversion.append_options import AppendOptions
+from geoembz.errors import EncodingError, InvalidConfigError, StoreError
+from geoembz.sources import Source, traits_of
+from geoembz.sources.alignment import describe_grid, offset
+from geoembz.store import StoreReader, StoreSource
+
+
+def check_fits(url: str, reader: StoreReader, source: Source, options: AppendOptions) -> None:
+    """Refuse a source whose date, grid or vectors do not fit a store.
+
+    Parameters
+    ----------
+    url, reader
+        The store.
+    source
+        What is to be appended.
+    options
+        How.
+
+    Raises
+    ------
+    StoreError
+        If the store has no time axis.
+    InvalidConfigError
+        If the date is there, or the grid is another one.
+    EncodingError
+        If the vectors have another length, model or encoding.
+    """
+    _check_times(url, reader, options)
+    _check_grid(url, reader, source)
+    _check_vectors(url, reader, source, options)
+
+
+def _check_times(url: str, reader: StoreReader, options: AppendOptions) -> None:
+    if not reader.dates:
+        raise StoreError(
+            f"{url}: no time axis; give it one with `geoembz convert {url} NEW.zarr --basis {url} "
+            "--time YEAR`, and append to NEW.zarr"
+        )
+    if options.date in reader.dates and not options.replace:
+        raise InvalidConfigError(
+            f"{url}: holds {options.date} already ({', '.join(reader.dates)}); choose another "
+            "time, or pass --replace"
+        )
+
+
+def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
+    stored, new = reader.attributes.grid, source.grid
+    same_crs = stored.crs_code == new.crs_code if stored.crs_code else stored.crs_wkt == new.crs_wkt
+    if not same_crs or stored.shape != new.shape or offset(stored, new) != (0, 0):
+        raise InvalidConfigError(
+            f"{source.name}: {describe_grid(new)}; but {url}: {describe_grid(stored)}; expected "
+            "the same grid at every date"
+        )
+
+
+def _check_vectors(url: str, reader: StoreReader, source: Source, options: AppendOptions) -> None:
+    encoding, model = reader.encoding, reader.attributes.model
+    if source.dimension != encoding.dimension:
+        raise EncodingError(
+            f"{source.name}: vectors of {source.dimension} components, but {url} encodes "
+            f"{encoding.dimension}; expected the same model's embeddings"
+        )
+    theirs = traits_of(source).model
+    if theirs is not None and model not in {UNKNOWN_MODEL, theirs}:
+        raise EncodingError(
+            f"{source.name}: model {theirs}, but {url} holds {model}; vectors of two models cannot "
+            "be compared: convert them to a store of their own"
+        )
+    is_other = isinstance(source, StoreSource) and source.encoding_hash != encoding.hash
+    if is_other and not options.recode:
+        raise EncodingError(
+            f"{source.name}: a store with another encoding than {url}, {encoding.hash}; encoding "
+            "decoded vectors again loses more: append the original, or pass --recode"
+        )

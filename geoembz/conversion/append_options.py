@@ -1,0 +1,28 @@
+"""How one date is appended."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AppendOptions:
+    """How to append.
+
+    Parameters
+    ----------
+    date
+        As ``YYYY-MM-DD``.
+    replace
+        Write over a date that is there already.
+    recode
+        Accept a store with another encoding as input: its vectors are decoded and encoded again.
+    seed
+        Seed of the choice of held-out pixels.
+    workers
+        Shards written at once.
+    """
+
+    date: str
+    replace: bool
+    recode: bool
+    seed: int
+    workers: int

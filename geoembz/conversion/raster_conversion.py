@@ -1,0 +1,212 @@
+"""The conversion of one raster: sample, fit, write every shard, write the metadata."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._version import __version__
+from geoembz.conventions import Layout, StoreAttributes
+from geoembz.conversion.basis import check_coverage
+from geoembz.conversion.destination import Destination
+from geoembz.conversion.raster_record import raster_summary, store_attributes
+from geoembz.conversion.remembered import RememberedSource
+from geoembz.conversion.runner import Progress, run_tasks
+from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
+from geoembz.conversion.shards import summarise, write_shards
+from geoembz.conversion.summary import ConvertSummary
+from geoembz.conversion.workers import Workers
+from geoembz.encoding import Encoding, Recipe
+from geoembz.errors import InvalidConfigError, NoValidPixelsError, StoreError
+from geoembz.sources import Source, check_vectors, traits_of
+from geoembz.store import (
+    DestinationLock,
+    Journal,
+    StorePlan,
+    StoreReader,
+    StoreWriter,
+    choose_layout,
+)
+
+
+@dataclass(frozen=True)
+class RasterConversion:
+    """The conversion of one grid.
+
+    Parameters
+    ----------
+    source, destination
+        Where pixels come from, and where the store will be.
+    fixed
+        The encoding to use; None to fit one by `recipe`.
+    pool
+        Converts the shards; `workers` threads of this process draw the sample.
+    nodata, crs
+        What replaced the source's own, for the journal.
+    date
+        As ``YYYY-MM-DD``; None for a store without a time axis.
+    is_part
+        One grid of several: the basis was looked at over all of them.
+    recipe, layout, fit_samples, seed, strict_basis, chunk, shard, prefix_chunks, workers, model
+        As in `geoembz.convert`, and so are `license` and `checksum`.
+    """
+
+    source: Source
+    destination: Destination
+    recipe: Recipe
+    layout: Layout
+    fit_samples: int
+    seed: int
+    fixed: Encoding | None
+    strict_basis: bool
+    chunk: int | None
+    shard: int | str | None
+    prefix_chunks: int | None
+    workers: int
+    pool: Workers
+    model: str
+    license: str | None
+    checksum: bool
+    nodata: str | None
+    crs: str | None
+    date: str | None
+    is_part: bool = False
+
+    def run(self, progress: Progress | None, started: float) -> ConvertSummary:
+        """Convert; see `GridConversion.run`."""
+        with self.destination.lock() as lock:
+            writer, attributes = self._build(lock, progress)
+        self.destination.swap()
+        return self._summary(writer.plan.encoding, attributes, started)
+
+    def _build(
+        self, lock: DestinationLock, progress: Progress | None
+    ) -> tuple[StoreWriter, StoreAttributes]:
+        """Write the store, or what is missing of it; nothing but the store is left."""
+        journal = Journal(self.destination.tree)
+        if self.destination.replaces and not journal.matches(self.options()):
+            self.destination.tree.remove()  # what an abandoned overwrite left
+            lock.take()
+        begun = journal.exists()
+        try:
+            writer, centre = self._prepare(journal)
+            results = write_shards(
+                self.source, writer, journal, lock.fence, centre, self.seed, self.pool, progress
+            )
+        except Exception:
+            lock.release()
+            if not begun:
+                self._discard_unless_useful(journal)
+            raise
+        written = summarise(self.source, results, checksum=self.checksum)
+        attributes = store_attributes(
+            self.source, writer.plan, written, model=self.model, license=self.license
+        )
+        writer.finish(attributes)
+        lock.release()
+        journal.clear()
+        return writer, attributes
+
+    def _discard_unless_useful(self, journal: Journal) -> None:
+        """Remove what a failed conversion wrote, where no shard was finished."""
+        with suppress(StoreError):  # the server that failed, most likely; the error is on its way
+            if not journal.has_finished():
+                self.destination.discard()
+
+    def _prepare(self, journal: Journal) -> tuple[StoreWriter, NDArray[np.float64]]:
+        """Fit, or take up the fit of an interrupted conversion, and plan the store."""
+        options = self.options()
+        if journal.exists():
+            encoding, centre = journal.resume(options)
+            return self._writer(encoding), centre
+        encoding, centre = self._fit()
+        writer = self._writer(encoding)
+        journal.start(options, encoding, centre)
+        return writer, centre
+
+    def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
+        """Draw so many of the source's pixels, and refuse those that cannot be right."""
+        roles = PixelRoles(self.seed, self.source.grid.shape)
+        run = partial(run_tasks, workers=self.workers)
+        read = self.source.first_read if isinstance(self.source, RememberedSource) else None
+        sample = draw_sample(self.source, roles, n_samples, run, read)
+        check_vectors(self.source, sample)
+        return sample
+
+    def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:
+        """Warn, or refuse under `strict_basis`, where the source lies outside a basis."""
+        check_coverage(self.source.name, basis, sample, strict=self.strict_basis)
+
+    def _fit(self) -> tuple[Encoding, NDArray[np.float64]]:
+        source = self.source
+        try:
+            sample = self.draw(self.fit_samples)
+            encoding = self.fixed or Encoding.fit_blocks(
+                sample, self.recipe, source.dimension, self.seed
+            )
+        except NoValidPixelsError as error:
+            raise NoValidPixelsError(f"{self.source.name}: {error}") from error
+        if self.fixed is not None and not self.is_part:
+            self.check_basis(self.fixed, sample)
+        return encoding, sample_mean([encoding.target(block) for block in sample])
+
+    def _writer(self, encoding: Encoding) -> StoreWriter:
+        chunks = choose_layout(
+            self.source.grid.shape,
+            encoding.bytes_per_vector,
+            self.source.block_shape,
+            chunk=self.chunk,
+            shard=self.shard,
+            prefix=self._prefix(encoding),
+        )
+        dates = () if self.date is None else (self.date,)
+        plan = StorePlan(encoding, chunks, self.layout, dates)
+        return StoreWriter(self.destination.building, plan)
+
+    def _prefix(self, encoding: Encoding) -> int | None:
+        """Return the stored numbers per vector in a chunk; None for all."""
+        if self.prefix_chunks is None:
+            return None
+        try:
+            return encoding.prefix_length(self.prefix_chunks)
+        except InvalidConfigError as error:
+            raise InvalidConfigError(f"prefix_chunks: {error}") from error
+
+    def summary(self, started: float) -> ConvertSummary:
+        """Return the summary of the store that is there already."""
+        reader = StoreReader.open(self.destination.url)
+        return self._summary(reader.encoding, reader.attributes, started)
+
+    def _summary(
+        self, encoding: Encoding, attributes: StoreAttributes, started: float
+    ) -> ConvertSummary:
+        return raster_summary(self.source, self.destination.url, encoding, attributes, started)
+
+    def options(self) -> dict[str, Any]:
+        """Return everything that the store's bytes depend on, as the journal records it."""
+        traits = traits_of(self.source)
+        return {
+            "software": __version__,
+            "sources": [info.identity() for info in self.source.info],
+            "date": self.date,
+            "product": traits.product,
+            "notes": list(traits.notes),
+            "skipped": [uri for uri, _ in traits.skipped],
+            "shape": list(self.source.grid.shape),
+            "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
+            "basis": None if self.fixed is None else self.fixed.hash,
+            "layout": self.layout,
+            "fit_samples": self.fit_samples,
+            "seed": self.seed,
+            "chunk": self.chunk,
+            "shard": self.shard,
+            "prefix_chunks": self.prefix_chunks,
+            "model": self.model,
+            "license": self.license,
+            "checksum": self.checksum,
+            "nodata": self.nodata,
+            "crs": self.crs,
+        }

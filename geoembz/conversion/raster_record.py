@@ -1,0 +1,94 @@
+"""What the conversion of a raster says afterwards: in the store, and to the caller."""
+
+import time
+from dataclasses import asdict
+
+from geoembz._version import __version__
+from geoembz.conventions import StoreAttributes
+from geoembz.conversion.shards import Written
+from geoembz.conversion.summary import ConvertSummary
+from geoembz.encoding import Encoding
+from geoembz.sources import Source, traits_of
+from geoembz.store import StorePlan, StoreReader
+
+
+def store_attributes(
+    source: Source,
+    plan: StorePlan,
+    written: Written,
+    *,
+    model: str,
+    license: str | None,  # noqa: A002 - the field's word
+) -> StoreAttributes:
+    """Return the attributes of a store whose shards are written.
+
+    Parameters
+    ----------
+    source
+        What was converted.
+    plan
+        Encoding, layout and dates (none, or the first) of the store.
+    written
+        Provenance, pixels and fidelity.
+    model, license
+        As in `geoembz.convert`.
+    """
+    encoding, traits = plan.encoding, traits_of(source)
+    return StoreAttributes(
+        grid=source.grid,
+        encoding=encoding.config(),
+        encoding_hash=encoding.hash,
+        layout=plan.layout,
+        original_dtype=str(source.dtype),
+        stored_dtype=str(encoding.code_dtype),
+        model=model,
+        sources=written.sources,
+        fit=asdict(encoding.report),
+        fidelity=written.fidelity,
+        pixels=written.pixels,
+        times=tuple(written.at(date) for date in plan.dates),
+        notes=traits.notes,
+        skipped=traits.skipped,
+        software=f"geoembz {__version__}",
+        license=license,
+    )
+
+
+def raster_summary(
+    source: Source, url: str, encoding: Encoding, attributes: StoreAttributes, started: float
+) -> ConvertSummary:
+    """Return the summary of a complete store.
+
+    Parameters
+    ----------
+    source
+        What was converted.
+    url, encoding, attributes
+        The store.
+    started
+        When the conversion began, by ``time.perf_counter``, in seconds.
+    """
+    pixels = source.grid.window.size
+    bytes_in = pixels * source.dimension * source.dtype.itemsize
+    bytes_stored = StoreReader.open(url).stored_bytes()
+    return ConvertSummary(
+        store=url,
+        recipe=encoding.recipe,
+        encoding_hash=encoding.hash,
+        pixels=pixels,
+        valid_pixels=attributes.pixels["valid"],
+        rejected_pixels=attributes.pixels.get("rejected", 0),
+        skipped_inputs=len(attributes.skipped),
+        bytes_in=bytes_in,
+        bytes_stored=bytes_stored,
+        ratio=bytes_in / bytes_stored,
+        bytes_per_pixel=bytes_stored / pixels,
+        bytes_per_embedding=encoding.bytes_per_vector,
+        explained_variance=encoding.report.explained_variance,
+        cosine=attributes.fidelity["cosine"],
+        cosine_centred=attributes.fidelity["cosine_centred"],
+        rmse=attributes.fidelity["rmse"],
+        held_out_pixels=attributes.fidelity["n"],
+        seconds=time.perf_counter() - started,
+        notes=attributes.notes,
+    )

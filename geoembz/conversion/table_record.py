@@ -1,0 +1,140 @@
+"""What the conversion of a table says afterwards: in the store, and to the caller."""
+
+import time
+from dataclasses import asdict
+
+import numpy as np
+
+from geoembz._version import __version__
+from geoembz.conversion.chips import chip_layout
+from geoembz.conversion.summary import ConvertSummary
+from geoembz.conversion.table_rows import GEOMETRY
+from geoembz.encoding import Encoding
+from geoembz.evaluation import FidelitySums
+from geoembz.geoparquet import write_emb, write_geo
+from geoembz.sources import with_checksum
+from geoembz.sources.tables import Survey, TableSource
+from geoembz.store.tables import TableAttributes, TablePlan, TableReader
+from geoembz.store.tables.documents import TABLE
+
+
+def table_attributes(
+    source: TableSource,
+    survey: Survey,
+    plan: TablePlan,
+    fidelity: FidelitySums,
+    valid: int,
+    *,
+    model: str,
+    license: str | None,  # noqa: A002 - the field's word
+    checksum: bool,
+) -> TableAttributes:
+    """Return the attributes of a store whose shards are written.
+
+    Parameters
+    ----------
+    source, survey
+        What was converted.
+    plan
+        Encoding and columns of the store.
+    fidelity
+        Measured on held-out rows.
+    valid
+        Rows that hold a vector.
+    model, license, checksum
+        As in `geoembz.convert`.
+    """
+    from pyproj import CRS
+
+    encoding, places = plan.encoding, survey.places
+    inputs = map(with_checksum, source.info) if checksum else source.info
+    crs = CRS.from_user_input(source.crs)
+    authority = crs.to_authority()
+    known = places[np.isfinite(places).all(axis=1)]
+    bbox = (*known.min(axis=0).tolist(), *known.max(axis=0).tolist()) if len(known) else None
+    return TableAttributes(
+        crs_wkt=crs.to_wkt("WKT2_2019"),
+        crs_code=":".join(authority) if authority else None,
+        bbox=bbox,
+        chip_layout=chip_layout(source.product, crs, survey),
+        encoding=encoding.config(),
+        encoding_hash=encoding.hash,
+        original_dtype=str(source.dtype),
+        stored_dtype=str(encoding.code_dtype),
+        rows={"total": survey.n_rows, "valid": valid},
+        columns=tuple(column.name for column in plan.columns),
+        table=TABLE if len(plan.columns) < len(source.schema) else None,
+        place={
+            "product": source.product.name,
+            "geometry": source.geometry,
+            "x": source.axes[0],
+            "y": source.axes[1],
+        },
+        gsd=source.product.gsd,
+        model=model,
+        sources=tuple(info.provenance() for info in inputs),
+        fit=asdict(encoding.report),
+        fidelity=fidelity.summary(),
+        software=f"geoembz {__version__}",
+        license=license,
+    )
+
+
+def table_footer(source: TableSource, attributes: TableAttributes) -> dict[bytes, bytes]:
+    """Return the footer of the file of other columns, which is GeoParquet without vectors."""
+    geo = write_geo(
+        source.geometry or GEOMETRY,
+        attributes.crs_code or attributes.crs_wkt,
+        [] if source.geometry else ["Point"],
+        None if source.geometry else attributes.bbox,
+    )
+    emb = write_emb(
+        model=attributes.model,
+        dimension=source.dimension,
+        kind="chip",
+        quantization=f"geoembz:{attributes.encoding['recipe']}",
+        sources=[str(entry["uri"]) for entry in attributes.sources],
+    )
+    return {b"geo": geo, b"emb": emb}
+
+
+def table_summary(
+    source: TableSource,
+    url: str,
+    encoding: Encoding,
+    attributes: TableAttributes,
+    started: float,
+) -> ConvertSummary:
+    """Return the summary of a complete store.
+
+    Parameters
+    ----------
+    source
+        What was converted.
+    url, encoding, attributes
+        The store.
+    started
+        When the conversion began, by ``time.perf_counter``, in seconds.
+    """
+    rows = attributes.rows["total"]
+    bytes_in = rows * source.dimension * source.dtype.itemsize
+    bytes_stored = TableReader.open(url).stored_bytes()
+    return ConvertSummary(
+        store=url,
+        recipe=str(encoding.recipe),
+        encoding_hash=encoding.hash,
+        pixels=rows,
+        valid_pixels=attributes.rows["valid"],
+        bytes_in=bytes_in,
+        bytes_stored=bytes_stored,
+        ratio=bytes_in / bytes_stored,
+        bytes_per_pixel=bytes_stored / rows,
+        bytes_per_embedding=encoding.bytes_per_vector,
+        explained_variance=encoding.report.explained_variance,
+        cosine=attributes.fidelity["cosine"],
+        cosine_centred=attributes.fidelity["cosine_centred"],
+        rmse=attributes.fidelity["rmse"],
+        held_out_pixels=attributes.fidelity["n"],
+        seconds=time.perf_counter() - started,
+        unit="row",
+    )

@@ -1,0 +1,101 @@
+"""Write the shards of a table from its spilled rows."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.conversion.runner import Progress, run_tasks
+from geoembz.conversion.spill import Spill
+from geoembz.conversion.table_rows import VALID, RowFormat, X, Y
+from geoembz.grid import Window
+from geoembz.store import Journal, ObjectTree
+from geoembz.store.journal import FOLDER
+from geoembz.store.tables import TableWriter
+
+
+def write_table_shards(
+    writer: TableWriter,
+    journal: Journal,
+    form: RowFormat,
+    spill: Spill,
+    workers: int,
+    progress: Progress | None,
+) -> None:
+    """Write the shards that the journal lacks, and record each with its chunks' bounds.
+
+    Parameters
+    ----------
+    writer
+        Where rows go.
+    journal
+        Says what is finished, and is told what is.
+    form, spill
+        How rows travelled, and where they are.
+    workers
+        Shards written at once.
+    progress
+        Called with the numbers of finished and of missing shards.
+    """
+    done = journal.finished()
+    missing = [shard for shard in writer.plan.shards() if (shard.row, 0) not in done]
+
+    def task(shard: Window) -> dict[str, Any]:
+        result = _write_shard(writer, form, spill, shard)
+        journal.record(shard, result)
+        return result
+
+    run_tasks(task, missing, workers=workers, progress=progress)
+
+
+def chunk_bounds(writer: TableWriter, journal: Journal) -> NDArray[np.float64]:
+    """Return the recorded bounds of chunks, float64 ``(n_chunks, 4)``; NaN where unknown."""
+    done = journal.finished()
+    bounds = [row for shard in writer.plan.shards() for row in done[shard.row, 0]["bounds"]]
+    return np.array(bounds, dtype=np.float64).reshape(-1, 4)
+
+
+@contextmanager
+def spill_folder(tree: ObjectTree) -> Iterator[Path]:
+    """Make a folder for spilled rows: in the journal, or where temporary files go."""
+    if tree.is_local:
+        path = tree.local_path / FOLDER / "spill"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+    else:
+        path = Path(tempfile.mkdtemp(prefix="geoembz-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _write_shard(
+    writer: TableWriter, form: RowFormat, spill: Spill, shard: Window
+) -> dict[str, Any]:
+    """Put a shard's rows in order, write them, and return the bounds of its chunks."""
+    rows = spill.read(shard.row)
+    places = np.column_stack([np.asarray(rows[axis]) for axis in (X, Y)])
+    writer.write_shard(
+        shard.row,
+        form.codes(rows),
+        np.asarray(rows[VALID]),
+        places,
+        form.arrays(rows),
+        form.file_rows(rows, places),
+    )
+    chunk = writer.plan.chunk
+    parts = (places[start : start + chunk] for start in range(0, len(places), chunk))
+    return {"bounds": [_bounds(part) for part in parts]}
+
+
+def _bounds(places: NDArray[np.float64]) -> list[float | None]:
+    known = places[np.isfinite(places).all(axis=1)]
+    if not len(known):
+        return [None] * 4
+    return [*known.min(axis=0).tolist(), *known.max(axis=0).tolist()]
