@@ -220,6 +220,7 @@ for recipe in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_hashes_do_not_depend_on_blas_threads() -> None:
     """Encodings, codes and decoded vectors are the same with one BLAS thread and with two."""
     recipes = ("pca64-int8", "svd32w0.5-rot-int4-lloyd", "random64-binary", "l2-rot-ternary")

@@ -82,6 +82,7 @@ def test_every_recipe_has_the_size_it_competes_at(dimension: int) -> None:
             assert (str(recipe), recipe.bytes_per_vector(dimension)) == (name, budget)
 
 
+@pytest.mark.slow
 def test_a_run_writes_table_and_plot(problem: Problem, tmp_path: Path) -> None:
     """Every recipe is tested and every choice is among those tested; nothing partial is left."""
     rows = np.concatenate([problem.train, problem.other])

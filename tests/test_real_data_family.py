@@ -17,6 +17,7 @@ RASTERS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RASTERS)
 def test_aef_re_encodes_alphaearth_without_loss(
     name: str, shared_data: Path, tmp_path: Path

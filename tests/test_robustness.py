@@ -135,6 +135,7 @@ def test_members_that_claim_too_much_are_refused(path: Path, member: bytes) -> N
         Encoding.from_bytes(hostile)
 
 
+@pytest.mark.slow
 def test_archives_that_inflate_without_end_are_refused() -> None:
     """Few compressed bytes that stand for more than a gibibyte together."""
     content = ENCODINGS[0].read_bytes()

@@ -117,6 +117,7 @@ KINDS: dict[str, Callable[[Path], Path]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_store_is_verified(kind: str, tmp_path: Path) -> None:
     """Whole, no problem; with any object lost, changed or added, one that names it."""

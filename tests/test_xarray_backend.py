@@ -92,6 +92,7 @@ def test_components_are_the_first_ones(components: int, stores: dict[str, Path])
     np.testing.assert_array_equal(rebuilt, np.moveaxis(by_hand, -1, 0))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_slices_index_as_numpy_does(data: st.DataObject, stores: dict[str, Path]) -> None:
@@ -107,6 +108,7 @@ def test_slices_index_as_numpy_does(data: st.DataObject, stores: dict[str, Path]
     np.testing.assert_array_equal(lazy[key].values, decoded(stores[kind], "original")[key])
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_arrays_index_as_numpy_does(data: st.DataObject, stores: dict[str, Path]) -> None:

@@ -227,6 +227,7 @@ def test_mismatched_source_is_refused(scene: DemoFiles, store: Path, tmp_path: P
         evaluate(store, source=other)
 
 
+@pytest.mark.slow
 def test_segmentation_reads_whole_windows(scene: DemoFiles) -> None:
     """Windows are the groups, and the bootstrap resamples them."""
     evaluation = evaluate(

@@ -135,6 +135,7 @@ def test_any_zarr_reader_walks_the_root(tmp_path: Path) -> None:
     assert root["utm33n/embedding"].shape == (4, 24, 48)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_interrupted_zones_are_finished_by_the_same_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

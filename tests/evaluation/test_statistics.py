@@ -93,6 +93,7 @@ def test_the_seed_decides_the_interval() -> None:
     assert bootstrap_mean(values, seed=1) != bootstrap_mean(values, seed=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_rows", [12, 60])
 def test_the_interval_covers_the_truth_in_95_of_100_cases(n_rows: int) -> None:
     generator = np.random.default_rng(5)
@@ -114,6 +115,7 @@ def null_case(seed: int) -> Comparison:
     return compare_paired(baseline, compressed, groups=blocks, resamples=1000, seed=seed)
 
 
+@pytest.mark.slow
 def test_groups_keep_five_false_alarms_in_100_where_mcnemar_cries_wolf() -> None:
     cases = [null_case(seed) for seed in range(400)]
     by_groups = np.mean([case.verdict != "no difference found" for case in cases])

@@ -48,6 +48,7 @@ def test_balance_of_known_bits() -> None:
     }
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 50))
 def test_mean_average_precision_is_that_of_scikit_learn(seed: int) -> None:
     data = normal(40, 6, seed)
