@@ -48,7 +48,7 @@ def draw(n_rows: int, dimension: int) -> NDArray[np.float32]:
 
 def main() -> None:
     """Measure all numbers of rows."""
-    options = parse_options(__doc__, sizes=(JUDGED_ROWS,), smoke=(500,))
+    options = parse_options(__doc__, sizes=(JUDGED_ROWS,), smoke=(1_000,))
     publish("evaluate", [row for size in options.size for row in measure(size)], options)
 
 
