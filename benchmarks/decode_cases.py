@@ -8,12 +8,12 @@ getting it back takes longer than everything that is compared. The stores are ma
 """
 
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
+
+from benchmarks.timing import in_turns, seconds
 
 N_COMPONENTS = 64
 WIDE = 10_000
@@ -29,7 +29,7 @@ def make(layout: Literal["plain", "codec"], path: str, source: str) -> float:
     """Convert `source` with ``--pca 64 --int8``."""
     import geoembz
 
-    return timed(
+    return seconds(
         lambda: geoembz.convert(
             source, path, pca=N_COMPONENTS, quantizer="int8", layout=layout, overwrite=True
         )
@@ -63,7 +63,7 @@ def decode(path: str, space: Literal["original", "reduced", "codes"] = "original
     embedding = geoembz.open(path, space=space)["embedding"]
     embedding[:, :1, :1].load()
     claim_memory(embedding.nbytes)
-    return timed(lambda: check(geoembz.open(path, space=space)["embedding"].values, space))
+    return seconds(lambda: check(geoembz.open(path, space=space)["embedding"].values, space))
 
 
 def decode_dask(path: str, dask_threads: str, blas_threads: str) -> float:
@@ -80,7 +80,7 @@ def decode_dask(path: str, dask_threads: str, blas_threads: str) -> float:
         threadpoolctl.threadpool_limits(int(blas_threads), user_api="blas"),
         dask.config.set(scheduler="threads", num_workers=int(dask_threads)),
     ):
-        return timed(lambda: check(geoembz.open(path, chunks={})["embedding"].values))
+        return seconds(lambda: check(geoembz.open(path, chunks={})["embedding"].values))
 
 
 def read_zarr(path: str, space: Literal["original", "codes"]) -> float:
@@ -91,7 +91,7 @@ def read_zarr(path: str, space: Literal["original", "codes"]) -> float:
     array: Any = zarr.open_array(f"{path}/embedding", mode="r")
     array[:, :1, :1]
     claim_memory(array.nbytes)
-    return timed(
+    return seconds(
         lambda: check(np.asarray(zarr.open_array(f"{path}/embedding", mode="r")[...]), space)
     )
 
@@ -126,7 +126,7 @@ def copy(dimension: str, size: str) -> float:
     shape = (int(dimension), int(size), int(size))
     values = np.random.default_rng(0).random(shape, dtype=np.float32)
     claim_memory(values.nbytes)
-    return timed(lambda: np.copyto(np.empty_like(values), values))
+    return seconds(lambda: np.copyto(np.empty_like(values), values))
 
 
 def check(values: Any, space: str = "original") -> None:
@@ -144,17 +144,9 @@ def claim_memory(n_bytes: int) -> None:
     np.empty(int(_PEAK * n_bytes), dtype=np.uint8).fill(0)
 
 
-def timed(action: Callable[[], object]) -> float:
-    """Return the seconds that an action takes."""
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
-
-
 def repeated(action: Callable[[], object]) -> float:
     """Return the median of many times, after one that is not counted."""
-    action()
-    return statistics.median(timed(action) for _ in range(_WINDOW_REPEATS))
+    return in_turns({"": action}, _WINDOW_REPEATS)[""]
 
 
 CASES: dict[str, Callable[..., float]] = {

@@ -69,12 +69,6 @@ def recycled(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     return np.frombuffer(memoryview(block), dtype).reshape(shape)
 
 
-def release() -> None:
-    """Give the memory that waits back to the system."""
-    while _waiting:
-        _forget_oldest()
-
-
 def _blocks(size: int) -> deque[_Block]:
     """Return the blocks of a size that wait."""
     blocks = _waiting.get(size)

@@ -13,7 +13,8 @@ SHAPE = (2, 1024, 1024)
 
 @pytest.fixture(autouse=True)
 def _nothing_waits() -> None:
-    memory.release()
+    while memory._waiting:
+        memory._forget_oldest()
 
 
 def address(array: np.ndarray) -> int:
