@@ -1,11 +1,14 @@
 """Score vectors by their codes: linear functions, distances and the k nearest, without decoding."""
 
+from geoembz.scoring.accelerated import has_accelerator
 from geoembz.scoring.fold import LinearFold
-from geoembz.scoring.hamming import has_accelerator
-from geoembz.scoring.nearest import nearest_codes, search_block
-from geoembz.scoring.scorers import METRICS, HammingScorer, Metric, Scorer, VectorScorer, scorer
+from geoembz.scoring.hamming import HammingScorer
+from geoembz.scoring.nearest import nearest_codes
+from geoembz.scoring.protocol import Scorer
+from geoembz.scoring.scorers import METRICS, Metric, scorer
 from geoembz.scoring.topk import BestK
 from geoembz.scoring.valid import valid_codes
+from geoembz.scoring.vectors import VectorScorer
 
 __all__ = [
     "METRICS",
@@ -18,6 +21,5 @@ __all__ = [
     "has_accelerator",
     "nearest_codes",
     "scorer",
-    "search_block",
     "valid_codes",
 ]

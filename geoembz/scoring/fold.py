@@ -20,8 +20,14 @@ from geoembz.quantization import Codes, Quantizer
 from geoembz.quantization.linear import LinearQuantizer
 from geoembz.quantization.passthrough import FloatQuantizer
 
-TILE_PIXELS = 1024
-"""Width of every matrix product, the last one padded: BLAS rounds differently at other widths."""
+STEP_PIXELS = 8192
+"""Pixels that are worth a round of NumPy calls, each of which threads wait for each other to make.
+
+A multiple of every `LinearFold.tile_pixels`.
+"""
+
+_TILE_VALUES = 2**19
+"""Numbers that a matrix product multiplies at once: 2 MiB, which stays in cache."""
 
 type Way = Literal["codes", "tables", "values"]
 
@@ -111,6 +117,12 @@ class LinearFold:
         """Numbers per vector."""
         return len(self.weights)
 
+    @cached_property
+    def tile_pixels(self) -> int:
+        """Width of every product, the last one padded: BLAS rounds differently at other widths."""
+        fitting = max(_TILE_VALUES // self.quantizer.n_components, 1024)
+        return min(1 << (fitting.bit_length() - 1), STEP_PIXELS)
+
     def __call__(self, codes: Codes, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Evaluate on codes as stored.
 
@@ -128,22 +140,34 @@ class LinearFold:
         """
         if out is None:
             out = np.empty((self.n_outputs, codes.shape[1]), dtype=np.float32)
-        for start in range(0, codes.shape[1], TILE_PIXELS):
-            columns = slice(start, start + TILE_PIXELS)
+        values = self.scratch()
+        for start in range(0, codes.shape[1], self.tile_pixels):
+            columns = slice(start, start + self.tile_pixels)
             if self.way == "tables":
                 self._look_up(codes[:, columns], out[:, columns])
             else:
-                self.multiply(self.numbers(codes[:, columns]), out[:, columns])
+                self.multiply(self.numbers(codes[:, columns], values), out[:, columns])
         return out
 
-    def numbers(self, tile: Codes) -> NDArray[np.float32]:
-        """Return what `inner` multiplies: codes as float32, or components; padded to a tile."""
+    def scratch(self) -> NDArray[np.float32]:
+        """Return memory for the `numbers` of one tile after the other."""
+        return np.empty((self.quantizer.n_components, self.tile_pixels), dtype=np.float32)
+
+    def numbers(self, tile: Codes, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what `inner` multiplies: codes as float32, or components; padded to a tile.
+
+        Parameters
+        ----------
+        tile
+            Shape ``(code_length, n)``, at most `tile_pixels`.
+        values
+            From `scratch`; receives the result.
+        """
         quantizer = self.quantizer
         width, unpacked = tile.shape[1], tile
         if quantizer.bits < 8:
             packed = tile.astype(np.uint8, copy=False)
             unpacked = unpack(packed, cast("Bits", quantizer.bits), quantizer.n_codes)
-        values = np.empty((quantizer.n_components, TILE_PIXELS), dtype=np.float32)
         values[:, width:] = 0.0
         if self.way == "codes":
             values[:, :width] = unpacked
@@ -176,8 +200,11 @@ class LinearFold:
 
     def multiply(self, numbers: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Write the outputs of a tile's `numbers` into `out`, which may be narrower."""
-        product = self.inner @ numbers
-        np.add(product[:, : out.shape[1]], self.constant, out=out)
+        if out.shape[1] == self.tile_pixels:
+            np.matmul(self.inner, numbers, out=out)
+        else:
+            out[:] = (self.inner @ numbers)[:, : out.shape[1]]
+        out += self.constant
 
     def _look_up(self, tile: Codes, out: NDArray[np.float32]) -> None:
         indices = tile.view(np.uint8)

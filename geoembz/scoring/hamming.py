@@ -1,35 +1,82 @@
 """Count differing bits between packed queries and packed codes, as they lie in a store.
 
 Codes are component first, so a row of bytes belongs to one byte of every pixel: counting byte by
-byte runs along rows and needs no regrouping into words. With numba installed (extra ``accel``) the
-same loop is compiled; both give the same numbers.
+byte runs along rows and needs no regrouping into words. With numba installed (extra ``accel``)
+`geoembz.scoring.accelerated.bits` counts and keeps the nearest in one pass; both find the same.
 """
 
-from functools import cache
-from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.quantization import Codes
+from geoembz.scoring.accelerated import has_accelerator
+from geoembz.scoring.protocol import search_in_steps
+from geoembz.scoring.topk import ALL_VALID, BestK
+
+_DISTANCES = 2**18
+"""Counts of bits that NumPy makes at once: enough to hide a call, few enough to stay in cache."""
+
 _TILE_PIXELS = 16_384
 """Pixels that each NumPy call works on: enough to hide the call, few enough for the cache."""
-
-WORTHWHILE_BYTES = 2**28
-"""Bytes compared below which loading the accelerator takes longer than it saves."""
 
 _ROWS_PER_BYTE = 31
 """Bytes whose differing bits, 8 at most each, add up in one uint8 without overflow."""
 
 
-@cache
-def has_accelerator() -> bool:
-    """Whether numba is installed."""
-    return find_spec("numba") is not None
+class HammingScorer:
+    """Differing bits between queries and codes.
+
+    Parameters
+    ----------
+    bits
+        Encoded queries, uint8, shape ``(n_queries, n_bytes)``.
+    accelerate
+        Use numba; None for where it is installed.
+    """
+
+    def __init__(self, bits: NDArray[np.uint8], *, accelerate: bool | None = None) -> None:
+        self._bits = np.ascontiguousarray(bits)
+        self._accelerate = has_accelerator() if accelerate is None else accelerate
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self._bits)
+
+    def best(self, k: int) -> BestK:
+        """Return what `search` fills."""
+        return BestK(self.n_queries, k, np.dtype(np.uint16), accelerate=self._accelerate)
+
+    def search(
+        self,
+        best: BestK,
+        codes: Codes,
+        positions: NDArray[np.int64],
+        valid: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take the nearest of a block into `best`."""
+        if self._accelerate:
+            from geoembz.scoring.accelerated.bits import keep_nearest_bits
+
+            mask = ALL_VALID if valid is None else valid
+            heaps = best.heap_distances, best.heap_positions
+            keep_nearest_bits(self._bits, _contiguous_rows(_bytes(codes)), positions, mask, *heaps)
+            return
+        step = max(_DISTANCES // self.n_queries, 4096)
+        search_in_steps(self, best, codes, positions, valid, step)
+
+    def distances(self, codes: Codes) -> NDArray[np.uint16]:
+        """Return differing bits, shape ``(n_queries, n_pixels)``."""
+        return differing_bits(self._bits, _bytes(codes))
+
+    def scores(self, distances: NDArray[Any]) -> NDArray[np.int32]:
+        """Return differing bits as int32."""
+        return distances.astype(np.int32)
 
 
-def hamming_tile(
-    queries: NDArray[np.uint8], codes: NDArray[np.uint8], *, accelerate: bool
-) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+def differing_bits(queries: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """Count the bits in which queries and pixels differ.
 
     Parameters
@@ -38,36 +85,30 @@ def hamming_tile(
         uint8, shape ``(n_queries, n_bytes)``, at most 8,191 bytes.
     codes
         uint8, shape ``(n_bytes, n_pixels)``.
-    accelerate
-        Use numba.
 
     Returns
     -------
     distances
         uint16, shape ``(n_queries, n_pixels)``.
-    nearest
-        The smallest of each query, uint16, shape ``(n_queries,)``.
 
     Examples
     --------
     >>> queries, codes = np.array([[0b1011]], np.uint8), np.array([[0b1011, 0b0001]], np.uint8)
-    >>> hamming_tile(queries, codes, accelerate=False)[0]
+    >>> differing_bits(queries, codes)
     array([[0, 2]], dtype=uint16)
     """
     distances = np.empty((len(queries), codes.shape[1]), dtype=np.uint16)
-    if accelerate:
-        from geoembz.scoring.accelerated import count_differing_bits
-
-        nearest = np.empty(len(queries), dtype=np.uint16)
-        count_differing_bits(queries, _contiguous_rows(codes), distances, nearest)
-        return distances, nearest
     _count(queries, codes, distances)
-    return distances, distances.min(axis=1, initial=np.iinfo(np.uint16).max)
+    return distances
 
 
 def _contiguous_rows(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return codes whose pixels lie side by side, without a copy where they do."""
     return codes if codes.strides[1] == 1 else np.ascontiguousarray(codes)
+
+
+def _bytes(codes: Codes) -> NDArray[np.uint8]:
+    return codes if codes.dtype == np.uint8 else codes.view(np.uint8)  # type: ignore[return-value]
 
 
 def _count(queries: NDArray[np.uint8], codes: NDArray[np.uint8], out: NDArray[np.uint16]) -> None:

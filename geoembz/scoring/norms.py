@@ -1,6 +1,7 @@
 """Squared lengths of the vectors that codes stand for."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,6 @@ from geoembz.encoding import Encoding
 from geoembz.quantization import Codes, Quantizer
 from geoembz.quantization.linear import LinearQuantizer
 from geoembz.scoring.fold import (
-    TILE_PIXELS,
     LinearFold,
     Way,
     choose,
@@ -88,21 +88,36 @@ class SquaredNorms:
             squares += np.float32(self.residual)
             return squares
         squares = np.empty(codes.shape[1], dtype=np.float32)
-        for start in range(0, codes.shape[1], TILE_PIXELS):
-            tile = codes[:, start : start + TILE_PIXELS]
-            numbers = self._fold.numbers(tile)
-            squares[start : start + TILE_PIXELS] = self.of_numbers(numbers)[: tile.shape[1]]
+        values = self._fold.scratch()
+        step = self._fold.tile_pixels
+        for start in range(0, codes.shape[1], step):
+            tile = codes[:, start : start + step]
+            numbers = self._fold.numbers(tile, values)
+            squares[start : start + step] = self.of_numbers(numbers)[: tile.shape[1]]
         return squares
 
-    def of_numbers(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the squared lengths of a tile, whose `numbers` are overwritten."""
-        offset = self.offset
-        if self.way == "codes" and isinstance(self.quantizer, LinearQuantizer):
-            numbers *= self.quantizer.scale[:, np.newaxis]
-            offset = offset + self.quantizer.offset
-        numbers += offset.astype(np.float32)[:, np.newaxis]
+    def of_numbers(
+        self, numbers: NDArray[np.float32], *, accelerate: bool = False
+    ) -> NDArray[np.float32]:
+        """Return the squared lengths of a tile, whose `numbers` may be overwritten."""
+        if accelerate and self.triangle is None:
+            from geoembz.scoring.accelerated.lengths import squared_lengths
+
+            squares = np.empty(numbers.shape[1], dtype=np.float32)
+            squared_lengths(numbers, *self._affine, squares)
+            return squares + np.float32(self.residual)
+        scale, offset = self._affine
+        numbers *= scale[:, np.newaxis]
+        numbers += offset[:, np.newaxis]
         if self.triangle is not None:
             numbers = self.triangle[:, :-1] @ numbers
             numbers += self.triangle[:, -1:]
         np.square(numbers, out=numbers)
         return np.asarray(numbers.sum(axis=0, dtype=np.float32) + np.float32(self.residual))
+
+    @cached_property
+    def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scale and offset that make components, shifted, of `numbers`."""
+        if self.way == "codes" and isinstance(self.quantizer, LinearQuantizer):
+            return self.quantizer.scale, (self.offset + self.quantizer.offset).astype(np.float32)
+        return np.ones(len(self.offset), dtype=np.float32), self.offset.astype(np.float32)

@@ -4,7 +4,7 @@ Float metrics compare a query as it is with the vector that a code decodes to (a
 alone is compressed. Hamming compares the bits of both.
 """
 
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,45 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.projection import normalized
-from geoembz.quantization import Codes
-from geoembz.scoring.fold import TILE_PIXELS, LinearFold
-from geoembz.scoring.hamming import WORTHWHILE_BYTES, hamming_tile, has_accelerator
-from geoembz.scoring.norms import SquaredNorms
+from geoembz.scoring.accelerated import has_accelerator
+from geoembz.scoring.hamming import HammingScorer
+from geoembz.scoring.protocol import Scorer
+from geoembz.scoring.vectors import VectorMetric, VectorScorer
 
-type Metric = Literal["cosine", "dot", "euclidean", "hamming"]
+type Metric = VectorMetric | Literal["hamming"]
 
-METRICS: tuple[Metric, ...] = get_args(Metric.__value__)
+METRICS: tuple[Metric, ...] = (*get_args(VectorMetric.__value__), "hamming")
 
+_WORTHWHILE_BYTES = 2**28
+"""Bytes compared, by their bits, below which loading numba takes longer than it saves."""
 
-_DISTANCES = 2**18
-"""Counts of bits made at once: enough to hide a call, few enough to stay in cache."""
-
-
-class Scorer(Protocol):
-    """Queries in one metric."""
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        ...
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the distances."""
-        ...
-
-    @property
-    def tile_pixels(self) -> int:
-        """Pixels to give at once."""
-        ...
-
-    def distances(self, codes: Codes) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Return distances ``(n_queries, n_pixels)``, and the smallest of each query if known."""
-        ...
-
-    def scores(self, distances: NDArray[Any]) -> NDArray[Any]:
-        """Return distances as users know the metric."""
-        ...
+_WORTHWHILE_PRODUCTS = 2**33
+"""The same for numbers multiplied; the product itself is BLAS' either way."""
 
 
 def scorer(
@@ -80,22 +55,28 @@ def scorer(
     >>> samples = np.random.default_rng(0).normal(size=(500, 8)).astype("float32")
     >>> encoding = Encoding.fit(samples, "int8")
     >>> cosine = scorer(encoding, samples[7], "cosine")
-    >>> int(cosine.distances(encoding.encode(samples).T)[0].argmin())
+    >>> int(cosine.distances(encoding.encode(samples).T).argmin())
     7
     """
     if metric not in METRICS:
         raise InvalidConfigError(f"metric {metric!r}; expected one of {', '.join(METRICS)}")
     vectors = checked_queries(encoding, queries)
     if metric != "hamming":
-        return VectorScorer(encoding, vectors, metric)
+        products = None if n_pixels is None else n_pixels * vectors.size
+        accelerate = _is_worthwhile(products, _WORTHWHILE_PRODUCTS)
+        return VectorScorer(encoding, vectors, metric, accelerate=accelerate)
     if encoding.quantizer.kind != "binary":
         raise InvalidConfigError(
             f"metric 'hamming': it counts bits, and {encoding.recipe} has {encoding.quantizer.kind}"
             " codes; use 'cosine', or convert with a binary recipe such as rot-binary"
         )
     bits = encoding.encode(vectors).view(np.uint8)
-    work = WORTHWHILE_BYTES if n_pixels is None else n_pixels * bits.size
-    return HammingScorer(bits, accelerate=work >= WORTHWHILE_BYTES and has_accelerator())
+    compared = None if n_pixels is None else n_pixels * bits.size
+    return HammingScorer(bits, accelerate=_is_worthwhile(compared, _WORTHWHILE_BYTES))
+
+
+def _is_worthwhile(work: int | None, least: int) -> bool:
+    return (work is None or work >= least) and has_accelerator()
 
 
 def checked_queries(encoding: Encoding, queries: ArrayLike) -> NDArray[np.float32]:
@@ -120,111 +101,3 @@ def checked_queries(encoding: Encoding, queries: ArrayLike) -> NDArray[np.float3
         )
     vectors = rows.astype(np.float32)
     return np.ascontiguousarray(normalized(vectors.T).T) if encoding.normalize else vectors
-
-
-class VectorScorer:
-    """Cosine, dot product or Euclidean distance to the vectors that codes stand for.
-
-    Parameters
-    ----------
-    encoding
-        Of the codes.
-    queries
-        From `checked_queries`.
-    metric
-        ``cosine``, ``dot`` or ``euclidean``.
-    """
-
-    dtype = np.dtype(np.float32)
-    tile_pixels = 8 * TILE_PIXELS
-
-    def __init__(self, encoding: Encoding, queries: NDArray[np.float32], metric: Metric) -> None:
-        wide, self._metric = queries.astype(np.float64), metric
-        lengths = np.linalg.norm(wide, axis=1)
-        shift = None
-        if metric == "cosine":
-            weights = wide / np.where(lengths > 0, lengths, 1)[:, np.newaxis]
-        elif metric == "euclidean":  # around the mean, where squares cancel least
-            shift = encoding.projection.mean
-            wide = wide if shift is None else wide - shift
-            lengths, weights = np.linalg.norm(wide, axis=1), -2 * wide
-        else:
-            weights = wide
-        self._squares = np.square(lengths).astype(np.float32)[:, np.newaxis]
-        self._fold = LinearFold.of(encoding, weights, shift=shift)
-        self._norms = None if metric == "dot" else SquaredNorms.of(encoding, shift)
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return self._fold.n_outputs
-
-    def distances(self, codes: Codes) -> tuple[NDArray[np.float32], None]:
-        """Return ``-cosine``, ``-dot`` or the squared distance, shape ``(n_queries, n_pixels)``."""
-        if self._norms is None:
-            out = self._fold(codes)
-            return np.negative(out, out=out), None
-        out, squares = self._with_squares(codes, self._norms)
-        if self._metric == "cosine":
-            with np.errstate(divide="ignore", invalid="ignore"):
-                factor = np.where(squares > 0, -1 / np.sqrt(squares), 0).astype(np.float32)
-            out *= factor
-        else:
-            out += squares
-            out += self._squares
-            np.maximum(out, 0, out=out)
-        return out, None
-
-    def _with_squares(
-        self, codes: Codes, norms: SquaredNorms
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return outputs and squared lengths; codes are converted once where both can use them."""
-        if self._fold.way == "tables" or norms.way != self._fold.way:
-            return self._fold(codes), norms(codes)
-        out = np.empty((self.n_queries, codes.shape[1]), dtype=np.float32)
-        squares = np.empty(codes.shape[1], dtype=np.float32)
-        for start in range(0, codes.shape[1], TILE_PIXELS):
-            columns = slice(start, start + TILE_PIXELS)
-            numbers = self._fold.numbers(codes[:, columns])
-            self._fold.multiply(numbers, out[:, columns])
-            squares[columns] = norms.of_numbers(numbers)[: len(squares[columns])]
-        return out, squares
-
-    def scores(self, distances: NDArray[Any]) -> NDArray[np.float32]:
-        """Return cosines and products (largest first), or distances (smallest first)."""
-        if self._metric == "euclidean":
-            return np.sqrt(distances)
-        return np.negative(distances)
-
-
-class HammingScorer:
-    """Differing bits between queries and codes.
-
-    Parameters
-    ----------
-    bits
-        Encoded queries, uint8, shape ``(n_queries, n_bytes)``.
-    accelerate
-        Use numba; None for where it is installed.
-    """
-
-    dtype = np.dtype(np.uint16)
-
-    def __init__(self, bits: NDArray[np.uint8], *, accelerate: bool | None = None) -> None:
-        self._bits = np.ascontiguousarray(bits)
-        self._accelerate = has_accelerator() if accelerate is None else accelerate
-        self.tile_pixels = max(_DISTANCES // len(bits), 4096)
-
-    @property
-    def n_queries(self) -> int:
-        """Number of queries."""
-        return len(self._bits)
-
-    def distances(self, codes: Codes) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-        """Return differing bits, and the fewest of each query."""
-        packed = codes.view(np.uint8) if codes.dtype != np.uint8 else codes
-        return hamming_tile(self._bits, packed, accelerate=self._accelerate)  # type: ignore[arg-type]
-
-    def scores(self, distances: NDArray[Any]) -> NDArray[np.int32]:
-        """Return differing bits as int32."""
-        return distances.astype(np.int32)

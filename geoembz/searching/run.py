@@ -14,7 +14,7 @@ from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.export.region import BBox
 from geoembz.features import Features
 from geoembz.features.write import PARQUET, check_output
-from geoembz.scoring import BestK, Metric, Scorer, scorer, search_block, valid_codes
+from geoembz.scoring import BestK, Metric, Scorer, scorer, valid_codes
 from geoembz.searching.parts import AnyStore, Part, RasterPart, TablePart, open_parts
 from geoembz.searching.result import SearchResult
 from geoembz.threads import single_threaded_blas, worker_count
@@ -112,7 +112,7 @@ def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK
     lock = threading.Lock()
 
     def work(_: int) -> BestK:
-        best = BestK(queries.n_queries, k, queries.dtype)
+        best = queries.best(k)
         while True:
             with lock:
                 number, block = next(blocks, (0, None))
@@ -121,9 +121,9 @@ def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK
             part = parts[number]
             read = part.read(block)
             valid = valid_codes(part.encoding.quantizer, read.codes, read.mask)
-            search_block(best, queries, read.codes, read.positions + firsts[number], valid)
+            queries.search(best, read.codes, read.positions + firsts[number], valid)
 
-    total = BestK(queries.n_queries, k, queries.dtype)
+    total = queries.best(k)
     with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
         for best in pool.map(work, range(workers)):
             total.merge(best)

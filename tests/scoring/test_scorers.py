@@ -1,5 +1,7 @@
 """Scores of codes are those of the vectors that the codes decode to, for every kind of codes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,6 +18,9 @@ from geoembz.scoring import (
     scorer,
     valid_codes,
 )
+from geoembz.scoring.scorers import checked_queries
+from geoembz.scoring.topk import NOWHERE
+from geoembz.scoring.vectors import VectorMetric
 
 RECIPES = (
     "int8",
@@ -71,7 +76,7 @@ def test_scores_are_those_of_decoded_vectors(
         exact /= np.linalg.norm(exact, axis=1, keepdims=True)
     expected = exhaustive(metric, exact, encoding.decode(codes).astype(np.float64))
     compared = scorer(encoding, queries, metric)  # type: ignore[arg-type]
-    scores = compared.scores(compared.distances(codes.T)[0])
+    scores = compared.scores(compared.distances(codes.T))
     if metric == "euclidean":  # squares are what float32 sums
         scores, expected = np.square(scores), np.square(expected)
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=2e-6 * np.abs(expected).max())
@@ -90,17 +95,27 @@ def test_tables_and_values_agree(vectors: NDArray[np.float32], recipe: str) -> N
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5, atol=1e-4)
 
 
+WAYS = sorted({False, has_accelerator()})
+
+
+@pytest.mark.parametrize("accelerate", WAYS)
+@pytest.mark.parametrize("recipe", ["pca8-int8", "pca8-int4-lloyd", "svd8-int8", "rot-binary"])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dot"])
-def test_nearest_codes_are_the_exhaustive_ones(vectors: NDArray[np.float32], metric: str) -> None:
+def test_nearest_codes_are_the_exhaustive_ones(
+    vectors: NDArray[np.float32], metric: VectorMetric, recipe: str, *, accelerate: bool
+) -> None:
     """Threads and tiles find what sorting all scores finds, invalid pixels left out."""
-    encoding = Encoding.fit(vectors, "pca8-int8")
+    encoding = Encoding.fit(vectors, recipe)
     codes = np.tile(encoding.encode(vectors).T, 14)  # every vector 14 times: ties everywhere
     valid = np.asarray(np.random.default_rng(1).random(codes.shape[1]) < 0.7)
-    compared = scorer(encoding, vectors[:3], metric)  # type: ignore[arg-type]
-    distances = compared.distances(codes)[0].copy()
+    queries = checked_queries(encoding, vectors[:3])
+    distances = VectorScorer(encoding, queries, metric, accelerate=False).distances(codes)
     distances[:, ~valid] = np.inf
     expected = np.argsort(distances, axis=1, kind="stable")[:, :25]
-    np.testing.assert_array_equal(nearest_codes(compared, codes, 25, valid).positions, expected)
+    compared = VectorScorer(encoding, queries, metric, accelerate=accelerate)
+    found = nearest_codes(compared, codes, 25, valid)
+    np.testing.assert_array_equal(found.positions, expected)
+    np.testing.assert_array_equal(found.distances, np.take_along_axis(distances, expected, axis=1))
 
 
 @pytest.mark.parametrize("n_bytes", [1, 3, 8, 31, 33, 70])
@@ -112,11 +127,9 @@ def test_hamming_counts_differing_bits(n_bytes: int, n_pixels: int) -> None:
     queries = rng.integers(0, 256, (3, n_bytes), dtype=np.uint8)
     bits, wanted = (np.unpackbits(array, axis=axis) for array, axis in ((codes, 0), (queries, 1)))
     expected = (wanted[:, :, np.newaxis] != bits).sum(axis=1)
-    for accelerate in {False, has_accelerator()}:
+    for accelerate in WAYS:
         compared = HammingScorer(queries, accelerate=accelerate)
-        distances, nearest = compared.distances(codes)
-        np.testing.assert_array_equal(distances, expected)
-        np.testing.assert_array_equal(nearest, expected.min(axis=1))
+        np.testing.assert_array_equal(compared.distances(codes), expected)
         k = min(9, n_pixels)
         order = np.argsort(expected, axis=1, kind="stable")[:, :k]
         np.testing.assert_array_equal(nearest_codes(compared, codes, k).positions, order)
@@ -132,20 +145,35 @@ def test_hamming_neighbours_are_those_of_faiss() -> None:
     np.testing.assert_array_equal(found.distances, index.search(bits[:5], 10)[0])
 
 
-def test_the_cut_of_a_stream_does_not_change_what_is_kept() -> None:
+@pytest.mark.parametrize("accelerate", WAYS)
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("k", [1, 20, 700])
+def test_the_cut_of_a_stream_does_not_change_what_is_kept(
+    k: int, dtype: type, *, accelerate: bool
+) -> None:
     """Blocks in any order and size, merged in any order, keep the same k, ties by position."""
     rng = np.random.default_rng(0)
-    distances = rng.integers(0, 9, (4, 600)).astype(np.uint16)
-    expected = np.argsort(distances, axis=1, kind="stable")[:, :20]
+    distances: NDArray[Any] = rng.integers(0, 9, (4, 600)).astype(dtype)
+    valid = np.asarray(rng.random(600) < 0.8)
+    far = np.inf if dtype is np.float32 else 65535
+    distances[1, ::3] = far  # does not count, like what is invalid
+    if dtype is np.float32:
+        distances[2, 5:90] = np.nan
+    counted = np.where(valid & (distances < far), distances, far)
+    order = np.argsort(counted, axis=1, kind="stable")
+    found = np.take_along_axis(counted, order, axis=1) < far
+    expected = np.full((4, k), NOWHERE)
+    expected[:, :600] = np.where(found, order, NOWHERE)[:, :k]
     for size in (7, 100, 600):
         blocks = list(range(0, 600, size))
         rng.shuffle(blocks)
-        total, other = (BestK(4, 20, distances.dtype) for _ in range(2))
+        total, other = (BestK(4, k, distances.dtype, accelerate=accelerate) for _ in range(2))
         for number, start in enumerate(blocks):
             span = np.arange(start, min(start + size, 600))
-            (total if number % 2 else other).update(distances[:, span], span)
+            (total if number % 2 else other).update(distances[:, span], span, valid[span])
         total.merge(other)
         np.testing.assert_array_equal(total.positions, expected)
+        assert (total.distances[expected == NOWHERE] == total.farthest).all()
 
 
 @pytest.mark.parametrize("recipe", ["int8", "pca7-ternary", "float16"])
@@ -182,4 +210,4 @@ def test_a_query_of_length_zero_is_no_nearer_to_anything(vectors: NDArray[np.flo
     encoding = Encoding.fit(vectors, "int8")
     compared = scorer(encoding, np.zeros(DIMENSION), "cosine")
     assert isinstance(compared, VectorScorer)
-    assert (compared.scores(compared.distances(encoding.encode(vectors).T)[0]) == 0).all()
+    assert (compared.scores(compared.distances(encoding.encode(vectors).T)) == 0).all()
