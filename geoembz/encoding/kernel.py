@@ -16,6 +16,9 @@ from geoembz.threads import single_threaded_blas, worker_count
 _THREAD_ROWS = 16 * TILE_PIXELS
 """Vectors that one thread encodes at a time: whole tiles."""
 
+_PLAIN_PIXELS = 1 << 14
+"""Pixels that are decoded at a time where that takes no product: long rows, and few NumPy calls."""
+
 type Space = Literal["original", "reduced"]
 
 
@@ -197,22 +200,25 @@ class Decoder:
         if out is None:
             out = np.empty((self.length, n_pixels), dtype=np.float32)
         matrix = self._matrix
-        # One small tile for all: a column of `out` is so far apart that passes over it miss caches.
-        padded = padded_tile(self.quantizer.n_components)
-        for start in range(0, n_pixels, TILE_PIXELS):
-            columns = slice(start, start + TILE_PIXELS)
+        if matrix is None:  # each number by itself: any width will do
+            padded, step = None, _PLAIN_PIXELS
+        else:
+            padded, step = padded_tile(self.quantizer.n_components), TILE_PIXELS
+        for start in range(0, n_pixels, step):
+            columns = slice(start, start + step)
             tile = self._unpacked(codes[:, columns])
-            wanted = tile[: self.quantizer.n_codes]
-            scores = self.quantizer.dequantize(wanted, padded[:-1, : wanted.shape[1]])
+            wanted, target = tile[: self.quantizer.n_codes], out[:, columns]
             invalid = self._invalid(tile[0], None if valid is None else valid[columns])
-            if matrix is None:
-                self._shift_tile(scores, out[:, columns])
+            if matrix is None or padded is None:
+                self.quantizer.dequantize(wanted, target)
+                self._shift(target)
             else:
+                scores = self.quantizer.dequantize(wanted, padded[:-1, : wanted.shape[1]])
                 if invalid is not None:  # the product spreads it, at less cost than a write
                     scores[0, invalid] = np.nan
-                affine_tile(matrix, padded, out[:, columns])
+                affine_tile(matrix, padded, target)
             if invalid is not None:
-                _clear(out[:, columns], np.flatnonzero(invalid))
+                _clear(target, np.flatnonzero(invalid))
         return out
 
     def _unpacked(self, tile: Codes) -> Codes:
@@ -226,12 +232,10 @@ class Decoder:
         """Matrix from scores and a last row of ones to vectors; None where there is none."""
         return self.projection.synthesis if self.space == "original" else self.reduction
 
-    def _shift_tile(self, scores: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    def _shift(self, scores: NDArray[np.float32]) -> None:
         """Turn scores into vectors where that takes no matrix."""
         if self.space == "reduced" and self.projection.offset is not None:
-            np.add(scores, self.projection.offset, out=out)
-        else:
-            np.copyto(out, scores)
+            scores += self.projection.offset
 
     def _invalid(self, first: Codes, valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
         """Return which pixels are invalid, by the first code or by the mask; None where none is."""
