@@ -117,35 +117,34 @@ class ShardTask:
         self, block: Window, data: SourceData, codes_out: Codes, valid_out: NDArray[np.bool_]
     ) -> FidelitySums:
         """Encode one block into the shard's buffers; return the fidelity of its held-out pixels."""
-        codes, valid = self._codes(data)
+        codes, valid = self._codes(data, _columns(codes_out))
         if not valid.all():
             self._refuse_invalid(block, valid)
-        codes_out[:] = codes.reshape(codes_out.shape)
+        if not np.may_share_memory(codes, codes_out):
+            codes_out[:] = codes.reshape(codes_out.shape)
         valid_out[:] = valid.reshape(valid_out.shape)
         tested = self.roles.held_out(self.roles.keys(block)) & valid
         original = self.encoding.target(data.pixels(tested))
         decoded = self.encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
         return FidelitySums.of(original.T, decoded.T, self.centre)
 
-    def _codes(self, data: SourceData) -> tuple[Codes, NDArray[np.bool_]]:
-        """Encode a block; decode the source's own codes a few pixels at a time on the way."""
+    def _codes(self, data: SourceData, out: Codes) -> tuple[Codes, NDArray[np.bool_]]:
+        """Encode a block, into `out` unless its codes are merely looked up."""
         known = None if data.valid is None else data.valid.reshape(-1)
         if not data.is_coded:
-            values = data.values.reshape(len(data.values), -1)
-            out = recycled((self.encoding.code_length, values.shape[1]), self.encoding.code_dtype)
-            return self.encoding.encode_block(values, known, out=out)
+            return self.encoding.encode_block(
+                data.values.reshape(len(data.values), -1), known, out=out
+            )
         recoded = self._recoded(data, known)
         if recoded is not None:
             return recoded
-        n_pixels = data.values[0].size
-        codes = np.empty((self.encoding.code_length, n_pixels), self.encoding.code_dtype)
-        valid = np.empty(n_pixels, dtype=np.bool_)
-        for start in range(0, n_pixels, _DECODED_PIXELS):
+        valid = np.empty(out.shape[1], dtype=np.bool_)
+        for start in range(0, len(valid), _DECODED_PIXELS):  # of its own codes, a few at a time
             part = slice(start, start + _DECODED_PIXELS)
-            codes[:, part], valid[part] = self.encoding.encode_block(
-                data.pixels(part), None if known is None else known[part]
+            _, valid[part] = self.encoding.encode_block(
+                data.pixels(part), None if known is None else known[part], out=out[:, part]
             )
-        return codes, valid
+        return out, valid
 
     def _recoded(
         self, data: SourceData, known: NDArray[np.bool_] | None
@@ -173,3 +172,11 @@ class ShardTask:
                 f"column {block.col} are invalid, and {self.encoding.quantizer.kind} codes have no "
                 "room for nodata; use --layout plain, or --int8"
             )
+
+
+def _columns(codes: Codes) -> Codes:
+    """Return codes ``(length, height, width)`` as columns: a view, or memory of that shape."""
+    try:
+        return codes.reshape(len(codes), -1, copy=False)
+    except ValueError:  # the block is narrower than its shard
+        return recycled((len(codes), codes[0].size), codes.dtype)

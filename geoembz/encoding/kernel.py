@@ -19,6 +19,9 @@ _THREAD_ROWS = 16 * TILE_PIXELS
 _PLAIN_PIXELS = 1 << 14
 """Pixels that are decoded at a time where that takes no product: long rows, and few NumPy calls."""
 
+_STEP_PIXELS = 8 * TILE_PIXELS
+"""Pixels that are quantized at a time: whole tiles, so many that Python's calls weigh little."""
+
 type Space = Literal["original", "reduced"]
 
 
@@ -44,23 +47,24 @@ def encode_block(
     shape = (code_length(quantizer), n_pixels)
     codes = np.empty(shape, dtype=quantizer.dtype) if out is None else out
     mask = np.ones(n_pixels, dtype=np.bool_) if valid is None else valid.copy()
-    scores = np.empty((projection.n_components, TILE_PIXELS), dtype=np.float32)
+    scores = np.empty((projection.n_components, _STEP_PIXELS), dtype=np.float32)
     centring = None
     if projection.matrix is not None:
         centring = projection.centring(keeps_rows=True)
-    for start in range(0, n_pixels, TILE_PIXELS):
-        columns = slice(start, start + TILE_PIXELS)
+    for start in range(0, n_pixels, _STEP_PIXELS):
+        columns = slice(start, start + _STEP_PIXELS)
         with np.errstate(over="ignore"):
             tile_values = values[:, columns].astype(np.float32, copy=False)
             if normalize:
                 tile_values = normalized(tile_values)
         components = scores[:, : tile_values.shape[1]]
         projection.transform(tile_values, components, centring)
-        _clear_invalid(components, tile_values, mask[columns], by_matrix=centring is not None)
+        by_matrix = centring is not None
+        invalid = _clear_invalid(components, tile_values, mask[columns], by_matrix=by_matrix)
         tile = codes[:, columns]
         _quantize(quantizer, components, tile)
-        if not mask[columns].all():  # padding bits included: what the array's fill value says
-            tile[:, ~mask[columns]] = fill_value(quantizer.nodata, quantizer.bits)
+        if len(invalid):  # padding bits included: what the array's fill value says
+            tile[:, invalid] = fill_value(quantizer.nodata, quantizer.bits)
     return codes, mask
 
 
@@ -115,17 +119,25 @@ def _clear_invalid(
     mask: NDArray[np.bool_],
     *,
     by_matrix: bool,
-) -> None:
-    """Clear the mask of pixels that are not finite, and zero the components of invalid ones."""
+) -> NDArray[np.intp]:
+    """Clear the mask of pixels that are not finite; zero the components of invalid ones.
+
+    Returns the positions of the invalid ones.
+    """
     # Through a matrix one bad input makes every component bad: one row tells.
-    finite = np.isfinite(components[:1] if by_matrix else components)
-    if not finite.all():
-        suspect = ~finite.all(axis=0)
+    finite = np.isfinite(components[:1] if by_matrix else components).all(axis=0)
+    suspect = np.flatnonzero(~finite)
+    if len(suspect):
         mask[suspect] &= np.isfinite(tile[:, suspect]).all(axis=0)
+        overflowed = suspect[mask[suspect]]
         largest = float(np.finfo(np.float32).max)
-        np.nan_to_num(components, copy=False, nan=0.0, posinf=largest, neginf=-largest)
-    if not mask.all():
-        components[:, ~mask] = 0.0
+        components[:, overflowed] = np.nan_to_num(
+            components[:, overflowed], nan=0.0, posinf=largest, neginf=-largest
+        )
+    invalid = np.flatnonzero(~mask)
+    if len(invalid):
+        components[:, invalid] = 0.0
+    return invalid
 
 
 @dataclass(frozen=True)
