@@ -1,5 +1,6 @@
 """The conversion of one raster: sample, fit, write every shard, write the metadata."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,6 @@ from geoembz.conventions import Layout, StoreAttributes
 from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.raster_record import raster_summary, store_attributes
-from geoembz.conversion.remembered import RememberedSource
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz.conversion.shards import summarise, write_shards
@@ -21,7 +21,8 @@ from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.workers import Workers
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError, NoValidPixelsError, StoreError
-from geoembz.sources import Source, check_vectors, traits_of
+from geoembz.grid import Window
+from geoembz.sources import Source, SourceData, check_vectors, traits_of
 from geoembz.store import (
     DestinationLock,
     Journal,
@@ -50,6 +51,8 @@ class RasterConversion:
         As ``YYYY-MM-DD``; None for a store without a time axis.
     is_part
         One grid of several: the basis was looked at over all of them.
+    first_read
+        Reads a window for the sample; ``source.read`` unless given.
     recipe, layout, fit_samples, seed, strict_basis, chunk, shard, prefix_chunks, workers, model
         As in `geoembz.convert`, and so are `license` and `checksum`.
     """
@@ -74,6 +77,7 @@ class RasterConversion:
     crs: str | None
     date: str | None
     is_part: bool = False
+    first_read: Callable[[Window], SourceData] | None = None
 
     def run(self, progress: Progress | None, started: float) -> ConvertSummary:
         """Convert; see `GridConversion.run`."""
@@ -131,8 +135,7 @@ class RasterConversion:
         """Draw so many of the source's pixels, and refuse those that cannot be right."""
         roles = PixelRoles(self.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.workers)
-        read = self.source.first_read if isinstance(self.source, RememberedSource) else None
-        sample = draw_sample(self.source, roles, n_samples, run, read)
+        sample = draw_sample(self.source, roles, n_samples, run, self.first_read)
         check_vectors(self.source, sample)
         return sample
 

@@ -1,6 +1,5 @@
 """What the conversion of a raster says afterwards: in the store, and to the caller."""
 
-import time
 from dataclasses import asdict
 
 from geoembz._version import __version__
@@ -68,27 +67,16 @@ def raster_summary(
     started
         When the conversion began, by ``time.perf_counter``, in seconds.
     """
-    pixels = source.grid.window.size
-    bytes_in = pixels * source.dimension * source.dtype.itemsize
-    bytes_stored = StoreReader.open(url).stored_bytes()
-    return ConvertSummary(
-        store=url,
-        recipe=encoding.recipe,
-        encoding_hash=encoding.hash,
-        pixels=pixels,
+    return ConvertSummary.of(
+        url,
+        encoding,
+        attributes.fidelity,
+        pixels=source.grid.window.size,
+        vector_bytes=source.dimension * source.dtype.itemsize,
+        bytes_stored=StoreReader.open(url).stored_bytes(),
+        started=started,
         valid_pixels=attributes.pixels["valid"],
         rejected_pixels=attributes.pixels.get("rejected", 0),
         skipped_inputs=len(attributes.skipped),
-        bytes_in=bytes_in,
-        bytes_stored=bytes_stored,
-        ratio=bytes_in / bytes_stored,
-        bytes_per_pixel=bytes_stored / pixels,
-        bytes_per_embedding=encoding.bytes_per_vector,
-        explained_variance=encoding.report.explained_variance,
-        cosine=attributes.fidelity["cosine"],
-        cosine_centred=attributes.fidelity["cosine_centred"],
-        rmse=attributes.fidelity["rmse"],
-        held_out_pixels=attributes.fidelity["n"],
-        seconds=time.perf_counter() - started,
         notes=attributes.notes,
     )

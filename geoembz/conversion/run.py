@@ -246,6 +246,7 @@ def convert(
         (raster,) = grids.values()
         if scheduler is None and _is_remote(raster):  # the same process samples and converts
             raster = RememberedSource(raster)
+            conversion = partial(conversion, first_read=raster.first_read)
         only = conversion(source=raster, destination=destination, fixed=fixed)
         return only.run(progress, started)
 

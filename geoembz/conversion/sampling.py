@@ -101,7 +101,8 @@ def draw_sample(
 ) -> list[NDArray[np.float32]]:
     """Read the fit's sample from blocks spread over the raster.
 
-    One block is drawn from each of 8 to 64 equal runs of blocks. Where they hold less than half of
+    One block is drawn from each of 8 to 64 equal runs of blocks, of what is read at once; of that,
+    one block of the source is read where it is large enough. Where they hold less than half of
     `n_samples` valid pixels, further blocks follow in random order until they do.
 
     Parameters
@@ -115,7 +116,7 @@ def draw_sample(
     run
         Applies a function to windows, in parallel, and returns the results in order.
     read
-        Reads a window of the source; ``source.read`` unless given.
+        Reads all that is read at once, for whoever keeps it.
 
     Returns
     -------
@@ -137,10 +138,10 @@ def draw_sample(
     rounds = list(_rounds(windows, roles.seed))
     share = -(-n_samples // len(rounds[0]))
 
-    read = source.read if read is None else read
-
     def sample(window: Window) -> tuple[NDArray[np.float32], int]:
-        data = read(window)
+        if read is None:
+            window = _one_block(source, window, roles.seed, 4 * share)
+        data = source.read(window) if read is None else read(window)
         return _fit_values(data, roles, window, share), data.rejected
 
     blocks: list[NDArray[np.float32]] = []
@@ -190,6 +191,15 @@ def _fit_values(
     sample, chosen = sample[:, finite], chosen[finite]
     kept = np.sort(np.argsort(keys[chosen], kind="stable")[:count])
     return np.ascontiguousarray(sample[:, kept])
+
+
+def _one_block(source: Source, window: Window, seed: int, fewest: int) -> Window:
+    """Choose one block of the source in a window; all of it where blocks hold too few pixels."""
+    blocks = [block for block in split(window, source.block_shape) if block.size >= fewest]
+    if not blocks:
+        return window
+    rng = np.random.default_rng((seed, window.row, window.col))
+    return blocks[int(rng.integers(len(blocks)))]
 
 
 def _rounds(windows: Sequence[Window], seed: int) -> Iterator[Sequence[Window]]:

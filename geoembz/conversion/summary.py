@@ -1,8 +1,11 @@
 """What a conversion did, in numbers."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
+from geoembz.encoding import Encoding
 from geoembz.text import aligned, figure
 
 
@@ -77,6 +80,56 @@ class ConvertSummary:
     skipped_inputs: int = 0
     notes: tuple[str, ...] = ()
     unit: str = "pixel"
+
+    @classmethod
+    def of(
+        cls,
+        store: str,
+        encoding: Encoding,
+        fidelity: Mapping[str, Any],
+        *,
+        pixels: int,
+        vector_bytes: int,
+        bytes_stored: int,
+        started: float,
+        **others: Any,
+    ) -> Self:
+        """Derive what follows from a complete store.
+
+        Parameters
+        ----------
+        store, encoding, fidelity
+            Where it is, and what it says.
+        pixels
+            Pixels, or rows of a table.
+        vector_bytes
+            Size of an uncompressed vector of the input.
+        bytes_stored
+            Size of all objects.
+        started
+            When the conversion began, by ``time.perf_counter``, in seconds.
+        **others
+            The remaining fields.
+        """
+        bytes_in = pixels * vector_bytes
+        return cls(
+            store=store,
+            recipe=encoding.recipe,
+            encoding_hash=encoding.hash,
+            pixels=pixels,
+            bytes_in=bytes_in,
+            bytes_stored=bytes_stored,
+            ratio=bytes_in / bytes_stored,
+            bytes_per_pixel=bytes_stored / pixels,
+            bytes_per_embedding=encoding.bytes_per_vector,
+            explained_variance=encoding.report.explained_variance,
+            cosine=fidelity["cosine"],
+            cosine_centred=fidelity["cosine_centred"],
+            rmse=fidelity["rmse"],
+            held_out_pixels=fidelity["n"],
+            seconds=time.perf_counter() - started,
+            **others,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON values, by the names above."""

@@ -1,6 +1,5 @@
 """What the conversion of a table says afterwards: in the store, and to the caller."""
 
-import time
 from dataclasses import asdict
 
 import numpy as np
@@ -116,25 +115,14 @@ def table_summary(
     started
         When the conversion began, by ``time.perf_counter``, in seconds.
     """
-    rows = attributes.rows["total"]
-    bytes_in = rows * source.dimension * source.dtype.itemsize
-    bytes_stored = TableReader.open(url).stored_bytes()
-    return ConvertSummary(
-        store=url,
-        recipe=str(encoding.recipe),
-        encoding_hash=encoding.hash,
-        pixels=rows,
+    return ConvertSummary.of(
+        url,
+        encoding,
+        attributes.fidelity,
+        pixels=attributes.rows["total"],
+        vector_bytes=source.dimension * source.dtype.itemsize,
+        bytes_stored=TableReader.open(url).stored_bytes(),
+        started=started,
         valid_pixels=attributes.rows["valid"],
-        bytes_in=bytes_in,
-        bytes_stored=bytes_stored,
-        ratio=bytes_in / bytes_stored,
-        bytes_per_pixel=bytes_stored / rows,
-        bytes_per_embedding=encoding.bytes_per_vector,
-        explained_variance=encoding.report.explained_variance,
-        cosine=attributes.fidelity["cosine"],
-        cosine_centred=attributes.fidelity["cosine_centred"],
-        rmse=attributes.fidelity["rmse"],
-        held_out_pixels=attributes.fidelity["n"],
-        seconds=time.perf_counter() - started,
         unit="row",
     )

@@ -123,7 +123,7 @@ class ShardTask:
         if not np.may_share_memory(codes, codes_out):
             codes_out[:] = codes.reshape(codes_out.shape)
         valid_out[:] = valid.reshape(valid_out.shape)
-        tested = self.roles.held_out(self.roles.keys(block)) & valid
+        tested = np.flatnonzero(self.roles.held_out(self.roles.keys(block)) & valid)
         original = self.encoding.target(data.pixels(tested))
         decoded = self.encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
         return FidelitySums.of(original.T, decoded.T, self.centre)

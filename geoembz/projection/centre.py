@@ -10,8 +10,14 @@ _LINE_NUMBERS = 16
 """float32 in a line of cache, 64 bytes."""
 
 
+_CACHE_NUMBERS = 2**19
+"""float32 numbers centred at once: rows of bands long enough to be fetched ahead, in cache."""
+
+_MOST_TILES = 4
+
+
 class Centring:
-    """Takes the mean off tiles of one width; the memory that the results lie in is used again.
+    """Takes the mean off whole tiles; the memory that the results lie in is used again.
 
     Fresh memory for every tile would cost more than the arithmetic: the system clears each page.
 
@@ -19,42 +25,50 @@ class Centring:
     ----------
     mean
         float32, shape ``(dimension,)``.
-    width
+    tile_pixels
         Pixels in a tile.
     keeps_rows
         Whether vectors that come as rows may stay rows in memory.
+
+    Attributes
+    ----------
+    width
+        Pixels that may be given at once, a few tiles.
     """
 
-    def __init__(self, mean: NDArray[np.float32], width: int, *, keeps_rows: bool) -> None:
-        self._mean, self._width, self._keeps_rows = mean, width, keeps_rows
-        self._memory = np.empty(len(mean) * width, dtype=np.float32)
+    def __init__(self, mean: NDArray[np.float32], tile_pixels: int, *, keeps_rows: bool) -> None:
+        tiles = min(max(_CACHE_NUMBERS // (len(mean) * tile_pixels), 1), _MOST_TILES)
+        self.width = tiles * tile_pixels
+        self._mean, self._tile_pixels, self._keeps_rows = mean, tile_pixels, keeps_rows
+        self._memory = np.empty(len(mean) * self.width, dtype=np.float32)
 
-    def __call__(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return ``tile - mean`` and zeros behind it, until the next call.
+    def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``pixels - mean`` and zeros up to the end of the last tile, until the next call.
 
         Parameters
         ----------
-        tile
+        pixels
             Shape ``(dimension, n_pixels)``, at most `width` pixels; vectors that come as rows are
             given transposed.
 
         Returns
         -------
         centred
-            float32, shape ``(dimension, width)``.
+            float32, ``dimension`` times whole tiles.
         """
-        n_pixels = tile.shape[1]
-        by_pixel = abs(tile.strides[0]) < abs(tile.strides[1])
+        n_pixels = pixels.shape[1]
+        padded = -(-n_pixels // self._tile_pixels) * self._tile_pixels
+        by_pixel = abs(pixels.strides[0]) < abs(pixels.strides[1])
         if by_pixel and self._keeps_rows:
-            rows = self._memory.reshape(self._width, -1)
-            np.subtract(tile.T, self._mean, out=rows[:n_pixels])
+            rows = self._memory.reshape(self.width, -1)[:padded]
+            np.subtract(pixels.T, self._mean, out=rows[:n_pixels])
             rows[n_pixels:] = 0.0
             return rows.T
-        columns = self._memory.reshape(-1, self._width)
+        columns = self._memory.reshape(-1, self.width)[:, :padded]
         if by_pixel:
-            self._transpose(tile.T, columns)
+            self._transpose(pixels.T, columns)
         else:
-            np.subtract(tile, self._mean[:, np.newaxis], out=columns[:, :n_pixels])
+            np.subtract(pixels, self._mean[:, np.newaxis], out=columns[:, :n_pixels])
         columns[:, n_pixels:] = 0.0
         return columns
 

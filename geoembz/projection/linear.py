@@ -143,15 +143,21 @@ class Projection:
             return out
         centring = centring or self.centring()
         with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, values.shape[1], TILE_PIXELS):
-                columns = slice(start, start + TILE_PIXELS)
-                centred = centring(values[:, columns])
-                scores = out[:, columns]
-                if scores.shape[1] == TILE_PIXELS:
-                    np.matmul(self.analysis, centred, out=scores)
-                else:
-                    scores[:] = (self.analysis @ centred)[:, : scores.shape[1]]
+            for start in range(0, values.shape[1], centring.width):
+                columns = slice(start, start + centring.width)
+                self._multiply(centring(values[:, columns]), out[:, columns])
         return out
+
+    def _multiply(self, centred: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Multiply whole tiles, one by one: BLAS rounds differently at other widths."""
+        assert self.analysis is not None  # noqa: S101 - what `transform` asked
+        for start in range(0, centred.shape[1], TILE_PIXELS):
+            tile = centred[:, start : start + TILE_PIXELS]
+            scores = out[:, start : start + TILE_PIXELS]
+            if scores.shape[1] == TILE_PIXELS:
+                np.matmul(self.analysis, tile, out=scores)
+            else:
+                scores[:] = (self.analysis @ tile)[:, : scores.shape[1]]
 
     def centring(self, *, keeps_rows: bool = False) -> Centring:
         """Return what takes the mean off one tile after another.

@@ -11,6 +11,9 @@ from geoembz.scoring.protocol import Scorer
 from geoembz.scoring.topk import BestK
 from geoembz.threads import single_threaded_blas, worker_count
 
+_BLOCK_PIXELS = 8 * STEP_PIXELS
+"""Pixels searched in one call: their positions take half a megabyte, not fresh pages."""
+
 
 def nearest_codes(
     scorer: Scorer, codes: Codes, k: int, valid: NDArray[np.bool_] | None = None
@@ -43,9 +46,11 @@ def nearest_codes(
 
     def search(span: slice) -> BestK:
         best = scorer.best(k)
-        positions = np.arange(span.start, span.stop, dtype=np.int64)
-        some = None if valid is None else valid[span]
-        scorer.search(best, codes[:, span], positions, some)
+        for start in range(span.start, span.stop, _BLOCK_PIXELS):
+            block = slice(start, min(start + _BLOCK_PIXELS, span.stop))
+            positions = np.arange(block.start, block.stop, dtype=np.int64)
+            some = None if valid is None else valid[block]
+            scorer.search(best, codes[:, block], positions, some)
         return best
 
     total = scorer.best(k)
