@@ -1,7 +1,5 @@
 """Find the nearest codes of an array, in threads."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +7,7 @@ from geoembz.quantization import Codes
 from geoembz.scoring.fold import STEP_PIXELS
 from geoembz.scoring.protocol import Scorer
 from geoembz.scoring.topk import BestK
-from geoembz.threads import single_threaded_blas, worker_count
+from geoembz.threads import shared_pool, single_threaded_blas, worker_count
 
 _BLOCK_PIXELS = 8 * STEP_PIXELS
 """Pixels searched in one call: their positions take half a megabyte, not fresh pages."""
@@ -18,7 +16,7 @@ _BLOCK_PIXELS = 8 * STEP_PIXELS
 def nearest_codes(
     scorer: Scorer, codes: Codes, k: int, valid: NDArray[np.bool_] | None = None
 ) -> BestK:
-    """Search an array in memory, one thread per core.
+    """Search an array in memory, one thread per core; not from within `shared_pool`.
 
     Parameters
     ----------
@@ -54,7 +52,7 @@ def nearest_codes(
         return best
 
     total = scorer.best(k)
-    with single_threaded_blas(), ThreadPoolExecutor(threads) as pool:
-        for best in pool.map(search, spans):
+    with single_threaded_blas():
+        for best in shared_pool().map(search, spans):
             total.merge(best)
     return total
