@@ -212,19 +212,18 @@ class Decoder:
         if out is None:
             out = np.empty((self.length, n_pixels), dtype=np.float32)
         matrix = self._matrix
-        if matrix is None:  # each number by itself: any width will do
-            padded, step = None, _PLAIN_PIXELS
-        else:
-            padded, step = padded_tile(self.quantizer.n_components), TILE_PIXELS
+        product = None if matrix is None else (matrix, padded_tile(self.quantizer.n_components))
+        step = _PLAIN_PIXELS if product is None else TILE_PIXELS
         for start in range(0, n_pixels, step):
             columns = slice(start, start + step)
             tile = self._unpacked(codes[:, columns])
             wanted, target = tile[: self.quantizer.n_codes], out[:, columns]
             invalid = self._invalid(tile[0], None if valid is None else valid[columns])
-            if matrix is None or padded is None:
+            if product is None:
                 self.quantizer.dequantize(wanted, target)
                 self._shift(target)
             else:
+                matrix, padded = product
                 scores = self.quantizer.dequantize(wanted, padded[:-1, : wanted.shape[1]])
                 if invalid is not None:  # the product spreads it, at less cost than a write
                     scores[0, invalid] = np.nan

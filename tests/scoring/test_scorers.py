@@ -1,5 +1,7 @@
 """Scores of codes are those of the vectors that the codes decode to, for every kind of codes."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -133,6 +135,24 @@ def test_hamming_counts_differing_bits(n_bytes: int, n_pixels: int) -> None:
         k = min(9, n_pixels)
         order = np.argsort(expected, axis=1, kind="stable")[:, :k]
         np.testing.assert_array_equal(nearest_codes(compared, codes, k).positions, order)
+
+
+def test_loops_compile_where_nothing_can_be_cached() -> None:
+    """A machine without a folder to write to compiles for itself instead of failing."""
+    caching = pytest.importorskip("numba.core.caching")
+    script = (
+        "from numba.core.caching import CacheImpl\n"
+        "CacheImpl._locator_classes = []\n"
+        "import numpy as np\n"
+        "from geoembz.scoring import HammingScorer, nearest_codes\n"
+        "codes = np.array([[3, 1, 2]], np.uint8)\n"
+        "query = HammingScorer(np.array([[1]], np.uint8), accelerate=True)\n"
+        "print(nearest_codes(query, codes, 2).positions)\n"
+    )
+    assert hasattr(caching.CacheImpl, "_locator_classes")
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[[1 0]]"
 
 
 def test_hamming_neighbours_are_those_of_faiss() -> None:

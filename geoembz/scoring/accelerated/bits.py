@@ -7,10 +7,11 @@ better), which counts 32 bytes at once; NumPy makes three passes over memory for
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from geoembz.scoring.accelerated.compiled import compiled
 from geoembz.scoring.accelerated.heaps import keep_row
 
 _TILE_PIXELS = 4096
@@ -32,7 +33,7 @@ def _type_popcount(_context: Any, _value: Any) -> Any:
 _popcount: Any = intrinsic(_type_popcount)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def keep_nearest_bits(
     queries: NDArray[np.uint8],
     codes: NDArray[np.uint8],
@@ -78,7 +79,7 @@ def keep_nearest_bits(
                 keep_row(totals_here, where, some, 65535, heap, heap_positions[query])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _count(
     bits: NDArray[np.uint8],
     codes: NDArray[np.uint8],
@@ -107,7 +108,7 @@ def _count(
         row += 1
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _smallest(values: NDArray[Any]) -> Any:
     smallest = values[0]
     for pixel in range(len(values)):

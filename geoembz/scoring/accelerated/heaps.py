@@ -7,11 +7,12 @@ compiled pass counts what is, and mostly goes on.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoembz.scoring.accelerated.compiled import compiled
 
-@njit(nogil=True, cache=True)
+
+@compiled
 def keep_nearest(
     distances: NDArray[Any],
     positions: NDArray[np.int64],
@@ -44,7 +45,7 @@ def keep_nearest(
             keep_row(row, positions, valid, farthest, heap, heap_positions[query])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def keep_row(
     distances: NDArray[Any],
     positions: NDArray[np.int64],
@@ -64,7 +65,7 @@ def keep_row(
                 _replace_worst(heap_distances, heap_positions, distance, position)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _replace_worst(
     distances: NDArray[Any], positions: NDArray[np.int64], distance: Any, position: int
 ) -> None:

@@ -1,11 +1,12 @@
 """Squared lengths of scaled codes in one pass; NumPy makes four, each over the whole tile."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from geoembz.scoring.accelerated.compiled import compiled
 
-@njit(nogil=True, cache=True)
+
+@compiled
 def squared_lengths(
     numbers: NDArray[np.float32],
     scale: NDArray[np.float32],

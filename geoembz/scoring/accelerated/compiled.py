@@ -1,0 +1,19 @@
+"""How the loops of this package are compiled."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from numba import njit
+
+
+def compiled[Function: Callable[..., Any]](function: Function) -> Function:
+    """Compile a loop that lets go of Python's lock, and keep the machine code between processes.
+
+    Where no folder can be written to, every process compiles for itself (some seconds). What numba
+    keeps is made anew when the loop's own file changes, not when one that it calls does.
+    """
+    try:
+        loop: Any = njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # neither beside the code nor in the user's folder
+        loop = njit(nogil=True)(function)
+    return cast("Function", loop)
