@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoembz.encoding import Encoding, Recipe, kernel
+from geoembz.encoding import Encoding, Recipe, decoder
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.projection import TILE_PIXELS
 from tests.families import KINDS
@@ -377,5 +377,5 @@ def test_invalid_pixels_are_nan_even_where_blas_skips_products_with_zero(
     codes, _ = encoding.encode_block(samples.T, np.arange(64) % 7 > 0)
     expected = encoding.decode_block(codes)
     assert np.isnan(expected[:, ::7]).all()
-    monkeypatch.setattr(kernel, "affine_tile", skipping)
+    monkeypatch.setattr(decoder, "affine_tile", skipping)
     np.testing.assert_array_equal(encoding.decode_block(codes), expected)

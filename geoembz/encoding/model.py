@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz.encoding import kernel, state
+from geoembz.encoding.decoder import Decoder, Space
 from geoembz.encoding.fit import EncodingFitter, FitReport
-from geoembz.encoding.kernel import Decoder, Space
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.projection import Projection, normalized
