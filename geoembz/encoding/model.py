@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import batched
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.projection import Projection, normalized
 from geoembz.quantization import Codes, Quantizer, fill_value, quantizer_from_state
+from geoembz.threads import worker_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,11 +112,14 @@ class Encoding:
         dimension: int,
         seed: int = 0,
     ) -> Self:
-        """Fit a recipe to any number of blocks ``(dimension, n_pixels)`` in bounded memory."""
+        """Fit a recipe to any number of blocks ``(dimension, n_pixels)`` in bounded memory.
+
+        As many blocks are held at once as there are cores; they may not share memory.
+        """
         recipe = Recipe.parse(recipe) if isinstance(recipe, str) else recipe
         fitter = EncodingFitter(recipe, dimension, seed)
-        for block in blocks:
-            fitter.update(block)
+        for some in batched(blocks, worker_count()):
+            fitter.update(*some)
         fitted, quantizer, report = fitter.finish()
         variance = fitted.variance.astype(np.float32)
         return cls(str(recipe), fitted.projection, quantizer, variance, recipe.normalize, report)
