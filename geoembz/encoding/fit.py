@@ -1,6 +1,5 @@
 """Streamed fitting: exact moments of every vector seen, and a seeded sample for the quantizer."""
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -12,7 +11,7 @@ from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from geoembz.projection import FittedProjection, Moments, fit_projection, normalized
 from geoembz.quantization import Quantizer, fit_quantizer
-from geoembz.threads import shared_pool, single_threaded_blas
+from geoembz.threads import single_threaded_blas
 
 RESERVOIR_VECTORS = 131_072
 """Vectors kept for fitting the quantizer, whatever the number seen."""
@@ -70,20 +69,8 @@ class EncodingFitter:
         self._moments: Moments | None = None
         self._reservoir = _Reservoir(dimension, seed)
 
-    def update(self, *blocks: NDArray[Any]) -> None:
-        """Take in columns ``(dimension, n_pixels)``; those that are not finite are left out.
-
-        Several blocks are summed in threads, and taken in in the order given.
-        """
-        rest = deque(blocks)
-        while rest and self._moments is None:  # the others are summed about this one's mean
-            self._take(*self._summed(rest.popleft()))
-        summed = shared_pool().map(self._summed, rest) if len(rest) > 1 else map(self._summed, rest)
-        for values, moments in summed:
-            self._take(values, moments)
-
-    def _summed(self, block: NDArray[Any]) -> tuple[NDArray[np.float32], Moments]:
-        """Return what is usable of a block, and its moments."""
+    def update(self, block: NDArray[Any]) -> None:
+        """Take in columns ``(dimension, n_pixels)``; those that are not finite are left out."""
         if block.ndim != 2 or block.shape[0] != self.dimension:
             raise InvalidConfigError(
                 f"fit: block of shape {block.shape}; expected ({self.dimension}, n_pixels)"
@@ -92,16 +79,13 @@ class EncodingFitter:
         finite = np.isfinite(values).all(axis=0)
         if not finite.all():
             values = values[:, finite]
+        if not values.shape[1]:
+            return
+        shift = None if self._moments is None else self._moments.shift
         if self.recipe.normalize:
             values = normalized(values)
         with single_threaded_blas():
-            return values, Moments.of(
-                values, None if self._moments is None else self._moments.shift
-            )
-
-    def _take(self, values: NDArray[np.float32], moments: Moments) -> None:
-        if not moments.count:
-            return
+            moments = Moments.of(values, shift)
         self._moments = moments if self._moments is None else self._moments.merge(moments)
         self._reservoir.add(values)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import batched
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +16,6 @@ from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.projection import Projection, normalized
 from geoembz.quantization import Codes, Quantizer, fill_value, quantizer_from_state
-from geoembz.threads import worker_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +110,11 @@ class Encoding:
         dimension: int,
         seed: int = 0,
     ) -> Self:
-        """Fit a recipe to any number of blocks ``(dimension, n_pixels)`` in bounded memory.
-
-        As many blocks are held at once as there are cores; they may not share memory.
-        """
+        """Fit a recipe to any number of blocks ``(dimension, n_pixels)`` in bounded memory."""
         recipe = Recipe.parse(recipe) if isinstance(recipe, str) else recipe
         fitter = EncodingFitter(recipe, dimension, seed)
-        for some in batched(blocks, worker_count()):
-            fitter.update(*some)
+        for block in blocks:
+            fitter.update(block)
         fitted, quantizer, report = fitter.finish()
         variance = fitted.variance.astype(np.float32)
         return cls(str(recipe), fitted.projection, quantizer, variance, recipe.normalize, report)
