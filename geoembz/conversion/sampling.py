@@ -5,7 +5,7 @@ out: they never enter the fit, and fidelity is measured on them. Of the rest the
 some blocks, spread over the whole raster, are the fit's sample.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched, pairwise
 from typing import Any
@@ -101,9 +101,10 @@ def draw_sample(
 ) -> list[NDArray[np.float32]]:
     """Read the fit's sample from blocks spread over the raster.
 
-    One block is drawn from each of 8 to 64 equal runs of blocks, of what is read at once; of that,
-    one block of the source is read where it is large enough. Where they hold less than half of
-    `n_samples` valid pixels, further blocks follow in random order until they do.
+    One block is drawn from each of 8 to 64 equal runs of blocks, of what is read at once. Where
+    they hold less than half of `n_samples` valid pixels, further blocks follow in random order
+    until they do. Before all that, one block of the source is read of each of the first, where it
+    is large enough: on most rasters they suffice.
 
     Parameters
     ----------
@@ -139,19 +140,28 @@ def draw_sample(
     share = -(-n_samples // len(rounds[0]))
 
     def sample(window: Window) -> tuple[NDArray[np.float32], int]:
-        if read is None:
-            window = _one_block(source, window, roles.seed, 4 * share)
         data = source.read(window) if read is None else read(window)
         return _fit_values(data, roles, window, share), data.rejected
 
-    blocks: list[NDArray[np.float32]] = []
-    rejected = 0
-    for chosen in rounds:
-        for block, count in run(sample, chosen):
-            blocks.append(block)
-            rejected += count
-        if sum(block.shape[1] for block in blocks) * 2 >= n_samples:
-            break
+    def collect(rounds: Iterable[Sequence[Window]]) -> tuple[list[NDArray[np.float32]], int, bool]:
+        """Sample round after round until there are enough; also say whether there are."""
+        blocks, rejected = [], 0
+        for chosen in rounds:
+            for block, count in run(sample, chosen):
+                blocks.append(block)
+                rejected += count
+            if sum(block.shape[1] for block in blocks) * 2 >= n_samples:
+                return blocks, rejected, True
+        return blocks, rejected, False
+
+    parts = rounds[0]
+    if read is None:
+        parts = [_one_block(source, window, roles.seed, 4 * share) for window in parts]
+    if parts != rounds[0]:
+        blocks, _, is_enough = collect([parts])
+        if is_enough:
+            return blocks
+    blocks, rejected, _ = collect(rounds)
     if not any(block.shape[1] for block in blocks):
         if rejected:
             raise NoValidPixelsError(
@@ -195,7 +205,11 @@ def _fit_values(
 
 def _one_block(source: Source, window: Window, seed: int, fewest: int) -> Window:
     """Choose one block of the source in a window; all of it where blocks hold too few pixels."""
-    blocks = [block for block in split(window, source.block_shape) if block.size >= fewest]
+    blocks = [
+        block
+        for block in split(window, source.block_shape)
+        if block.size >= fewest and occupies(source, block)
+    ]
     if not blocks:
         return window
     rng = np.random.default_rng((seed, window.row, window.col))

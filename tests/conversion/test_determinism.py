@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 import geoembz
 from geoembz.conversion import sampling
 from geoembz.encoding import Encoding
+from geoembz.grid import Window
 from tests.conftest import MakeRaster
 from tests.families import KINDS
 from tests.trees import objects
@@ -23,6 +24,10 @@ every_kind = pytest.mark.parametrize(
     ],
 )  # with room for nodata and without; the others in the long run
 SMALL: dict[str, Any] = {"chunk": 8, "shard": 16}
+
+
+def in_order(function: Any, items: Any) -> list[Any]:
+    return [function(item) for item in items]
 
 
 def codes_of(store: Path) -> NDArray[np.generic]:
@@ -150,13 +155,10 @@ def test_the_sample_does_not_depend_on_workers_or_order(raster: Path) -> None:
     source = geoembz.sources.open_source(raster)
     roles = sampling.PixelRoles(0, source.grid.shape)
 
-    def forwards(function: Any, items: Any) -> list[Any]:
-        return [function(item) for item in items]
-
     def backwards(function: Any, items: Any) -> list[Any]:
         return [function(item) for item in reversed(items)][::-1]
 
-    one = sampling.draw_sample(source, roles, 100, forwards)
+    one = sampling.draw_sample(source, roles, 100, in_order)
     other = sampling.draw_sample(source, roles, 100, backwards)
     np.testing.assert_array_equal(np.hstack(one), np.hstack(other))
 
@@ -168,10 +170,42 @@ def test_held_out_pixels_never_enter_the_fit(scene: NDArray[np.float32], raster:
     held_out = roles.held_out(roles.keys(source.grid.window))
     assert 0.1 < held_out.mean() < 0.3
 
-    def run(function: Any, items: Any) -> list[Any]:
-        return [function(item) for item in items]
-
-    sample = np.hstack(sampling.draw_sample(source, roles, 10**6, run))
+    sample = np.hstack(sampling.draw_sample(source, roles, 10**6, in_order))
     tested = scene.reshape(len(scene), -1)[:, held_out]
     assert sample.shape[1] == (~held_out).sum()
     assert not set(sample[0].tolist()) & set(tested[0].tolist())
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_sparse_rasters_are_sampled_wherever_they_are_valid(
+    tmp_path: Path, make_raster: MakeRaster, quarter: int
+) -> None:
+    """One block of the source is a shortcut: where it is empty, all that is read at once counts."""
+    values = np.full((3, 64, 64), np.nan, np.float32)
+    row, col = 32 * (quarter // 2), 32 * (quarter % 2)
+    values[:, row : row + 32, col : col + 32] = np.random.default_rng(0).random((3, 32, 32))
+    source = geoembz.sources.open_source(make_raster(tmp_path / "s.tif", values, blocksize=32))
+    roles = sampling.PixelRoles(0, source.grid.shape)
+    sample = np.hstack(sampling.draw_sample(source, roles, 100, in_order))
+    assert sample.shape == (3, 100)
+
+
+def test_the_sample_reads_one_block_of_what_is_read_at_once(
+    tmp_path: Path, make_raster: MakeRaster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quarter of the pixels is decompressed where that is enough; else all, and once."""
+    values = np.random.default_rng(0).random((3, 64, 64)).astype(np.float32)
+    source = geoembz.sources.open_source(make_raster(tmp_path / "s.tif", values, blocksize=32))
+    roles = sampling.PixelRoles(0, source.grid.shape)
+    read, windows = type(source).read, []
+
+    def recorded(self: Any, window: Window) -> Any:
+        windows.append(window)
+        return read(self, window)
+
+    monkeypatch.setattr(type(source), "read", recorded)
+    sampling.draw_sample(source, roles, 100, in_order)
+    assert [window.shape for window in windows] == [(32, 32)]
+    windows.clear()
+    sampling.draw_sample(source, roles, 1000, in_order)
+    assert [window.shape for window in windows] == [(64, 64)]
