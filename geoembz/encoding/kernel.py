@@ -7,15 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.packing import Bits, pack, packed_length
-from geoembz.projection import TILE_PIXELS, Projection, normalized
+from geoembz.projection import TILE_PIXELS, Projection, cached_pixels, normalized
 from geoembz.quantization import Codes, InPlaceQuantizer, Quantizer, fill_value
 from geoembz.threads import single_threaded_blas, worker_count
 
 _THREAD_ROWS = 16 * TILE_PIXELS
 """Vectors that one thread encodes at a time: whole tiles."""
-
-_STEP_PIXELS = 8 * TILE_PIXELS
-"""Pixels that are quantized at a time: whole tiles, so many that Python's calls weigh little."""
 
 
 def code_length(quantizer: Quantizer) -> int:
@@ -40,12 +37,13 @@ def encode_block(
     shape = (code_length(quantizer), n_pixels)
     codes = np.empty(shape, dtype=quantizer.dtype) if out is None else out
     mask = np.ones(n_pixels, dtype=np.bool_) if valid is None else valid.copy()
-    scores = np.empty((projection.n_components, _STEP_PIXELS), dtype=np.float32)
+    step = cached_pixels(projection.n_components)
+    scores = np.empty((projection.n_components, step), dtype=np.float32)
     centring = None
     if projection.matrix is not None:
         centring = projection.centring(keeps_rows=True)
-    for start in range(0, n_pixels, _STEP_PIXELS):
-        columns = slice(start, start + _STEP_PIXELS)
+    for start in range(0, n_pixels, step):
+        columns = slice(start, start + step)
         with np.errstate(over="ignore"):
             tile_values = values[:, columns].astype(np.float32, copy=False)
             if normalize:

@@ -1,18 +1,29 @@
 """Linear projections: exact streamed moments, fits, and the map to components and back."""
 
 from geoembz.projection.fit import KINDS, FittedProjection, fit_projection
-from geoembz.projection.linear import TILE_PIXELS, Projection, affine_tile, padded_tile
+from geoembz.projection.linear import Projection
 from geoembz.projection.moments import Moments
 from geoembz.projection.normalize import normalized
+from geoembz.projection.tiles import (
+    MOST_PIXELS,
+    TILE_PIXELS,
+    affine_tile,
+    cached_pixels,
+    multiply_padded,
+    padded_tile,
+)
 
 __all__ = [
     "KINDS",
+    "MOST_PIXELS",
     "TILE_PIXELS",
     "FittedProjection",
     "Moments",
     "Projection",
     "affine_tile",
+    "cached_pixels",
     "fit_projection",
+    "multiply_padded",
     "normalized",
     "padded_tile",
 ]

@@ -3,17 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.projection.tiles import TILE_PIXELS, cached_pixels
+
 _TRANSPOSED_PIXELS = 128
 """Vectors transposed at once, where they come as rows."""
 
 _LINE_NUMBERS = 16
 """float32 in a line of cache, 64 bytes."""
-
-
-_CACHE_NUMBERS = 2**19
-"""float32 numbers centred at once: rows of bands long enough to be fetched ahead, in cache."""
-
-_MOST_TILES = 4
 
 
 class Centring:
@@ -25,21 +21,18 @@ class Centring:
     ----------
     mean
         float32, shape ``(dimension,)``.
-    tile_pixels
-        Pixels in a tile.
     keeps_rows
         Whether vectors that come as rows may stay rows in memory.
 
     Attributes
     ----------
     width
-        Pixels that may be given at once, a few tiles.
+        Pixels that may be given at once: tiles in a row, long enough to be fetched ahead.
     """
 
-    def __init__(self, mean: NDArray[np.float32], tile_pixels: int, *, keeps_rows: bool) -> None:
-        tiles = min(max(_CACHE_NUMBERS // (len(mean) * tile_pixels), 1), _MOST_TILES)
-        self.width = tiles * tile_pixels
-        self._mean, self._tile_pixels, self._keeps_rows = mean, tile_pixels, keeps_rows
+    def __init__(self, mean: NDArray[np.float32], *, keeps_rows: bool) -> None:
+        self.width = cached_pixels(len(mean))
+        self._mean, self._keeps_rows = mean, keeps_rows
         self._memory = np.empty(len(mean) * self.width, dtype=np.float32)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -57,7 +50,7 @@ class Centring:
             float32, ``dimension`` times whole tiles.
         """
         n_pixels = pixels.shape[1]
-        padded = -(-n_pixels // self._tile_pixels) * self._tile_pixels
+        padded = -(-n_pixels // TILE_PIXELS) * TILE_PIXELS
         by_pixel = abs(pixels.strides[0]) < abs(pixels.strides[1])
         if by_pixel and self._keeps_rows:
             rows = self._memory.reshape(self.width, -1)[:padded]

@@ -2,11 +2,11 @@
 
 Knows only NumPy. Pixels are columns: arrays are ``(dimension, n_pixels)``, as rasters are read.
 
-BLAS picks other kernels for other widths, and a sum in another order flips a code here and there.
-So every matrix product of `transform` and `inverse_transform` has one fixed width, the last one
-padded with zeros: a pixel's result does not depend on how many pixels are read with it. Where BLAS
-treats all columns alike, it does not depend on which ones either; some kernels do not, and there
-the last bits follow a pixel's place in its tile (spec/format.md, "Determinism").
+Every matrix product of `transform` and `inverse_transform` has one fixed width, the last one padded
+with zeros (see `geoembz.projection.tiles`): a pixel's result does not depend on how many pixels are
+read with it. Where BLAS treats all columns alike, it does not depend on which ones either; some
+kernels do not, and there the last bits follow a pixel's place in its tile (spec/format.md,
+"Determinism").
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.projection.centre import Centring
 from geoembz.projection.maps import LinearMap
-
-TILE_PIXELS = 1024
-"""Width of every matrix product; a tile stays in cache through the passes that follow."""
+from geoembz.projection.tiles import TILE_PIXELS, affine, multiply_padded
 
 LAWS = ("identity", "orthonormal", "biorthogonal")
 
@@ -145,19 +143,8 @@ class Projection:
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, values.shape[1], centring.width):
                 columns = slice(start, start + centring.width)
-                self._multiply(centring(values[:, columns]), out[:, columns])
+                _multiply_tiles(self.analysis, centring(values[:, columns]), out[:, columns])
         return out
-
-    def _multiply(self, centred: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-        """Multiply whole tiles, one by one: BLAS rounds differently at other widths."""
-        assert self.analysis is not None  # noqa: S101 - what `transform` asked
-        for start in range(0, centred.shape[1], TILE_PIXELS):
-            tile = centred[:, start : start + TILE_PIXELS]
-            scores = out[:, start : start + TILE_PIXELS]
-            if scores.shape[1] == TILE_PIXELS:
-                np.matmul(self.analysis, tile, out=scores)
-            else:
-                scores[:] = (self.analysis @ tile)[:, : scores.shape[1]]
 
     def centring(self, *, keeps_rows: bool = False) -> Centring:
         """Return what takes the mean off one tile after another.
@@ -170,7 +157,7 @@ class Projection:
         """
         mean = np.zeros(self.dimension, np.float32) if self.mean is None else self.mean
         # One component is a product of a vector, whose order of sums follows the memory.
-        return Centring(mean, TILE_PIXELS, keeps_rows=keeps_rows and self.n_components > 1)
+        return Centring(mean, keeps_rows=keeps_rows and self.n_components > 1)
 
     def inverse_transform(
         self, scores: NDArray[np.float32], out: NDArray[np.float32] | None = None
@@ -325,39 +312,13 @@ def _stored(
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def affine(
-    matrix: NDArray[np.float32] | None, scores: NDArray[np.float32], out: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Multiply scores and a last row of ones into `out`; copy them where there is no matrix."""
-    if matrix is None:
-        np.copyto(out, scores)
-        return out
-    padded = padded_tile(len(scores))
-    for start in range(0, scores.shape[1], TILE_PIXELS):
-        tile = scores[:, start : start + TILE_PIXELS]
-        padded[:-1, : tile.shape[1]] = tile
-        affine_tile(matrix, padded, out[:, start : start + TILE_PIXELS])
-    return out
-
-
-def padded_tile(n_components: int) -> NDArray[np.float32]:
-    """Return a tile for `affine_tile`: room for scores, and a last row of ones."""
-    padded = np.zeros((n_components + 1, TILE_PIXELS), dtype=np.float32)
-    padded[-1] = 1.0
-    return padded
-
-
-def affine_tile(
-    matrix: NDArray[np.float32], padded: NDArray[np.float32], out: NDArray[np.float32]
+def _multiply_tiles(
+    matrix: NDArray[np.float32], columns: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
-    """Multiply the scores in a padded tile, as many as `out` is wide; zero those beyond."""
-    width = out.shape[1]
-    with np.errstate(over="ignore", invalid="ignore"):
-        if width == TILE_PIXELS:
-            np.matmul(matrix, padded, out=out)
-            return
-        padded[:-1, width:] = 0.0
-        out[...] = (matrix @ padded)[:, :width]
+    """Multiply whole tiles of columns one by one; the last one's output may be narrower."""
+    for start in range(0, columns.shape[1], TILE_PIXELS):
+        tile = slice(start, start + TILE_PIXELS)
+        multiply_padded(matrix, columns[:, tile], out[:, tile])
 
 
 def _with_shift(matrix: NDArray[Any], offset: NDArray[np.float32] | None) -> NDArray[np.float32]:

@@ -16,18 +16,10 @@ from numpy.typing import NDArray
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.packing import Bits, unpack
+from geoembz.projection import cached_pixels, multiply_padded
 from geoembz.quantization import Codes, Quantizer
 from geoembz.quantization.linear import LinearQuantizer
 from geoembz.quantization.passthrough import FloatQuantizer
-
-STEP_PIXELS = 8192
-"""Pixels that are worth a round of NumPy calls, each of which threads wait for each other to make.
-
-A multiple of every `LinearFold.tile_pixels`.
-"""
-
-_TILE_VALUES = 2**19
-"""Numbers that a matrix product multiplies at once: 2 MiB, which stays in cache."""
 
 type Way = Literal["codes", "tables", "values"]
 
@@ -120,8 +112,7 @@ class LinearFold:
     @cached_property
     def tile_pixels(self) -> int:
         """Width of every product, the last one padded: BLAS rounds differently at other widths."""
-        fitting = max(_TILE_VALUES // self.quantizer.n_components, 1024)
-        return min(1 << (fitting.bit_length() - 1), STEP_PIXELS)
+        return cached_pixels(self.quantizer.n_components)
 
     def __call__(self, codes: Codes, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Evaluate on codes as stored.
@@ -140,10 +131,10 @@ class LinearFold:
         """
         if out is None:
             out = np.empty((self.n_outputs, codes.shape[1]), dtype=np.float32)
-        values = self.scratch()
+        values = None if self.way == "tables" else self.scratch()
         for start in range(0, codes.shape[1], self.tile_pixels):
             columns = slice(start, start + self.tile_pixels)
-            if self.way == "tables":
+            if values is None:
                 self._look_up(codes[:, columns], out[:, columns])
             else:
                 self.multiply(self.numbers(codes[:, columns], values), out[:, columns])
@@ -200,10 +191,7 @@ class LinearFold:
 
     def multiply(self, numbers: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Write the outputs of a tile's `numbers` into `out`, which may be narrower."""
-        if out.shape[1] == self.tile_pixels:
-            np.matmul(self.inner, numbers, out=out)
-        else:
-            out[:] = (self.inner @ numbers)[:, : out.shape[1]]
+        multiply_padded(self.inner, numbers, out)
         out += self.constant
 
     def _look_up(self, tile: Codes, out: NDArray[np.float32]) -> None:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.quantization import Codes
-from geoembz.scoring.accelerated import has_accelerator
-from geoembz.scoring.protocol import search_in_steps
+from geoembz.scoring.base import Scorer
 from geoembz.scoring.topk import ALL_VALID, BestK
 
 _DISTANCES = 2**18
@@ -25,7 +24,7 @@ _ROWS_PER_BYTE = 31
 """Bytes whose differing bits, 8 at most each, add up in one uint8 without overflow."""
 
 
-class HammingScorer:
+class HammingScorer(Scorer):
     """Differing bits between queries and codes.
 
     Parameters
@@ -36,18 +35,21 @@ class HammingScorer:
         Use numba; None for where it is installed.
     """
 
+    dtype = np.dtype(np.uint16)
+
     def __init__(self, bits: NDArray[np.uint8], *, accelerate: bool | None = None) -> None:
+        super().__init__(accelerate=accelerate)
         self._bits = np.ascontiguousarray(bits)
-        self._accelerate = has_accelerator() if accelerate is None else accelerate
 
     @property
     def n_queries(self) -> int:
         """Number of queries."""
         return len(self._bits)
 
-    def best(self, k: int) -> BestK:
-        """Return what `search` fills."""
-        return BestK(self.n_queries, k, np.dtype(np.uint16), accelerate=self._accelerate)
+    @property
+    def step_pixels(self) -> int:
+        """Pixels whose distances are made at once."""
+        return max(_DISTANCES // self.n_queries, 4096)
 
     def search(
         self,
@@ -56,16 +58,15 @@ class HammingScorer:
         positions: NDArray[np.int64],
         valid: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Take the nearest of a block into `best`."""
-        if self._accelerate:
-            from geoembz.scoring.accelerated.bits import keep_nearest_bits
-
-            mask = ALL_VALID if valid is None else valid
-            heaps = best.heap_distances, best.heap_positions
-            keep_nearest_bits(self._bits, _contiguous_rows(_bytes(codes)), positions, mask, *heaps)
+        """Take the nearest of a block into `best`; see `Scorer.search`."""
+        if not self._accelerate:
+            super().search(best, codes, positions, valid)
             return
-        step = max(_DISTANCES // self.n_queries, 4096)
-        search_in_steps(self, best, codes, positions, valid, step)
+        from geoembz.scoring.accelerated.bits import keep_nearest_bits
+
+        mask = ALL_VALID if valid is None else valid
+        heaps = best.heap_distances, best.heap_positions
+        keep_nearest_bits(self._bits, _contiguous_rows(_bytes(codes)), positions, mask, *heaps)
 
     def distances(self, codes: Codes) -> NDArray[np.uint16]:
         """Return differing bits, shape ``(n_queries, n_pixels)``."""

@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.projection import MOST_PIXELS
 from geoembz.quantization import Codes
-from geoembz.scoring.fold import STEP_PIXELS
-from geoembz.scoring.protocol import Scorer
+from geoembz.scoring.base import Scorer
 from geoembz.scoring.topk import BestK
 from geoembz.threads import shared_pool, single_threaded_blas, worker_count
 
-_BLOCK_PIXELS = 8 * STEP_PIXELS
+_BLOCK_PIXELS = 8 * MOST_PIXELS
 """Pixels searched in one call: their positions take half a megabyte, not fresh pages."""
 
 
@@ -39,7 +39,7 @@ def nearest_codes(
     """
     count = codes.shape[1]
     threads = worker_count()
-    step = max(-(-count // (threads * STEP_PIXELS)), 1) * STEP_PIXELS
+    step = max(-(-count // (threads * MOST_PIXELS)), 1) * MOST_PIXELS
     spans = [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
     def search(span: slice) -> BestK:

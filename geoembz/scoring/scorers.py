@@ -13,8 +13,8 @@ from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.projection import normalized
 from geoembz.scoring.accelerated import has_accelerator
+from geoembz.scoring.base import Scorer
 from geoembz.scoring.hamming import HammingScorer
-from geoembz.scoring.protocol import Scorer
 from geoembz.scoring.vectors import VectorMetric, VectorScorer
 
 type Metric = VectorMetric | Literal["hamming"]

@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 
 from geoembz.encoding import Encoding
 from geoembz.quantization import Codes
-from geoembz.scoring.accelerated import has_accelerator
-from geoembz.scoring.fold import STEP_PIXELS, LinearFold
+from geoembz.scoring.base import Scorer
+from geoembz.scoring.fold import LinearFold
 from geoembz.scoring.norms import SquaredNorms
-from geoembz.scoring.protocol import search_in_steps
-from geoembz.scoring.topk import BestK
 
 type VectorMetric = Literal["cosine", "dot", "euclidean"]
 
 
-class VectorScorer:
+class VectorScorer(Scorer):
     """Cosine, dot product or Euclidean distance to the vectors that codes stand for.
 
     Parameters
@@ -35,6 +33,8 @@ class VectorScorer:
         Use numba; None for where it is installed.
     """
 
+    dtype = np.dtype(np.float32)
+
     def __init__(
         self,
         encoding: Encoding,
@@ -43,8 +43,8 @@ class VectorScorer:
         *,
         accelerate: bool | None = None,
     ) -> None:
+        super().__init__(accelerate=accelerate)
         wide, self._metric = queries.astype(np.float64), metric
-        self._accelerate = has_accelerator() if accelerate is None else accelerate
         lengths = np.linalg.norm(wide, axis=1)
         shift = None
         if metric == "cosine":
@@ -63,20 +63,6 @@ class VectorScorer:
     def n_queries(self) -> int:
         """Number of queries."""
         return self._fold.n_outputs
-
-    def best(self, k: int) -> BestK:
-        """Return what `search` fills."""
-        return BestK(self.n_queries, k, np.dtype(np.float32), accelerate=self._accelerate)
-
-    def search(
-        self,
-        best: BestK,
-        codes: Codes,
-        positions: NDArray[np.int64],
-        valid: NDArray[np.bool_] | None = None,
-    ) -> None:
-        """Take the nearest of a block into `best`."""
-        search_in_steps(self, best, codes, positions, valid, STEP_PIXELS)
 
     def distances(self, codes: Codes) -> NDArray[np.float32]:
         """Return ``-cosine``, ``-dot`` or the squared distance, shape ``(n_queries, n_pixels)``."""
