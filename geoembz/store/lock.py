@@ -117,13 +117,20 @@ class DestinationLock:
 
     def take(self) -> None:
         """Make the lock; one that is stale gives way."""
+        _held.add(self._token)  # first: without it, other threads take a new lock for a stale one
+        try:
+            self._make()
+        except BaseException:
+            _held.discard(self._token)
+            raise
+
+    def _make(self) -> None:
         for _ in range(_ATTEMPTS):
             # Of several who create it one succeeds. A server that knows no conditional writes keeps
             # the last, and one that answered too late may refuse its own: reading back tells.
             self._tree.create(LOCK, self._content())
             owner = _owner(self._tree)
             if owner.get("token") == self._token:
-                _held.add(self._token)
                 return
             if owner and not self._breaks and not is_stale(owner):
                 raise DestinationExistsError(

@@ -136,6 +136,28 @@ def test_of_many_who_start_at_once_one_holds_the_lock(tmp_path: Path) -> None:
     holders[0].release()
 
 
+def test_a_lock_that_was_just_made_is_not_taken_for_one_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that sees another's lock before that one has read it back leaves it alone."""
+    tree, create = ObjectTree(tmp_path), ObjectTree.create
+    rivals: list[DestinationLock] = []
+
+    def interrupted(self: ObjectTree, key: str, content: bytes) -> bool:
+        made = create(self, key, content)
+        if not rivals:
+            rivals.append(DestinationLock(tree))
+            with pytest.raises(DestinationExistsError):
+                rivals[0].take()
+        return made
+
+    monkeypatch.setattr(ObjectTree, "create", interrupted)
+    lock = DestinationLock(tree)
+    lock.take()
+    lock.fence.check()
+    assert len(rivals) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_at_random_moments(seed: int, raster_with_holes: Path, tmp_path: Path) -> None:
