@@ -15,6 +15,7 @@ from geoembz.conventions import CF_TIME, TIME, cf_axis, cf_grid_mapping
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
 from geoembz.store import StorePlan, StoreReader, View
+from geoembz.store.grids import open_one
 from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
 from geoembz.xarray_tables import table_dataset
@@ -34,6 +35,7 @@ class GeoembzBackend(BackendEntrypoint):
         "space",
         "components",
         "whiten",
+        "grid",
     )
 
     def open_dataset(  # type: ignore[override]
@@ -44,14 +46,17 @@ class GeoembzBackend(BackendEntrypoint):
         space: View = "original",
         components: int | None = None,
         whiten: float = 0.0,
+        grid: str | None = None,
     ) -> xr.Dataset:
         """Open a store lazily; see `geoembz.open`."""
         url = str(filename_or_obj)
         group = open_group(url)
         if is_table_store(group):
+            if grid is not None:
+                raise InvalidConfigError(f"grid {grid!r}: {url} is a table, without grids")
             dataset = table_dataset(TableReader.open(url, group), space, components, whiten)
         else:
-            dataset = _dataset(StoreReader.open(url, group), space, components, whiten)
+            dataset = _dataset(open_one(url, grid, group), space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
         return dataset.drop_vars(list(dropped or ()), errors="ignore")
 
@@ -67,6 +72,7 @@ def open_store(
     space: View = "original",
     components: int | None = None,
     whiten: float = 0.0,
+    grid: str | None = None,
     chunks: Any = None,
 ) -> xr.Dataset:
     """Open a store as a lazy dataset.
@@ -88,6 +94,9 @@ def open_store(
     whiten
         In reduced space: divide each component by this power (0 to 1) of its standard deviation, a
         metric that weighs small components higher.
+    grid
+        Name of one grid, such as ``utm32n``, of a store that has several; ``geoembz info`` lists
+        them.
     chunks
         As in `xarray.open_dataset`: ``None`` for NumPy on access, ``{}`` or ``"auto"`` for dask
         chunks that are whole shards.
@@ -102,7 +111,8 @@ def open_store(
     StoreError
         If there is no store, an unfinished one, one of another kind, or a damaged one.
     InvalidConfigError
-        If the space is unknown or there are not so many components.
+        If the space is unknown, there are not so many components, or the store has several grids
+        and none is named.
 
     References
     ----------
@@ -122,6 +132,7 @@ def open_store(
         space=space,
         components=components,
         whiten=whiten,
+        grid=grid,
         chunks=chunks,
     )
 

@@ -9,6 +9,7 @@ import typer
 from geoembz.cli.options import (
     BBoxCrs,
     BBoxText,
+    GridName,
     Json,
     Overwrite,
     SpaceName,
@@ -43,6 +44,7 @@ def export(
         int | None, typer.Option(metavar="K", help="Only the first K.", show_default="all")
     ] = None,
     whiten: Whiten = 0.0,
+    grid: GridName = None,
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
@@ -60,8 +62,10 @@ def export(
     if to is None:
         to = Format.COG if Path(out).suffix.lower() in {".tif", ".tiff"} else Format.GEOPARQUET
     if to is Format.COG:
-        show(library.export(store, out, time=time, **options), as_json=json_)
+        show(library.export(store, out, time=time, grid=grid, **options), as_json=json_)
         return
     if time is not None:
         raise InvalidConfigError(f"--time {time}: tables have no time axis; leave it out")
+    if grid is not None:
+        raise InvalidConfigError(f"--grid {grid}: tables have no grids; leave it out")
     show(library.export_table(store, out, **options), as_json=json_)

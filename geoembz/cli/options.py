@@ -27,6 +27,12 @@ BBoxCrs = Annotated[
 Time = Annotated[
     str | None, typer.Option(metavar="DATE", help="Year or date, of a store that has several.")
 ]
+GridName = Annotated[
+    str | None,
+    typer.Option(
+        "--grid", metavar="NAME", help="One grid, such as utm32n, of a store that has several."
+    ),
+]
 Whiten = Annotated[
     float, typer.Option(metavar="W", help="Weight of small components, 0 to 1; reduced only.")
 ]

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from geoembz.cli.options import BBoxCrs, BBoxText, Json, Overwrite, Store, Time, parse_bbox
+from geoembz.cli.options import (
+    BBoxCrs,
+    BBoxText,
+    GridName,
+    Json,
+    Overwrite,
+    Store,
+    Time,
+    parse_bbox,
+)
 from geoembz.cli.show import show
 from geoembz.errors import InvalidConfigError
 
@@ -22,6 +31,7 @@ def preview(
         str | None,
         typer.Option(metavar="R,G,B", help="Components to show.", show_default="1,2,3"),
     ] = None,
+    grid: GridName = None,
     overwrite: Overwrite = False,
     json_: Json = False,
 ) -> None:
@@ -36,6 +46,7 @@ def preview(
         size=size,
         bands=_bands(bands),
         time=time,
+        grid=grid,
         overwrite=overwrite,
     )
     show(result, as_json=json_)

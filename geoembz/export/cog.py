@@ -77,6 +77,7 @@ def export(
     space: View = "original",
     components: int | None = None,
     whiten: float = 0.0,
+    grid: str | None = None,
     overwrite: bool = False,
 ) -> ExportSummary:
     """Write a store as a cloud-optimized GeoTIFF, north up, one band per component.
@@ -102,6 +103,8 @@ def export(
         Use only the first so many components; not with ``codes``.
     whiten
         Weight of the metric in reduced space; see `Encoding.decoder`.
+    grid
+        Name of the grid to write, of a store that has several; None where `bbox` meets only one.
     overwrite
         Replace a file that exists.
 
@@ -124,7 +127,7 @@ def export(
     target = check_output(out, (".tif", ".tiff"), overwrite=overwrite)
     if space not in {"original", "reduced", "codes"}:
         raise InvalidConfigError(f"space {space!r}; expected 'original', 'reduced' or 'codes'")
-    region = open_region(store, bbox, bbox_crs, time)
+    region = open_region(store, bbox, bbox_crs, time, grid)
     bands = region.reader.length(space, components, whiten)
     profile = _profile(region, space, bands)
     settings = {"GDAL_CACHEMAX": _CACHE_BYTES, "GDAL_TIFF_INTERNAL_MASK": True}

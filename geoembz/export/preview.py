@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.export.region import BBox, Region, open_region
+from geoembz.export.merge import merge
+from geoembz.export.region import BBox, Region, open_regions
 from geoembz.features.write import check_output
-from geoembz.grid import Window, split
+from geoembz.grid import Grid, Window, split
 from geoembz.store import StoreReader
 from geoembz.text import aligned
 
@@ -73,12 +74,14 @@ def preview(
     time: str | None = None,
     size: int = LONGEST_SIDE,
     bands: tuple[int, ...] | None = None,
+    grid: str | None = None,
     overwrite: bool = False,
 ) -> PreviewSummary:
     """Write a picture of a store: north up, transparent where there is no data.
 
     Every n-th pixel of every n-th row is read, so memory does not grow with the store. Each
-    component is stretched between its 2nd and 98th percentile.
+    component is stretched between its 2nd and 98th percentile. A store of several grids is shown
+    as one map in Web Mercator.
 
     Parameters
     ----------
@@ -97,6 +100,8 @@ def preview(
     bands
         One or three components to show, counted from 1; None for the first three, which a
         projection orders by variance.
+    grid
+        Name of one grid to show, of a store that has several; None for all.
     overwrite
         Replace a file that exists.
 
@@ -119,18 +124,32 @@ def preview(
     target = check_output(out, (".png", ".tif", ".tiff"), overwrite=overwrite)
     if size < 1:
         raise InvalidConfigError(f"size {size}; expected 1 pixel or more")
-    region = open_region(store, bbox, bbox_crs, time)
-    shown = _checked_bands(bands, region.reader.encoding.n_components)
-    step = -(-max(region.window.shape) // size)
-    scores = _every_nth(region, step, [band - 1 for band in shown])
+    regions = open_regions(store, bbox, bbox_crs, time, grid)
+    shown = _checked_bands(bands, regions[0].reader.encoding.n_components)
+    steps = [-(-max(region.window.shape) // size) for region in regions]
+    pictures = [
+        _picture(region, step, [band - 1 for band in shown])
+        for region, step in zip(regions, steps, strict=True)
+    ]
+    scores, place = pictures[0] if len(pictures) == 1 else merge(pictures, size)
     valid = ~np.isnan(scores[0])
     if not valid.any():
-        raise NoValidPixelsError(f"{region.reader.url}: no pixel there holds an embedding")
+        where = store.url if isinstance(store, StoreReader) else store
+        raise NoValidPixelsError(f"{where}: no pixel there holds an embedding")
     alpha = np.where(valid, 255, 0).astype(np.uint8)
     image = np.stack([*(_stretched(component, valid) for component in scores), alpha])
-    _write(target, image if not region.runs_north else image[:, ::-1], region, step)
+    _write(target, image, place)
     shape = image.shape[1], image.shape[2]
-    return PreviewSummary(str(target), shape, step, shown, float(valid.mean()))
+    return PreviewSummary(str(target), shape, max(steps), shown, float(valid.mean()))
+
+
+def _picture(region: Region, step: int, components: list[int]) -> tuple[NDArray[np.float32], Grid]:
+    """Return some components of every n-th pixel, north up, and where they lie."""
+    scores = _every_nth(region, step, components)
+    a, _, c, _, e, f = region.grid.transform
+    transform = (a * step, 0.0, c, 0.0, e * step, f)
+    grid = replace(region.grid, transform=transform, shape=(scores.shape[1], scores.shape[2]))
+    return (scores[:, ::-1] if region.runs_north else scores), grid
 
 
 def _checked_bands(bands: tuple[int, ...] | None, n_components: int) -> tuple[int, ...]:
@@ -184,7 +203,7 @@ def _stretched(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDAr
     return np.asarray(np.round(share * 255), dtype=np.uint8)
 
 
-def _write(path: Path, image: NDArray[np.uint8], region: Region, step: int) -> None:
+def _write(path: Path, image: NDArray[np.uint8], grid: Grid) -> None:
     """Write grey + alpha or RGBA; a file that exists is replaced whole."""
     import rasterio
     from rasterio.enums import ColorInterp
@@ -194,12 +213,10 @@ def _write(path: Path, image: NDArray[np.uint8], region: Region, step: int) -> N
     is_tiff = path.suffix.lower() != ".png"
     profile: dict[str, Any] = {"driver": "PNG"}
     if is_tiff:
-        grid = region.grid
-        a, _, c, _, e, f = grid.transform
         profile = {
             "driver": "GTiff",
             "crs": rasterio.crs.CRS.from_wkt(grid.crs_wkt),
-            "transform": rasterio.Affine(a * step, 0, c, 0, e * step, f),
+            "transform": rasterio.Affine(*grid.transform),
             "compress": "deflate",
             "tiled": True,
         }

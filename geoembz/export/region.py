@@ -1,13 +1,13 @@
 """Which pixels are meant: a store, a bounding box, and rows that run southwards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from geoembz.conventions import GRIDS
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Grid, Window
 from geoembz.store import StoreReader
-from geoembz.store.reader import open_group
+from geoembz.store.grids import choose_grid, open_readers
 
 type BBox = tuple[float, float, float, float]
 """``(xmin, ymin, xmax, ymax)``."""
@@ -61,8 +61,38 @@ def open_region(
     bbox: BBox | None = None,
     bbox_crs: str | None = None,
     time: str | None = None,
+    grid: str | None = None,
 ) -> Region:
-    """Open a store and find the pixels that a bounding box touches, at one date.
+    """Open a store and find the pixels that a bounding box touches, in one grid at one date.
+
+    Parameters
+    ----------
+    store, bbox, bbox_crs, time, grid
+        As in `open_regions`.
+
+    Raises
+    ------
+    InvalidConfigError
+        As `open_regions`, or if several grids are left.
+    """
+    regions = open_regions(store, bbox, bbox_crs, time, grid)
+    if len(regions) > 1:
+        where = "" if bbox is None else f"bbox {bbox} meets "
+        raise InvalidConfigError(
+            f"{store}: {where}{len(regions)} grids; "
+            f"{choose_grid([region.reader for region in regions])}"
+        )
+    return regions[0]
+
+
+def open_regions(
+    store: str | Path | StoreReader,
+    bbox: BBox | None = None,
+    bbox_crs: str | None = None,
+    time: str | None = None,
+    grid: str | None = None,
+) -> list[Region]:
+    """Open a store and find the pixels of each of its grids that a bounding box touches.
 
     Parameters
     ----------
@@ -74,38 +104,70 @@ def open_region(
         CRS of `bbox`; None for the store's own.
     time
         Year or date; None where the store has no more than one.
+    grid
+        Name of one grid of several, such as ``utm32n``; None for all.
+
+    Returns
+    -------
+    regions
+        One for each grid that the box meets, one or more.
 
     Raises
     ------
     InvalidConfigError
         If the box is empty, not finite, or lies outside the store, or the date is not there.
     """
-    reader = store if isinstance(store, StoreReader) else StoreReader.open(str(store))
-    grid, date = reader.attributes.grid, date_position(reader, time)
-    if bbox is None:
-        return Region(reader, grid.window, date)
-    if not (bbox[0] < bbox[2] and bbox[1] < bbox[3]):
+    readers = open_readers(store, grid)
+    if bbox is not None and not (bbox[0] < bbox[2] and bbox[1] < bbox[3]):
         raise InvalidConfigError(
             f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin < xmax and ymin < ymax"
         )
-    box = bbox if bbox_crs is None else transformed_bbox(bbox, bbox_crs, grid.crs_wkt)
-    touched = pixel_window(grid, box)
-    if touched is None:
+    refuse_vague_box(store, readers, bbox, bbox_crs)
+    regions = []
+    for reader in readers:
+        window = box_window(reader.attributes.grid, bbox, bbox_crs)
+        if window is not None:
+            regions.append(Region(reader, window, date_position(reader, time)))
+    if not regions:
+        grids = [reader.attributes.grid for reader in readers[:3]]
+        covers = " and ".join(f"{_text(g.bbox)} in {g.crs_code or 'its CRS'}" for g in grids)
         raise InvalidConfigError(
-            f"bbox {bbox}: outside {reader.url}, which covers {_text(grid.bbox)} in "
-            f"{grid.crs_code or 'its CRS'}; give the box in that CRS, or name its own (--bbox-crs)"
+            f"bbox {bbox}: outside {_name(store)}, which covers {covers}; give the box in that "
+            "CRS, or name its own (--bbox-crs)"
         )
-    return Region(reader, touched, date)
+    return regions
 
 
-def open_readers(store: str | Path | StoreReader) -> list[StoreReader]:
-    """Open a store, or all stores below a root of several grids."""
-    if isinstance(store, StoreReader):
-        return [store]
-    names = open_group(str(store)).attrs.get(GRIDS)
-    if not isinstance(names, list):
-        return [StoreReader.open(str(store))]
-    return [StoreReader.open(f"{store}/{name}") for name in names]
+def refuse_vague_box(
+    store: str | Path | StoreReader,
+    readers: Sequence[StoreReader],
+    bbox: BBox | None,
+    bbox_crs: str | None,
+) -> None:
+    """Refuse a box without a CRS in a store whose grids have CRSs of their own.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the box could mean several places.
+    """
+    if bbox is not None and bbox_crs is None and len(readers) > 1:
+        raise InvalidConfigError(
+            f"bbox {bbox}: {_name(store)} has {len(readers)} grids, each in its own CRS; name the "
+            "CRS of the box (--bbox-crs, such as EPSG:4326), or one grid"
+        )
+
+
+def box_window(grid: Grid, bbox: BBox | None, bbox_crs: str | None) -> Window | None:
+    """Return the pixels that a box touches: all without a box; None where it is outside."""
+    if bbox is None:
+        return grid.window
+    box = bbox if bbox_crs is None else transformed_bbox(bbox, bbox_crs, grid.crs_wkt)
+    return pixel_window(grid, box)
+
+
+def _name(store: str | Path | StoreReader) -> str:
+    return store.url if isinstance(store, StoreReader) else str(store)
 
 
 def date_position(reader: StoreReader, time: str | None) -> int:

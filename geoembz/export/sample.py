@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.export.hits import Hits, point_hits, polygon_hits
-from geoembz.export.region import BBox, Region, open_readers, open_region
+from geoembz.export.region import BBox, Region, open_region
 from geoembz.export.totals import Totals
 from geoembz.features import Features, read_features, write_features
 from geoembz.features.write import PARQUET, check_output, vector_array
 from geoembz.geoparquet import write_emb
 from geoembz.store import StoreReader, View
+from geoembz.store.grids import open_readers
 from geoembz.text import aligned
 
 

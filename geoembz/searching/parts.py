@@ -16,14 +16,15 @@ from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.export.region import (
     BBox,
+    box_window,
     date_position,
-    open_readers,
-    pixel_window,
+    refuse_vague_box,
     transformed_bbox,
 )
 from geoembz.grid import Window, split
 from geoembz.quantization import Codes
 from geoembz.store import StoreReader
+from geoembz.store.grids import open_readers
 from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
 
@@ -173,10 +174,11 @@ def open_parts(
     if not isinstance(store, StoreReader) and is_table_store(open_group(str(store))):
         return [_table_part(TableReader.open(str(store)), bbox, bbox_crs, time)]
     readers = open_readers(store)
+    refuse_vague_box(store, readers, bbox, bbox_crs)
     parts = [
         RasterPart(reader, window, date)
         for reader in readers
-        if (window := _window(reader, bbox, bbox_crs)) is not None
+        if (window := box_window(reader.attributes.grid, bbox, bbox_crs)) is not None
         for date in _dates(reader, time)
     ]
     if not parts:
@@ -185,13 +187,6 @@ def open_parts(
             "the box in the store's CRS, or name its own (bbox_crs)"
         )
     return parts
-
-
-def _window(reader: StoreReader, bbox: BBox | None, crs: str | None) -> Window | None:
-    grid = reader.attributes.grid
-    if bbox is None:
-        return grid.window
-    return pixel_window(grid, bbox if crs is None else transformed_bbox(bbox, crs, grid.crs_wkt))
 
 
 def _dates(reader: StoreReader, time: str | None) -> list[int]:

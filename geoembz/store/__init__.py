@@ -1,7 +1,7 @@
 """Stores: layout, journal, writing and reading (spec/format.md)."""
 
 from geoembz.store.documents import EMBEDDING, VALID, StorePlan
-from geoembz.store.info import StoreInfo, describe
+from geoembz.store.info import RootInfo, StoreInfo, describe
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, choose_layout
 from geoembz.store.lock import DestinationLock, Fence
@@ -19,6 +19,7 @@ __all__ = [
     "Fence",
     "Journal",
     "ObjectTree",
+    "RootInfo",
     "StoreInfo",
     "StorePlan",
     "StoreReader",

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from geoembz.errors import redact
-from geoembz.store.reader import StoreReader
+from geoembz.store.grids import grid_names, open_readers
+from geoembz.store.reader import StoreReader, open_group
 from geoembz.text import aligned, figure
 
 
@@ -115,8 +116,67 @@ class StoreInfo:
         )
 
 
-def describe(store: str) -> StoreInfo:
-    """Open a store and describe it.
+@dataclass(frozen=True)
+class RootInfo:
+    """A store of several grids at a glance.
+
+    Parameters
+    ----------
+    store
+        Where it is.
+    version, recipe, encoding_hash, dimension, n_components, model
+        As in `StoreInfo`; all grids share them.
+    pixels, valid_pixels, bytes_stored
+        Sums over all grids; pixels where zones overlap are counted in each.
+    grids
+        Each grid.
+    """
+
+    store: str
+    version: str
+    recipe: str
+    encoding_hash: str
+    dimension: int
+    n_components: int
+    model: str
+    pixels: int
+    valid_pixels: int
+    bytes_stored: int
+    grids: tuple[StoreInfo, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the information as JSON values, by the names above."""
+        return asdict(self)
+
+    def to_table(self) -> str:
+        """Return the information as lines of text, and a line per grid."""
+        rows = [
+            ("store", self.store),
+            ("format", f"{self.version}, {len(self.grids)} grids"),
+            ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
+            ("encoding", self.encoding_hash),
+            ("model", self.model),
+            ("valid pixels", f"{self.valid_pixels:,} of {self.pixels:,}"),
+            ("bytes stored", f"{self.bytes_stored:,}"),
+        ]
+        header = ("grid", "CRS", "width x height", "valid", "bytes", "cosine", "dates")
+        lines = [
+            (
+                grid.store.rpartition("/")[2],
+                grid.crs,
+                f"{grid.shape[1]} x {grid.shape[0]}",
+                f"{grid.valid_pixels / grid.pixels:.1%}",
+                f"{grid.bytes_stored:,}",
+                figure(grid.cosine),
+                ", ".join(grid.dates),
+            )
+            for grid in self.grids
+        ]
+        return f"{aligned(rows)}\n\n{aligned([header, *lines])}"
+
+
+def describe(store: str) -> StoreInfo | RootInfo:
+    """Open a store of pixels and describe it: one grid, or all below a root.
 
     Raises
     ------
@@ -130,7 +190,28 @@ def describe(store: str) -> StoreInfo:
     >>> describe(str(tmp_path / "info.zarr")).recipe
     'pca16-int8'
     """
-    reader = StoreReader.open(store)
+    group = open_group(store)
+    readers = open_readers(store, group=group)
+    if not grid_names(store, group.attrs.asdict()):
+        return _describe_grid(store, readers[0])
+    grids = tuple(_describe_grid(reader.url, reader) for reader in readers)
+    first = grids[0]
+    return RootInfo(
+        store=redact(store),
+        version=first.version,
+        recipe=first.recipe,
+        encoding_hash=first.encoding_hash,
+        dimension=first.dimension,
+        n_components=first.n_components,
+        model=first.model,
+        pixels=sum(grid.pixels for grid in grids),
+        valid_pixels=sum(grid.valid_pixels for grid in grids),
+        bytes_stored=sum(grid.bytes_stored for grid in grids),
+        grids=grids,
+    )
+
+
+def _describe_grid(store: str, reader: StoreReader) -> StoreInfo:
     attributes, encoding, grid = reader.attributes, reader.encoding, reader.attributes.grid
     pixels = int(attributes.pixels.get("total", grid.window.size))
     shards = reader.codes.shards

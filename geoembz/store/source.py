@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from geoembz.conventions import GEOEMBZ_UUID, GRIDS, UNKNOWN_MODEL
+from geoembz.conventions import GEOEMBZ_UUID, UNKNOWN_MODEL
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
 from geoembz.grid import Window
 from geoembz.sources import Source, SourceData, SourceTraits
 from geoembz.sources.identity import display_name
 from geoembz.sources.provenance import identify_tree
+from geoembz.store.grids import grid_names
 from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import StoreReader
 
@@ -69,10 +70,9 @@ def is_store(url: str) -> bool:
 
 def open_store_sources(url: str, year: int | None = None) -> list[Source]:
     """Open a store as a source, or each grid of a root of several."""
-    grids = _attributes(url).get(GRIDS)
-    if isinstance(grids, list):
-        return [StoreSource(f"{url.rstrip('/')}/{name}", year) for name in grids]
-    return [StoreSource(url, year)]
+    names = grid_names(url, _attributes(url))
+    children = [StoreSource(f"{url.rstrip('/')}/{name}", year) for name in names]
+    return [*children] or [StoreSource(url, year)]
 
 
 def _position(url: str, dates: tuple[str, ...], year: int | None) -> int:

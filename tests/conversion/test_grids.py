@@ -9,7 +9,7 @@ import pytest
 
 import geoembz
 from geoembz.conversion import grids as grids_module
-from geoembz.errors import StoreError
+from geoembz.errors import InvalidConfigError
 from tests import products
 
 
@@ -122,7 +122,7 @@ def test_zones_share_one_encoding_under_one_root(tmp_path: Path) -> None:
     assert summary.pixels == sum(child["embedding"][0].size for child in children)
     members = root["consolidated_metadata"]["metadata"]
     assert {"utm32n", "utm32n/embedding", "utm33n/encoding/projection"} <= set(members)
-    with pytest.raises(StoreError, match=r"2 grids, utm32n, utm33n; open one"):
+    with pytest.raises(InvalidConfigError, match=r"2 grids; name one of them"):
         geoembz.open(tmp_path / "out.zarr")
 
 
