@@ -5,47 +5,92 @@ Every message says where, what came, what was expected and what to do. None show
 
 import os
 import re
+from collections.abc import Sequence
 from typing import ClassVar
 
-_SECRET_VARIABLES = (
-    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID",
-    "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONNECTION_STRING",
-)  # fmt: skip
+from geoembz.text import printable
+
+_SECRET_VARIABLES = re.compile(
+    "SECRET|TOKEN|PASSW|USERPWD|ACCESS_KEY|API_?KEY|STORAGE_KEY|CONNECTION_STRING|HTTP_HEADERS"
+)
 _SHORTEST_SECRET = 4
+_QUERY = re.compile(r"(?<=\S)[?#]([^\s\"<>`]+)")
+_AT_END = ".,:;!')]}"
+"""A text goes on behind an address: its punctuation there is none of the address."""
+_LONGEST_PLACE = 2_048
+
 _SECRET_PATTERNS = (
+    re.compile(r"(?<=://)[^/\s\"]+(?=@)"),
     re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
-    re.compile(r"(?<=://)[^/@\s]+(?=@)"),
+    re.compile(r"(?i)(?<=\bBearer )[^\s'\"]+"),
     re.compile(r"(?i)(?<=Signature=)[^&\s'\"]+"),
     re.compile(r"(?i)(?<=Credential=)[^&,\s'\"]+"),
     re.compile(r"(?i)(?<=AccessKeyId=)[^&,\s'\"]+"),
-    re.compile(r"(?i)(?<=[?&]sig=)[^&\s'\"]+"),
     re.compile(r"(?i)(?<=token=)[^&,\s'\"]+"),
 )
 
 
 def redact(text: str) -> str:
-    """Return a text without credentials: those in the environment, and what looks like one.
+    """Return a text without credentials: those in the environment, and where addresses carry them.
+
+    Of an address the user, the password and every value of the query and fragment are left out.
 
     Examples
     --------
-    >>> redact("https://user:pass@host/x?X-Amz-Signature=abc&y=1")
-    'https://***@host/x?X-Amz-Signature=***&y=1'
+    >>> redact("https://user:pass@host/x?apikey=abc&y=1: not found")
+    'https://***@host/x?apikey=***&y=***: not found'
     """
-    for variable in _SECRET_VARIABLES:
-        if len(value := os.environ.get(variable, "")) >= _SHORTEST_SECRET:
+    for variable, value in os.environ.items():
+        if len(value) >= _SHORTEST_SECRET and _SECRET_VARIABLES.search(variable):
             text = text.replace(value, "***")
     for pattern in _SECRET_PATTERNS:
         text = pattern.sub("***", text)
-    return text
+    return _QUERY.sub(_without_values, text)
+
+
+def _without_values(found: re.Match[str]) -> str:
+    """Return a query without its values: any parameter may be a secret, and no list is whole."""
+    query = found[1].rstrip(_AT_END)
+    before = found.string[max(0, found.start() - _LONGEST_PLACE) : found.start()]
+    is_web = re.search(r"https?://", before.split()[-1]) is not None
+    if not is_web and "=" not in query:  # a pattern such as tile?.tif
+        return found[0]
+    return (
+        found[0][0]
+        + "".join(_without_value(part, is_web) for part in re.split(r"([&?#])", query))
+        + found[1][len(query) :]
+    )
+
+
+def _without_value(part: str, is_web: bool) -> str:
+    name, mark, _ = part.partition("=")
+    if mark:
+        return f"{name}=***"
+    return "***" if is_web and part not in {"", "&", "?", "#"} else part
 
 
 class GeoembzError(Exception):
-    """Base of every error that geoembz raises on purpose; its message shows no credentials."""
+    """Base of every error that geoembz raises on purpose.
+
+    Its message shows no credentials, and what came from others in it is made printable.
+
+    Parameters
+    ----------
+    *arguments
+        The message first.
+    details
+        Further lines, one for each of several faults.
+    """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*(redact(a) if isinstance(a, str) else a for a in arguments))
+    def __init__(self, *arguments: object, details: Sequence[str] = ()) -> None:
+        super().__init__(*(printable(redact(a)) if isinstance(a, str) else a for a in arguments))
+        self.details = tuple(printable(redact(line)) for line in details)
+
+    def __str__(self) -> str:
+        """Return the message, each detail on a line of its own."""
+        return "\n  ".join([super().__str__(), *self.details])
 
 
 class InvalidConfigError(GeoembzError, ValueError):

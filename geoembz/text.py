@@ -1,10 +1,49 @@
-"""Aligned lines of text, for every summary that the command line prints."""
+"""Text for people: foreign text made harmless, columns aligned, numbers of six digits."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
+
+_MOST_CELL, _MOST_MESSAGE = 400, 4_000
+_ESCAPED = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_JOINERS = "\u200c\u200d"
+"""Invisible, but part of how several scripts and emoji are written; they move no other text."""
+
+
+def printable(text: str, most: int = _MOST_MESSAGE) -> str:
+    r"""Return a text that no terminal obeys: one line, nothing invisible, of bounded length.
+
+    Names of files, labels and what stands in stores come from others. Control characters (ANSI
+    escapes, newlines), marks that turn the direction of writing and lone surrogates are shown as
+    Python writes them; of a text that is too long the middle is left out.
+
+    Parameters
+    ----------
+    text
+        Anything.
+    most
+        Number of characters of the result, at most.
+
+    Examples
+    --------
+    >>> print(printable("a\x1b[2Jb\nc\u202e"), printable("0123456789", 7))
+    a\x1b[2Jb\nc\u202e 0123…89
+    """
+    if len(text) > most:
+        kept = most - 1
+        text = f"{text[: kept - kept // 3]}…{text[len(text) - kept // 3 :]}"
+    if text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def _shown(character: str) -> str:
+    if character in _JOINERS or unicodedata.category(character) not in _ESCAPED:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> str:
-    """Return rows of text with their columns aligned.
+    """Return rows of text with their columns aligned; cells are made `printable`.
 
     Examples
     --------
@@ -12,7 +51,7 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
     pixels  16
     ratio   8 x
     """
-    table = [list(row) for row in rows]
+    table = [[printable(cell, _MOST_CELL) for cell in row] for row in rows]
     n_columns = max((len(row) for row in table), default=0)
     widths = [
         max((len(row[column]) for row in table if column < len(row)), default=0)

@@ -61,13 +61,61 @@ def hides(text: str) -> bool:
         "https://h/x?X-Goog-Signature=s1gnature&b",
         "https://h/x?AWSAccessKeyId=us3r-name&Signature=s1gnature&Expires=1",
         "{'Authorization': 'Credential=us3r-name/2026, Signature=s1gnature'}",
+        "https://h/x?apikey=s1gnature&n=1",
+        "https://h/x?n=1&code=hunter2222;key=s1gnature",
+        "https://h/x?hunter2222: not found",
+        "https://h/x?us3r-name#hunter2222",
+        "https://h/x#access_token=s1gnature&state=us3r-name",
+        "/vsicurl?pc_url_signing=hunter2222&url=https://h/x",
+        "GET h/x.zarr/zarr.json?any=hunter2222 failed",
+        'NETCDF:"https://us3r-name:s1gnature@h/x.nc?t=hunter2222":v',
+        "http://us3r-name:p@s1gnature@h/x",
+        "http://us3r-name:#s1gnature@h/x",
+        "url=URL('https://h/x?t=hunter2222')",
+        "{'Authorization': 'Bearer s1gnature'}",
     ],
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str) -> None:
     """In every error, whoever raises it."""
     assert hides(redact(text))
     assert hides(str(StoreError(f"{text}: went wrong")))
-    assert redact("s3://bucket/a@b/c.zarr?x=1") == "s3://bucket/a@b/c.zarr?x=1"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("s3://bucket/a@b/c.zarr?x=1", "s3://bucket/a@b/c.zarr?x=***"),
+        ("(https://h/x?a=1&b): no; go on", "(https://h/x?a=***&***): no; go on"),
+        ("s3://bucket/tile?.tif", "s3://bucket/tile?.tif"),
+        ("what? a=b, issue #12=4; C:/a#b", "what? a=b, issue #12=4; C:/a#b"),
+        ('{"uri":"https://h/x?a=1","n":2}', '{"uri":"https://h/x?a=***","n":2}'),
+    ],
+)
+def test_what_is_no_secret_stays(text: str, shown: str) -> None:
+    """Places, patterns and the sentence around an address can be read."""
+    assert redact(text) == shown
+
+
+def test_secrets_of_the_environment_are_known_by_their_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever a variable called a token, key or password holds."""
+    for name in ("GS_SECRET_ACCESS_KEY", "MY_API_KEY", "GDAL_HTTP_USERPWD", "HUB_TOKEN"):
+        monkeypatch.setenv(name, f"{name.lower()}-value")
+        assert redact(f"it says {name.lower()}-value") == "it says ***"
+
+
+@pytest.mark.parametrize("name", ["missing.parquet", "missing.zarr", "missing.tif"])
+def test_tracebacks_show_none(
+    name: str, site: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--debug` prints what libraries said, without the credentials in it."""
+    url = f"{site}/{name}?apikey=s1gnature&n=t0ken-of-a-session"
+    with pytest.raises(SystemExit):
+        main(["convert", url, str(tmp_path / "out.zarr"), "--debug"])
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert hides(said)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +130,10 @@ def test_what_looks_like_a_secret_is_taken_out(text: str) -> None:
         ["convert", "s3://us3r-name:hunter2222@bucket/a.tif", "out.zarr"],
         ["publish", "{site}/a.zarr", "s3://us3r-name:hunter2222@bucket/a.zarr"],
         ["cost", "{site}/missing.zarr"],
+        ["cost", "{site}/missing.zarr?apikey=s1gnature"],
+        ["info", "{site}/a.zarr?code=s1gnature"],
+        ["convert", "{site}/missing.tif?anything=s1gnature", "out.zarr"],
+        ["convert", "{site}/a.zarr?key=s1gnature", "out.zarr", "--json"],
         ["verify", "s3://us3r-name:hunter2222@bucket/a.zarr"],
     ],
 )

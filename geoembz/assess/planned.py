@@ -7,7 +7,7 @@ from typing import Any
 from geoembz.assess.choice import UNLABELLED, Loss, Option
 from geoembz.cost.estimate import FLAT_USD_PER_GB_MONTH, GB
 from geoembz.cost.report import format_bytes, format_usd
-from geoembz.text import aligned
+from geoembz.text import aligned, printable
 
 _MONTHS = 12
 
@@ -78,12 +78,15 @@ class Plan:
         rows += [self._row(option) for option in self.options]
         split = self.split
         heading = (
-            f"{self.name}: vectors of {self.dimension} numbers; {split['kind']} split, "
+            f"{printable(self.name)}: vectors of {self.dimension} numbers; {split['kind']} split, "
             f"{split['n_train']:,} rows to train, {split['n_selection']:,} to choose, "
             f"{split['n_confirmation']:,} to confirm"
         )
         notes = "\n".join(
-            [*(f"left out: {n:,} {why}" for why, n in self.exclusions.items()), *self.messages]
+            map(
+                printable,
+                [*(f"left out: {n:,} {why}" for why, n in self.exclusions.items()), *self.messages],
+            )
         )
         parts = [heading, aligned(rows) + "\n* on the Pareto frontier", self._recommendation()]
         return "\n\n".join([*parts, notes] if notes else parts)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from geoembz.text import aligned
+from geoembz.text import aligned, printable
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,9 @@ class Evaluation:
         split = self.split
         groups = "" if split["n_groups"] is None else f" in {split['n_groups']:,} groups or blocks"
         return (
-            f"{self.name}: {self.n_rows:,} vectors of {self.dimension} numbers; {split['kind']} "
-            f"split, {split['n_train']:,} training and {split['n_test']:,} test rows{groups}"
+            f"{printable(self.name)}: {self.n_rows:,} vectors of {self.dimension} numbers; "
+            f"{split['kind']} split, {split['n_train']:,} training and {split['n_test']:,} test "
+            f"rows{groups}"
         )
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -182,7 +183,7 @@ class Evaluation:
         warnings = list(dict.fromkeys(str(t["warning"]) for t in tasks if t.get("warning")))
         left_out = [f"left out: {count:,} {why}" for why, count in self.exclusions.items()]
         lines = [f"warning: {text}" for text in warnings] + left_out + list(self.messages)
-        return ["\n".join(lines)] if lines else []
+        return ["\n".join(map(printable, lines))] if lines else []
 
 
 def worst_class(task: Mapping[str, Any]) -> str:

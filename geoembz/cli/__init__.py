@@ -4,9 +4,11 @@ Nothing heavy is imported before a command runs, so that ``geoembz --help`` answ
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 
 from geoembz.errors import GeoembzError, redact
+from geoembz.text import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -18,10 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     try:
         _run([word for word in words if word != "--debug"])
-    except Exception as error:
-        if debug:
-            raise
-        sys.exit(_report(error))
+    except Exception as error:  # noqa: BLE001 - every one is reported
+        sys.exit(_report(error, debug=debug))
     except KeyboardInterrupt:
         if debug:
             raise
@@ -44,19 +44,22 @@ def _run(words: list[str]) -> None:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one message, as errors are."""
-    print(f"geoembz: warning: {redact(str(message))}", file=sys.stderr)  # noqa: T201
+    print(f"geoembz: warning: {printable(redact(str(message)))}", file=sys.stderr)  # noqa: T201
 
 
-def _report(error: Exception) -> int:
-    """Print an error as one message and return the exit code that it means."""
+def _report(error: Exception, *, debug: bool) -> int:
+    """Print an error as one message, or its traceback, and return the exit code that it means."""
+    code = error.exit_code if isinstance(error, GeoembzError) else 1
+    if debug:  # with the source lines and messages of libraries, which know of no secret
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        print("\n".join(printable(redact(line)) for line in lines), file=sys.stderr)  # noqa: T201
+        return code
     if isinstance(error, GeoembzError):
-        message, code = str(error), error.exit_code
+        message = str(error)  # printable already, each detail on its line
     elif isinstance(error, OSError):
-        message, code = str(error), 1
+        message = printable(redact(str(error)))
     else:
-        message = (
-            f"{type(error).__name__}: {error}; this is a bug: run again with --debug, report it"
-        )
-        code = 1
-    print(f"geoembz: error: {redact(message)}", file=sys.stderr)  # noqa: T201
+        message = printable(redact(f"{type(error).__name__}: {error}"))
+        message += "; this is a bug: run again with --debug, report it"
+    print(f"geoembz: error: {message}", file=sys.stderr)  # noqa: T201
     return code

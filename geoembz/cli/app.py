@@ -15,8 +15,9 @@ from geoembz.cli.preview import preview
 from geoembz.cli.publish import publish
 from geoembz.cli.sample import sample
 from geoembz.cli.search import search
-from geoembz.cli.show import show
+from geoembz.cli.show import say, show
 from geoembz.cli.verify import verify
+from geoembz.text import printable
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -64,7 +65,7 @@ def save(
 
     encoding = StoreReader.open(store).encoding
     encoding.save(file)
-    typer.echo(f"{file}: {encoding.recipe}, {encoding.hash}")
+    say(f"{file}: {printable(encoding.recipe)}, {encoding.hash}")
 
 
 @app.command()
@@ -93,9 +94,7 @@ def demo(
     """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
     from geoembz.demo import run_demo
 
-    show(
-        run_demo(directory, size=size, seed=seed, say=None if json_ else typer.echo), as_json=json_
-    )
+    show(run_demo(directory, size=size, seed=seed, say=None if json_ else say), as_json=json_)
 
 
 app.command()(append)

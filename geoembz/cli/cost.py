@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from geoembz.cli.show import say, say_json
+
 if TYPE_CHECKING:
     from geoembz.cost import CostEstimate
 
@@ -83,17 +85,15 @@ def cost(
 
         bars, chosen = request.chart(results)
         draw_costs(bars, chosen, plot)
-        typer.echo(f"wrote {plot}", err=True)
+        say(f"wrote {plot}", err=True)
 
 
 def _print(results: "list[CostEstimate]", *, as_json: bool) -> None:
-    import json
-
     from geoembz.cost import to_json, to_table, to_text
 
     documents = [to_json(result) for result in results]
     if as_json:
         document = documents[0] if len(documents) == 1 else {"schemes": documents}
-        typer.echo(json.dumps(document, indent=2, allow_nan=False))
+        say_json(document)
     else:
-        typer.echo(to_text(results[0]) if len(results) == 1 else to_table(results))
+        say(to_text(results[0]) if len(results) == 1 else to_table(results))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geoembz.cli.show import say, say_json
 from geoembz.errors import InvalidConfigError
 
 if TYPE_CHECKING:
@@ -111,15 +112,15 @@ def evaluate(
 
         written += record_in_store(evaluation, store)
     if not quiet and str(json_) != "-":
-        typer.echo("\n".join([evaluation.to_table(), "", *written]).rstrip())
+        say("\n".join([evaluation.to_table(), "", *written]).rstrip())
 
 
 def write_json(document: dict[str, Any], path: Path) -> list[str]:
     """Write JSON to a file, or to standard output for ``-``; return what to tell the user."""
-    text = json.dumps(document, indent=2)
     if str(path) == "-":
-        typer.echo(text)
+        say_json(document)
         return []
+    text = json.dumps(document, indent=2)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from geoembz.cli.show import say
 from geoembz.errors import InvalidConfigError
 
 
@@ -94,7 +95,7 @@ def plan(
         )
     written = [] if json_ is None else write_json(found.to_json(), json_)
     if not quiet and str(json_) != "-":
-        typer.echo("\n".join([found.to_table(), *written]))
+        say("\n".join([found.to_table(), *written]))
 
 
 def planned_recipe(
@@ -122,7 +123,7 @@ def planned_recipe(
     limit = share(max_loss)
     found = find_plan(source, max_loss=limit, labels=labels, label_column=label_column, seed=seed)
     if not quiet:
-        typer.echo(found.to_table() + "\n")
+        say(found.to_table() + "\n")
     return found.chosen.recipe
 
 

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from geoembz.cli.show import say
+
 if TYPE_CHECKING:
     from geoembz.publish import PublishReport
 
@@ -51,12 +53,12 @@ def publish(
         overwrite=overwrite,
         progress=_progress,
     )
-    typer.echo(_summary(report))
+    say(_summary(report))
     if stac:
         for written in write_stac(
             url, interval=interval, licence=licence, endpoint_url=endpoint_url
         ):
-            typer.echo(f"wrote {written}")
+            say(f"wrote {written}")
 
 
 def _progress(done: int, total: int) -> None:

@@ -1,9 +1,10 @@
 """`geoembz verify`: parse, verify, print, exit 1 where something is wrong."""
 
-import json
 from typing import Annotated
 
 import typer
+
+from geoembz.cli.show import show
 
 
 def verify(
@@ -24,6 +25,6 @@ def verify(
     from geoembz.verification import verify as verify_store
 
     found = verify_store(store, against=against, manifest=manifest, workers=workers)
-    typer.echo(json.dumps(found.to_json(), indent=2) if json_ else found.to_table())
+    show(found, as_json=json_)
     if found.problems:
         raise typer.Exit(1)

@@ -81,7 +81,7 @@ def open_sources(
         return {grid_name(joined): _finished(joined, ())}
     opened, bad = _open_all(paths, options.opening, opener)
     if bad and not (options.skip_bad and opened):
-        raise SourceError(_message(bad, len(paths)))
+        raise _bad_inputs(bad, len(paths))
     skipped = tuple((public_input(path), _reason(path, error)) for path, error in bad.items())
     refuse_other_kinds(opened)
     groups: dict[str, list[Source]] = {}
@@ -178,10 +178,12 @@ def _reason(path: str, error: SourceError) -> str:
     return text.replace(f"{folder}/", "") if folder else text
 
 
-def _message(bad: Mapping[str, SourceError], total: int) -> str:
+def _bad_inputs(bad: Mapping[str, SourceError], total: int) -> SourceError:
     if total == 1:
-        return str(next(iter(bad.values())))
-    shown = [f"\n  {error}" for error in list(bad.values())[:_MOST_NAMED]]
-    more = f"\n  and {len(bad) - len(shown)} more" if len(bad) > len(shown) else ""
+        return next(iter(bad.values()))
+    shown = [str(error) for error in list(bad.values())[:_MOST_NAMED]]
+    more = [f"and {len(bad) - len(shown)} more"] if len(bad) > len(shown) else []
     advice = "repair or remove them, or pass --skip-bad to go on without"
-    return f"{len(bad)} of {total} inputs cannot be used; {advice}:{''.join(shown)}{more}"
+    return SourceError(
+        f"{len(bad)} of {total} inputs cannot be used; {advice}:", details=[*shown, *more]
+    )

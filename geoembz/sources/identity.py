@@ -41,12 +41,14 @@ def public_uri(url: str) -> str:
     >>> public_uri("https://user:secret@example.org/a.tif?X-Amz-Signature=abc")
     'https://example.org/a.tif'
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    netloc = f"{host}:{parts.port}" if parts.port else host
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a host in brackets that is no address: whoever opens it says so
+        return without_credentials(url)
+    netloc = parts.netloc.rpartition("@")[2].lower()
+    return without_credentials(urlunsplit((parts.scheme, netloc, parts.path, "", "")))
 
 
 def without_credentials(path: str) -> str:
     """Return a GDAL path without user, password and query."""
-    return re.sub(r"//[^/@]*@", "//", path).split("?", 1)[0]
+    return re.sub(r"//[^/\s]*@", "//", path).split("?", 1)[0]

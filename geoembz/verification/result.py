@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from geoembz.publish import Problem
+from geoembz.text import printable
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Verification:
         """Return it as lines of text, one per problem."""
         if not self.problems:
             return f"{self.store}: {self.shards:,} shards read, nothing wrong"
-        lines = [f"{problem.key}: {problem.what}" for problem in self.problems]
+        lines = [printable(f"{problem.key}: {problem.what}") for problem in self.problems]
         return "\n".join([*lines, f"{self.store}: {len(lines)} problems"])
 
 
