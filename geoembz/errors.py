@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
+from geoembz.spelling import spelled
 from geoembz.text import printable
 
 _SECRET_VARIABLES = re.compile(
@@ -89,8 +90,11 @@ class GeoembzError(Exception):
         self.details = tuple(printable(redact(line)) for line in details)
 
     def __str__(self) -> str:
-        """Return the message, each detail on a line of its own."""
-        return "\n  ".join([super().__str__(), *self.details])
+        """Return the message, each detail on a line of its own.
+
+        Options are named as the reader types them: as flags, or as keywords.
+        """
+        return spelled("\n  ".join([super().__str__(), *self.details]))
 
 
 class InvalidConfigError(GeoembzError, ValueError):

@@ -152,7 +152,7 @@ CASES: dict[str, tuple[Case, int, str]] = {
     "a model no URI": (flags("--model", "my model", model="my model"), 2, r"my model.*a URI"),
     "inside a file": (inside_a_file, 2, r"lies inside .*good\.tif"),
     "onto a file": (onto_a_file, 2, r"is a file"),
-    "onto a store": (onto_a_store, 2, r"holds a store already.*--overwrite"),
+    "onto a store": (onto_a_store, 2, r"holds a store already.*(--overwrite|overwrite=True)"),
     "onto other files": (onto_other_files, 2, r"no Zarr store"),
     "onto a link to nothing": (onto_nothing, 2, r"link to nothing"),
 }

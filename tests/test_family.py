@@ -385,7 +385,7 @@ def test_layouts_say_the_same_or_refuse(
 
     plain = convert("plain")
     if gaps and not has_room:
-        with pytest.raises(InvalidConfigError, match="--layout plain"):
+        with pytest.raises(InvalidConfigError, match='layout="plain"'):
             convert("codec")
         return
     codec = convert("codec")

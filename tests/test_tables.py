@@ -366,7 +366,7 @@ def test_xy_needs_a_crs(tmp_path: Path, rng: np.random.Generator) -> None:
     table = pq.read_table(tables.plain(tmp_path / "a.parquet", rng).path)
     renamed = table.rename_columns({"lon": "x", "lat": "y"})
     pq.write_table(renamed, tmp_path / "xy.parquet")
-    with pytest.raises(InvalidConfigError, match="--crs"):
+    with pytest.raises(InvalidConfigError, match="crs="):
         convert(tmp_path / "xy.parquet")
     reader = convert(tmp_path / "xy.parquet", crs="EPSG:32632")
     assert reader.attributes.crs_code == "EPSG:32632"

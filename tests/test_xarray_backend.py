@@ -260,7 +260,7 @@ def test_impossible_views_are_refused(options: dict[str, Any], stores: dict[str,
 def test_unprojected_components_cannot_be_cut(make_raster: MakeRaster, tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=(4, 8, 8)).astype(np.float32)
     geoembz.convert(make_raster(tmp_path / "in.tif", values), tmp_path / "out")
-    with pytest.raises(InvalidConfigError, match="--pca"):
+    with pytest.raises(InvalidConfigError, match="pca="):
         geoembz.open(tmp_path / "out", components=2)
 
 

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from geoembz.errors import GeoembzError, redact
+from geoembz.spelling import flags
 from geoembz.text import printable
 
 
@@ -18,6 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    with flags():
+        _main(words, debug=debug)
+
+
+def _main(words: Sequence[str], *, debug: bool) -> None:
     try:
         _run([word for word in words if word != "--debug"])
     except Exception as error:  # noqa: BLE001 - every one is reported

@@ -163,7 +163,7 @@ GUARDS: dict[str, tuple[Prepare, str]] = {
         r"x\.tif: .*dequantized linearly, as q / 127\.5.*convert the int8 tiles",
     ),
     "no law": (raster(CODES.astype(np.float32)), r"x\.tif: numbers up to .*never dequantized"),
-    "linear codes": (linear_codes, r"x\.tif: .*the codes are linear.*--product raster"),
+    "linear codes": (linear_codes, r'x\.tif: .*the codes are linear.*product="raster"'),
     "no codes of AlphaEarth": (random_codes, r"x\.tif: .*no codes of AlphaEarth"),
     "linear law in a table": (linear_table, r"a\.parquet.*integers / 127.5.*linear law"),
     "int8 of no product": (raster(CODES[:7]), r"x\.tif: 7 bands of int8 of an unknown product"),
@@ -203,13 +203,13 @@ GUARDS: dict[str, tuple[Prepare, str]] = {
     ),
     "duplicates": (
         tiles(*((name, VALUES, products.UTM_TRANSFORM) for name in ("a.tif", "copy.tif"))),
-        r"a\.tif and .*copy\.tif: duplicates.*--overlap",
+        r"a\.tif and .*copy\.tif: duplicates.*overlap=",
     ),
     "misaligned tiles": (
         tiles(("a.tif", VALUES, EAST), ("b.tif", VALUES, (A, B, C, D, E, F + 5))),
-        r"b\.tif: .*5300005\).*a\.tif: .*5300000\).*--resample nearest",
+        r'b\.tif: .*5300005\).*a\.tif: .*5300000\).*resample="nearest"',
     ),
-    "bad files": (bad_files, r"2 of 3 .*--skip-bad.*\n.*1\.tif: empty.*\n.*2\.tif: truncated"),
+    "bad files": (bad_files, r"2 of 3 .*skip_bad=True.*\n.*1\.tif: empty.*\n.*2\.tif: truncated"),
     "bad files only": (only_bad_files, r"2 of 2 .*\n.*0\.tif: empty.*\n.*1\.tif: empty"),
     "a truncated table": (cut_table, r"a\.parquet.*truncated"),
 }
@@ -270,7 +270,7 @@ def test_an_unknown_crs_of_a_table_can_be_given(tmp_path: Path) -> None:
     """The message names --crs, and --crs helps."""
     two_tables({"crs": None}, {"crs": None})(tmp_path)
     path = tmp_path / "a.parquet"
-    with pytest.raises(SourceError, match="is unknown; give it one with --crs"):
+    with pytest.raises(SourceError, match="is unknown; give it one with crs="):
         geoembz.convert(path, tmp_path / "out.zarr")
     geoembz.convert(path, tmp_path / "out.zarr", crs="EPSG:4326")
     assert geoembz.open(tmp_path / "out.zarr").sizes["sample"] == 40

@@ -100,7 +100,7 @@ def test_other_flags_do_not_resume(change: dict[str, Any], raster: Path, tmp_pat
     """A journal is finished by the same conversion and by no other: nothing is mixed silently."""
     interrupt(raster, tmp_path / "out", 2, **OPTIONS)
     before = objects(tmp_path / "out")
-    with pytest.raises(InvalidConfigError, match="--overwrite"):
+    with pytest.raises(InvalidConfigError, match="overwrite=True"):
         geoembz.convert(raster, tmp_path / "out", **{**OPTIONS, **change})
     assert objects(tmp_path / "out") == before
     geoembz.convert(raster, tmp_path / "out", **{**OPTIONS, **change}, overwrite=True)

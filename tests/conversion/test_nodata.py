@@ -146,7 +146,7 @@ def test_the_codec_layout_refuses_what_it_cannot_say(
     kind: str, raster_with_holes: Path, tmp_path: Path
 ) -> None:
     """Codes without room for nodata and an invalid pixel: an error that names the way out."""
-    with pytest.raises(InvalidConfigError, match="--layout plain"):
+    with pytest.raises(InvalidConfigError, match='layout="plain"'):
         geoembz.convert(raster_with_holes, tmp_path / "s", quantizer=kind, layout="codec")
     assert not (tmp_path / "s" / "zarr.json").exists()
 

@@ -94,7 +94,7 @@ def test_a_lock_can_be_broken(raster: Path, tmp_path: Path) -> None:
     with first:
         document = json.loads((tmp_path / "out" / LOCK).read_text())
         ObjectTree(tmp_path / "out").write_json(LOCK, {**document, "host": "another"})
-        with pytest.raises(DestinationExistsError, match=r"on another.*--break-lock"):
+        with pytest.raises(DestinationExistsError, match=r"on another.*break_lock=True"):
             geoembz.convert(raster, tmp_path / "out", **OPTIONS)
         geoembz.convert(raster, tmp_path / "out", break_lock=True, **OPTIONS)
         with pytest.raises(StoreError, match="no lock is there"):

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from geoembz.cli.cost import cost
 from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
+from geoembz.spelling import flags as flags_shown
 
 app = typer.Typer(rich_markup_mode=None)
 app.command()(cost)
@@ -114,7 +115,7 @@ def test_text_and_table() -> None:
 )
 def test_flags_that_cannot_work(flags: tuple[str, ...], reason: str) -> None:
     """Wrong flags end in an InvalidConfigError (exit code 2) that says what to do."""
-    with pytest.raises(InvalidConfigError, match=reason):
+    with flags_shown(), pytest.raises(InvalidConfigError, match=reason):
         run(*flags)
 
 

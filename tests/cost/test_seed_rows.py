@@ -100,7 +100,7 @@ def test_recipes_that_cannot_be_sized(recipe: str) -> None:
 
 def test_unknown_names_list_the_known() -> None:
     """Errors name what would have worked."""
-    with pytest.raises(InvalidConfigError, match=r"'gpt'.*aef.*--dims"):
+    with pytest.raises(InvalidConfigError, match=r"'gpt'.*aef.*dims="):
         get_model("gpt")
     with pytest.raises(InvalidConfigError, match=r"'float8'.*float32"):
         bits_per_value("float8")

@@ -209,7 +209,7 @@ def test_means_of_codes_are_refused(store: StoreReader) -> None:
 def test_existing_files_are_kept(store: StoreReader, tmp_path: Path) -> None:
     """Nothing is overwritten unless asked, and a bad name is refused before reading."""
     (tmp_path / "out.csv").touch()
-    with pytest.raises(InvalidConfigError, match="--overwrite"):
+    with pytest.raises(InvalidConfigError, match="overwrite=True"):
         sample(store, [[9.0, 47.8]], out=tmp_path / "out.csv")
     with pytest.raises(InvalidConfigError, match=r"ends in \.parquet"):
         sample(store, [[9.0, 47.8]], out=tmp_path / "out.xlsx")

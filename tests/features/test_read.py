@@ -111,7 +111,7 @@ def test_other_geometries_are_refused(document: dict[str, Any], message: str) ->
 def test_mistakes_in_columns_are_named(tmp_path: Path) -> None:
     """X and y without a CRS, latitudes of 120 degrees, no place at all, no file."""
     (tmp_path / "xy.csv").write_text("x,y\n1,2\n", encoding="utf-8")
-    with pytest.raises(InvalidConfigError, match="--crs"):
+    with pytest.raises(InvalidConfigError, match="crs="):
         read_features(tmp_path / "xy.csv")
     (tmp_path / "swapped.csv").write_text("lon,lat\n50,120\n", encoding="utf-8")
     with pytest.raises(SourceError, match="swapped"):

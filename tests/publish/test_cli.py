@@ -39,6 +39,6 @@ def test_publish_and_describe(store: Path, tmp_path: Path) -> None:
 
 def test_half_a_time(store: Path, tmp_path: Path) -> None:
     """A start needs an end; nothing is copied before that is known."""
-    with pytest.raises(InvalidConfigError, match="--start and --end"):
+    with pytest.raises(InvalidConfigError, match="start=… and end=…"):
         run(str(store), str(tmp_path / "copy.zarr"), "--start", "2024-01-01")
     assert not (tmp_path / "copy.zarr").exists()

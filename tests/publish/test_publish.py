@@ -226,7 +226,7 @@ def test_another_store_is_not_replaced(store: Path, server: Server) -> None:
     zarr.open_group(store).attrs["title"] = "another"
     (store / "embedding/c/0/1/0").unlink()
     before = {key: server.get(key) for key in server.list_keys()}
-    with pytest.raises(DestinationExistsError, match=r"another store.*--overwrite"):
+    with pytest.raises(DestinationExistsError, match=r"another store.*overwrite=True"):
         send(store, server)
     assert {key: server.get(key) for key in server.list_keys()} == before
     with fault_proxy(server.endpoint) as proxy:

@@ -109,7 +109,7 @@ def test_misaligned_tiles_are_refused_with_both_grids(tmp_path: Path, values: np
     half = products.write_raster(tmp_path / "b.tif", values, transform=(*place(30, 0)[:5], 5.0))
     with pytest.raises(SourceError) as caught:
         open_source([first, half])
-    for text in ("500000", "5300000", "(500000, 5)", "--resample nearest"):
+    for text in ("500000", "5300000", "(500000, 5)", 'resample="nearest"'):
         assert text in str(caught.value)
 
 

@@ -200,7 +200,7 @@ def test_aef_bands_in_files_are_aef(tmp_path: Path) -> None:
 def test_int8_of_an_unknown_product_is_refused(tmp_path: Path, rng: np.random.Generator) -> None:
     codes = rng.integers(-127, 128, size=(7, 4, 4), dtype=np.int8)
     path = products.write_raster(tmp_path / "x.tif", codes)
-    with pytest.raises(SourceError, match="--product aef or olmoearth"):
+    with pytest.raises(SourceError, match='product="aef" or "olmoearth"'):
         open_source(path)
     np.testing.assert_array_equal(vectors(path, product="raster"), codes.astype(np.float32))
     np.testing.assert_array_equal(vectors(path, product="olmoearth"), products.power_values(codes))
