@@ -6,14 +6,11 @@ Importing `geoembz.xarray_backend`, or opening a store with ``engine="geoembz"``
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from geoembz.conventions import TIME
-from geoembz.errors import InvalidConfigError
 from geoembz.export import ExportSummary, PreviewSummary, Sampled, export, preview, sample
 from geoembz.export.region import BBox, transformed_bbox
-from geoembz.store.tables import TableReader
+from geoembz.origin import Origin, origin, table_origin
 from geoembz.store.tables.documents import SAMPLE
 
 
@@ -21,7 +18,9 @@ class GeoembzAccessor:
     """Methods of a dataset that was opened with ``engine="geoembz"``.
 
     They read the store that the dataset came from, in the dataset's space, and only inside its
-    extent: ``dataset.isel(y=slice(0, 512)).geoembz.preview("a.png")`` shows that part.
+    extent: ``dataset.isel(y=slice(0, 512)).geoembz.preview("a.png")`` shows that part. A dataset
+    that is something else by now (``concat``, ``roll``, ``copy(data=)``) is refused; one that was
+    loaded is compared with the store first, so lazy ones are quicker.
 
     Parameters
     ----------
@@ -44,29 +43,19 @@ class GeoembzAccessor:
         Raises
         ------
         InvalidConfigError
-            If the dataset does not come from a store, or has no `x` and `y` any more.
+            If the dataset is not, or is no longer, what a store holds: see `geoembz.origin`.
         """
-        return sample(
-            self._origin()["source"],
-            features,
-            **self._part(),
-            **self._origin()["view"],
-            **options,
-        )
+        found = origin(self._dataset)
+        return sample(features=features, **_part(found), **found.view, **options)
 
     def preview(self, out: str | Path, **options: Any) -> PreviewSummary:
         """Write a picture; `options` as in `geoembz.export.preview`."""
-        return preview(self._origin()["source"], out, **self._part(), **options)
+        return preview(out=out, **_part(origin(self._dataset)), **options)
 
     def export(self, out: str | Path, **options: Any) -> ExportSummary:
         """Write a cloud-optimized GeoTIFF; `options` as in `geoembz.export.export`."""
-        return export(
-            self._origin()["source"],
-            out,
-            **self._part(),
-            **self._origin()["view"],
-            **options,
-        )
+        found = origin(self._dataset)
+        return export(out=out, **_part(found), **found.view, **options)
 
     def select(self, bbox: BBox, crs: str | None = None) -> xr.Dataset:
         """Select the rows of a table whose centres lie in a box, reading only chunks it meets.
@@ -81,61 +70,27 @@ class GeoembzAccessor:
         Raises
         ------
         InvalidConfigError
-            If the dataset is none of a table, or some of its rows were selected before.
+            If the dataset is none of a table, or its rows are not all of the table's, in order.
         """
-        reader = TableReader.open(self._origin()["source"])
-        if self._dataset.sizes.get(SAMPLE) != reader.n_rows:
-            raise InvalidConfigError(
-                "geoembz: select takes the whole table; select by place first, then by other things"
-            )
+        reader = table_origin(self._dataset)
         wkt = reader.attributes.crs_wkt
         box = bbox if crs is None else transformed_bbox(bbox, crs, wkt)
         return self._dataset.isel({SAMPLE: reader.select(box)})
 
-    def _origin(self) -> dict[str, Any]:
-        """Return `source` and `view`, which a computed variable has no more."""
-        variable = self._dataset.variables.get("embedding")
-        origin: dict[str, Any] = {} if variable is None else variable.encoding
-        if not {"source", "view"} <= set(origin):
-            raise InvalidConfigError(
-                "geoembz: this dataset does not know its store (what arithmetic made holds other "
-                "numbers); use .geoembz on what geoembz.open returned, or on a selection of it"
-            )
-        return origin
 
-    def _part(self) -> dict[str, Any]:
-        """Return box and date of the dataset, as the functions take them."""
-        part: dict[str, Any] = {"bbox": self._bbox()}
-        if TIME in self._dataset.coords:
-            times = np.atleast_1d(self._dataset[TIME].to_numpy())
-            if len(times) != 1:
-                raise InvalidConfigError(
-                    f"geoembz: {len(times)} dates; choose one, such as dataset.sel(time='2024')"
-                )
-            part["time"] = str(times[0].astype("datetime64[D]"))
-        return part
+def _part(found: Origin) -> dict[str, Any]:
+    """Return a part of a store as the functions of export take it."""
+    date = found.reader.dates[found.date] if found.reader.dates else None
+    return {"store": found.reader, "bbox": _inner_box(found), "time": date}
 
-    def _bbox(self) -> BBox:
-        """Return the extent of the dataset's pixels, half a pixel inside its edge."""
-        if not {"x", "y"} <= set(self._dataset.dims):
-            raise InvalidConfigError(
-                f"geoembz: dimensions {', '.join(map(str, self._dataset.dims))}; expected x and y; "
-                "select with slices, which keep them"
-            )
-        if not self._dataset.sizes["x"] or not self._dataset.sizes["y"]:
-            raise InvalidConfigError("geoembz: the dataset has no pixel; select a larger part")
-        x, y = (self._dataset[axis].to_numpy() for axis in "xy")
-        steps = [float(abs(step)) for step in self._transform()]
-        return (
-            float(x.min()) - steps[0] / 4,
-            float(y.min()) - steps[1] / 4,
-            float(x.max()) + steps[0] / 4,
-            float(y.max()) + steps[1] / 4,
-        )
 
-    def _transform(self) -> tuple[float, float]:
-        a, _, _, _, e, _ = self._dataset.attrs["spatial:transform"]
-        return float(a), float(e)
+def _inner_box(found: Origin) -> BBox:
+    """Return the extent of the origin's pixels, a quarter of a pixel inside its edge."""
+    grid, window = found.reader.attributes.grid, found.window
+    a, _, c, _, e, f = grid.transform
+    x = sorted((c + a * (window.col + 0.25), c + a * (window.col + window.width - 0.25)))
+    y = sorted((f + e * (window.row + 0.25), f + e * (window.row + window.height - 0.25)))
+    return x[0], y[0], x[1], y[1]
 
 
 def register() -> None:

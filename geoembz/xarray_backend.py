@@ -143,8 +143,12 @@ class _LazyEmbedding(BackendArray):
     def __init__(
         self, reader: StoreReader, space: View, components: int | None, whiten: float
     ) -> None:
-        self._reader, self._space = reader, space
-        self._components, self._whiten = components, whiten
+        self.reader = reader  # which store this is, and how it is seen: the accessor asks
+        self.view: dict[str, Any] = {
+            "space": space,
+            "components": components,
+            "whiten": whiten,
+        }
         self._times = tuple(len(reader.dates) for _ in _time_axis(reader))
         self.shape = (*self._times, reader.length(space, components, whiten), *reader.shape)
         self.dtype = reader.encoding.code_dtype if space == "codes" else np.dtype(np.float32)
@@ -179,9 +183,9 @@ class _LazyEmbedding(BackendArray):
         return self._window(window, date)[first, *inner]
 
     def _window(self, window: Window, date: int) -> NDArray[Any]:
-        if self._space == "codes":
-            return self._reader.read_codes(window, date)
-        return self._reader.read(window, self._space, self._components, self._whiten, date)
+        if self.view["space"] == "codes":
+            return self.reader.read_codes(window, date)
+        return self.reader.read(window, **self.view, date=date)
 
 
 class _LazyMask(BackendArray):

@@ -10,7 +10,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from geoembz.errors import InvalidConfigError
-from geoembz.store import StorePlan, View
+from geoembz.store import EMBEDDING, StorePlan, View
 from geoembz.store.tables import TableReader
 from geoembz.store.tables.documents import SAMPLE
 
@@ -25,8 +25,10 @@ class _LazyRows(BackendArray):
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         read: Callable[[NDArray[np.int64]], NDArray[Any]],
+        name: str,
     ) -> None:
         self.shape, self.dtype, self._read = shape, dtype, read
+        self.name = name  # address of the array that is read: `geoembz.origin` asks
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         """Return the elements at `key`, as xarray asks for them."""
@@ -71,6 +73,7 @@ def table_dataset(
         (reader.n_rows, length),
         dtype,
         lambda rows: reader.read(rows, space, components, whiten),
+        f"{reader.url}/{EMBEDDING}",
     )
     embedding.attrs["grid_mapping"] = "spatial_ref"
     embedding.encoding |= {
@@ -100,7 +103,12 @@ def _component_axis(reader: TableReader, space: View) -> str:
 def _row_variable(reader: TableReader, array: Any) -> xr.Variable:
     """Return a 1-D Zarr array as a lazy variable."""
     variable = _lazy(
-        reader, (SAMPLE,), array.shape, array.dtype, lambda rows: reader.values(array, rows)
+        reader,
+        (SAMPLE,),
+        array.shape,
+        array.dtype,
+        lambda rows: reader.values(array, rows),
+        f"{reader.url}/{array.basename}",
     )
     kept = ("units", "calendar", "time_zone")
     variable.attrs |= {name: array.attrs[name] for name in kept if name in array.attrs}
@@ -113,7 +121,8 @@ def _lazy(
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
     read: Callable[[NDArray[np.int64]], NDArray[Any]],
+    name: str,
 ) -> xr.Variable:
     shard = (reader.codes.shards or reader.codes.chunks)[0]
-    lazy = indexing.LazilyIndexedArray(_LazyRows(shape, dtype, read))
+    lazy = indexing.LazilyIndexedArray(_LazyRows(shape, dtype, read, name))
     return xr.Variable(dimensions, lazy, encoding={"preferred_chunks": {SAMPLE: shard}})

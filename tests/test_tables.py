@@ -407,6 +407,10 @@ def test_selection_needs_the_whole_table(tmp_path: Path, rng: np.random.Generato
     assert dataset.geoembz.select(EVERYTHING).sizes["sample"] == 500
     with pytest.raises(InvalidConfigError, match="whole table"):
         dataset.isel(sample=slice(10)).geoembz.select(EVERYTHING)
+    for other in (dataset.roll(sample=3), dataset.roll(sample=3, roll_coords=True)):
+        with pytest.raises(InvalidConfigError, match="in their order"):
+            other.assign_coords(x=np.roll(dataset.x.to_numpy(), 3)).geoembz.select(EVERYTHING)
+    assert dataset.load().geoembz.select(EVERYTHING).sizes["sample"] == 500
 
 
 def test_attributes_satisfy_the_conventions(tmp_path: Path, rng: np.random.Generator) -> None:
