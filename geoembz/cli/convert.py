@@ -124,6 +124,9 @@ def convert(
     checksum: Annotated[
         bool, typer.Option("--checksum", help="Record the SHA-256 of every input file.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare the store with its inputs, place by place.")
+    ] = False,
     workers: Workers = None,
     scheduler: Annotated[
         str | None,
@@ -185,6 +188,7 @@ def convert(
             model=model,
             license=license_,
             checksum=checksum,
+            check=check,
             workers=workers,
             scheduler=scheduler,
             overwrite=overwrite,

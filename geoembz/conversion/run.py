@@ -10,6 +10,7 @@ from geoembz.conversion.basis import check_dimension, fixed_encoding
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.grids import convert_grids
 from geoembz.conversion.opening import Inputs, open_inputs
+from geoembz.conversion.place_check import check_conversion, refuse_unequal
 from geoembz.conversion.raster_conversion import RasterConversion
 from geoembz.conversion.remembered import RememberedSource
 from geoembz.conversion.runner import Progress
@@ -56,6 +57,7 @@ def convert(
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
     checksum: bool = False,
+    check: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
     overwrite: bool = False,
@@ -125,6 +127,10 @@ def convert(
         Licence of the embeddings, as an SPDX name or URL; None for the product's.
     checksum
         Read the input files once more and record the SHA-256 of each in the provenance.
+    check
+        Compare the finished store with the inputs at 400 random pixels, each looked up by its
+        longitude and latitude along a path that shares no code with the conversion: rasters that
+        rasterio opens, and xarray objects.
     workers
         Shards converted at once, in threads of this process; None for one per core.
     scheduler
@@ -151,6 +157,9 @@ def convert(
         If the source cannot be read, or has too few valid pixels.
     EncodingError
         If the basis is for vectors of another dimension.
+    StoreError
+        If the destination cannot be written, or `check` finds that the store does not hold what
+        the inputs say.
     SchedulerError
         If the cluster cannot be reached, or is lost.
 
@@ -196,6 +205,7 @@ def convert(
             "resample": resample is not None,
             "skip_bad": skip_bad,
             "scheduler": scheduler is not None,
+            "check": check,
         }
         refuse_raster_options(raster_options)
         options = TableOptions(
@@ -216,6 +226,8 @@ def convert(
     opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
     as_grid = grid or grid_crs is not None
     inputs = InputOptions(opening, overlap, resample == "nearest", skip_bad, as_grid, grid_crs)
+    if check:
+        refuse_unequal(overlap, resample)
     grids = open_inputs(source, inputs)
     traits = traits_of(next(iter(grids.values())))
     chosen = asked or Recipe.parse(traits.recipe or "int8")
@@ -242,13 +254,15 @@ def convert(
     with open_workers(scheduler, workers) as pool:
         conversion = partial(conversion, pool=pool)
         if len(grids) > 1:
-            return convert_grids(grids, destination, conversion, fixed, progress, started)
-        (raster,) = grids.values()
-        if scheduler is None and _is_remote(raster):  # the same process samples and converts
-            raster = RememberedSource(raster)
-            conversion = partial(conversion, first_read=raster.first_read)
-        only = conversion(source=raster, destination=destination, fixed=fixed)
-        return only.run(progress, started)
+            summary = convert_grids(grids, destination, conversion, fixed, progress, started)
+        else:
+            (raster,) = grids.values()
+            if scheduler is None and _is_remote(raster):  # the same process samples and converts
+                raster = RememberedSource(raster)
+                conversion = partial(conversion, first_read=raster.first_read)
+            only = conversion(source=raster, destination=destination, fixed=fixed)
+            summary = only.run(progress, started)
+    return check_conversion(summary, source, grids, opening, date) if check else summary
 
 
 def _asked_recipe(recipe: str | None, pca: int | None, quantizer: str | None) -> Recipe | None:

@@ -58,6 +58,9 @@ class ConvertSummary:
         What was done to the input that a reader may want to know.
     unit
         What holds an embedding: ``pixel``, or ``row`` of a table; `pixels` count these.
+    checked_pixels
+        Pixels at which the store was compared with the inputs by place, and agreed; None where
+        that was not asked for.
     """
 
     store: str
@@ -80,6 +83,7 @@ class ConvertSummary:
     skipped_inputs: int = 0
     notes: tuple[str, ...] = ()
     unit: str = "pixel"
+    checked_pixels: int | None = None
 
     @classmethod
     def of(
@@ -157,6 +161,8 @@ class ConvertSummary:
             rows.append(("rejected pixels", f"{self.rejected_pixels:,}  (corrupt in the source)"))
         if self.skipped_inputs:
             rows.append(("skipped inputs", f"{self.skipped_inputs:,}  (listed in the store)"))
+        if self.checked_pixels is not None:
+            rows.append(("checked pixels", f"{self.checked_pixels:,}  (by place, all agree)"))
         rows += [("note", note) for note in self.notes]
         return aligned(rows)
 
