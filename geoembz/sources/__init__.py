@@ -9,6 +9,7 @@ from geoembz.sources.base import (
     SourceData,
     SourceInfo,
     SourceTraits,
+    names_of,
     occupies,
     traits_of,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "SourceTraits",
     "check_vectors",
     "grid_name",
+    "names_of",
     "occupies",
     "open_input",
     "open_source",

@@ -6,14 +6,15 @@ the codes are recovered without loss.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.grid import Window
-from geoembz.sources.base import Source, SourceTraits, occupies
+from geoembz.sources.band_names import BandNames
+from geoembz.sources.band_order import OrderedSource, ordered_as
+from geoembz.sources.base import Source, SourceTraits, names_of, occupies
 from geoembz.sources.guards import has_unit_norm
 from geoembz.sources.power_law import FACTOR, NODATA, RECIPE, PowerLawSource, power_table
 from geoembz.sources.views import labelled
@@ -22,11 +23,12 @@ PRODUCT, N_BANDS = "aef", 64
 MODEL = "https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"
 LICENSE = "CC-BY-4.0"
 
+BAND_NAMES = tuple(f"A{number:02d}" for number in range(N_BANDS))
 _BAND = re.compile(r"A([0-5]\d|6[0-3])")
 _PROBE_SIDE, _GRID_TOLERANCE = 64, 1e-3
 
 
-def has_aef_names(names: Sequence[str | None]) -> bool:
+def has_aef_names(names: BandNames) -> bool:
     """Whether every band is named A00 to A63, each once."""
     known = [name for name in names if name is not None and _BAND.fullmatch(name)]
     return len(known) == len(names) == len(set(known)) > 0
@@ -47,12 +49,23 @@ def aef_traits(dimension: int) -> SourceTraits:
 
 def decode_codes(source: Source) -> Source:
     """Return the vectors of AEF's int8 codes; the default recipe keeps the codes as they are."""
-    return PowerLawSource(source, replace(aef_traits(source.dimension), recipe=RECIPE))
+    traits = replace(aef_traits(source.dimension), recipe=RECIPE)
+    return PowerLawSource(_in_order(source), traits)
 
 
 def label_floats(source: Source) -> Source:
     """Return a source of AEF vectors that come as floats, labelled as such."""
-    return labelled(source, aef_traits(source.dimension))
+    return labelled(_in_order(source), aef_traits(source.dimension))
+
+
+def _in_order(source: Source) -> Source:
+    """Return a source with its bands in the order of their numbers; all 64 have names."""
+    names = names_of(source)
+    if has_aef_names(names):
+        return ordered_as(source, tuple(sorted(name for name in names if name)), "AlphaEarth")
+    if any(names) or source.dimension != N_BANDS:
+        return source
+    return OrderedSource(source, range(N_BANDS), BAND_NAMES)
 
 
 def are_codes(source: Source) -> bool:

@@ -33,6 +33,7 @@ class _CodesSource:
         self._cube = cube = ZarrCube(path, "", array, year=year, crs=crs)
         self.name, self.grid, self.info = cube.name, cube.grid, cube.info
         self.dimension, self.dtype, self.block_shape = cube.dimension, cube.dtype, cube.block_shape
+        self.band_names = cube.band_names
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from geoembz.errors import SourceError
 from geoembz.sources import aef
-from geoembz.sources.bands import MOST_BANDS, BandsSource, form_one_embedding
+from geoembz.sources.bands import BandsSource
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.detect import BANDS, OpenOptions, open_input, recognise
 from geoembz.sources.identity import display_name, public_input
 from geoembz.sources.inputs import expand, is_zarr
-from geoembz.sources.mosaic import MosaicSource, Overlap, refuse_other_kinds
+from geoembz.sources.mosaic import MosaicSource, Overlap, of_one_kind
+from geoembz.sources.parts import MOST_BANDS, form_one_embedding, outsiders
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.views import labelled
 
@@ -76,16 +77,15 @@ def open_sources(
         If inputs cannot be read (all are named), or do not belong together.
     """
     paths = expand(inputs)
-    joined = _joined_parts(paths, options.opening)
+    joined = _joined_parts(paths, options)
     if joined is not None:
-        return {grid_name(joined): _finished(joined, ())}
+        return {grid_name(joined): joined}
     opened, bad = _open_all(paths, options.opening, opener)
     if bad and not (options.skip_bad and opened):
         raise _bad_inputs(bad, len(paths))
     skipped = tuple((public_input(path), _reason(path, error)) for path, error in bad.items())
-    refuse_other_kinds(opened)
     groups: dict[str, list[Source]] = {}
-    for source in opened:
+    for source in of_one_kind(opened):
         groups.setdefault(grid_name(source), []).append(source)
     return {name: _finished(_one(groups[name], options), skipped) for name in sorted(groups)}
 
@@ -99,8 +99,9 @@ def grid_name(source: Source) -> str:
     return grid.crs_code.replace(":", "").lower() if grid.crs_code else "grid"
 
 
-def _joined_parts(paths: Sequence[str], opening: OpenOptions) -> Source | None:
+def _joined_parts(paths: Sequence[str], options: InputOptions) -> Source | None:
     """Return the embedding that few-band files form together; None where they do not."""
+    opening = options.opening
     forced = opening.product == BANDS
     if not forced and (len(paths) < 2 or opening.product not in {None, aef.PRODUCT}):
         return None
@@ -112,8 +113,14 @@ def _joined_parts(paths: Sequence[str], opening: OpenOptions) -> Source | None:
         return None  # opening one by one reports every input that cannot be read
     if not parts or not (forced or form_one_embedding(parts)):
         return None
+    strangers = {} if forced else outsiders(parts)
+    if strangers and not options.skip_bad:
+        raise SourceError(_strangers_message(strangers))
+    kept = [part for part in parts if part not in strangers]
     product = None if forced else opening.product
-    return recognise(BandsSource(parts), paths[0], replace(opening, product=product))
+    source = recognise(BandsSource(kept), paths[0], replace(opening, product=product))
+    skipped = tuple((part.info[0].uri, why) for part, why in strangers.items())
+    return _finished(source, skipped)
 
 
 def _parts(
@@ -176,6 +183,16 @@ def _reason(path: str, error: SourceError) -> str:
     text = str(error).removeprefix(f"{display_name(path)}: ")
     folder = display_name(path).rpartition("/")[0]
     return text.replace(f"{folder}/", "") if folder else text
+
+
+def _strangers_message(strangers: Mapping[RasterSource, str]) -> str:
+    (part, why), *others = strangers.items()
+    more = f" (and {len(others)} more files)" if others else ""
+    return (
+        f"{part.name}: {why}{more}; expected bands of one embedding: a mask, labels or another "
+        "raster are no components; name the files of the bands only, or pass --skip-bad to leave "
+        "others out, or --product bands to take every file as a component"
+    )
 
 
 def _bad_inputs(bad: Mapping[str, SourceError], total: int) -> SourceError:

@@ -4,50 +4,18 @@ Earth Engine exports come so: ``A00_A01_A02.tif``, ``A01_A02_A03.tif`` … A ban
 hold is read from the first.
 """
 
-import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
 
 from geoembz.errors import SourceError
 from geoembz.grid import Window
+from geoembz.sources.band_names import natural_order
 from geoembz.sources.base import SourceData, SourceInfo, SourceTraits, traits_of
+from geoembz.sources.parts import notes_on, part_names
 from geoembz.sources.raster import RasterSource
-
-MOST_BANDS = 16
-"""Files with more bands are taken for embeddings of their own, unless they are said to be parts."""
-
-
-def form_one_embedding(parts: Sequence[RasterSource]) -> bool:
-    """Whether files are parts of one embedding: one grid, few bands each, with other names."""
-    names = [known_names(part) for part in parts]
-    return (
-        len(parts) > 1
-        and () not in names
-        and all(part.grid == parts[0].grid for part in parts)
-        and all(part.dimension <= MOST_BANDS for part in parts)
-        and len(set(names)) == len(names)
-    )
-
-
-def known_names(raster: RasterSource) -> tuple[str, ...]:
-    """Return the names of a part's bands: its own, or the file name's; else ()."""
-    own = [name for name in raster.band_names if name]
-    if len(own) == raster.dimension:
-        return tuple(own)
-    stem = PurePosixPath(raster.path.partition("?")[0]).stem
-    pieces = stem.split("_")
-    if len(pieces) >= raster.dimension > 1:
-        return tuple(pieces[-raster.dimension :])
-    return (stem,) if raster.dimension == 1 else ()
-
-
-def part_names(raster: RasterSource) -> tuple[str, ...]:
-    """Return the names of a part's bands, after the file and its number where there are none."""
-    numbered = (f"{raster.name}:{band}" for band in range(1, raster.dimension + 1))
-    return known_names(raster) or tuple(numbered)
 
 
 class BandsSource:
@@ -74,13 +42,15 @@ class BandsSource:
                     "one embedding must have one grid"
                 )
         ordered = sorted(parts, key=lambda part: natural_order(part.name))
-        first_with = _first_with(ordered)
-        self._parts = [part for part in ordered if part in first_with.values()]
-        self._places = {
-            name: (self._parts.index(part), part_names(part).index(name))
-            for name, part in first_with.items()
-        }
-        self.band_names = tuple(sorted(self._places, key=natural_order))
+        names = _names(ordered)
+        found: dict[str, tuple[int, int]] = {}
+        for index, bands in enumerate(names):
+            for band, name in enumerate(bands):
+                found.setdefault(name, (index, band))
+        used = sorted({index for index, _ in found.values()})
+        self._parts = [ordered[index] for index in used]
+        self._places = {name: (used.index(index), band) for name, (index, band) in found.items()}
+        self.band_names = tuple(sorted(found, key=natural_order))
         self.name = f"{first.name} and {len(self._parts) - 1} more"
         self.grid, self.block_shape = first.grid, first.block_shape
         self.dimension = len(self.band_names)
@@ -88,7 +58,8 @@ class BandsSource:
         self.info: tuple[SourceInfo, ...] = tuple(
             info for part in self._parts for info in part.info
         )
-        self.traits: SourceTraits = traits_of(first)
+        traits = traits_of(first)
+        self.traits: SourceTraits = replace(traits, notes=(*traits.notes, *notes_on(names)))
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -108,16 +79,9 @@ class BandsSource:
         return type(self)([part.unmasked() for part in self._parts])
 
 
-def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Return a sorting key that orders numbers by value: ``X_9`` before ``X_10``."""
-    pieces = re.split(r"(\d+)", name)
-    return tuple((0, int(piece)) if piece.isdigit() else (1, piece) for piece in pieces if piece)
-
-
-def _first_with(parts: Sequence[RasterSource]) -> dict[str, RasterSource]:
-    """Return the first file that holds each band."""
-    found: dict[str, RasterSource] = {}
-    for part in parts:
-        for name in part_names(part):
-            found.setdefault(name, part)
-    return found
+def _names(parts: Sequence[RasterSource]) -> list[tuple[str, ...]]:
+    """Return the names of the bands of each part, after the file and its number where unknown."""
+    return [
+        names or tuple(f"{part.info[0].uri}:{band}" for band in range(1, part.dimension + 1))
+        for part, names in zip(parts, part_names(parts), strict=True)
+    ]

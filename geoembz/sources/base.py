@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.grid import Grid, Window
+from geoembz.sources.band_names import BandNames
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,23 @@ class ProductSource(Protocol):
     def traits(self) -> SourceTraits:
         """What is known of the product."""
         ...
+
+
+@runtime_checkable
+class NamedSource(Protocol):
+    """A source that knows what its bands are called."""
+
+    @property
+    def band_names(self) -> BandNames:
+        """One name per component; None where it has none."""
+        ...
+
+
+def names_of(source: Source) -> BandNames:
+    """Return the names of a source's bands: None for each where it says nothing of them."""
+    if isinstance(source, NamedSource):
+        return source.band_names
+    return (None,) * source.dimension
 
 
 def traits_of(source: Source) -> SourceTraits:

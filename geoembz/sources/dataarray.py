@@ -6,6 +6,7 @@ import numpy as np
 
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
 from geoembz.grid import Grid, Window
+from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.zarr_cube import step_and_edge
@@ -64,6 +65,7 @@ class DataArraySource:
         self.dimension = int(self._array.sizes[band])
         self.dtype = np.dtype(self._array.dtype)
         self.grid: Grid = _grid(self.name, self._array, rows, columns, crs)
+        self.band_names = _band_names(self._array, band)
         self._nodata = _nodata(self._array, nodata)
         self.block_shape = _blocks(self._array)
         self.info = (SourceInfo(uri=f"urn:geoembz:xarray:{array.name or 'unnamed'}"),)
@@ -129,6 +131,26 @@ def _grid(name: str, array: "xr.DataArray", rows: str, columns: str, crs: str | 
         system = "EPSG:4326"
     shape = (int(array.sizes[rows]), int(array.sizes[columns]))
     return make_grid(name, system, (a, 0.0, c, 0.0, e, f), shape, crs)
+
+
+def _band_names(array: "xr.DataArray", band: str) -> BandNames:
+    """Return labels of the components: of their coordinate, or as rioxarray keeps a file's.
+
+    A coordinate that only counts names nothing.
+    """
+    count = array.sizes[band]
+    if band in array.coords:
+        labels = array[band].to_numpy()
+        counts = labels.dtype.kind in "iuf" and any(
+            np.array_equal(labels, np.arange(start, start + count)) for start in (0, 1)
+        )
+        if labels.ndim == 1 and not counts:
+            return cleaned(labels.tolist())
+    for attribute in ("long_name", "descriptions"):
+        names = array.attrs.get(attribute)
+        if isinstance(names, list | tuple) and len(names) == count:
+            return cleaned(names)
+    return (None,) * count
 
 
 def _nodata(array: "xr.DataArray", nodata: float | str | None) -> float | None:

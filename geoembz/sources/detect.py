@@ -1,14 +1,14 @@
 """Which product an input is, by its content and its name; ``--product`` overrides."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
 from geoembz.sources.bands import BandsSource
-from geoembz.sources.base import Source
+from geoembz.sources.base import Source, traits_of
 from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.inputs import is_zarr
 from geoembz.sources.north_up import north_up
@@ -19,6 +19,10 @@ from geoembz.sources.views import labelled
 from geoembz.sources.zarr_cube import open_group
 
 RASTER, BANDS = "raster", "bands"
+ONE_BAND = (
+    "one band: vectors of one number; a mask, labels or elevations are no embedding, and one of "
+    "many files is a part of one (name all of them)"
+)
 PRODUCTS = (aef.PRODUCT, olmoearth.PRODUCT, tessera.PRODUCT, RASTER, BANDS)
 """Names that ``--product`` takes: ``raster`` takes numbers as they are, ``bands`` joins files."""
 
@@ -92,7 +96,7 @@ def recognise(raster: RasterSource | BandsSource, path: str, options: OpenOption
                 "whose law is not known mean nothing as numbers; say --product aef or olmoearth "
                 "(signed square law), or --product raster to take them as numbers"
             )
-        return north_up(raster)
+        return north_up(raster if options.product else _doubted(raster))
     if raster.dtype == np.int8 and product in _CODES:
         refuse_other_nodata(product, options.nodata)
         # −128 in all bands is nodata and in some bands corrupt: the law looks, not the raster.
@@ -103,6 +107,14 @@ def recognise(raster: RasterSource | BandsSource, path: str, options: OpenOption
             "or floats; say --product raster to take them as numbers"
         )
     return north_up(_FLOATS[product](raster))
+
+
+def _doubted(raster: RasterSource | BandsSource) -> Source:
+    """Return a raster of unknown product, with a note where it can hardly be an embedding."""
+    if raster.dimension > 1:
+        return raster
+    traits = traits_of(raster)
+    return labelled(raster, replace(traits, notes=(*traits.notes, ONE_BAND)))
 
 
 def _label_tessera(source: Source) -> Source:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import fsspec
 
 from geoembz.errors import SourceError
-from geoembz.sources.bands import natural_order
+from geoembz.sources.band_names import natural_order
 from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.remote import s3_is_anonymous
 from geoembz.sources.stac import embeddings_asset, is_item

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Window
 from geoembz.sources.alignment import covering, offset, refuse_misaligned
-from geoembz.sources.base import Source, SourceData, SourceInfo, SourceTraits, occupies, traits_of
+from geoembz.sources.band_order import in_common_order
+from geoembz.sources.base import (
+    Source,
+    SourceData,
+    SourceInfo,
+    SourceTraits,
+    names_of,
+    occupies,
+    traits_of,
+)
 from geoembz.sources.overlap import MeanBuffer, PickBuffer
 from geoembz.sources.resample import nearest_on
 
@@ -48,7 +57,7 @@ class MosaicSource:
     Raises
     ------
     SourceError
-        If tiles differ in length, type or product, are there twice, or are not aligned.
+        If tiles differ in length, bands, type or product, are there twice, or are not aligned.
     """
 
     def __init__(
@@ -57,8 +66,7 @@ class MosaicSource:
         if overlap is not None and overlap not in OVERLAPS:
             raise InvalidConfigError(f"overlap {overlap!r}; expected one of {', '.join(OVERLAPS)}")
         first = tiles[0]
-        refuse_other_kinds(tiles)
-        aligned = [_on_grid(tile, first, resample=resample) for tile in tiles]
+        aligned = [_on_grid(tile, first, resample=resample) for tile in of_one_kind(tiles)]
         self.grid: Grid = covering([tile.grid for tile in aligned])
         windows = [_window(self.grid, tile.grid) for tile in aligned]
         if overlap is None:
@@ -70,6 +78,7 @@ class MosaicSource:
         )
         self.name = f"mosaic of {len(tiles)} tiles, {first.name} …"
         self.dimension, self.dtype = first.dimension, first.dtype
+        self.band_names = names_of(aligned[0])
         floats = self.dtype.kind == "f" and overlap != "mean"
         self._decoded_dtype = self.dtype if floats else np.dtype(np.float32)
         self.block_shape = _common_block(aligned, windows)
@@ -125,16 +134,17 @@ class MosaicSource:
         return [int(index) for index in np.flatnonzero(met)]
 
 
-def refuse_other_kinds(tiles: Sequence[Source]) -> None:
-    """Refuse tiles whose vectors are not those of the first one.
+def of_one_kind(tiles: Sequence[Source]) -> list[Source]:
+    """Return tiles with their bands in one order; refuse those with other vectors.
 
     Raises
     ------
     SourceError
-        If length, product, model or type differ.
+        If length, product, model or type differ, or names say that the bands are others.
     """
     for tile in tiles[1:]:
         _refuse_other_kind(tiles[0], tile)
+    return in_common_order(tiles)
 
 
 def _refuse_other_kind(first: Source, tile: Source) -> None:

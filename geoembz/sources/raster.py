@@ -15,6 +15,7 @@ from rasterio.errors import RasterioError
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Transform, Window
 from geoembz.memory import recycled
+from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.handles import new_token, open_handle
@@ -64,7 +65,7 @@ class RasterSource:
         refuse_truncated(self.name, dataset, self.path)
         self._bands = _component_bands(dataset)
         names = dataset.descriptions
-        self.band_names = _shared(tuple(names[band - 1] for band in self._bands))
+        self.band_names = _shared(cleaned([names[band - 1] for band in self._bands]))
         self._nodata = _nodata_values(dataset, self._bands, nodata)
         self._has_mask = _has_mask(dataset)
         self._alpha: int | None = min(set(dataset.indexes) - set(self._bands), default=None)
@@ -143,7 +144,7 @@ class RasterSource:
 
 
 @lru_cache(maxsize=64)
-def _shared(names: tuple[str | None, ...]) -> tuple[str | None, ...]:
+def _shared(names: BandNames) -> BandNames:
     """Return one copy of the band names that the tiles of a mosaic have in common."""
     return names
 

@@ -46,6 +46,7 @@ class TesseraZarrSource:
         self._cube = cube = ZarrCube(path, zone, CODES, year=year, crs=crs)
         self.name, self.grid, self.info = cube.name, cube.grid, cube.info
         self.dimension, self.dtype, self.block_shape = cube.dimension, cube.dtype, cube.block_shape
+        self.band_names = cube.band_names
         self.traits = TRAITS
 
     def read(self, window: Window) -> SourceData:

@@ -3,7 +3,15 @@
 from dataclasses import replace
 
 from geoembz.grid import Grid, Window
-from geoembz.sources.base import Source, SourceData, SourceInfo, SourceTraits, occupies, traits_of
+from geoembz.sources.base import (
+    Source,
+    SourceData,
+    SourceInfo,
+    SourceTraits,
+    names_of,
+    occupies,
+    traits_of,
+)
 
 
 class ViewSource:
@@ -25,6 +33,7 @@ class ViewSource:
         self.source, self.name = source, source.name
         self.grid = source.grid if grid is None else grid
         self.dimension, self.dtype = source.dimension, source.dtype
+        self.band_names = names_of(source)
         self.block_shape: tuple[int, int] = source.block_shape
         self.info: tuple[SourceInfo, ...] = source.info
         self.traits = traits_of(source) if traits is None else traits

@@ -1,5 +1,6 @@
 """Arrays (time, band, y, x) of products that are published as Zarr, and where they lie."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from zarr.storage import FsspecStore, LocalStore
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.grid import Grid, Transform, Window
+from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.identity import display_name
 from geoembz.sources.provenance import identify_tree
@@ -84,6 +86,7 @@ class ZarrCube:
             )
         self.time_index = _time_index(self, vectors.shape[0], year)
         self.dimension, self.dtype = vectors.shape[1], vectors.dtype
+        self.band_names = self._find_band_names(vectors)
         shape = (vectors.shape[2], vectors.shape[3])
         stored = vectors.shards or vectors.chunks
         self.block_shape = (min(stored[2], shape[0]), min(stored[3], shape[1]))
@@ -160,6 +163,25 @@ class ZarrCube:
                 return mapping.attrs.get("crs_wkt") or mapping.attrs.get("spatial_ref")
         zone = self.member.removeprefix("utm")
         return f"EPSG:326{int(zone):02d}" if zone != self.member and zone.isdigit() else None
+
+    def _find_band_names(self, vectors: zarr.Array[Any]) -> BandNames:
+        """Return the labels of the band axis, where it has a coordinate of texts."""
+        unnamed = (None,) * self.dimension
+        dimensions = getattr(vectors.metadata, "dimension_names", None) or vectors.attrs.get(
+            "_ARRAY_DIMENSIONS"
+        )
+        if not isinstance(dimensions, list | tuple) or len(dimensions) != vectors.ndim:
+            return unnamed
+        with warnings.catch_warnings():
+            # Zarr v3 has no final word on texts yet; reading them is safe.
+            warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification")
+            if str(dimensions[1]) not in self._open():
+                return unnamed
+            labels = self.array(str(dimensions[1]))
+            if labels.shape != (self.dimension,):
+                return unnamed
+            names = np.asarray(labels[...])
+        return cleaned(names.tolist()) if names.dtype.kind in "OSTU" else unnamed
 
     def _transform(self, attributes: Mapping[str, Any]) -> Transform:
         given = attributes.get("spatial:transform")

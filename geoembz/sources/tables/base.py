@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import SourceInfo
 from geoembz.sources.tables.products import Product
 
@@ -84,6 +85,11 @@ class TableSource(Protocol):
     @property
     def dimension(self) -> int:
         """Length of one vector."""
+        ...
+
+    @property
+    def band_names(self) -> BandNames:
+        """One name per component; None where it has none."""
         ...
 
     @property

@@ -50,7 +50,7 @@ class ChipRaster:
         self, table: TableSource, *, grid_crs: str | None = None, overlap: Overlap | None = None
     ) -> None:
         self.name, self.dimension, self.dtype = table.name, table.dimension, table.dtype
-        self.info = table.info
+        self.info, self.band_names = table.info, table.band_names
         survey = table.survey()
         crs, lattice = _regular(table, survey.places, survey.chip_size, grid_crs)
         self.grid = make_grid(self.name, crs, lattice.transform, lattice.shape, None)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import SourceError
 from geoembz.geoparquet import read_emb
+from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import SourceInfo
 from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.provenance import identify
@@ -108,6 +109,11 @@ class Table:
         """Type of the numbers."""
         kinds = {value_type(self.files.schema.field(name).type) for name in self.vector}
         return np.result_type(*(kind.to_pandas_dtype() for kind in kinds))
+
+    @property
+    def band_names(self) -> BandNames:
+        """Names of the numbered columns; a list has none."""
+        return self.vector if len(self.vector) > 1 else (None,) * self.dimension
 
     @property
     def geometry(self) -> str | None:

@@ -1,0 +1,117 @@
+"""Names of bands: how they sort, what they have in common, and whether two lists mean the same.
+
+Knows only strings. Names come from files: `cleaned` is applied where they enter.
+"""
+
+import re
+from collections.abc import Sequence
+
+type BandNames = tuple[str | None, ...]
+"""One name per component; None where the input has none."""
+
+_LONGEST = 256
+_FEW = 4
+_DIGITS = "0123456789"
+
+
+def cleaned(names: Sequence[object]) -> BandNames:
+    r"""Return names as they may be stored and printed: None for those that say nothing.
+
+    Examples
+    --------
+    >>> cleaned([b"A00", " ", None, "a\x1b[1m"])
+    ('A00', None, None, 'a�[1m')
+    """
+
+    def clean(name: object) -> str | None:
+        text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+        text = "" if name is None else text.strip("\0 \t\r\n")[:_LONGEST]
+        return "".join(char if char.isprintable() else "\ufffd" for char in text) or None
+
+    return tuple(map(clean, names))
+
+
+def natural_order(name: str) -> tuple[tuple[int, int | str], ...]:
+    """Return a sorting key that orders numbers by value: ``X_9`` before ``X_10``."""
+    pieces = re.split(r"(\d+)", name)
+    return tuple((0, int(piece)) if piece.isdecimal() else (1, piece) for piece in pieces if piece)
+
+
+def tell_bands_apart(names: BandNames) -> bool:
+    """Whether every band has a name of its own."""
+    return None not in names and len(set(names)) == len(names)
+
+
+def pattern(name: str) -> str:
+    """Return a name with its numbers hidden: what the members of a run have in common.
+
+    Examples
+    --------
+    >>> pattern("X_12")
+    'X_#'
+    """
+    return re.sub(r"\d+", "#", name)
+
+
+def listed(names: BandNames) -> str:
+    """Return names as text: the first ones and the last where there are many.
+
+    Examples
+    --------
+    >>> listed(("A00", "A01", "A02", "A03", "A04", "A05"))
+    'A00, A01, A02 … A05'
+    """
+    texts = [name or "unnamed" for name in names]
+    return ", ".join(texts if len(texts) <= _FEW else [*texts[:2], f"{texts[2]} … {texts[-1]}"])
+
+
+def positions(own: BandNames, wanted: BandNames) -> tuple[int, ...] | None:
+    """Return where each of the bands that are wanted stands; None where they are other bands.
+
+    Names that all bands of an input share a part of, such as a date or the number of a tile, are
+    compared without it. Names that do not tell every band from the others say nothing of the order:
+    then bands stand as they are, unless a name that both have stands elsewhere.
+
+    Examples
+    --------
+    >>> positions(("A02", "A01"), ("A01", "A02")), positions(("A01", "A03"), ("A01", "A02"))
+    ((1, 0), None)
+    >>> positions(("2024_e1", "2024_e0"), ("2023_e0", "2023_e1"))
+    (1, 0)
+    """
+    if own == wanted:
+        return tuple(range(len(own)))
+    if not (tell_bands_apart(own) and tell_bands_apart(wanted)):
+        return None if _contradict(own, wanted) else tuple(range(len(own)))
+    if set(own) == set(wanted):
+        return tuple(own.index(name) for name in wanted)
+    (frame, keys), (other, others) = _split(own), _split(wanted)
+    if frame != other or set(keys) != set(others) or len(set(keys)) < len(keys):
+        return None
+    return tuple(keys.index(key) for key in others)
+
+
+def _contradict(own: BandNames, wanted: BandNames) -> bool:
+    """Whether a name that stands once in both stands at other places."""
+    return any(
+        name is not None
+        and own.count(name) == wanted.count(name) == 1
+        and own.index(name) != wanted.index(name)
+        for name in own
+    )
+
+
+def _common_start(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)  # all others begin with what these two begin with
+    same = (index for index, char in enumerate(first) if char != last[index : index + 1])
+    return first[: next(same, len(first))]
+
+
+def _split(names: BandNames) -> tuple[tuple[str, str], list[tuple[tuple[int, int | str], ...]]]:
+    """Return what all names begin and end with, numbers hidden, and a key of what is between."""
+    texts = [(name or "").casefold() for name in names]
+    start = _common_start(texts).rstrip(_DIGITS)
+    rests = [text[len(start) :] for text in texts]
+    end = _common_start([rest[::-1] for rest in rests])[::-1].lstrip(_DIGITS)
+    keys = [natural_order(rest[: len(rest) - len(end)]) for rest in rests]
+    return (pattern(start), pattern(end)), keys
