@@ -15,7 +15,8 @@ from geoembz.cost import Usage, window_read
 from geoembz.errors import DestinationExistsError, MissingPackageError
 from geoembz.export import export, export_table, preview, sample
 from geoembz.publish import publish, verify_objects
-from geoembz.publish.stac import checked_interval, write_stac
+from geoembz.publish.stac import write_stac
+from geoembz.publish.stac_time import checked_interval
 from geoembz.spelling import KEYWORDS, ONLY_FLAGS, flags, spelled
 
 PACKAGE = Path(geoembz.__file__).parent

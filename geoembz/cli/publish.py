@@ -1,6 +1,5 @@
 """`geoembz publish`: parse, publish, describe, print."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,11 +26,19 @@ def publish(
     ] = False,
     stac: Annotated[bool, typer.Option(help="Write a STAC item and collection beside it.")] = True,
     start: Annotated[
-        datetime | None, typer.Option(help="First moment the embeddings describe (UTC), for STAC.")
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="First year, day or moment (UTC) that the embeddings describe, for STAC.",
+            show_default="the time axis",
+        ),
     ] = None,
-    end: Annotated[datetime | None, typer.Option(help="Last moment (UTC), for STAC.")] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Last one, to its end; for STAC.")
+    ] = None,
     licence: Annotated[
-        str | None, typer.Option("--license", help="SPDX identifier, for STAC.")
+        str | None,
+        typer.Option("--license", help="SPDX name or URL, for STAC.", show_default="the store's"),
     ] = None,
 ) -> None:
     """Copy a store to object storage: whole or invisible, verified, resumable.
@@ -39,7 +46,8 @@ def publish(
     The same command after any interruption goes on where it stopped.
     """
     from geoembz.publish import publish as publish_store
-    from geoembz.publish.stac import check_pystac, checked_interval, write_stac
+    from geoembz.publish.stac import check_pystac, describe_published
+    from geoembz.publish.stac_time import checked_interval
 
     interval = checked_interval(start, end)
     if stac:
@@ -55,10 +63,14 @@ def publish(
     )
     say(_summary(report))
     if stac:
-        for written in write_stac(
+        described = describe_published(
             url, interval=interval, licence=licence, endpoint_url=endpoint_url
-        ):
+        )
+        for written in described.urls:
             say(f"wrote {written}")
+        say(f"time {described.time}")
+        if described.time.is_of_publication:
+            say("publish again with --start and --end to say what time the embeddings describe")
 
 
 def _progress(done: int, total: int) -> None:

@@ -5,14 +5,17 @@ The only module that knows pystac. It reads a store's JSON metadata, no arrays.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
+from geoembz.errors import MissingPackageError, StoreError
 from geoembz.publish.digest import digest
 from geoembz.publish.footprint import Footprint, footprint
 from geoembz.publish.open_tree import open_tree
+from geoembz.publish.stac_time import ItemTime
 from geoembz.publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
+from geoembz.publish.tree import ObjectTree
 
 if TYPE_CHECKING:
     import pystac
@@ -37,10 +40,12 @@ def write_stac(
     url
         The store.
     interval
-        Start and end of the time the embeddings describe, with time zones; without one the item's
-        `datetime` is now, and its description says that it is the time of publication.
+        Start and end of the time the embeddings describe, with time zones. Without one it is that
+        of an item that describes this store already, or of the store's time axis; where there is
+        neither, that of publication, and the item's description says so.
     licence
-        SPDX identifier; ``other`` where the store does not say either.
+        SPDX identifier or URL. Without one it is the store's, or that of the collection that is
+        there already; ``other`` where nothing says it.
     endpoint_url
         As for `publish`.
 
@@ -60,18 +65,75 @@ def write_stac(
     ----------
     STAC 1.1; embeddings extension v0.0.1 (prefix ``emb``), projection v2.0.0, raster v2.0.0.
     """
+    return describe_published(
+        url, interval=interval, licence=licence, endpoint_url=endpoint_url
+    ).urls
+
+
+@dataclass(frozen=True)
+class Described:
+    """The description of a published store.
+
+    Parameters
+    ----------
+    urls
+        Of the item and of the collection.
+    time
+        The item's, and where it comes from.
+    """
+
+    urls: tuple[str, str]
+    time: ItemTime
+
+
+def describe_published(
+    url: str,
+    *,
+    interval: tuple[datetime, datetime] | None = None,
+    licence: str | None = None,
+    endpoint_url: str | None = None,
+) -> Described:
+    """Write an item and a collection as `write_stac`, and return what they say of the time."""
     tree = open_tree(url, endpoint_url=endpoint_url)
     metadata = read_metadata(tree)
-    item = stac_item(metadata, interval)
-    collection = stac_collection(metadata, item, licence)
-    written = []
+    earlier = {
+        kind: _earlier(tree, f"{metadata.name}.stac-{kind}.json") for kind in ("item", "collection")
+    }
+    is_same = bool(earlier["item"]) and _source_links(earlier["item"]) == _source_data(metadata)
+    when = ItemTime.of(metadata, interval, earlier["item"] if is_same else None)
+    item = stac_item(metadata, when)
+    collection = stac_collection(
+        metadata, item, licence, earlier["collection"] if is_same else None
+    )
     for document, kind in ((item, "item"), (collection, "collection")):
         name = f"{metadata.name}.stac-{kind}.json"
         text = json.dumps(document.to_dict(transform_hrefs=False), indent=1, allow_nan=False)
         data = f"{text}\n".encode()
         tree.beside().write(name, data, digest(data))
-        written.append(f"{metadata.url}.stac-{kind}.json")
-    return written[0], written[1]
+    urls = f"{metadata.url}.stac-item.json", f"{metadata.url}.stac-collection.json"
+    return Described(urls, when)
+
+
+def _earlier(tree: ObjectTree, name: str) -> Mapping[str, Any]:
+    """Return a document that an earlier publication wrote; empty where there is none to read."""
+    try:
+        document = json.loads(tree.beside().read(name))
+    except StoreError as error:
+        if not isinstance(error.__context__, FileNotFoundError | PermissionError):
+            raise
+        return {}
+    except (ValueError, RecursionError):  # nobody's description: it is written anew
+        return {}
+    return document if isinstance(document, Mapping) else {}
+
+
+def _source_links(document: Mapping[str, Any]) -> list[str]:
+    links = document.get("links")
+    return [
+        str(link.get("href"))
+        for link in (links if isinstance(links, list) else [])
+        if isinstance(link, Mapping) and link.get("rel") == "emb:source-data"
+    ]
 
 
 def check_pystac() -> None:
@@ -79,49 +141,24 @@ def check_pystac() -> None:
     _pystac()
 
 
-def checked_interval(
-    start: datetime | None, end: datetime | None
-) -> tuple[datetime, datetime] | None:
-    """Return both ends of a time in UTC, or None; refuse one end alone and an end before its start.
-
-    Examples
-    --------
-    >>> checked_interval(None, None)
-    """
-    if start is None and end is None:
-        return None
-    if start is None or end is None or end < start:
-        raise InvalidConfigError(
-            f"stac: from {start} to {end}; expected both --start and --end, in this order"
-        )
-    return _utc(start), _utc(end)
-
-
-def _utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-
-
-def stac_item(
-    metadata: StoreMetadata, interval: tuple[datetime, datetime] | None = None
-) -> "pystac.Item":
+def stac_item(metadata: StoreMetadata, when: ItemTime) -> "pystac.Item":
     """Return a store's item: place, time, grid, quantization and the `embeddings` asset."""
     stac = _pystac()
     place = footprint(metadata.grids.values())
-    start, end = interval or (None, None)
+    is_moment = when.start == when.end
     properties: dict[str, Any] = {"title": metadata.name} | _projection(metadata)
     if (gsd := metadata.emb("gsd")) is not None:
         properties["gsd"] = gsd
     if quantization := _quantization(metadata.emb("quantization")):
         properties["emb:quantization"] = quantization
-    if interval is None:
-        properties["description"] = "The time given is that of publication."
+    properties |= when.properties()
     item: pystac.Item = stac.Item(
         id=metadata.name.removesuffix(".zarr"),
         geometry=place.geometry,
         bbox=list(place.bbox),
-        datetime=None if interval else datetime.now(UTC).replace(microsecond=0),
-        start_datetime=start,
-        end_datetime=end,
+        datetime=when.start if is_moment else None,
+        start_datetime=None if is_moment else when.start,
+        end_datetime=None if is_moment else when.end,
         properties=properties,
         stac_extensions=[EMB_SCHEMA, PROJ_SCHEMA, RASTER_SCHEMA],
     )
@@ -134,7 +171,10 @@ def stac_item(
 
 
 def stac_collection(
-    metadata: StoreMetadata, item: "pystac.Item", licence: str | None = None
+    metadata: StoreMetadata,
+    item: "pystac.Item",
+    licence: str | None = None,
+    earlier: Mapping[str, Any] | None = None,
 ) -> "pystac.Collection":
     """Return the collection that holds a store's item."""
     if None in (metadata.emb("type"), metadata.emb("dimensions")):
@@ -144,13 +184,14 @@ def stac_collection(
         )
     stac = _pystac()
     place: Footprint = footprint(metadata.grids.values())
+    terms = str(licence or metadata.root.get("geoembz:license") or _terms(earlier or {}) or "other")
     times = item.common_metadata
     interval = [times.start_datetime or item.datetime, times.end_datetime or item.datetime]
     collection: pystac.Collection = stac.Collection(
         id=_collection_id(metadata),
         description=f"Earth embeddings in {metadata.name}, made by geoembz",
         extent=stac.Extent(stac.SpatialExtent([list(place.bbox)]), stac.TemporalExtent([interval])),
-        license=licence or str(metadata.root.get("geoembz:licence") or "other"),
+        license="other" if _is_url(terms) else terms,
         stac_extensions=[EMB_SCHEMA],
         extra_fields={
             "emb:type": metadata.emb("type"),
@@ -158,15 +199,29 @@ def stac_collection(
             "data_type": metadata.data_type,
         },
     )
-    if None in (metadata.emb("type"), metadata.emb("dimensions")):
-        raise StoreError(
-            f"stac: {metadata.url} has no geoemb:type and geoemb:dimensions; is it ours?"
-        )
+    if _is_url(terms):
+        collection.add_link(stac.Link("license", terms))
     collection.add_link(stac.Link("item", f"./{metadata.name}.stac-item.json"))
     collection.add_link(stac.Link("emb:model", str(metadata.emb("model"))))
     for source in _source_data(metadata) or ["urn:geoembz:source:unknown"]:
         collection.add_link(stac.Link("emb:source-data", source))
     return collection
+
+
+def _terms(collection: Mapping[str, Any]) -> str | None:
+    """Return the licence of an earlier collection, a name or a URL."""
+    name, links = collection.get("license"), collection.get("links")
+    if isinstance(name, str) and name != "other":
+        return name
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, Mapping) and link.get("rel") == "license":
+            return str(link.get("href"))
+    return None
+
+
+def _is_url(terms: str) -> bool:
+    """Whether a licence is no SPDX name: STAC links to those."""
+    return "://" in terms
 
 
 def _projection(metadata: StoreMetadata) -> dict[str, Any]:

@@ -33,8 +33,18 @@ def test_publish_and_describe(store: Path, tmp_path: Path) -> None:
         "copy.zarr.stac-item.json",
     ]  # fmt: skip
     item = json.loads((target.parent / "copy.zarr.stac-item.json").read_text())
-    assert item["properties"]["end_datetime"] == "2024-12-31T00:00:00Z"
+    assert item["properties"]["end_datetime"] == "2024-12-31T23:59:59Z"
+    assert "time 2024-01-01T00:00:00Z to 2024-12-31T23:59:59Z, as given" in printed
     assert "0 sent" in run(str(store), str(target), "--no-stac")
+    assert "as in the item that was there" in run(str(store), str(target))
+
+
+def test_what_is_taken_for_the_time_is_said(store: Path, tmp_path: Path) -> None:
+    """Without any time the item has that of publication; the command says so, and what to do."""
+    pytest.importorskip("pystac")
+    printed = run(str(store), str(tmp_path / "copy.zarr"))
+    assert "that of publication" in printed
+    assert "--start and --end" in printed
 
 
 def test_half_a_time(store: Path, tmp_path: Path) -> None:

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 import zarr
 
-from geoembz.errors import MissingPackageError, StoreError
+import geoembz
+from geoembz.conversion.append import append
+from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
 from geoembz.publish.footprint import footprint
 from geoembz.publish.stac import EMB_SCHEMA, write_stac
+from geoembz.publish.stac_time import checked_interval
+from tests.conftest import MakeRaster
 
 pystac = pytest.importorskip("pystac")
 YEAR = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 12, 31, tzinfo=UTC))
@@ -78,6 +82,103 @@ def test_without_a_time_it_is_that_of_publication(store: Path) -> None:
     properties = read(write_stac(str(store))[0])["properties"]
     assert datetime.fromisoformat(properties["datetime"]).tzinfo is not None
     assert "publication" in properties["description"]
+
+
+def times(url: str) -> tuple[Any, Any, Any]:
+    properties = read(url)["properties"]
+    names = ("datetime", "start_datetime", "end_datetime")
+    return tuple(properties.get(name) for name in names)
+
+
+def test_publishing_again_keeps_time_and_licence(store: Path) -> None:
+    """What was said once is not replaced by now, and not by "other"."""
+    write_stac(str(store), interval=YEAR, licence="CC-BY-4.0")
+    item, collection = write_stac(str(store))
+    assert times(item) == (None, "2024-01-01T00:00:00Z", "2024-12-31T00:00:00Z")
+    assert read(collection)["license"] == "CC-BY-4.0"
+    write_stac(str(store), licence="https://example.org/terms")
+    document = read(write_stac(str(store))[1])
+    assert document["license"] == "other"
+    assert {"rel": "license", "href": "https://example.org/terms"} in [
+        {name: link[name] for name in ("rel", "href")} for link in document["links"]
+    ]
+
+
+def test_the_first_publication_stays_the_time_of_publication(store: Path) -> None:
+    """Without any time the first publication is kept, and still called that."""
+    first = write_stac(str(store))[0]
+    document = read(first)
+    document["properties"]["datetime"] = "2020-05-05T05:05:05Z"
+    Path(first.removeprefix("file://")).write_text(json.dumps(document), "utf-8")
+    again = read(write_stac(str(store))[0])["properties"]
+    assert again["datetime"] == "2020-05-05T05:05:05Z"
+    assert "publication" in again["description"]
+
+
+def test_an_item_of_another_store_says_nothing(store: Path) -> None:
+    """Another store at the same address does not inherit its predecessor's time or licence."""
+    write_stac(str(store), interval=YEAR, licence="CC0-1.0")
+    zarr.open_group(store).attrs["geoemb:source_data"] = ["https://example.org/other.tif"]
+    item, collection = write_stac(str(store))
+    assert "publication" in read(item)["properties"]["description"]
+    assert read(collection)["license"] == "other"
+
+
+def test_the_stores_own_licence_and_dates_are_read(
+    tmp_path: Path, make_raster: MakeRaster, rng: Any
+) -> None:
+    """A converted store says both; a date appended later extends what was published."""
+    raster = make_raster(tmp_path / "a.tif", rng.normal(size=(4, 20, 20)).astype("float32"))
+    store = tmp_path / "a.zarr"
+    geoembz.convert(raster, store, pca=2, time="2024", license="CC-BY-4.0")
+    item, collection = write_stac(str(store))
+    assert times(item) == (None, "2024-01-01T00:00:00Z", "2024-12-31T23:59:59Z")
+    assert "description" not in read(item)["properties"]
+    assert read(collection)["license"] == "CC-BY-4.0"
+    append(store, raster, time="2025")
+    item, collection = write_stac(str(store))
+    assert times(item) == (None, "2024-01-01T00:00:00Z", "2025-12-31T23:59:59Z")
+    assert read(collection)["extent"]["temporal"]["interval"] == [
+        ["2024-01-01T00:00:00Z", "2025-12-31T23:59:59Z"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dates", "expected"),
+    [
+        (["2020-01-01"], ("2020-01-01T00:00:00Z", "2020-12-31T23:59:59Z")),
+        (["2020-01-01", "2020-02-01"], ("2020-01-01T00:00:00Z", "2020-02-29T23:59:59Z")),
+        (["2020-12-01"], ("2020-12-01T00:00:00Z", "2020-12-31T23:59:59Z")),
+        (["2021-03-04", "2020-01-01"], ("2020-01-01T00:00:00Z", "2021-03-04T23:59:59Z")),
+    ],
+)
+def test_the_time_axis_gives_periods(
+    store: Path, dates: list[str], expected: tuple[str, str]
+) -> None:
+    """Dates are the first day of a year, a month or a day; the last lasts to its end."""
+    zarr.open_group(store).attrs["geoembz:times"] = [{"time": date} for date in dates]
+    assert times(write_stac(str(store))[0]) == (None, *expected)
+
+
+def test_damaged_dates_are_named(store: Path) -> None:
+    """A time axis that cannot be read is no time of publication."""
+    zarr.open_group(store).attrs["geoembz:times"] = [{"time": 3}]
+    with pytest.raises(StoreError, match="geoembz:times"):
+        write_stac(str(store))
+
+
+def test_ends_are_whole_days_and_years() -> None:
+    """What is no moment lasts to its last second; what is one stays."""
+    assert checked_interval("2024", "2024-02") == (
+        datetime(2024, 1, 1, tzinfo=UTC),
+        datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC),
+    )
+    noon = datetime(2024, 2, 2, 12, tzinfo=UTC)
+    assert checked_interval(noon, "2024-02-02T12:00:00") == (noon, noon)
+    assert checked_interval("2024-02-02T12:00:00", "2024-02-02T13:00+01:00") == (noon, noon)
+    for wrong in ("2024-13", "24", "2024-02-30", "soon"):
+        with pytest.raises(InvalidConfigError, match=wrong):
+            checked_interval(wrong, "2025")
 
 
 def test_several_zones(store: Path) -> None:
