@@ -9,10 +9,13 @@ from geoembz.sources import (
     InputOptions,
     OpenOptions,
     Source,
+    finished,
     grid_name,
     open_input,
     open_sources,
+    open_xarray,
 )
+from geoembz.sources.dataarray import is_xarray
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.store import is_store, open_store_sources
@@ -41,9 +44,9 @@ def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
         if not inputs:
             raise InvalidConfigError("no input; expected one or more")
         return open_sources(inputs, options, _open_any)
-    if type(inputs).__module__.partition(".")[0] == "xarray":
-        return _open_xarray(inputs, options.opening)
-    source: Source = inputs  # type: ignore[assignment]  # xarray's types are ruled out above
+    source: Source = inputs  # type: ignore[assignment]  # xarray's types are ruled out below
+    if is_xarray(inputs):
+        source = finished(open_xarray(inputs, options.opening))
     return {grid_name(source): source}
 
 
@@ -66,11 +69,3 @@ def _open_chips(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
 def _open_any(path: str, options: OpenOptions) -> list[Source]:
     """Open an input: a store of geoembz, or what the sources know."""
     return open_store_sources(path, options.year) if is_store(path) else open_input(path, options)
-
-
-def _open_xarray(data: object, options: OpenOptions) -> dict[str, Source]:
-    from geoembz.sources.dataarray import DataArraySource
-    from geoembz.sources.north_up import north_up
-
-    source = north_up(DataArraySource(data, crs=options.crs, nodata=options.nodata))
-    return {grid_name(source): source}

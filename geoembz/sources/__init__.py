@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoembz.sources.assemble import InputOptions, Opener, grid_name, open_sources
+from geoembz.sources.assemble import InputOptions, Opener, finished, grid_name, open_sources
 from geoembz.sources.base import (
     Source,
     SourceData,
@@ -13,7 +13,7 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
-from geoembz.sources.detect import PRODUCTS, OpenOptions, open_input
+from geoembz.sources.detect import PRODUCTS, OpenOptions, open_input, open_xarray
 from geoembz.sources.guards import check_vectors
 from geoembz.sources.mosaic import OVERLAPS, MosaicSource, Overlap
 from geoembz.sources.provenance import with_checksum
@@ -31,12 +31,14 @@ __all__ = [
     "SourceInfo",
     "SourceTraits",
     "check_vectors",
+    "finished",
     "grid_name",
     "names_of",
     "occupies",
     "open_input",
     "open_source",
     "open_sources",
+    "open_xarray",
     "traits_of",
     "with_checksum",
 ]

@@ -87,7 +87,7 @@ def open_sources(
     groups: dict[str, list[Source]] = {}
     for source in of_one_kind(opened):
         groups.setdefault(grid_name(source), []).append(source)
-    return {name: _finished(_one(groups[name], options), skipped) for name in sorted(groups)}
+    return {name: finished(_one(groups[name], options), skipped) for name in sorted(groups)}
 
 
 def grid_name(source: Source) -> str:
@@ -120,7 +120,7 @@ def _joined_parts(paths: Sequence[str], options: InputOptions) -> Source | None:
     product = None if forced else opening.product
     source = recognise(BandsSource(kept), paths[0], replace(opening, product=product))
     skipped = tuple((part.info[0].uri, why) for part, why in strangers.items())
-    return _finished(source, skipped)
+    return finished(source, skipped)
 
 
 def _parts(
@@ -168,7 +168,7 @@ def _one(sources: Sequence[Source], options: InputOptions) -> Source:
     return MosaicSource(sources, overlap=options.overlap, resample=options.resample)
 
 
-def _finished(source: Source, skipped: tuple[tuple[str, str], ...]) -> Source:
+def finished(source: Source, skipped: tuple[tuple[str, str], ...] = ()) -> Source:
     """Add what was skipped, and the recipe that keeps AlphaEarth's floats exactly."""
     traits = traits_of(source)
     is_float_aef = traits.product == aef.PRODUCT and source.dtype.kind == "f"

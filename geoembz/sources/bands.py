@@ -14,8 +14,10 @@ from geoembz.errors import SourceError
 from geoembz.grid import Window
 from geoembz.sources.band_names import natural_order
 from geoembz.sources.base import SourceData, SourceInfo, SourceTraits, traits_of
+from geoembz.sources.nodata import Nodata, settled
 from geoembz.sources.parts import notes_on, part_names
 from geoembz.sources.raster import RasterSource
+from geoembz.sources.scaling import Scaling
 
 
 class BandsSource:
@@ -49,12 +51,17 @@ class BandsSource:
                 found.setdefault(name, (index, band))
         used = sorted({index for index, _ in found.values()})
         self._parts = [ordered[index] for index in used]
-        self._places = {name: (used.index(index), band) for name, (index, band) in found.items()}
         self.band_names = tuple(sorted(found, key=natural_order))
+        self._order = [(used.index(found[name][0]), found[name][1]) for name in self.band_names]
         self.name = f"{first.name} and {len(self._parts) - 1} more"
         self.grid, self.block_shape = first.grid, first.block_shape
         self.dimension = len(self.band_names)
-        self.dtype: np.dtype[np.generic] = np.result_type(*(part.dtype for part in parts))
+        self._stored_dtype = np.result_type(*(part.stored_dtype for part in self._parts))
+        self._nodata = self._joined_nodata()
+        self._scaling = self._joined_scaling()
+        self.dtype: np.dtype[np.generic] = (
+            self._stored_dtype if self._scaling is None else np.dtype(np.float32)
+        )
         self.info: tuple[SourceInfo, ...] = tuple(
             info for part in self._parts for info in part.info
         )
@@ -63,20 +70,37 @@ class BandsSource:
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        values = np.empty((self.dimension, *window.shape), self.dtype)
-        valid = np.ones(window.shape, dtype=np.bool_)
-        read = [part.read(window) for part in self._parts]
-        for data in read:
-            if data.valid is not None:
-                valid &= data.valid
-        for row, name in enumerate(self.band_names):
-            part, band = self._places[name]
-            values[row] = read[part].values[band]
-        return SourceData(values, valid)
+        raw = np.empty((self.dimension, *window.shape), self._stored_dtype)
+        read = [part.read_stored(window) for part in self._parts]
+        masks = [mask for _, mask in read if mask is not None]
+        known = np.logical_and.reduce(masks) if masks else None
+        for row, (part, band) in enumerate(self._order):
+            raw[row] = read[part][0][band]
+        data = settled(raw, known, self._nodata)
+        return data if self._scaling is None else replace(data, values=self._scaling.apply(raw))
 
     def unmasked(self) -> Self:
         """Return the same with the nodata values of the files read as numbers like others."""
         return type(self)([part.unmasked() for part in self._parts])
+
+    def _joined_nodata(self) -> Nodata | None:
+        """Return the nodata values of all bands: a pixel is invalid where all of them have it."""
+        declared: list[list[float] | None] = []
+        for part, band in self._order:
+            nodata = self._parts[part].nodata
+            column: list[float] = [] if nodata is None else nodata.values[:, band].tolist()
+            declared.append([value for value in column if not np.isnan(value)] or None)
+        return Nodata.of(declared)
+
+    def _joined_scaling(self) -> Scaling | None:
+        scalings = [(self._parts[part].scaling, band) for part, band in self._order]
+        return Scaling.of(
+            [1.0 if scaling is None else float(scaling.scales[band]) for scaling, band in scalings],
+            [
+                0.0 if scaling is None else float(scaling.offsets[band])
+                for scaling, band in scalings
+            ],
+        )
 
 
 def _names(parts: Sequence[RasterSource]) -> list[tuple[str, ...]]:

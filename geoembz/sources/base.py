@@ -74,6 +74,8 @@ class SourceData:
     scale
         float32, shape ``(height, width)`` or that of `values`: the numbers are ``values * scale``.
         None where there is nothing to multiply by.
+    partial
+        How many valid pixels hold the declared nodata value in some components, as numbers.
     """
 
     values: NDArray[Any]
@@ -81,6 +83,7 @@ class SourceData:
     rejected: int = 0
     table: NDArray[np.float32] | None = None
     scale: NDArray[np.float32] | None = None
+    partial: int = 0
 
     @property
     def is_coded(self) -> bool:
@@ -111,7 +114,7 @@ class SourceData:
         if not self.is_coded:
             return self
         numbers = self.pixels(slice(None)).reshape(self.values.shape)
-        return SourceData(numbers, self.valid, self.rejected)
+        return SourceData(numbers, self.valid, self.rejected, partial=self.partial)
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,25 @@
-"""Any xarray DataArray or Dataset with a band-like dimension."""
+"""Any xarray DataArray or Dataset with a band-like dimension, or one variable per band."""
 
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
 from geoembz.grid import Grid, Window
-from geoembz.sources.band_names import BandNames, cleaned
+from geoembz.sources import xarray_facts as facts
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import make_grid
+from geoembz.sources.nodata import Nodata, settled
+from geoembz.sources.scaling import Scaling
+from geoembz.sources.xarray_variables import Layers, find_layers
 from geoembz.sources.zarr_cube import step_and_edge
 
 if TYPE_CHECKING:
     import xarray as xr
 
-ROW_NAMES, COLUMN_NAMES = ("y", "lat", "latitude", "northing"), ("x", "lon", "longitude", "easting")
-BAND_NAMES = (
-    "band",
-    "component",
-    "dimension",
-    "embedding",
-    "feature",
-    "channel",
-    "bands",
-    "variable",
-)
-VARIABLE_NAMES = ("embedding", "embeddings")
-_KNOWN = {*ROW_NAMES, *COLUMN_NAMES, *BAND_NAMES}
 _BLOCK_SIDE = 256
 
 
@@ -38,46 +31,67 @@ def is_xarray(value: object) -> bool:
 class DataArraySource:
     """Pixels of an xarray object; lazy ones are computed window by window.
 
+    What the object declares holds as it does for a file: nodata and scale of each variable
+    (`_FillValue`, `missing_value`, `nodata`; `scale_factor`, `add_offset`), names of bands, CRS.
+
     Parameters
     ----------
     data
         A DataArray with one dimension of rows, one of columns and one of components, in any
         order; or a Dataset with a variable `embedding`, with one such variable, or with one 2-D
-        variable per component.
+        variable per component. Further dimensions have length 1.
     crs
-        Replaces the CRS that ``data.rio`` knows.
+        Replaces the CRS that the object declares.
     nodata
-        Replaces ``data.rio.nodata``; ``"none"`` says that there is none.
+        Replaces the declared nodata values; ``"none"`` says that there are none.
+    year
+        Which year to read where there are several times.
 
     Raises
     ------
     SourceError
-        If the dimensions cannot be told apart, or there is no CRS.
+        If the dimensions cannot be told apart, there is no CRS, or numbers are none.
     """
 
     def __init__(
-        self, data: Any, *, crs: str | None = None, nodata: float | str | None = None
+        self,
+        data: Any,
+        *,
+        crs: str | None = None,
+        nodata: float | str | None = None,
+        year: int | None = None,
     ) -> None:
-        array = _to_array(data)
-        self.name = f"xarray {array.name or 'DataArray'}"
-        band, rows, columns = _dimensions(self.name, array)
-        self._array = array.transpose(band, rows, columns)
-        self.dimension = int(self._array.sizes[band])
-        self.dtype = np.dtype(self._array.dtype)
-        self.grid: Grid = _grid(self.name, self._array, rows, columns, crs)
-        self.band_names = _band_names(self._array, band)
-        self._nodata = _nodata(self._array, nodata)
-        self.block_shape = _blocks(self._array)
-        self.info = (SourceInfo(uri=f"urn:geoembz:xarray:{array.name or 'unnamed'}"),)
+        _require_packages(data)
+        self._layers: Layers = find_layers(data, year)
+        first = self._layers.arrays[0]
+        self.name, self.path = self._layers.name, facts.file_name(first)
+        self.band_names = self._layers.band_names
+        self.dimension = len(self.band_names)
+        self._stored_dtype = _real_dtype(self.name, self._layers.arrays)
+        self._nodata = Nodata.of(self._layers.nodata(), nodata)
+        self._scaling = Scaling.of(*self._layers.scaling())
+        self.dtype: np.dtype[np.generic] = (
+            self._stored_dtype if self._scaling is None else np.dtype(np.float32)
+        )
+        self.grid: Grid = _grid(self._layers, crs)
+        self.block_shape = _blocks(first, self.grid.shape)
+        label = first.name if len(self._layers.arrays) == 1 else "dataset"
+        self.info = (SourceInfo(uri=f"urn:geoembz:xarray:{label or 'unnamed'}"),)
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        values = np.asarray(self._array[:, *window.slices].values)
-        valid = None if self._nodata is None else ~(values == self._nodata).any(axis=0)
-        return SourceData(values, valid)
+        raw, known = self._layers.read(window, self._stored_dtype)
+        data = settled(raw, known, self._nodata)
+        return data if self._scaling is None else replace(data, values=self._scaling.apply(raw))
+
+    def unmasked(self) -> Self:
+        """Return the same with its nodata values read as numbers like others."""
+        other = copy.copy(self)
+        vars(other)["_nodata"] = None
+        return other
 
 
-def _to_array(data: Any) -> "xr.DataArray":
+def _require_packages(data: Any) -> None:
     try:
         import rioxarray  # noqa: F401 - registers .rio
         import xarray as xr
@@ -85,88 +99,48 @@ def _to_array(data: Any) -> "xr.DataArray":
         raise MissingPackageError(
             "xarray input needs xarray and rioxarray; install both"
         ) from error
-    if isinstance(data, xr.DataArray):
-        return data
-    if not isinstance(data, xr.Dataset):
+    if not isinstance(data, xr.DataArray | xr.Dataset):
         raise InvalidConfigError(
             f"source of type {type(data).__name__}; expected a path, an xarray DataArray or Dataset"
         )
-    named = [data[name] for name in VARIABLE_NAMES if name in data]
-    cubes = named or [variable for variable in data.values() if variable.ndim == 3]
-    if len(cubes) == 1:
-        return cubes[0]
-    flat = [str(name) for name, variable in data.items() if variable.ndim == 2]
-    if cubes or not flat:
-        raise SourceError(
-            f"xarray Dataset with variables {', '.join(map(str, data))}; expected one called "
-            "'embedding', one with three dimensions, or one 2-D variable per component"
-        )
-    return data[flat].to_array("component")
 
 
-def _dimensions(name: str, array: "xr.DataArray") -> tuple[str, str, str]:
-    """Return the names of the component, row and column dimensions."""
-    squeezed = [str(dim) for dim in array.dims if array.sizes[dim] > 1 or dim in _KNOWN]
-    rows = [dim for dim in squeezed if dim.lower() in ROW_NAMES]
-    columns = [dim for dim in squeezed if dim.lower() in COLUMN_NAMES]
-    others = [str(dim) for dim in array.dims if str(dim) not in {*rows, *columns}]
-    if len(rows) != 1 or len(columns) != 1 or len(others) != 1:
-        raise SourceError(
-            f"{name}: dimensions {tuple(map(str, array.dims))}; expected rows "
-            f"({', '.join(ROW_NAMES)}), columns ({', '.join(COLUMN_NAMES)}) and one of components; "
-            "select one time, or rename dimensions"
-        )
-    return others[0], rows[0], columns[0]
+def _real_dtype(name: str, arrays: Sequence["xr.DataArray"]) -> np.dtype[np.generic]:
+    for array in arrays:
+        if array.dtype.kind not in "fiu":
+            raise SourceError(
+                f"{name}: {array.name or 'values'} of type {array.dtype}; expected real numbers"
+            )
+        if str(array.attrs.get("_Unsigned", "")).lower() == "true" and array.dtype.kind == "i":
+            raise SourceError(
+                f"{name}: {array.name or 'values'} of type {array.dtype} says that it is unsigned; "
+                "open it with mask_and_scale=True, so that xarray turns the numbers"
+            )
+    return np.result_type(*(array.dtype for array in arrays))
 
 
-def _grid(name: str, array: "xr.DataArray", rows: str, columns: str, crs: str | None) -> Grid:
+def _grid(layers: Layers, crs: str | None) -> Grid:
+    array, (rows, columns) = layers.arrays[0], layers.axes
     if rows not in array.coords or columns not in array.coords:
         raise SourceError(
-            f"{name}: no coordinates {rows!r} and {columns!r}; expected pixel centres"
+            f"{layers.name}: no coordinates {rows!r} and {columns!r}; expected pixel centres"
         )
-    e, f = step_and_edge(f"{name}: {rows}", np.asarray(array[rows].values))
-    a, c = step_and_edge(f"{name}: {columns}", np.asarray(array[columns].values))
-    system = array.rio.crs
-    if system is None and rows.lower() in {"lat", "latitude"}:
+    e, f = step_and_edge(f"{layers.name}: {rows}", np.asarray(array[rows].values))
+    a, c = step_and_edge(f"{layers.name}: {columns}", np.asarray(array[columns].values))
+    system = layers.crs
+    if system is None and crs is None and rows.lower() in {"lat", "latitude"}:
         system = "EPSG:4326"
-    shape = (int(array.sizes[rows]), int(array.sizes[columns]))
-    return make_grid(name, system, (a, 0.0, c, 0.0, e, f), shape, crs)
-
-
-def _band_names(array: "xr.DataArray", band: str) -> BandNames:
-    """Return labels of the components: of their coordinate, or as rioxarray keeps a file's.
-
-    A coordinate that only counts names nothing.
-    """
-    count = array.sizes[band]
-    if band in array.coords:
-        labels = array[band].to_numpy()
-        counts = labels.dtype.kind in "iuf" and any(
-            np.array_equal(labels, np.arange(start, start + count)) for start in (0, 1)
+    if system is None and crs is None:
+        raise SourceError(
+            f"{layers.name}: no coordinate reference system; expected one in a coordinate such as "
+            "spatial_ref; write it with .rio.write_crs('EPSG:…'), or pass crs='EPSG:…'"
         )
-        if labels.ndim == 1 and not counts:
-            return cleaned(labels.tolist())
-    for attribute in ("long_name", "descriptions"):
-        names = array.attrs.get(attribute)
-        if isinstance(names, list | tuple) and len(names) == count:
-            return cleaned(names)
-    return (None,) * count
+    shape = (int(array.sizes[rows]), int(array.sizes[columns]))
+    return make_grid(layers.name, system, (a, 0.0, c, 0.0, e, f), shape, crs)
 
 
-def _nodata(array: "xr.DataArray", nodata: float | str | None) -> float | None:
-    value = array.rio.nodata if nodata is None else nodata
-    if value is None or (isinstance(value, str) and value.lower() == "none"):
-        return None
-    try:
-        number = float(value)
-    except ValueError as error:
-        raise InvalidConfigError(f"nodata {nodata!r}; expected a number, nan or none") from error
-    return None if np.isnan(number) else number
-
-
-def _blocks(array: "xr.DataArray") -> tuple[int, int]:
+def _blocks(array: "xr.DataArray", shape: tuple[int, int]) -> tuple[int, int]:
     """Return the rows and columns of a dask chunk, or a plain square."""
-    height, width = array.shape[1:]
     chunks = array.chunks
-    rows, cols = (max(chunks[1]), max(chunks[2])) if chunks else (_BLOCK_SIDE, _BLOCK_SIDE)
-    return min(rows, height), min(cols, width)
+    rows, cols = (max(chunks[-2]), max(chunks[-1])) if chunks else (_BLOCK_SIDE, _BLOCK_SIDE)
+    return min(rows, shape[0]), min(cols, shape[1])

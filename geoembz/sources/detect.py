@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
-from geoembz.sources.bands import BandsSource
+from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.inputs import is_zarr
@@ -17,6 +18,20 @@ from geoembz.sources.raster import RasterSource
 from geoembz.sources.tessera_npy import SCALES_SUFFIX, TesseraNpySource
 from geoembz.sources.views import labelled
 from geoembz.sources.zarr_cube import open_group
+
+
+class Undecoded(Source, Protocol):
+    """Numbers of a product that is to be recognised."""
+
+    @property
+    def band_names(self) -> BandNames:
+        """Name of each band; None where it has none."""
+        ...
+
+    def unmasked(self) -> Source:
+        """Return the same with nodata values read as numbers like others."""
+        ...
+
 
 RASTER, BANDS = "raster", "bands"
 ONE_BAND = (
@@ -80,8 +95,25 @@ def open_raster(path: str, options: OpenOptions) -> Source:
     return recognise(raster, path, options)
 
 
-def recognise(raster: RasterSource | BandsSource, path: str, options: OpenOptions) -> Source:
-    """Return a raster as the product that it is.
+def open_xarray(data: object, options: OpenOptions) -> Source:
+    """Open an xarray object as the product that it is, by the rules that hold for files."""
+    from geoembz.sources.dataarray import DataArraySource
+
+    source = DataArraySource(data, crs=options.crs, nodata=options.nodata, year=options.year)
+    return recognise(source, source.path, options)
+
+
+def recognise(raster: Undecoded, path: str, options: OpenOptions) -> Source:
+    """Return a source of numbers as the product that it is.
+
+    Parameters
+    ----------
+    raster
+        What a file, files of some bands each, or an object in memory holds.
+    path
+        Where it lies; only the name of the file is looked at. Empty where there is no file.
+    options
+        How to open it.
 
     Raises
     ------
@@ -109,7 +141,7 @@ def recognise(raster: RasterSource | BandsSource, path: str, options: OpenOption
     return north_up(_FLOATS[product](raster))
 
 
-def _doubted(raster: RasterSource | BandsSource) -> Source:
+def _doubted(raster: Undecoded) -> Source:
     """Return a raster of unknown product, with a note where it can hardly be an embedding."""
     if raster.dimension > 1:
         return raster
@@ -132,7 +164,7 @@ _FLOATS: dict[str, Callable[[Source], Source]] = {
 }
 
 
-def _product_of(raster: RasterSource | BandsSource, path: str) -> str | None:
+def _product_of(raster: Undecoded, path: str) -> str | None:
     """Return the product that a raster's content and name speak for; None where they are silent."""
     if aef.has_aef_names(raster.band_names):
         return aef.PRODUCT

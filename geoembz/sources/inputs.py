@@ -89,7 +89,7 @@ def is_zarr(path: str) -> bool:
     """Whether a local directory or a URL is the root of a Zarr store."""
     if "://" not in path:
         return any(Path(path, name).is_file() for name in _ZARR_DOCUMENTS)
-    return ".zarr" in PurePosixPath(path.rstrip("/")).name
+    return ".zarr" in PurePosixPath(split_query(path)[0].rstrip("/")).name
 
 
 def _expand_one(given: str) -> list[str]:

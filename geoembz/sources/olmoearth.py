@@ -1,5 +1,7 @@
 """OlmoEarth: float32 GeoTIFFs, or int8 under the signed power law; not of unit length."""
 
+from pathlib import PurePosixPath
+
 from geoembz.sources.base import Source, SourceTraits
 from geoembz.sources.power_law import RECIPE, PowerLawSource
 from geoembz.sources.views import labelled
@@ -9,14 +11,17 @@ MODEL = "https://huggingface.co/allenai/OlmoEarth-v1-Base"
 DIMENSION = 768
 
 
-def is_named(name: str) -> bool:
-    """Whether a path says that the file is OlmoEarth's.
+def is_named(path: str) -> bool:
+    """Whether the name of a file says that it is OlmoEarth's.
+
+    Folders, buckets and queries say nothing: projects that compare models name those after them.
 
     Examples
     --------
-    >>> is_named("s3://bucket/OlmoEarth_v1/tile_3.tif")
-    True
+    >>> is_named("s3://bucket/OlmoEarth_v1_tile_3.tif"), is_named("olmoearth_vs_clay/clay.tif")
+    (True, False)
     """
+    name = PurePosixPath(path.partition("?")[0].replace("\\", "/")).name
     return "olmoearth" in name.lower().replace("-", "").replace("_", "")
 
 

@@ -1,9 +1,10 @@
 """Any multi-band raster that GDAL reads: one band per component of the embedding."""
 
 import copy
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import rasterio
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
-from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.errors import SourceError
 from geoembz.grid import Grid, Transform, Window
 from geoembz.memory import recycled
 from geoembz.sources.band_names import BandNames, cleaned
@@ -22,8 +23,10 @@ from geoembz.sources.handles import new_token, open_handle
 from geoembz.sources.identity import display_name
 from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
 from geoembz.sources.mapped_tiles import MappedTiles
+from geoembz.sources.nodata import Nodata, settled
 from geoembz.sources.provenance import identify
 from geoembz.sources.remote import gdal_s3_options
+from geoembz.sources.scaling import Scaling
 
 BLOCK_CACHE_BYTES = 64 * 2**20
 """GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
@@ -33,8 +36,8 @@ default, 5 % of the machine's memory, would only grow the process."""
 class RasterSource:
     """A raster file, local or remote, with one band per component.
 
-    A pixel is invalid where any of its components is the declared nodata value, where a mask band
-    or an alpha band says so, and where a component is not finite (found while encoding).
+    A pixel is invalid where all its components are nodata (see `geoembz.sources.nodata`), where a
+    mask band or an alpha band says so, and where a component is not finite (found while encoding).
 
     Parameters
     ----------
@@ -61,22 +64,32 @@ class RasterSource:
         self._token = new_token()
         _refuse_missing(self.path)
         refuse_cut_off(self.name, self.path)
-        dataset = self._dataset()
+        with _environment(self.path):  # masks and metadata beside the file are looked for late
+            self._describe(self._dataset(), nodata, crs)
+        self.info: tuple[SourceInfo, ...] = (identify(self.path),)
+
+    def _describe(self, dataset: Any, nodata: float | str | None, crs: str | None) -> None:
+        """Take down what the open file declares."""
         refuse_truncated(self.name, dataset, self.path)
         self._bands = _component_bands(dataset)
-        names = dataset.descriptions
-        self.band_names = _shared(cleaned([names[band - 1] for band in self._bands]))
-        self._nodata = _nodata_values(dataset, self._bands, nodata)
-        self._has_mask = _has_mask(dataset)
+        chosen = [band - 1 for band in self._bands]
+        self.band_names = _shared(cleaned([dataset.descriptions[index] for index in chosen]))
+        self.nodata = Nodata.of([dataset.nodatavals[index] for index in chosen], nodata)
+        self._masks = _masks(dataset, self._bands)
         self._alpha: int | None = min(set(dataset.indexes) - set(self._bands), default=None)
-        self._affine = _band_scaling(dataset, self._bands)
+        self.scaling = Scaling.of(
+            [dataset.scales[index] for index in chosen],
+            [dataset.offsets[index] for index in chosen],
+        )
         a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
         transform: Transform = (a, b, c, d, e, f)
         self.grid: Grid = make_grid(self.name, dataset.crs, transform, dataset.shape, crs)
         self.dimension: int = len(self._bands)
-        self.dtype: np.dtype[np.generic] = _real_dtype(self.name, dataset)
+        self.stored_dtype = _real_dtype(self.name, dataset)
+        self.dtype: np.dtype[np.generic] = (
+            self.stored_dtype if self.scaling is None else np.dtype(np.float32)
+        )
         self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
-        self.info: tuple[SourceInfo, ...] = (identify(self.path),)
         self._tiles = MappedTiles.of(dataset, self.path) if self._alpha is None else None
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -86,11 +99,17 @@ class RasterSource:
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
+        raw, known = self.read_stored(window)
+        data = settled(raw, known, self.nodata)
+        return data if self.scaling is None else replace(data, values=self.scaling.apply(raw))
+
+    def read_stored(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a window's numbers as they are stored, and what a mask says; None without one."""
         try:
             raw = None if self._tiles is None else self._tiles.read(window)
             with _environment(self.path):
                 if raw is None:
-                    raw = recycled((self.dimension, *window.shape), self.dtype)
+                    raw = recycled((self.dimension, *window.shape), self.stored_dtype)
                     self._dataset().read(self._bands, window=_region(window), out=raw)
                 mask = self._read_mask(window)
         except (RasterioError, OSError) as error:
@@ -99,35 +118,29 @@ class RasterSource:
                 f"{window.col} to {window.col + window.width} cannot be read ({_reason(error)}); "
                 "the file is truncated or damaged: fetch it again"
             ) from error
-        valid = None if mask is None else mask != 0
-        if self._nodata is not None:
-            known = _differs(raw, self._nodata)
-            valid = known if valid is None else valid & known
-        return SourceData(self._scaled(raw), valid)
+        return raw, None if mask is None else mask != 0
 
     def unmasked(self) -> Self:
         """Return the same raster with its nodata value read as a number like others."""
         other = copy.copy(self)
-        vars(other)["_nodata"] = None
+        vars(other)["nodata"] = None
         return other
 
     def _read_mask(self, window: Window) -> NDArray[Any] | None:
         """Read what is zero at invalid pixels: a mask, or else an alpha band.
 
-        GDAL takes an alpha band for a mask only where one or three bands stand beside it.
+        GDAL takes an alpha band for a mask only where one or three bands stand beside it. Where
+        bands have masks of their own a vector needs all of them.
         """
-        if self._has_mask:
+        if self._masks == "dataset":
             return np.asarray(self._dataset().dataset_mask(window=_region(window)))
+        if self._masks == "bands":
+            return np.asarray(
+                self._dataset().read_masks(self._bands, window=_region(window)).min(axis=0)
+            )
         if self._alpha is None:
             return None
         return np.asarray(self._dataset().read(self._alpha, window=_region(window)))
-
-    def _scaled(self, raw: NDArray[Any]) -> NDArray[Any]:
-        """Apply the bands' declared scale and offset, if any."""
-        if self._affine is None:
-            return raw
-        scales, offsets = self._affine
-        return raw.astype(np.float32) * scales + offsets
 
     def _dataset(self) -> Any:
         return open_handle(self._token, self._open)
@@ -187,55 +200,12 @@ def _component_bands(dataset: Any) -> list[int]:
     ]
 
 
-def _nodata_values(
-    dataset: Any, bands: list[int], nodata: float | str | None
-) -> NDArray[np.float64] | None:
-    """Return the nodata value of each band, shape ``(dimension, 1, 1)``; None where none is needed.
-
-    NaN needs no comparison: components that are not finite are found while encoding.
-    """
-    if isinstance(nodata, str) and nodata.lower() == "none":
-        return None
-    if nodata is not None:
-        try:
-            value = float(nodata)
-        except ValueError as error:
-            raise InvalidConfigError(
-                f"nodata {nodata!r}; expected a number, nan or none"
-            ) from error
-        values = np.full(len(bands), value)
-    else:
-        declared = [dataset.nodatavals[band - 1] for band in bands]
-        values = np.array([np.nan if value is None else value for value in declared])
-    return None if np.isnan(values).all() else values[:, np.newaxis, np.newaxis]
-
-
-def _differs(raw: NDArray[Any], nodata: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return where no component is nodata, compared in the type that the values are stored in."""
-    if raw.dtype.kind in "iu":
-        info = np.iinfo(raw.dtype)
-        possible = (nodata >= info.min) & (nodata <= info.max) & (nodata == np.trunc(nodata))
-        stored = np.where(possible, nodata, 0).astype(raw.dtype)
-        hit = (raw == stored) & possible
-    else:
-        with np.errstate(over="ignore"):
-            hit = raw == nodata.astype(raw.dtype)
-    return ~np.asarray(hit.any(axis=0), dtype=np.bool_)
-
-
-def _has_mask(dataset: Any) -> bool:
-    """Whether a mask band or a mask file stands beside the data."""
-    return any(MaskFlags.per_dataset in flags for flags in dataset.mask_flag_enums)
-
-
-def _band_scaling(
-    dataset: Any, bands: list[int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-    """Return declared scales and offsets ``(dimension, 1, 1)``; None where they do nothing."""
-    chosen = np.array(bands) - 1
-    scales = np.array(dataset.scales, dtype=np.float32)[chosen, np.newaxis, np.newaxis]
-    offsets = np.array(dataset.offsets, dtype=np.float32)[chosen, np.newaxis, np.newaxis]
-    return None if (scales == 1).all() and (offsets == 0).all() else (scales, offsets)
+def _masks(dataset: Any, bands: list[int]) -> Literal["dataset", "bands"] | None:
+    """Return whether one mask holds for all bands, or bands have masks of their own; else None."""
+    flags = [set(dataset.mask_flag_enums[band - 1]) for band in bands]
+    if any(MaskFlags.per_dataset in flag for flag in flags):
+        return "dataset"
+    return "bands" if not all(flags) else None  # all valid, alpha or nodata: no mask
 
 
 def _real_dtype(name: str, dataset: Any) -> np.dtype[np.generic]:

@@ -1,0 +1,166 @@
+"""Which pixels a nodata value makes invalid: one rule for every door (spec/format.md, "Nodata").
+
+A pixel is invalid where *all* its components are nodata, as in GDAL's rule for vectors. Where only
+some are, the value decides: one that a component can have (0 of a ReLU, 255 of uint8) is a number
+like others there; one that none can have, such as −9999, means that the vector is damaged.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.errors import InvalidConfigError
+from geoembz.sources.base import SourceData
+
+type Mask = NDArray[np.bool_]
+
+LARGEST_COMPONENT = 1000.0
+"""A nodata value beyond ± this is no component of an embedding."""
+
+LARGEST_NUMBER = 1e30
+"""Floats beyond ± this are nodata that nobody declared: GDAL fills with −3.4e38, netCDF with
+9.97e36. Their squares are infinite as float32, so that nothing can be computed with them."""
+
+
+@dataclass(frozen=True)
+class Nodata:
+    """Nodata values of the components of a vector.
+
+    Parameters
+    ----------
+    values
+        float64, shape ``(k, dimension)``: k values of each component, any of which counts; NaN
+        where a component has none.
+    """
+
+    values: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, declared: Sequence[float | Sequence[float] | None], override: float | str | None = None
+    ) -> Self | None:
+        """Return what is declared for each component, or what replaces it.
+
+        NaN needs no comparison: components that are not finite are found while encoding.
+
+        Parameters
+        ----------
+        declared
+            One value per component, or several; None where there is none.
+        override
+            Replaces all of them; ``"none"`` says that there is none.
+
+        Returns
+        -------
+        nodata
+            None where nothing is to be compared.
+
+        Raises
+        ------
+        InvalidConfigError
+            If `override` is no number.
+        """
+        if says_none(override):
+            return None
+        if override is not None:
+            declared = [_number(override)] * len(declared)
+        columns = [() if entry is None else np.atleast_1d(entry).tolist() for entry in declared]
+        values = np.full((max(map(len, columns), default=0), len(columns)), np.nan)
+        for place, column in enumerate(columns):
+            values[: len(column), place] = column
+        values = np.unique(values[~np.isnan(values).all(axis=1)], axis=0)
+        return cls(values) if len(values) else None
+
+    def verdicts(self, raw: NDArray[Any]) -> Iterator[tuple[Mask, Mask, Mask]]:
+        """Yield for each value which pixels have it in some components, in all, or are damaged.
+
+        A value without a pixel is left out.
+        """
+        for row in self.values:
+            hit = _equal(raw, row.reshape(-1, *[1] * (raw.ndim - 1)))
+            some = np.asarray(hit.any(axis=0), np.bool_)
+            if some.any():
+                every = np.asarray(hit[~np.isnan(row)].all(axis=0), np.bool_)
+                far = np.abs(row) > LARGEST_COMPONENT  # False for NaN
+                yield some, every, np.asarray(hit[far].any(axis=0), np.bool_) & ~every
+
+
+def settled(
+    raw: NDArray[Any], valid: NDArray[np.bool_] | None, nodata: Nodata | None
+) -> SourceData:
+    """Return numbers as they are stored, with what a mask and nodata say of each pixel.
+
+    Parameters
+    ----------
+    raw
+        Shape ``(dimension, …)``, before any scale and offset.
+    valid
+        What a mask says, shape ``(…)``; None without one.
+    nodata
+        What is declared; None for nothing.
+
+    Returns
+    -------
+    data
+        With pixels that hold an impossible number, or nodata in part, rejected; and with the
+        count of those that hold the value of nodata in part and are valid all the same.
+
+    Examples
+    --------
+    >>> relu = np.array([[0, 0, 3.0]])  # one pixel, zero in two of three components
+    >>> settled(relu.T, None, Nodata.of([0, 0, 0])).valid
+    array([ True])
+    >>> settled(relu.T - 9999, None, Nodata.of([-9999] * 3)).rejected
+    1
+    """
+    known = np.ones(raw.shape[1:], np.bool_) if valid is None else valid.copy()
+    corrupt, partial = _impossible(raw), np.zeros(raw.shape[1:], np.bool_)
+    for some, every, damaged in nodata.verdicts(raw) if nodata else ():
+        known &= ~every
+        partial |= some & ~every
+        corrupt = damaged if corrupt is None else corrupt | damaged
+    rejected = 0
+    if corrupt is not None:
+        rejected = int(np.count_nonzero(corrupt & known))
+        known &= ~corrupt
+    kept = int(np.count_nonzero(partial & known))
+    return SourceData(raw, None if known.all() else known, rejected, partial=kept)
+
+
+def says_none(nodata: float | str | None) -> bool:
+    """Whether a nodata option says that there is no such value."""
+    return isinstance(nodata, str) and nodata.lower() == "none"
+
+
+def _equal(raw: NDArray[Any], nodata: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which numbers are nodata, compared in the type that they are stored in.
+
+    −3.4028235e38 is what a float32 holds of it, and what the type cannot hold is nowhere.
+    """
+    if raw.dtype.kind not in "iu":
+        with np.errstate(over="ignore"):
+            return np.asarray(raw == nodata.astype(raw.dtype), np.bool_)
+    info = np.iinfo(raw.dtype)
+    possible = (nodata >= info.min) & (nodata <= info.max) & (nodata == np.trunc(nodata))
+    return np.asarray((raw == np.where(possible, nodata, 0).astype(raw.dtype)) & possible)
+
+
+def _impossible(raw: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Return which pixels hold a finite number that no component is; None where none does."""
+    if raw.dtype.kind != "f" or raw.dtype.itemsize < 4 or not raw.size:
+        return None
+    largest, smallest = np.fmax.reduce(raw, axis=None), np.fmin.reduce(raw, axis=None)
+    if not (largest > LARGEST_NUMBER or smallest < -LARGEST_NUMBER):
+        return None
+    size = np.abs(raw)
+    return np.asarray(((size > LARGEST_NUMBER) & np.isfinite(raw)).any(axis=0), np.bool_)
+
+
+def _number(nodata: float | str) -> float:
+    try:
+        return float(nodata)
+    except ValueError as error:
+        raise InvalidConfigError(f"nodata {nodata!r}; expected a number, nan or none") from error
