@@ -12,7 +12,8 @@ from geoembz.spelling import spelled
 from geoembz.text import printable
 
 _SECRET_VARIABLES = re.compile(
-    "SECRET|TOKEN|PASSW|USERPWD|ACCESS_KEY|API_?KEY|STORAGE_KEY|CONNECTION_STRING|HTTP_HEADERS"
+    "(SECRET|TOKEN|PASSWORD|PASSWD|USERPWD|(ACCESS|API|STORAGE|SECRET)_?KEY(_ID)?"
+    "|CONNECTION_STRING|HTTP_HEADERS)$"
 )
 _SHORTEST_SECRET = 4
 _QUERY = re.compile(r"(?<=\S)[?#]([^\s\"<>`]+)")

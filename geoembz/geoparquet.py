@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from geoembz.bounded_json import parse_object
 from geoembz.errors import SourceError
 
 CRS84 = "OGC:CRS84"
@@ -59,7 +60,7 @@ def read_geo(
     if text is None:
         return None
     try:
-        document = json.loads(text)
+        document = parse_object(text, f"{where}, footer key 'geo'")
         name = document["primary_column"]
         column = document["columns"][name]
         encoding = str(column.get("encoding", "WKB"))
@@ -87,9 +88,9 @@ def declarations(footer: Mapping[bytes, bytes] | None) -> dict[str, str | None]:
     {'CRS': None, 'model': 'clay'}
     """
     try:
-        document = json.loads((footer or {}).get(b"geo", b"{}"))
+        document = parse_object((footer or {}).get(b"geo", b"{}"), "geo")
         crs = document["columns"][document["primary_column"]].get("crs", CRS84)
-    except (ValueError, KeyError, TypeError, AttributeError):  # `read_geo` says what is wrong
+    except (SourceError, KeyError, TypeError, AttributeError):  # `read_geo` says what is wrong
         crs = None
     found = {"CRS": crs, "model": read_emb(footer).get("model")}
     return {
@@ -136,10 +137,9 @@ def write_geo(
 def read_emb(footer: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
     """Return the footer's ``emb`` document; empty where there is none or it is no JSON object."""
     try:
-        document = json.loads((footer or {}).get(b"emb", b"{}"))
-    except ValueError:
+        return parse_object((footer or {}).get(b"emb", b"{}"), "emb")
+    except SourceError:
         return {}
-    return document if isinstance(document, dict) else {}
 
 
 def write_emb(

@@ -195,10 +195,15 @@ def test_the_command_exits(name: str, place: Place, capsys: pytest.CaptureFixtur
     assert untouched(before, place.folder)
 
 
-def test_debug_shows_where(place: Place) -> None:
-    """With --debug the error itself comes through, to be traced."""
-    with pytest.raises(GeoembzError, match="no such file"):
+def test_debug_shows_where(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --debug the traceback is printed."""
+    with pytest.raises(SystemExit) as caught:
         main(["--debug", "convert", str(place.folder / "missing.tif"), str(place.folder / "out")])
+    assert caught.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.splitlines()[-1].startswith("geoembz.errors.SourceError:")
+    assert "no such file" in said
 
 
 @pytest.mark.parametrize(

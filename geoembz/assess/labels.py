@@ -3,7 +3,6 @@
 Only the labels are read here, never the embeddings.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geojson import read_geojson
 from geoembz.grid import Grid
 
 VECTOR_SUFFIXES = {".geojson", ".json", ".gpkg", ".shp", ".fgb"}
@@ -150,13 +150,9 @@ def _features(path: Path) -> tuple[list[Mapping[str, Any]], str]:
     """Return GeoJSON-like features and their CRS."""
     if path.suffix.lower() not in {".geojson", ".json"}:
         return _features_by_geopandas(path)
-    try:
-        document = json.loads(path.read_bytes())
-        features = document["features"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{path}: not a GeoJSON FeatureCollection ({error!r})") from error
-    declared = (document.get("crs") or {}).get("properties", {}).get("name", "OGC:CRS84")
-    return features, str(declared)
+    found = read_geojson(path)
+    pairs = zip(found.geometries, found.properties, strict=True)
+    return [{"geometry": geometry, "properties": known} for geometry, known in pairs], found.crs
 
 
 def _features_by_geopandas(path: Path) -> tuple[list[Mapping[str, Any]], str]:

@@ -3,12 +3,12 @@
 Reads the files that the flags name (a region, a price list, a store); computes nothing itself.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from geoembz.bounded_json import MOST_BYTES, parse_object
 from geoembz.cli.cost_scheme import Scheme
 from geoembz.cost import (
     LAND_AREA_KM2,
@@ -141,16 +141,11 @@ class CostRequest:
 
 
 def _read_json(path: Path, flag: str) -> dict[str, Any]:
+    expected = "a JSON object" + (", or the word land" if flag == "--region" else "")
+    where = f"cost: {flag} {path}"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
-        raise InvalidConfigError(
-            f"cost: {flag} {path}: {reason}; expected a JSON file"
-            + (", or the word land" if flag == "--region" else "")
-        ) from error
-    if not isinstance(document, dict):
-        raise InvalidConfigError(
-            f"cost: {flag} {path} holds {type(document).__name__}; expected a JSON object"
-        )
-    return document
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise InvalidConfigError(f"{where}: {error.strerror}; expected {expected}") from error
+    return parse_object(content, where, error=InvalidConfigError, expected=expected)

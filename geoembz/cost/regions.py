@@ -77,19 +77,34 @@ def pixels_in_region(geojson: Mapping[str, Any], gsd_m: float | Fraction) -> int
 
 def polygons(geojson: Mapping[str, Any]) -> list[Polygon]:
     """Return every polygon in a GeoJSON mapping as rings, shell first; see `geodesic_area_km2`."""
-    crs = str((geojson.get("crs") or {}).get("properties", {}).get("name", "CRS84"))
+    crs = _declared_crs(geojson.get("crs"))
     if not crs.endswith(_LONLAT_CRS):
         raise InvalidConfigError(
             f"cost: the region is in {crs}; expected longitude and latitude (RFC 7946); "
             "reproject it, e.g. ogr2ogr -t_srs EPSG:4326"
         )
-    found = [[_checked_ring(ring) for ring in rings] for rings in _coordinates(geojson) if rings]
+    found = [
+        [_checked_ring(ring) for ring in _rings(area)] for area in _coordinates(geojson) if area
+    ]
     if not found:
         raise InvalidConfigError(
             f"cost: the region (GeoJSON type {geojson.get('type')!r}) holds no polygon; "
             "expected Polygon, MultiPolygon, GeometryCollection, Feature or FeatureCollection"
         )
     return found
+
+
+def _declared_crs(declared: Any) -> str:
+    """Return the name of a region's CRS; longitude and latitude where none is declared."""
+    properties = declared.get("properties") if isinstance(declared, Mapping) else None
+    name = properties.get("name") if isinstance(properties, Mapping) else declared
+    return "CRS84" if name is None else str(name)
+
+
+def _rings(area: Any) -> Sequence[Any]:
+    if not isinstance(area, list | tuple):
+        raise InvalidConfigError(f"cost: a polygon of the region is {area!r}; expected its rings")
+    return area
 
 
 def _coordinates(geojson: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
@@ -115,7 +130,7 @@ def _coordinates(geojson: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
 def _checked_ring(raw: Sequence[Any]) -> Ring:
     try:
         ring = [(float(point[0]), float(point[1])) for point in raw]
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise InvalidConfigError(
             f"cost: a ring of the region is not a list of [longitude, latitude]: {error}"
         ) from error

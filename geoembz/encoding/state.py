@@ -16,6 +16,7 @@ import rfc8785
 from numpy.typing import NDArray
 
 from geoembz._version import FORMAT_VERSION
+from geoembz.bounded_json import parse_object
 from geoembz.encoding.fit import FitReport
 from geoembz.errors import EncodingError
 
@@ -168,7 +169,7 @@ def from_bytes(content: bytes, where: str) -> Loaded:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             _check_sizes(where, archive)
             members = {name: archive[name] for name in archive.files}
-        document = json.loads(members.pop(_CONFIG_NAME))
+        document = parse_object(members.pop(_CONFIG_NAME), where, error=EncodingError)
         _check_version(where, document["version"])
         report = FitReport.from_json(document["fit"])
         return Loaded({**document["encoding"]}, members, str(document["hash"]), report)

@@ -1,6 +1,7 @@
 """Read points and polygons: GeoJSON, GeoParquet, Parquet, CSV, and what Python code has at hand."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pyarrow as pa
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.features.model import Features
+from geoembz.geojson import FeatureList, features_of, read_geojson
 from geoembz.geoparquet import CRS84, degrees_columns, read_geo
-from geoembz.wkb import Geometry, decode
+from geoembz.wkb import decode
 
 _EXPECTED = "GeoJSON (.geojson, .json), GeoParquet (.parquet, .geoparquet, .gpq) or CSV (.csv)"
 
@@ -45,9 +47,11 @@ def read_features(source: Any, *, crs: str | None = None) -> Features:
         return _read_file(Path(source), crs)
     if hasattr(source, "__geo_interface__"):
         declared = getattr(source, "crs", None)
-        return _from_geojson("features", source.__geo_interface__, crs or _text(declared))
+        declared_or_given = crs or _text(declared)
+        found = features_of(source.__geo_interface__, "features", declared_or_given)
+        return _from_geojson("features", found)
     if isinstance(source, dict):
-        return _from_geojson("features", source, crs)
+        return _from_geojson("features", features_of(source, "features", crs))
     array = np.asarray(source, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] != 2:
         raise InvalidConfigError(
@@ -62,7 +66,7 @@ def _read_file(path: Path, crs: str | None) -> Features:
     suffix = path.suffix.lower()
     try:
         if suffix in {".geojson", ".json"}:
-            return _from_geojson(str(path), json.loads(path.read_text(encoding="utf-8")), crs)
+            return _from_geojson(str(path), read_geojson(path, crs))
         if suffix in {".parquet", ".geoparquet", ".gpq"}:
             return _from_parquet(path, crs)
         if suffix in {".csv", ".txt"}:
@@ -76,38 +80,28 @@ def _read_file(path: Path, crs: str | None) -> Features:
     raise SourceError(f"{path}: files of type {suffix!r} are not read; expected {_EXPECTED}")
 
 
-def _from_geojson(name: str, document: Any, crs: str | None) -> Features:
-    kind = document.get("type") if isinstance(document, dict) else None
-    if kind == "FeatureCollection":
-        features = document.get("features", [])
-    elif kind == "Feature":
-        features = [document]
-    elif kind in {"Point", "Polygon", "MultiPolygon"}:
-        features = [{"geometry": document}]
-    else:
-        raise SourceError(f"{name}: GeoJSON of type {kind!r}; expected a FeatureCollection")
-    declared = document.get("crs")
-    if isinstance(declared, dict):  # GeoJSON of before RFC 7946
-        declared = declared.get("properties", {}).get("name")
-    rows = [_properties(feature) for feature in features]
-    columns = pa.Table.from_pylist(rows) if any(rows) else _no_columns(len(rows))
-    geometries = [_plain(feature.get("geometry")) for feature in features]
-    return Features.of(name, crs or declared or CRS84, geometries, columns)
+def _from_geojson(name: str, found: FeatureList) -> Features:
+    columns = _columns(found.properties)
+    return Features.of(name, found.crs, found.geometries, columns)
 
 
-def _properties(feature: dict[str, Any]) -> dict[str, Any]:
-    found = dict(feature.get("properties") or {})
-    if "id" in feature and "id" not in found:
-        found["id"] = feature["id"]
-    return found
+def _columns(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return properties as columns; one whose values are of several types as text."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    if not names:
+        return _no_columns(len(rows))
+    return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
 
 
-def _plain(geometry: dict[str, Any] | None) -> Geometry | None:
-    """Return a geometry with lists for tuples: `__geo_interface__` has the latter."""
-    if geometry is None:
-        return None
-    plain: Geometry = json.loads(json.dumps(geometry))
-    return plain
+def _column(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        return pa.array([None if value is None else _as_text(value) for value in values])
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _from_parquet(path: Path, crs: str | None) -> Features:

@@ -8,11 +8,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from geoembz.bounded_json import parse_object
 from geoembz.errors import StoreError
 from geoembz.publish.digest import Digest
 from geoembz.store.names import check_key
 
 FORMAT = "geoembz-manifest/1"
+_MOST_BYTES = 2**30
+"""Longest manifest read: that of some five million objects."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -87,7 +90,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         If a key could leave the store.
     """
     try:
-        document = json.loads(data)
+        document = parse_object(data, where, error=StoreError, most_bytes=_MOST_BYTES)
         found = document["format"]
         entries = {
             check_key(str(item["key"])): Entry(int(item["size"]), str(item["sha256"]))
@@ -95,7 +98,7 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         }
         manifest = Manifest(str(document["store"]), entries)
         sums = (int(document["n_objects"]), int(document["total_bytes"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (StoreError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise StoreError(
             f"verify: {where} is not a manifest ({type(error).__name__}: {error}); "
             "publish the store again to write one"

@@ -1,10 +1,10 @@
 """What a store's `zarr.json` files say about it, read without a Zarr library."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from geoembz.bounded_json import parse_object
 from geoembz.errors import StoreError
 from geoembz.publish.tree import ObjectTree
 
@@ -76,7 +76,4 @@ def read_metadata(tree: ObjectTree) -> StoreMetadata:
 
 
 def _json(tree: ObjectTree, key: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(tree.read(key)))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise StoreError(f"stac: {tree.url}/{key} is not JSON metadata: {error}") from error
+    return parse_object(tree.read(key), f"stac: {tree.url}/{key}", error=StoreError)

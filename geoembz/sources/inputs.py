@@ -16,6 +16,8 @@ from geoembz.sources.tessera import tile_name
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
 TABLE_SUFFIXES = (".parquet", ".geoparquet", ".gpq", ".csv")
 LIST_SUFFIXES = (".txt", ".lst")
+_DEEPEST_LIST = 10
+_MOST_LIST_BYTES = 64 * 2**20
 _ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zmetadata")
 
 
@@ -32,7 +34,8 @@ def expand(inputs: Sequence[str | Path]) -> list[str]:
     SourceError
         If something named is missing or holds no input, or is named twice.
     """
-    found = [path for given in inputs for path in _expand_one(str(given))]
+    lists: set[str] = set()
+    found = [path for given in inputs for path in _expand_one(str(given), lists)]
     tiles = _without_companions(found)
     seen: set[str] = set()
     for path in tiles:
@@ -92,15 +95,17 @@ def is_zarr(path: str) -> bool:
     return ".zarr" in PurePosixPath(split_query(path)[0].rstrip("/")).name
 
 
-def _expand_one(given: str) -> list[str]:
+def _expand_one(given: str, lists: set[str], depth: int = 0) -> list[str]:
+    """Return the inputs behind one name; `lists` are the text files that were read so far."""
     if given.startswith("/vsi"):
         return [given]
     if _is_glob(given):
         return _matching(given)
     if given.lower().endswith(LIST_SUFFIXES):
-        return [path for line in _lines(given) for path in _expand_one(line)]
+        _read_once(given, lists, depth)
+        return [path for line in _lines(given) for path in _expand_one(line, lists, depth + 1)]
     if given.lower().endswith(".json") and is_item(given):
-        return _expand_one(embeddings_asset(given))
+        return [_asset(given)]
     if "://" in given:
         return _matching(f"{given}**") if given.endswith("/") and not is_zarr(given) else [given]
     path = Path(given)
@@ -117,9 +122,43 @@ def _is_glob(given: str) -> bool:
     return re.search(wild, given) is not None
 
 
+def _asset(item: str) -> str:
+    """Return the one raster, table or store that a STAC item stands for: its author is anyone."""
+    found = embeddings_asset(item)
+    if "://" not in found and Path(found).is_dir() and not is_zarr(found):
+        raise SourceError(
+            f"{display_name(item)}: the asset is the folder {found}; expected a raster, a table or "
+            "a Zarr store; name the folder itself, if you want what lies in it"
+        )
+    return found
+
+
+def _read_once(path: str, lists: set[str], depth: int) -> None:
+    """Refuse a list that names itself, directly or through others."""
+    if depth > _DEEPEST_LIST:
+        raise SourceError(
+            f"{path}: lists that name lists, {depth} deep; expected at most {_DEEPEST_LIST}; name "
+            "the inputs in one list"
+        )
+    place = str(Path(path).resolve())
+    if place in lists:
+        raise SourceError(
+            f"{path}: a list that is named twice, or names itself; expected every list once; "
+            "remove the line that names it"
+        )
+    lists.add(place)
+
+
 def _lines(path: str) -> Iterable[str]:
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        with Path(path).open("rb") as file:
+            content = file.read(_MOST_LIST_BYTES + 1)
+        if len(content) > _MOST_LIST_BYTES:
+            raise SourceError(
+                f"{path}: more than {_MOST_LIST_BYTES:,} bytes; expected a list with one input a "
+                "line; cut it into several"
+            )
+        lines = content.decode("utf-8").splitlines()
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be read ({error.strerror}); expected a text file with one input a line"

@@ -1,16 +1,18 @@
 """STAC items: the asset `embeddings`, or the one with the role ``embeddings``."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
+from geoembz.bounded_json import parse_json
 from geoembz.errors import SourceError
 from geoembz.sources.identity import display_name
 from geoembz.sources.remote import read_range
 
 ASSET = "embeddings"
+_MOST_BYTES = 16 * 2**20
+_MOST_NAMED = 20
 
 
 def is_item(path: str) -> bool:
@@ -25,34 +27,54 @@ def embeddings_asset(path: str) -> str:
     Raises
     ------
     SourceError
-        If the item has no such asset.
+        If the item has no such asset, or its address is none.
     """
     assets = _document(path)["assets"]
-    by_role = [asset for asset in assets.values() if ASSET in (asset.get("roles") or ())]
-    asset = assets.get(ASSET) or (by_role[0] if len(by_role) == 1 else None)
-    if not isinstance(asset, Mapping) or not isinstance(asset.get("href"), str):
+    if not isinstance(assets, Mapping):
         raise SourceError(
-            f"{display_name(path)}: STAC item with the assets {', '.join(sorted(assets)) or 'none'}"
-            f"; expected one called {ASSET!r}; name the file itself"
+            f"{display_name(path)}: STAC item whose assets are a {type(assets).__name__}; expected "
+            f"an object with one called {ASSET!r}; name the file itself"
         )
-    return _resolve(path, asset["href"])
+    by_role = [asset for asset in assets.values() if _has_role(asset)]
+    asset = assets.get(ASSET) or (by_role[0] if len(by_role) == 1 else None)
+    href = asset.get("href") if isinstance(asset, Mapping) else None
+    if not isinstance(href, str):
+        names = ", ".join(sorted(assets)[:_MOST_NAMED]) or "none"
+        raise SourceError(
+            f"{display_name(path)}: STAC item with the assets {names}; expected one called "
+            f"{ASSET!r} with an href; name the file itself"
+        )
+    if not href.strip() or not href.isprintable() or href.lower().endswith((".json", ".txt")):
+        raise SourceError(
+            f"{display_name(path)}: the asset's href is {href[:200]!r}; expected the path or URL "
+            "of a raster, table or store; name the file itself"
+        )
+    return _resolve(path, href)
+
+
+def _has_role(asset: object) -> bool:
+    roles = asset.get("roles") if isinstance(asset, Mapping) else None
+    return isinstance(roles, list) and ASSET in roles
 
 
 def _resolve(item: str, href: str) -> str:
     """Return an asset's place; relative ones lie beside the item."""
-    if "://" in href or href.startswith("/"):
-        return href
-    if "://" not in item:
-        return str((Path(item).parent / href).resolve())
-    scheme, _, place = item.partition("://")
-    return f"{scheme}://{urljoin(f'//{place}', href).removeprefix('//')}"
+    scheme, mark, place = item.partition("://")
+    if not mark:
+        is_whole = "://" in href or href.startswith("/")
+        return href if is_whole else str((Path(item).parent / href).resolve())
+    if "://" not in href:
+        return f"{scheme}://{urljoin(f'//{place}', href).removeprefix('//')}"
+    if href.lower().startswith(("file:", "local:", "memory:")) or "::" in href:
+        raise SourceError(
+            f"{display_name(item)}: the asset's href is {href!r}; expected an address beside the "
+            "item, not a file of this machine; name the file itself"
+        )
+    return href
 
 
 def _document(path: str) -> dict[str, Any]:
-    try:
-        document = json.loads(read_range(path, 0, None))
-    except ValueError as error:
-        raise SourceError(
-            f"{display_name(path)}: no JSON ({error}); expected a STAC item"
-        ) from error
-    return document if isinstance(document, dict) else {}
+    content = read_range(path, 0, _MOST_BYTES + 1)
+    expected = "a STAC item"
+    found = parse_json(content, display_name(path), expected=expected, most_bytes=_MOST_BYTES)
+    return found if isinstance(found, dict) else {}

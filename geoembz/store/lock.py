@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from geoembz.errors import DestinationExistsError, StoreError
+from geoembz.bounded_json import parse_object
+from geoembz.errors import DestinationExistsError, SourceError, StoreError
 from geoembz.store.journal import FOLDER
 from geoembz.store.objects import ObjectTree
 
@@ -28,6 +29,7 @@ STALE_SECONDS = 600.0
 
 _HEARTBEAT_SECONDS = 60.0
 _ATTEMPTS = 5
+_MOST_BYTES = 4_096
 
 _held: set[str] = set()
 """Tokens of the locks that this process holds."""
@@ -211,9 +213,8 @@ def _is_alive(pid: int) -> bool:
 
 def _owner(tree: ObjectTree) -> dict[str, Any]:
     """Return what the lock says; empty where there is none or it is torn."""
-    content = tree.read(LOCK)
+    content = tree.read(LOCK, _MOST_BYTES)
     try:
-        document = json.loads(content or b"{}")
-    except ValueError:
+        return parse_object(content or b"{}", LOCK, most_bytes=_MOST_BYTES)
+    except SourceError:
         return {}
-    return document if isinstance(document, dict) else {}

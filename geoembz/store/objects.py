@@ -12,6 +12,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
+from geoembz.bounded_json import MOST_BYTES, parse_json
 from geoembz.errors import StoreError
 from geoembz.store.faults import fault_code
 from geoembz.store.files import walk_files
@@ -68,12 +69,12 @@ class ObjectTree:
         """The directory; only where `is_local`."""
         return Path(self.root)
 
-    def read(self, key: str) -> bytes | None:
-        """Return an object's content; None where there is none."""
+    def read(self, key: str, most: int | None = None) -> bytes | None:
+        """Return an object's content, or its first `most` bytes; None where there is none."""
         try:
             if self.is_local:
                 with open(f"{self.root}/{key}", "rb") as file:  # noqa: PTH123 a Path costs more
-                    return file.read()
+                    return file.read(-1 if most is None else most)
             with self._faults("GET", key):
                 content: bytes = self.filesystem.cat_file(f"{self.root}/{key}")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -86,17 +87,13 @@ class ObjectTree:
         Raises
         ------
         StoreError
-            If the object is no JSON.
+            If the object is no JSON, or such that cannot be believed; see `parse_json`.
         """
-        content = self.read(key)
+        content = self.read(key, MOST_BYTES + 1)
         if content is None:
             return None
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise StoreError(
-                f"{self.url}/{key}: not JSON ({error}); the store is damaged"
-            ) from error
+        expected = "metadata; the store is damaged: fetch it again"
+        return parse_json(content, f"{self.url}/{key}", error=StoreError, expected=expected)
 
     def read_json_many(self, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """Yield keys and their JSON, in order; many are read at once, few kept.

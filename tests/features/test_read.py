@@ -99,7 +99,13 @@ def test_wkb_of_features_is_read_again() -> None:
             },
             "points only or polygons only",
         ),
-        ({"type": "Feature", "geometry": {"type": "LineString", "coordinates": []}}, "LineString"),
+        (
+            {
+                "type": "Feature",
+                "geometry": {"type": "LineString", "coordinates": [[0, 0], [1, 1]]},
+            },
+            "LineString",
+        ),
     ],
 )
 def test_other_geometries_are_refused(document: dict[str, Any], message: str) -> None:

@@ -1,6 +1,5 @@
 """Where a table's rows lie: a geometry, a box, or two columns."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from geoembz.bounded_json import parse_json
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geojson import checked_geometry
 from geoembz.geoparquet import CRS84, degrees_columns, read_geo
-from geoembz.wkb import bounds_of, column_bounds
+from geoembz.wkb import Geometry, bounds_of, column_bounds
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 
@@ -77,11 +78,21 @@ class Places:
         if self.kind == "wkb":
             return _wkb_bounds(column)
         if self.kind == "geojson":
-            texts = [None if text is None else json.loads(text) for text in column.to_pylist()]
-            empty = (np.nan,) * 4
-            return np.array([bounds_of(g) if g else empty for g in texts]).reshape(-1, 4)
+            name, empty = self.columns[0], (np.nan,) * 4
+            found = [_geometry(text, f"column {name!r}") for text in column.to_pylist()]
+            return np.array([bounds_of(g) if g else empty for g in found]).reshape(-1, 4)
         names = _BOX if self.kind == "box" else ("x", "y", "x", "y")
         return np.column_stack([_floats(column.field(name)) for name in names])
+
+
+def _geometry(text: str | None, where: str) -> Geometry | None:
+    """Return the geometry of a cell; a point, line or area, or None."""
+    if text is None:
+        return None
+    found = checked_geometry(parse_json(text, where, expected="a GeoJSON geometry"), where)
+    if found is not None and "coordinates" not in found:
+        raise SourceError(f"{where}: a {found['type']}; expected points, lines or areas")
+    return found
 
 
 def find_places(
