@@ -9,12 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.conversion import ConvertSummary, convert
-from geoembz.demo.synthetic import DemoFiles, write_demo
+from geoembz.demo.synthetic import DemoFiles, is_demo_raster, write_demo
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.evaluation.neighbours import cosine_neighbours, majority_vote
 from geoembz.evaluation.splits import labelled_split
+from geoembz.store import ObjectTree
+from geoembz.store.journal import FOLDER
 from geoembz.text import aligned, figure
 
+DEMO_MODEL = "urn:geoembz:model:demo"
+"""Model of the scene's embeddings; tells a demonstration's store from others."""
+
+STORE_NAME = "demo.zarr"
 _NEIGHBOURS = 5
 _LABELLED_PIXELS = 4_000
 _BLOCK_PIXELS = 32
@@ -148,25 +154,48 @@ def run_demo(
     tell = say or (lambda _: None)
     tell(f"1. a scene of {size} x {size} pixels, 128 numbers each: {directory / 'embedding.tif'}")
     files = write_demo(directory, size=size, seed=seed, overwrite=True)
-    store = directory / "demo.zarr"
+    store = directory / STORE_NAME
     tell(f"2. geoembz convert {files.embedding} {store} --pca {pca} --int8")
-    summary = convert(files.embedding, store, pca=pca, quantizer="int8", overwrite=True)
+    summary = convert(
+        files.embedding, store, pca=pca, quantizer="int8", model=DEMO_MODEL, overwrite=True
+    )
     tell(f'3. geoembz.open("{store}"): reads only the windows that are asked for')
     tell("4. land cover of held-out blocks, by the nearest labelled neighbours")
     return _judge(files, summary, seed)
 
 
 def _refuse_foreign(directory: Path) -> None:
-    """Refuse a directory that holds anything but an earlier demonstration."""
+    """Refuse a directory with other files than an earlier demonstration's, or in their place."""
     if directory.exists() and not directory.is_dir():
         raise DestinationExistsError(f"{directory}: is a file; expected a directory")
-    ours = {"embedding.tif", "labels.tif", "demo.zarr"}
-    names = {entry.name for entry in directory.iterdir()} if directory.exists() else set()
-    if names and not {"embedding.tif", "demo.zarr"} & names:
+    entries = directory.iterdir() if directory.exists() else ()
+    names = {entry.name for entry in entries if not entry.name.startswith(".")}
+    rasters = {"embedding.tif", "labels.tif"} & names
+    foreign = [name for name in sorted(rasters) if not is_demo_raster(directory / name)]
+    if STORE_NAME in names and not _is_demo_store(directory):
+        foreign.append(STORE_NAME)
+    if foreign:
         raise DestinationExistsError(
-            f"{directory}: holds {min(names - ours)!r} and no demonstration; expected a new "
+            f"{directory / foreign[0]}: exists, and is not from a demonstration (or from an older "
+            "one); expected a new directory, or one of an earlier demonstration"
+        )
+    if names and not rasters:
+        raise DestinationExistsError(
+            f"{directory}: holds {min(names)!r} and no demonstration; expected a new "
             "directory, or one of an earlier demonstration"
         )
+
+
+def _is_demo_store(directory: Path) -> bool:
+    """Whether a demonstration made the store, or was making it when it was interrupted."""
+    store = directory / STORE_NAME
+    if not store.is_dir():
+        return False
+    document = ObjectTree(store).read_json("zarr.json")
+    if document is None:
+        return (store / FOLDER).is_dir() and is_demo_raster(directory / "embedding.tif")
+    attributes = document.get("attributes") if isinstance(document, dict) else None
+    return isinstance(attributes, dict) and attributes.get("geoemb:model") == DEMO_MODEL
 
 
 def _judge(files: DemoFiles, summary: ConvertSummary, seed: int) -> DemoResult:

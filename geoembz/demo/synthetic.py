@@ -1,5 +1,7 @@
 """Write a synthetic scene: an embedding raster and a land-cover map of the same place."""
 
+import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +14,9 @@ from geoembz.demo.scene import Model, Scene
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.grid import Window, split
 from geoembz.threads import single_threaded_blas
+
+DEMO_TAG = "geoembz_demo"
+"""GeoTIFF tag of files that may be written over: the demonstration made them."""
 
 CRS = "EPSG:32632"
 PIXEL_SIZE_M = 10.0
@@ -34,6 +39,20 @@ class DemoFiles:
 
     embedding: Path
     labels: Path
+
+
+def is_demo_raster(path: Path) -> bool:
+    """Whether a file is one that `write_demo` wrote."""
+    import rasterio
+    from rasterio.errors import RasterioIOError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about files that are not ours: all is one answer
+            with rasterio.open(path) as raster:
+                return DEMO_TAG in raster.tags()
+    except RasterioIOError:
+        return False
 
 
 def write_demo(
@@ -130,7 +149,7 @@ def _create(path: Path, *, count: int, size: int, **options: str | float) -> Ite
     import rasterio
     from rasterio.transform import from_origin
 
-    partial = path.with_suffix(".partial.tif")
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial.tif")
     transform = from_origin(*ORIGIN, PIXEL_SIZE_M, PIXEL_SIZE_M)
     shape = {"count": count, "height": size, "width": size, "crs": CRS, "transform": transform}
     tiles = {"tiled": True, "blockxsize": _TILE, "blockysize": _TILE}
@@ -139,6 +158,7 @@ def _create(path: Path, *, count: int, size: int, **options: str | float) -> Ite
             rasterio.Env(GDAL_CACHEMAX=_GDAL_CACHE_BYTES),
             rasterio.open(partial, "w", driver="GTiff", **shape, **tiles, **options) as raster,
         ):
+            raster.update_tags(**{DEMO_TAG: "synthetic scene"})
             yield raster
         partial.replace(path)
     finally:
