@@ -4,7 +4,7 @@ from geoembz.conventions import UNKNOWN_MODEL
 from geoembz.conversion.append_options import AppendOptions
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.sources import Source, traits_of
-from geoembz.sources.alignment import describe_grid, offset
+from geoembz.sources.alignment import describe_grid, same_pixels
 from geoembz.store import StoreReader, StoreSource
 
 
@@ -49,8 +49,7 @@ def _check_times(url: str, reader: StoreReader, options: AppendOptions) -> None:
 
 def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
     stored, new = reader.attributes.grid, source.grid
-    same_crs = stored.crs_code == new.crs_code if stored.crs_code else stored.crs_wkt == new.crs_wkt
-    if not same_crs or stored.shape != new.shape or offset(stored, new) != (0, 0):
+    if not same_pixels(stored, new):
         raise InvalidConfigError(
             f"{source.name}: {describe_grid(new)}; but {url}: {describe_grid(stored)}; expected "
             "the same grid at every date"
