@@ -13,14 +13,17 @@ import zarr_cm
 
 from geoembz._version import FORMAT_VERSION
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
-from geoembz.geography import gsd
 from geoembz.grid import Grid, Transform
+from geoembz.text import printable
 
 GRIDS = "geoembz:grids"
 """Attribute of a root: the names of the stores below it."""
 
 TIME = "time"
 """Name of the time axis and of its coordinate."""
+
+BAND_NAMES = "geoembz:band_names"
+"""Attribute of a store: what the components of the original vectors are called."""
 
 CF_TIME = {
     "axis": "T",
@@ -92,6 +95,9 @@ class StoreAttributes:
     times
         One entry per position of the time axis, ``{time, sources, pixels, fidelity}``; empty where
         there is no such axis.
+    band_names
+        One name per component of the original vectors, None for those without; may be empty where
+        none has a name.
     version
         Format version.
     """
@@ -112,6 +118,7 @@ class StoreAttributes:
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     times: tuple[Mapping[str, Any], ...] = ()
+    band_names: tuple[str | None, ...] = ()
     version: str = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -144,8 +151,8 @@ class StoreAttributes:
             },
             "geoemb:build_version": self.software,
         }
-        if (width := gsd(self.grid)) is not None:
-            attributes["geoemb:gsd"] = width
+        if self.grid.metres_per_unit is not None:
+            attributes["geoemb:gsd"] = abs(self.grid.transform[0]) * self.grid.metres_per_unit
         return attributes
 
     def _geoembz(self) -> dict[str, Any]:
@@ -167,6 +174,8 @@ class StoreAttributes:
             attributes["notes"] = list(self.notes)
         if self.times:
             attributes["times"] = [dict(entry) for entry in self.times]
+        if any(self.band_names):
+            attributes["band_names"] = list(self.band_names)
         if self.skipped:
             attributes["skipped"] = [{"uri": uri, "reason": why} for uri, why in self.skipped]
         return {f"geoembz:{name}": value for name, value in attributes.items()}
@@ -218,6 +227,7 @@ class StoreAttributes:
                     (str(entry["uri"]), str(entry["reason"]))
                     for entry in attributes.get("geoembz:skipped", [])
                 ),
+                band_names=read_band_names(attributes),
                 version=str(attributes["geoembz:version"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -277,7 +287,7 @@ class RootAttributes:
         }
 
 
-_UTM_GRID = re.compile(r"utm\d{2}[ns](-\w+)*")
+_UTM_GRID = re.compile(r"utm\d{2}[ns]")
 _ROOT_KEYS = (
     "geoemb:type",
     "geoemb:dimensions",
@@ -291,6 +301,7 @@ _ROOT_KEYS = (
     "geoembz:encoding_hash",
     "geoembz:software",
     "geoembz:license",
+    BAND_NAMES,
 )
 
 
@@ -307,6 +318,24 @@ def check_model(model: str) -> None:
         raise InvalidConfigError(
             f"model {model!r}; expected a URI, for example https://example.org/model/1.1"
         )
+
+
+def read_band_names(attributes: Mapping[str, Any]) -> tuple[str | None, ...]:
+    """Return the names of the components that a store holds; empty where it has none.
+
+    Raises
+    ------
+    ValueError
+        If it is no list of as many texts, or nulls, as vectors are long.
+    """
+    names = attributes.get(BAND_NAMES)
+    if names is None:
+        return ()
+    length = attributes["geoemb:dimensions"]
+    is_list = isinstance(names, list) and all(name is None or type(name) is str for name in names)
+    if not is_list or len(names) != length:
+        raise ValueError(f"{BAND_NAMES}: expected {length} texts or nulls")
+    return tuple(printable(name) if name else None for name in names)
 
 
 def check_version(where: str, attributes: Mapping[str, Any]) -> None:

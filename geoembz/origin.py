@@ -174,8 +174,9 @@ def _is_exact(
         np.arange(size)[index] for index, size in zip(data.key.tuple, data.array.shape, strict=True)
     )
     pairs = ((first, np.arange(len(first))), (at_rows, rows), (at_cols, cols))
+    stored = [found.reader.chronological[at] for axis in dates for at in np.atleast_1d(axis)]
     if not all(np.array_equal(indexed, named) for indexed, named in pairs) or (
-        dates and np.atleast_1d(dates[0]).tolist() != [found.date]
+        dates and stored != [found.date]
     ):
         raise _another()
     return True

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
+import zarr
 from numpy.typing import NDArray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
@@ -18,7 +19,7 @@ from geoembz.store import StorePlan, StoreReader, View
 from geoembz.store.grids import open_one
 from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
-from geoembz.xarray_tables import table_dataset
+from geoembz.xarray_tables import dimension_coordinate, table_dataset
 
 register()
 
@@ -164,9 +165,10 @@ class _LazyEmbedding(BackendArray):
         """Read the window around the key's rows and columns, then cut the key out of it."""
         if self._times:
             date, *rest = key
-            if isinstance(date, int):
-                return self._read_date(tuple(rest), date)
-            parts = [self._read_date(tuple(rest), at) for at in range(*date.indices(*self._times))]
+            chosen = self.reader.chronological[date]
+            if isinstance(chosen, int):
+                return self._read_date(tuple(rest), chosen)
+            parts = [self._read_date(tuple(rest), at) for at in chosen]
             return np.stack(parts) if parts else np.empty(self.shape, self.dtype)[key]
         return self._read_date(key, 0)
 
@@ -202,9 +204,19 @@ class _LazyMask(BackendArray):
         if mask is None:
             raise InvalidConfigError("this store has no array of validity; its codes say it")
         result: NDArray[Any] = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, lambda index: np.asarray(mask[index])
+            key, self.shape, indexing.IndexingSupport.BASIC, lambda index: self._read(mask, index)
         )
         return result
+
+    def _read(self, mask: zarr.Array[Any], key: tuple[int | slice, ...]) -> NDArray[Any]:
+        if not self._reader.dates:
+            return np.asarray(mask[key])
+        date, *rest = key
+        chosen = self._reader.chronological[date]
+        if isinstance(chosen, int):
+            return np.asarray(mask[chosen, *rest])
+        parts = [np.asarray(mask[at, *rest]) for at in chosen]
+        return np.stack(parts) if parts else np.empty(self.shape, self.dtype)[key]
 
 
 def _span(index: int | slice, size: int) -> range:
@@ -241,7 +253,9 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
             attributes,
             encoding={"preferred_chunks": shards},
         )
-    dataset = xr.Dataset(variables, _coordinates(reader), reader.group.attrs.asdict())
+    named = dimension_coordinate(reader.attributes.band_names, space)
+    coordinates = {**_coordinates(reader), **named}
+    dataset = xr.Dataset(variables, coordinates, reader.group.attrs.asdict())
     dataset.encoding["source"] = reader.url
     return dataset
 
@@ -258,10 +272,10 @@ def _first_dimension(reader: StoreReader, space: View) -> str:
 
 
 def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
-    """Make the coordinates from the grid: exact, and no request."""
+    """Make the coordinates from the grid: exact, and no request; dates in order of time."""
     reader.check_size()
     grid = reader.attributes.grid
-    dates = np.array(reader.dates, dtype="datetime64[ns]")
+    dates = np.array(sorted(reader.dates), dtype="datetime64[ns]")
     time = {name: CF_TIME[name] for name in ("axis", "standard_name", "long_name")}
     return {
         **{name: xr.Variable((name,), dates, time) for name in _time_axis(reader)},

@@ -1,6 +1,6 @@
 """Table stores as lazy datasets: rows along `sample`, places and columns beside the vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,10 +88,23 @@ def table_dataset(
         variables[label] = _row_variable(reader, reader.column(name, of_table=True))
     coordinates = {axis: _row_variable(reader, reader.column(axis)) for axis in ("x", "y")}
     mapping = dict(reader.group["spatial_ref"].attrs)
+    coordinates |= dimension_coordinate(reader.attributes.band_names, space)
     coordinates["spatial_ref"] = xr.Variable((), np.int64(0), mapping)
     dataset = xr.Dataset(variables, coordinates, reader.group.attrs.asdict())
     dataset.encoding["source"] = reader.url
     return xr.decode_cf(dataset, decode_coords=False, mask_and_scale=False)
+
+
+def dimension_coordinate(names: Sequence[str | None], space: View) -> dict[str, xr.Variable]:
+    """Return the coordinate `dimension` of named components; nothing where none has a name.
+
+    Components without a name among named ones have the label "". In other spaces than ``original``
+    an axis does not stand for the components that have names.
+    """
+    if space != "original" or not any(names):
+        return {}
+    labels = np.array([name or "" for name in names])
+    return {"dimension": xr.Variable(("dimension",), labels, {"long_name": "name of the band"})}
 
 
 def _component_axis(reader: TableReader, space: View) -> str:

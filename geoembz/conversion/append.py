@@ -1,7 +1,6 @@
 """Grow a store along its time axis, with the encoding that it has."""
 
 import time as clock
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,8 @@ from geoembz.conversion.summary import AppendSummary
 from geoembz.conversion.times import parse_date
 from geoembz.conversion.totals import total_fidelity, total_pixels
 from geoembz.errors import InvalidConfigError
-from geoembz.geography import parsed, same_crs
-from geoembz.sources import InputOptions, OpenOptions, Source
-from geoembz.store import ObjectTree, StoreReader, write_root
+from geoembz.sources import InputOptions, OpenOptions
+from geoembz.store import ObjectTree, write_root
 from geoembz.threads import worker_count
 
 
@@ -71,6 +69,8 @@ def append(
         If the date is there, or the grid is another one.
     EncodingError
         If the vectors have another length, model or encoding.
+    SourceError
+        If an input cannot be read, or its bands are others than the store's.
 
     References
     ----------
@@ -90,13 +90,20 @@ def append(
                 f"{url}: one grid, but the inputs lie in {', '.join(grids)}; expected inputs of one"
             )
         ((_, only),) = grids.items()
-        written = [DateAppending(url, only, options).run(progress)]
+        added = [DateAppending(url, only, options).run(progress)]
     else:
-        written = [
+        unknown = sorted(set(grids) - set(members))
+        if unknown:
+            raise InvalidConfigError(
+                f"{url}: holds {', '.join(members)}, but inputs lie in {', '.join(unknown)}; "
+                "convert those to a store of their own with --basis"
+            )
+        added = [
             DateAppending(f"{url.rstrip('/')}/{name}", grid, options).run(progress)
-            for name, grid in _matched(url, members, grids).items()
+            for name, grid in grids.items()
         ]
         write_root(url, members)
+    written = [part for part, _ in added]
     pixels, fidelity = total_pixels([part.pixels for part in written]), total_fidelity(written)
     return AppendSummary(
         store=url,
@@ -109,29 +116,8 @@ def append(
         rmse=fidelity["rmse"],
         held_out_pixels=fidelity["n"],
         seconds=clock.perf_counter() - started,
+        notes=tuple(dict.fromkeys(note for _, notes in added for note in notes)),
     )
-
-
-def _matched(url: str, members: list[str], grids: Mapping[str, Source]) -> dict[str, Source]:
-    """Return sources by the stores of a root that lie in their CRS, whatever they are called."""
-    systems = {
-        name: StoreReader.open(f"{url.rstrip('/')}/{name}").attributes.grid.crs_wkt
-        for name in members
-    }
-    found, unknown = {}, []
-    for label, source in grids.items():
-        crs = source.grid.crs_wkt
-        home = next((name for name in members if same_crs(systems[name], crs)), None)
-        if home is None:
-            unknown.append(f"{label} ({parsed(crs).name})")
-        else:
-            found[home] = source
-    if unknown:
-        raise InvalidConfigError(
-            f"{url}: holds {', '.join(members)}, but inputs lie in {', '.join(unknown)}; "
-            "convert those to a store of their own with --basis"
-        )
-    return found
 
 
 def _members(url: str) -> list[str] | None:

@@ -1,15 +1,20 @@
-"""Refuse to append what does not belong to a store."""
+"""Make a source fit a store that it is appended to, or refuse it."""
+
+from dataclasses import replace
 
 from geoembz.conventions import UNKNOWN_MODEL
 from geoembz.conversion.append_options import AppendOptions
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
-from geoembz.sources import Source, traits_of
-from geoembz.sources.alignment import describe_grid, same_pixels
+from geoembz.sources import Source, names_of, traits_of
+from geoembz.sources.alignment import describe_grid, offset
+from geoembz.sources.band_names import listed
+from geoembz.sources.band_order import ordered_as
+from geoembz.sources.views import labelled
 from geoembz.store import StoreReader, StoreSource
 
 
-def check_fits(url: str, reader: StoreReader, source: Source, options: AppendOptions) -> None:
-    """Refuse a source whose date, grid or vectors do not fit a store.
+def fitted(url: str, reader: StoreReader, source: Source, options: AppendOptions) -> Source:
+    """Return a source with its bands in the order of a store's; refuse one that does not fit.
 
     Parameters
     ----------
@@ -28,10 +33,17 @@ def check_fits(url: str, reader: StoreReader, source: Source, options: AppendOpt
         If the date is there, or the grid is another one.
     EncodingError
         If the vectors have another length, model or encoding.
+    SourceError
+        If the names of its bands say that they are others.
     """
     _check_times(url, reader, options)
     _check_grid(url, reader, source)
     _check_vectors(url, reader, source, options)
+    stored, own = reader.attributes.band_names, names_of(source)
+    if any(stored) or not any(own):
+        return ordered_as(source, stored, url)
+    note = f"bands {listed(own)} are taken as they stand: the store has no names of bands"
+    return labelled(source, replace(traits_of(source), notes=(note,)))
 
 
 def _check_times(url: str, reader: StoreReader, options: AppendOptions) -> None:
@@ -49,7 +61,8 @@ def _check_times(url: str, reader: StoreReader, options: AppendOptions) -> None:
 
 def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
     stored, new = reader.attributes.grid, source.grid
-    if not same_pixels(stored, new):
+    same_crs = stored.crs_code == new.crs_code if stored.crs_code else stored.crs_wkt == new.crs_wkt
+    if not same_crs or stored.shape != new.shape or offset(stored, new) != (0, 0):
         raise InvalidConfigError(
             f"{source.name}: {describe_grid(new)}; but {url}: {describe_grid(stored)}; expected "
             "the same grid at every date"

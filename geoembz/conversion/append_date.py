@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from geoembz._version import __version__
 from geoembz.conventions import StoreAttributes
-from geoembz.conversion.append_checks import check_fits
+from geoembz.conversion.append_checks import fitted
 from geoembz.conversion.append_options import AppendOptions
 from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.runner import Progress, run_tasks
@@ -51,20 +51,40 @@ class DateAppending:
     source: Source
     options: AppendOptions
 
-    def run(self, progress: Progress | None) -> Written:
+    def run(self, progress: Progress | None) -> tuple[Written, tuple[str, ...]]:
         """Append; readers see the store as it was until the metadata are written.
+
+        Returns
+        -------
+        written, notes
+            What was added, and what a reader may want to know of it.
 
         Raises
         ------
         GeoembzError
-            If the source does not fit the store (see `check_fits`), or cannot be read.
+            If the source does not fit the store (see `fitted`), or cannot be read.
         """
         with DestinationLock(ObjectTree(self.url)) as lock:
-            return self._build(lock, progress)
+            reader = StoreReader.open(self.url)
+            fitting = replace(self, source=fitted(self.url, reader, self.source, self.options))
+            written = fitting.build(lock, reader, progress)
+        return written, (*traits_of(fitting.source).notes, *self._order_notes(reader))
 
-    def _build(self, lock: DestinationLock, progress: Progress | None) -> Written:
-        reader = StoreReader.open(self.url)
-        check_fits(self.url, reader, self.source, self.options)
+    def _order_notes(self, reader: StoreReader) -> list[str]:
+        """Return what to tell of a date that is stored behind later ones."""
+        later = [date for date in reader.dates if date > self.options.date]
+        if not later or self.options.date in reader.dates:
+            return []
+        note = (
+            f"stored behind {max(later)}: dates stand in the order they were added in; geoembz "
+            "sorts them on opening, plain readers see them as stored (xarray: sortby('time'))"
+        )
+        return [note]
+
+    def build(
+        self, lock: DestinationLock, reader: StoreReader, progress: Progress | None
+    ) -> Written:
+        """Write the date of a source that fits the store."""
         dates = reader.dates
         position = dates.index(self.options.date) if self.options.date in dates else len(dates)
         if position == len(dates):

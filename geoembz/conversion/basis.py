@@ -1,6 +1,7 @@
 """An encoding that was fitted elsewhere: read it, and see whether it suits the vectors at hand."""
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,60 @@ from numpy.typing import NDArray
 
 from geoembz.encoding import Encoding, Recipe, coverage
 from geoembz.errors import BasisWarning, EncodingError, InvalidConfigError
+from geoembz.sources import Source
+from geoembz.sources.band_names import BandNames, listed, positions
+from geoembz.sources.band_order import ordered_as
 from geoembz.store import StoreReader
 from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
 from geoembz.threads import single_threaded_blas
 
 
-def fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -> Encoding | None:
-    """Return the basis' encoding; None where there is no basis.
+@dataclass(frozen=True)
+class Basis:
+    """An encoding that was fitted elsewhere.
+
+    Parameters
+    ----------
+    encoding
+        The encoding; None where none is given.
+    band_names
+        What the components of the vectors that it was fitted on are called, where a store says it.
+    """
+
+    encoding: Encoding | None = None
+    band_names: BandNames = ()
+
+    def ordered(self, source: Source) -> Source:
+        """Return a source with its bands in the order that the encoding was fitted on.
+
+        Raises
+        ------
+        SourceError
+            If the names of its bands say that they are others.
+        """
+        return ordered_as(source, self.band_names, "the basis")
+
+    def check_columns(self, name: str, columns: BandNames) -> None:
+        """Refuse a table whose numbered columns are not those that the encoding was fitted on.
+
+        Raises
+        ------
+        EncodingError
+            If names say that they are others, or stand in another order.
+        """
+        if not any(self.band_names):
+            return
+        order = positions(columns, self.band_names)
+        if order is None or list(order) != sorted(order):
+            raise EncodingError(
+                f"{name}: columns {listed(columns)}, but the basis was fitted on "
+                f"{listed(self.band_names)}; expected the same in the same order"
+            )
+
+
+def open_basis(basis: str | Path | Encoding | None, asked: Recipe | None) -> Basis:
+    """Open what vectors shall be encoded with, if anything is given.
 
     Raises
     ------
@@ -23,23 +70,26 @@ def fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) ->
         If another recipe is asked for beside it.
     """
     if basis is None:
-        return None
-    encoding = basis if isinstance(basis, Encoding) else load_basis(basis)
-    if asked is not None and str(asked) != encoding.recipe:
+        return Basis()
+    found = Basis(basis) if isinstance(basis, Encoding) else _load(basis)
+    encoding = found.encoding
+    if asked is not None and encoding is not None and str(asked) != encoding.recipe:
         raise InvalidConfigError(
             f"basis: fitted as {encoding.recipe!r}, but the options ask for {str(asked)!r}; leave "
             "out --recipe, --pca and the quantizer, or fit anew without --basis"
         )
-    return encoding
+    return found
 
 
-def load_basis(path: str | Path) -> Encoding:
+def _load(path: str | Path) -> Basis:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
     if str(path).endswith(".npz") or Path(path).is_file():
-        return Encoding.load(path)
+        return Basis(Encoding.load(path))
     if is_table_store(open_group(str(path))):
-        return TableReader.open(str(path)).encoding
-    return StoreReader.open(str(path)).encoding
+        table = TableReader.open(str(path))
+        return Basis(table.encoding, table.attributes.band_names)
+    reader = StoreReader.open(str(path))
+    return Basis(reader.encoding, reader.attributes.band_names)
 
 
 def check_dimension(name: str, dimension: int, recipe: Recipe, fixed: Encoding | None) -> None:

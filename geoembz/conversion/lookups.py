@@ -62,12 +62,22 @@ class RasterPlaces:
         Replace what the file declares.
     coded
         Whether the numbers are signed-power codes.
+    order
+        Names of the components in the order that is asked for; bands with other names stand in
+        that of the file.
     """
 
     def __init__(
-        self, path: str, *, nodata: str | None = None, crs: str | None = None, coded: bool = False
+        self,
+        path: str,
+        *,
+        nodata: str | None = None,
+        crs: str | None = None,
+        coded: bool = False,
+        order: Sequence[str | None] = (),
     ) -> None:
         self.name, self._nodata, self._crs, self._coded = path, nodata, crs, coded
+        self._order = order
 
     def centres(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return longitude and latitude of some pixels, shape ``(n, 2)``."""
@@ -83,7 +93,7 @@ class RasterPlaces:
             x, y = _move(DEGREES, self._system(raster), places).T
             cols, rows = (np.floor(axis) for axis in ~raster.transform @ (x, y))
             inside = (rows >= 0) & (rows < raster.height) & (cols >= 0) & (cols < raster.width)
-            bands = _components(raster)
+            bands = self._by_name(raster, _components(raster))
             values = np.full((len(places), len(bands)), np.nan)
             for index in np.flatnonzero(inside):
                 values[index] = self._pixel(raster, bands, int(rows[index]), int(cols[index]))
@@ -98,6 +108,13 @@ class RasterPlaces:
             return [
                 name or (stem if len(own) == 1 else f"{stem}_{n}") for n, name in enumerate(own)
             ]
+
+    def _by_name(self, raster: Any, bands: list[int]) -> list[int]:
+        """Return bands in the order that is asked for, where all have these names."""
+        found = {(raster.descriptions[band - 1] or "").strip(): band for band in bands}
+        if len(found) < len(bands) or set(found) != set(self._order):
+            return bands
+        return [found[name or ""] for name in self._order]
 
     def _pixel(self, raster: Any, bands: list[int], row: int, col: int) -> NDArray[np.float64]:
         window = ((row, row + 1), (col, col + 1))
@@ -127,12 +144,17 @@ class StackedPlaces:
     ----------
     parts
         The files.
+    order
+        Names of the components in the order that is asked for; that of their numbers where some
+        file has other names.
     """
 
-    def __init__(self, parts: Sequence[RasterPlaces]) -> None:
+    def __init__(self, parts: Sequence[RasterPlaces], order: Sequence[str | None] = ()) -> None:
         self._parts = parts
         named = {name: (part, band) for part in parts for band, name in enumerate(part.names())}
-        self._order = [named[name] for name in sorted(named, key=_by_number)]
+        known = [name for name in order if name in named]
+        wanted = known if known and len(known) == len(order) else sorted(named, key=_by_number)
+        self._order = [named[name] for name in wanted]
 
     def centres(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return longitude and latitude of some pixels, shape ``(n, 2)``."""

@@ -20,7 +20,7 @@ from geoembz.conversion.opening import Inputs
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
-from geoembz.sources import OpenOptions, Source, traits_of
+from geoembz.sources import OpenOptions, Source, names_of, traits_of
 from geoembz.sources.identity import display_name
 from geoembz.sources.inputs import expand
 from geoembz.store.grids import open_readers
@@ -113,6 +113,7 @@ def check_conversion(
             nodata=None if opening.nodata is None else str(opening.nodata),
             crs=opening.crs,
             coded=traits.product in CODED_PRODUCTS,
+            order=names_of(first),
         )
     else:
         places, unchecked = [], (f"{first.name}: no file",)
@@ -135,6 +136,7 @@ def open_places(
     nodata: str | None = None,
     crs: str | None = None,
     coded: bool = False,
+    order: Sequence[str | None] = (),
 ) -> tuple[list[Places], tuple[str, ...]]:
     """Open the inputs that rasterio can look up, and name those that it cannot.
 
@@ -148,12 +150,14 @@ def open_places(
         Replace what the files declare.
     coded
         Whether they hold signed-power codes.
+    order
+        Names of the components of the store, where it has names.
     """
     whole: list[Places] = []
     parts: list[RasterPlaces] = []
     unchecked = []
     for path in paths:
-        places = RasterPlaces(path, nodata=nodata, crs=crs, coded=coded)
+        places = RasterPlaces(path, nodata=nodata, crs=crs, coded=coded, order=order)
         try:
             n_bands = len(places.names())
         except RasterioError as error:
@@ -164,7 +168,7 @@ def open_places(
         else:
             parts.append(places)
     if parts and not whole:
-        return [StackedPlaces(parts)], tuple(unchecked)
+        return [StackedPlaces(parts, order)], tuple(unchecked)
     unchecked += [f"{display_name(part.name)}: has another number of bands" for part in parts]
     return whole, tuple(unchecked)
 

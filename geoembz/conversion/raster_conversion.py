@@ -22,7 +22,7 @@ from geoembz.conversion.workers import Workers
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError, NoValidPixelsError, StoreError
 from geoembz.grid import Window
-from geoembz.sources import Source, SourceData, check_vectors, traits_of
+from geoembz.sources import Source, SourceData, check_vectors, names_of, traits_of
 from geoembz.store import (
     DestinationLock,
     Journal,
@@ -198,6 +198,7 @@ class RasterConversion:
             "product": traits.product,
             "notes": list(traits.notes),
             "skipped": [uri for uri, _ in traits.skipped],
+            "bands": list(names_of(self.source)),
             "shape": list(self.source.grid.shape),
             "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
             "basis": None if self.fixed is None else self.fixed.hash,

@@ -7,7 +7,7 @@ from geoembz.conventions import StoreAttributes
 from geoembz.conversion.shards import Written
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.encoding import Encoding
-from geoembz.sources import Source, traits_of
+from geoembz.sources import Source, names_of, traits_of
 from geoembz.store import StorePlan, StoreReader
 
 
@@ -46,6 +46,7 @@ def store_attributes(
         fidelity=written.fidelity,
         pixels=written.pixels,
         times=tuple(written.at(date) for date in plan.dates),
+        band_names=names_of(source),
         notes=traits.notes,
         skipped=traits.skipped,
         software=f"geoembz {__version__}",

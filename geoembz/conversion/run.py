@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from geoembz.conventions import UNKNOWN_MODEL, Layout, check_model
-from geoembz.conversion.basis import check_dimension, fixed_encoding
+from geoembz.conversion.basis import check_dimension, open_basis
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.grids import convert_grids
 from geoembz.conversion.opening import Inputs, open_inputs
@@ -191,7 +191,8 @@ def convert(
     if resample not in {None, "nearest"}:
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
-    fixed = fixed_encoding(basis, asked)
+    opened = open_basis(basis, asked)
+    fixed = opened.encoding
     tables = None if grid or grid_crs else table_files(source)
     if tables is not None:
         raster_options = {
@@ -221,7 +222,10 @@ def convert(
             checksum=checksum,
             workers=workers,
         )
-        return convert_table(open_table(tables, crs=crs), destination, options, progress)
+        table = open_table(tables, crs=crs)
+        if fixed is not None and table.dimension == fixed.dimension:
+            opened.check_columns(table.name, table.band_names)
+        return convert_table(table, destination, options, progress)
     date = None if time is None else parse_date(time)
     opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
     as_grid = grid or grid_crs is not None
@@ -233,6 +237,7 @@ def convert(
     chosen = asked or Recipe.parse(traits.recipe or "int8")
     for raster in grids.values():
         check_dimension(raster.name, raster.dimension, chosen, fixed)
+    grids = {name: opened.ordered(raster) for name, raster in grids.items()}
     conversion = partial(
         RasterConversion,
         recipe=chosen,

@@ -183,6 +183,8 @@ class AppendSummary:
         Fidelity of that date.
     seconds
         Wall-clock time, imports excluded.
+    notes
+        What was done to the input, and where the date stands, one sentence each.
     """
 
     store: str
@@ -195,6 +197,7 @@ class AppendSummary:
     rmse: float | None
     held_out_pixels: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON values, by the names above."""
@@ -213,5 +216,6 @@ class AppendSummary:
                 ("rmse", figure(self.rmse)),
                 ("held-out pixels", f"{self.held_out_pixels:,}"),
                 ("seconds", f"{self.seconds:.2f}"),
+                *(("note", note) for note in self.notes),
             ]
         )

@@ -76,6 +76,7 @@ def table_attributes(
         fidelity=fidelity.summary(),
         software=f"geoembz {__version__}",
         license=license,
+        band_names=source.band_names,
     )
 
 

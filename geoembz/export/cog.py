@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from geoembz.errors import InvalidConfigError
+from geoembz.export.band_labels import band_labels
 from geoembz.export.region import BBox, Region, open_region
 from geoembz.features.write import check_output
 from geoembz.grid import split
@@ -135,6 +136,7 @@ def export(
         plain, finished = Path(folder) / "plain.tif", Path(folder) / "cog.tif"
         with rasterio.Env(**settings):
             with rasterio.open(plain, "w", **profile) as raster:
+                raster.descriptions = band_labels(region.reader, space, bands)
                 _fill(raster, region, space, components, whiten)
                 raster.update_tags(**_tags(region, space))
             _optimize(plain, finished, profile)

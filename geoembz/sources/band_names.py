@@ -1,10 +1,12 @@
 """Names of bands: how they sort, what they have in common, and whether two lists mean the same.
 
-Knows only strings. Names come from files: `cleaned` is applied where they enter.
+Names come from files: `cleaned` is applied where they enter.
 """
 
 import re
 from collections.abc import Sequence
+
+from geoembz.text import printable
 
 type BandNames = tuple[str | None, ...]
 """One name per component; None where the input has none."""
@@ -20,13 +22,12 @@ def cleaned(names: Sequence[object]) -> BandNames:
     Examples
     --------
     >>> cleaned([b"A00", " ", None, "a\x1b[1m"])
-    ('A00', None, None, 'a�[1m')
+    ('A00', None, None, 'a\\x1b[1m')
     """
 
     def clean(name: object) -> str | None:
         text = name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
-        text = "" if name is None else text.strip("\0 \t\r\n")[:_LONGEST]
-        return "".join(char if char.isprintable() else "\ufffd" for char in text) or None
+        return None if name is None else printable(text.strip("\0 \t\r\n"), _LONGEST) or None
 
     return tuple(map(clean, names))
 

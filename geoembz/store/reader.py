@@ -100,6 +100,11 @@ class StoreReader:
         return self.attributes.dates
 
     @cached_property
+    def chronological(self) -> tuple[int, ...]:
+        """Positions on the time axis from the earliest date to the latest: appends go last."""
+        return tuple(sorted(range(len(self.dates)), key=self.dates.__getitem__))
+
+    @cached_property
     def codes(self) -> zarr.Array[Any]:
         """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
         if self.attributes.layout == "plain":

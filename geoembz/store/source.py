@@ -48,6 +48,7 @@ class StoreSource:
         self.block_shape = reader.stored_chunk
         self.info = (identify_tree(url),)
         self.encoding_hash = reader.encoding.hash
+        self.band_names = attributes.band_names or (None,) * self.dimension
         known = None if attributes.model == UNKNOWN_MODEL else attributes.model
         note = f"re-encoded from recipe {reader.encoding.recipe}: what that lost stays lost"
         self.traits = SourceTraits(

@@ -43,9 +43,9 @@ def test_every_date_reads_as_a_store_of_its_own(tmp_path: Path, quantizer: str) 
         dataset = geoembz.open(grown, space=space)
         assert dataset["embedding"].dims[0] == "time"
         assert [str(t)[:10] for t in dataset["time"].values] == [
+            "2023-01-01",
             "2024-01-01",
             "2025-01-01",
-            "2023-01-01",
         ]
         for year, path in years.items():
             alone = tmp_path / f"{space}{year}.zarr"

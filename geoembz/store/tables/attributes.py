@@ -14,6 +14,7 @@ from geoembz.conventions import (
     UNKNOWN_MODEL,
     check_model,
     check_version,
+    read_band_names,
 )
 from geoembz.errors import StoreError
 
@@ -44,6 +45,8 @@ class TableAttributes:
         ``{product, geometry, x, y}``: what the table was, and its names of geometry or axes.
     gsd
         Size of a pixel of the image behind a chip, in metres.
+    band_names
+        As in `StoreAttributes`.
     model, sources, fit, fidelity, software, license, version
         As in `StoreAttributes`.
     """
@@ -67,6 +70,7 @@ class TableAttributes:
     fidelity: Mapping[str, Any] = field(default_factory=dict)
     software: str = ""
     license: str | None = None
+    band_names: tuple[str | None, ...] = ()
     version: str = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -119,6 +123,8 @@ class TableAttributes:
         }
         if self.license is not None:
             attributes["license"] = self.license
+        if any(self.band_names):
+            attributes["band_names"] = list(self.band_names)
         return {f"geoembz:{name}": value for name, value in attributes.items()}
 
     @classmethod
@@ -155,6 +161,7 @@ class TableAttributes:
                 fidelity=dict(attributes["geoembz:fidelity"]),
                 software=str(attributes["geoembz:software"]),
                 license=attributes.get("geoembz:license"),
+                band_names=read_band_names(attributes),
                 version=str(attributes["geoembz:version"]),
             )
         except (KeyError, TypeError, ValueError) as error:
