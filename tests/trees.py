@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from geoembz.conversion.placing import builds
+from geoembz.store import Journal, ObjectTree
+
 
 def objects(root: Path) -> dict[str, bytes]:
     """Return every file below `root`, by relative path."""
@@ -12,6 +15,22 @@ def objects(root: Path) -> dict[str, bytes]:
     }
 
 
+def files(root: Path) -> list[Path]:
+    """Return every file below `root`, sorted."""
+    return sorted(path for path in root.rglob("*") if path.is_file())
+
+
 def names(folder: Path) -> list[str]:
     """Return the names in a directory, hidden ones included, sorted."""
     return sorted(path.name for path in folder.iterdir())
+
+
+def build_of(destination: Path) -> Path:
+    """Return the folder in which an unfinished conversion builds."""
+    (build,) = builds(destination)
+    return build
+
+
+def journal_of(destination: Path) -> Journal:
+    """Return the journal of an unfinished conversion."""
+    return Journal(ObjectTree(build_of(destination)))

@@ -38,6 +38,9 @@ def append(
         bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
     ] = False,
     workers: Workers = None,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take STORE from a conversion that is dead.")
+    ] = False,
     json_: JsonSummary = False,
     quiet: Quiet = False,
 ) -> None:
@@ -65,6 +68,7 @@ def append(
             replace_date=replace,
             recode=recode,
             workers=workers,
+            break_lock=break_lock,
             progress=progress,
         )
     show(summary, as_json=json_, quiet=quiet)

@@ -14,7 +14,7 @@ from geoembz.conversion.times import parse_date
 from geoembz.conversion.totals import total_fidelity, total_pixels
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import InputOptions, OpenOptions
-from geoembz.store import ObjectTree, write_root
+from geoembz.store import DestinationLock, ObjectTree, write_root
 from geoembz.threads import worker_count
 
 
@@ -28,6 +28,7 @@ def append(
     recode: bool = False,
     seed: int = 0,
     workers: int | None = None,
+    break_lock: bool = False,
     progress: Progress | None = None,
 ) -> AppendSummary:
     """Append one date to a store that has a time axis.
@@ -53,6 +54,8 @@ def append(
         Seed of the choice of held-out pixels.
     workers
         Shards written at once; None for one per core.
+    break_lock
+        Take the store from a conversion that seems to hold it: on another machine, and dead.
     progress
         Called with the numbers of finished and of all shards.
 
@@ -78,7 +81,7 @@ def append(
     """
     started = clock.perf_counter()
     date = parse_date(time)
-    options = AppendOptions(date, replace_date, recode, seed, worker_count(workers))
+    options = AppendOptions(date, replace_date, recode, seed, worker_count(workers), break_lock)
     given = inputs or InputOptions()
     opening: OpenOptions = replace(given.opening, year=int(date[:4]))
     grids = open_inputs(source, replace(given, opening=opening))
@@ -98,11 +101,13 @@ def append(
                 f"{url}: holds {', '.join(members)}, but inputs lie in {', '.join(unknown)}; "
                 "convert those to a store of their own with --basis"
             )
-        added = [
-            DateAppending(f"{url.rstrip('/')}/{name}", grid, options).run(progress)
-            for name, grid in grids.items()
-        ]
-        write_root(url, members)
+        with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
+            added = [
+                DateAppending(f"{url.rstrip('/')}/{name}", grid, options).run(progress)
+                for name, grid in grids.items()
+            ]
+            lock.fence.check()
+            write_root(url, members)
     written = [part for part, _ in added]
     pixels, fidelity = total_pixels([part.pixels for part in written]), total_fidelity(written)
     return AppendSummary(

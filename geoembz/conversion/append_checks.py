@@ -13,7 +13,14 @@ from geoembz.sources.views import labelled
 from geoembz.store import StoreReader, StoreSource
 
 
-def fitted(url: str, reader: StoreReader, source: Source, options: AppendOptions) -> Source:
+def fitted(
+    url: str,
+    reader: StoreReader,
+    source: Source,
+    options: AppendOptions,
+    *,
+    is_begun: bool = False,
+) -> Source:
     """Return a source with its bands in the order of a store's; refuse one that does not fit.
 
     Parameters
@@ -24,6 +31,8 @@ def fitted(url: str, reader: StoreReader, source: Source, options: AppendOptions
         What is to be appended.
     options
         How.
+    is_begun
+        Whether the same command was interrupted: the date may be there already.
 
     Raises
     ------
@@ -36,7 +45,7 @@ def fitted(url: str, reader: StoreReader, source: Source, options: AppendOptions
     SourceError
         If the names of its bands say that they are others.
     """
-    _check_times(url, reader, options)
+    _check_times(url, reader, options, is_begun=is_begun)
     _check_grid(url, reader, source)
     _check_vectors(url, reader, source, options)
     stored, own = reader.attributes.band_names, names_of(source)
@@ -46,13 +55,13 @@ def fitted(url: str, reader: StoreReader, source: Source, options: AppendOptions
     return labelled(source, replace(traits_of(source), notes=(note,)))
 
 
-def _check_times(url: str, reader: StoreReader, options: AppendOptions) -> None:
+def _check_times(url: str, reader: StoreReader, options: AppendOptions, *, is_begun: bool) -> None:
     if not reader.dates:
         raise StoreError(
             f"{url}: no time axis; give it one with `geoembz convert {url} NEW.zarr --basis {url} "
             "--time YEAR`, and append to NEW.zarr"
         )
-    if options.date in reader.dates and not options.replace:
+    if options.date in reader.dates and not options.replace and not is_begun:
         raise InvalidConfigError(
             f"{url}: holds {options.date} already ({', '.join(reader.dates)}); choose another "
             "time, or pass --replace"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,11 @@ from geoembz.conventions import StoreAttributes
 from geoembz.conversion.append_checks import fitted
 from geoembz.conversion.append_options import AppendOptions
 from geoembz.conversion.basis import check_coverage
+from geoembz.conversion.destination import Destination
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz.conversion.shards import Written, summarise, write_shards
+from geoembz.conversion.site import Build, Site
 from geoembz.conversion.totals import total_fidelity, total_pixels, written_at
 from geoembz.conversion.workers import ThreadWorkers
 from geoembz.sources import Source, check_vectors, traits_of
@@ -21,9 +24,6 @@ from geoembz.store import (
     EMBEDDING,
     VALID,
     ChunkLayout,
-    DestinationLock,
-    Journal,
-    ObjectTree,
     StorePlan,
     StoreReader,
     StoreWriter,
@@ -64,11 +64,18 @@ class DateAppending:
         GeoembzError
             If the source does not fit the store (see `fitted`), or cannot be read.
         """
-        with DestinationLock(ObjectTree(self.url)) as lock:
+        StoreReader.open(self.url)  # before the lock, which would make a folder
+        destination = Destination(self.url, breaks_lock=self.options.breaks_lock)
+        with Site(destination) as site:
             reader = StoreReader.open(self.url)
-            fitting = replace(self, source=fitted(self.url, reader, self.source, self.options))
-            written = fitting.build(lock, reader, progress)
-        return written, (*traits_of(fitting.source).notes, *self._order_notes(reader))
+            plan = self._plan(reader)
+            if plan in site.ended:
+                return written_at(reader.attributes.times[plan["position"]]), ()
+            is_begun = any(journal.matches(plan) for journal in site.journals())
+            source = fitted(self.url, reader, self.source, self.options, is_begun=is_begun)
+            written = replace(self, source=source).write(site.begin(plan), reader, progress)
+            site.finish()
+        return written, (*traits_of(source).notes, *self._order_notes(reader))
 
     def _order_notes(self, reader: StoreReader) -> list[str]:
         """Return what to tell of a date that is stored behind later ones."""
@@ -81,44 +88,43 @@ class DateAppending:
         )
         return [note]
 
-    def build(
-        self, lock: DestinationLock, reader: StoreReader, progress: Progress | None
-    ) -> Written:
+    def _plan(self, reader: StoreReader) -> dict[str, Any]:
+        """Return all that the date's bytes depend on."""
+        dates, date = reader.dates, self.options.date
+        return {
+            "append": date,
+            "position": dates.index(date) if date in dates else len(dates),
+            "software": __version__,
+            "seed": self.options.seed,
+            "encoding": reader.encoding.hash,
+            "sources": [info.identity() for info in self.source.info],
+        }
+
+    def write(self, build: Build, reader: StoreReader, progress: Progress | None) -> Written:
         """Write the date of a source that fits the store."""
-        dates = reader.dates
-        position = dates.index(self.options.date) if self.options.date in dates else len(dates)
+        position, dates = build.plan["position"], reader.dates
         if position == len(dates):
             dates = (*dates, self.options.date)
         plan = StorePlan(reader.encoding, _chunks(reader), "plain", dates)
-        writer = StoreWriter(self.url, plan, position)
-        journal = Journal(ObjectTree(self.url))
-        centre = self._prepare(journal, reader, position)
+        writer = StoreWriter(build.tree, plan, position)
+        centre = self._prepare(build, reader)
         results = write_shards(
             self.source,
             writer,
-            journal,
-            lock.fence,
+            build,
             centre,
             self.options.seed,
             ThreadWorkers(self.options.workers),
             progress,
         )
         written = summarise(self.source, results)
-        writer.finish(self._attributes(reader.attributes, written, position))
-        lock.release()
-        journal.clear()
+        writer.finish(self._attributes(reader.attributes, written, position), build.fence)
         return written
 
-    def _prepare(self, journal: Journal, reader: StoreReader, position: int) -> NDArray[np.float64]:
+    def _prepare(self, build: Build, reader: StoreReader) -> NDArray[np.float64]:
         """Start the journal or take it up; return the mean that the centred cosine takes off."""
-        plan = {
-            "append": self.options.date,
-            "software": __version__,
-            "seed": self.options.seed,
-            "sources": [info.provenance() for info in self.source.info],
-        }
-        if journal.exists():
-            return journal.resume(plan)[1]
+        if build.journal.exists():
+            return build.journal.resume(build.plan)[1]
         roles = PixelRoles(self.options.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.options.workers)
         sample = draw_sample(self.source, roles, _CENTRE_SAMPLES, run)
@@ -126,9 +132,11 @@ class DateAppending:
         encoding = reader.encoding
         check_coverage(self.source.name, encoding, sample, strict=False)
         centre = sample_mean([encoding.target(block) for block in sample])
-        for array in (EMBEDDING, VALID):  # shards of a former date: gaps must not show them
-            journal.tree.remove(f"{array}/c/{position}")
-        journal.start(plan, encoding, centre)
+        build.fence.check()
+        if not build.tree.is_local:
+            for array in (EMBEDDING, VALID):  # of a former date: gaps must not show its shards
+                build.tree.remove(f"{array}/c/{build.plan['position']}")
+        build.journal.start(build.plan, encoding, centre)
         return centre
 
     def _attributes(

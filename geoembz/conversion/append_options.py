@@ -19,6 +19,8 @@ class AppendOptions:
         Seed of the choice of held-out pixels.
     workers
         Shards written at once.
+    breaks_lock
+        Take the store from another conversion that seems to hold it.
     """
 
     date: str
@@ -26,3 +28,4 @@ class AppendOptions:
     recode: bool
     seed: int
     workers: int
+    breaks_lock: bool = False

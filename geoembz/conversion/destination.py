@@ -1,11 +1,16 @@
-"""Where a conversion writes, and how it replaces what is there: never half of it."""
+"""Where a conversion's store is to be: what may be there already, and what must not."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from geoembz.conversion.placing import builds, interrupted_swap
 from geoembz.errors import DestinationExistsError, InvalidConfigError
-from geoembz.store import DestinationLock, Journal, ObjectTree
+from geoembz.store import Journal, ObjectTree
+from geoembz.store.journal import FOLDER
+
+_ROOTS = ("zarr.json", ".zgroup", ".zarray")
 
 
 @dataclass(frozen=True)
@@ -16,90 +21,91 @@ class Destination:
     ----------
     url
         Where the store will be.
-    building
-        Where it is built: `url` itself, or a sibling when something at `url` is to be replaced.
-    was_empty
-        Whether an empty directory was there.
+    replaces
+        Whether a store is there that the new one replaces, once it is complete.
+    gives_up
+        Whether an unfinished conversion there, if it is another one, is given up.
     breaks_lock
         Whether to take the destination from another conversion that seems to hold it.
     """
 
     url: str
-    building: str
-    was_empty: bool = False
+    replaces: bool = False
+    gives_up: bool = False
     breaks_lock: bool = False
 
-    def lock(self) -> DestinationLock:
-        """Return the lock to hold while writing."""
-        return DestinationLock(self.tree, breaks=self.breaks_lock)
+    @property
+    def tree(self) -> ObjectTree:
+        """The objects at the destination."""
+        return ObjectTree(self.url)
+
+    @property
+    def holds_store(self) -> bool:
+        """Whether a Zarr store is there now."""
+        tree = self.tree
+        return any(tree.read(name) is not None for name in _ROOTS)
 
     @classmethod
-    def check(cls, url: str | Path, *, overwrite: bool) -> Self:
+    def check(cls, url: str | Path, *, overwrite: bool, breaks_lock: bool = False) -> Self:
         """Check a destination before anything is read or written.
 
         Raises
         ------
         InvalidConfigError
-            If it lies inside a file, or holds something that is no Zarr store.
+            If it lies inside a file, or cannot be replaced as asked.
         DestinationExistsError
-            If it holds a complete store and `overwrite` is not given.
+            If it holds a complete store and `overwrite` is not given, or other things.
         """
-        tree = ObjectTree(url)
+        self = cls(str(url), breaks_lock=breaks_lock)
+        tree = self.tree
         if tree.is_local:
             _refuse_files(tree.local_path)
-        if not tree.exists() or _is_empty(tree):
-            return cls(tree.url, tree.url, was_empty=tree.exists())
-        is_store = any(tree.read(name) is not None for name in ("zarr.json", ".zgroup", ".zarray"))
+            interrupted_swap(tree.local_path)
+        if not tree.exists():
+            return self
         journal = Journal(tree)
-        # Without a plan nothing was written yet, unless a store stands there already.
-        unfinished = journal.exists() or (journal.has_traces() and not is_store)
-        if not is_store and not unfinished:
+        is_store = self.holds_store
+        if not is_store and not journal.has_traces() and not _is_empty(tree):
             raise DestinationExistsError(
                 f"{url}: exists and is no Zarr store; expected an empty place; choose another "
                 "destination (--overwrite replaces Zarr stores only)"
             )
-        if not overwrite and unfinished:
-            return cls(tree.url, tree.url)
-        if not overwrite:
-            raise DestinationExistsError(
-                f"{url}: holds a store already; choose another destination or pass --overwrite"
-            )
-        if not tree.is_local:
+        if overwrite:
+            return self._overwriting(journal, is_store=is_store)
+        if is_store and not journal.has_traces():  # else there is something to end, or to sweep up
+            raise DestinationExistsError(holds_already(self.url))
+        if tree.is_local and not is_store and journal.exists():
             raise InvalidConfigError(
-                f"{url}: --overwrite needs a local destination; object stores cannot rename; "
-                "delete it first or choose another one"
+                f"{url}: holds an unfinished conversion of an earlier geoembz, which cannot be "
+                "finished by this one; pass --overwrite to start anew"
             )
+        return self
+
+    def _overwriting(self, journal: Journal, *, is_store: bool) -> Self:
+        tree = self.tree
+        if not tree.is_local:
+            if is_store or journal.plan() is not None:
+                raise InvalidConfigError(
+                    f"{self.url}: --overwrite needs a local destination; object stores cannot "
+                    "rename; delete it first or choose another one"
+                )
+            return self
+        placed = any(Journal(ObjectTree(path)).is_complete() for path in builds(tree.local_path))
+        if not is_store and not placed and not journal.exists():
+            return type(self)(self.url, gives_up=True, breaks_lock=self.breaks_lock)
         path = tree.local_path.resolve()
-        return cls(tree.url, str(path.with_name(f".{path.name}.geoembz-new")))
+        if os.path.ismount(path) or not os.access(path.parent, os.W_OK):
+            raise InvalidConfigError(
+                f"{self.url}: --overwrite builds in {path.parent} and renames, which is "
+                f"{'another disk' if os.path.ismount(path) else 'write-protected'}; expected a "
+                "folder of its own there; delete what it holds, or choose another destination"
+            )
+        return type(self)(self.url, replaces=True, breaks_lock=self.breaks_lock)
 
-    @property
-    def replaces(self) -> bool:
-        """Whether something at `url` is to be replaced."""
-        return self.building != self.url
 
-    @property
-    def tree(self) -> ObjectTree:
-        """The objects of the store being built."""
-        return ObjectTree(self.building)
-
-    def discard(self) -> None:
-        """Delete what was built, but not a directory that was there before."""
-        if self.was_empty and self.tree.is_local:
-            for entry in self.tree.local_path.iterdir():
-                self.tree.remove(entry.name)
-        else:
-            self.tree.remove()
-
-    def swap(self) -> None:
-        """Put the finished store in the place of what was there, then delete that."""
-        if not self.replaces:
-            return
-        path, new = ObjectTree(self.url).local_path.resolve(), Path(self.building)
-        old = path.with_name(f".{path.name}.geoembz-old")
-        ObjectTree(old).remove()
-        path.rename(old)
-        new.rename(path)
-        ObjectTree(old).remove()
+def holds_already(url: str) -> str:
+    """Return what to say of a destination that holds a complete store."""
+    return f"{url}: holds a store already; choose another destination or pass --overwrite"
 
 
 def _refuse_files(path: Path) -> None:
@@ -115,6 +121,7 @@ def _refuse_files(path: Path) -> None:
 
 
 def _is_empty(tree: ObjectTree) -> bool:
+    """Whether nothing is there, but perhaps the folder of a lock that has gone."""
     if tree.is_local:
-        return not any(tree.local_path.iterdir())
+        return all(entry.name == FOLDER for entry in tree.local_path.iterdir())
     return not tree.sizes()

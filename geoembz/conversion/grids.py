@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.runner import Progress
 from geoembz.conversion.sampling import sample_mean
+from geoembz.conversion.site import Build, Site
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import Source
-from geoembz.store import Journal, ObjectTree, write_root
+from geoembz.store import ObjectTree, write_root
 
 
 class GridConversion(Protocol):
@@ -48,21 +49,19 @@ class GridConversion(Protocol):
         """Return everything that the store's bytes depend on."""
         ...
 
-    def run(self, progress: Progress | None, started: float) -> ConvertSummary:
-        """Convert."""
+    def write(self, build: Build, progress: Progress | None) -> None:
+        """Write the store, or what is missing of it; nothing opens it before it is complete."""
         ...
 
-    def summary(self, started: float) -> ConvertSummary:
-        """Return the summary of the store that is there already."""
+    def summary(self, url: str, started: float) -> ConvertSummary:
+        """Return the summary of a complete store."""
         ...
 
 
 class MakeConversion(Protocol):
     """Prepare the conversion of one grid; all other options are set already."""
 
-    def __call__(
-        self, *, source: Source, destination: Destination, fixed: Encoding | None, is_part: bool
-    ) -> GridConversion:
+    def __call__(self, *, source: Source, fixed: Encoding | None, is_part: bool) -> GridConversion:
         """Return the conversion of `source`, with the encoding `fixed` or one of its own."""
         ...
 
@@ -93,46 +92,42 @@ def convert_grids(
     progress, started
         As in `geoembz.convert`; progress counts the shards of one grid after the other.
     """
-    with destination.lock():
-        summaries = _convert_all(grids, destination, conversion, fixed, progress)
-    destination.swap()
+    parts = {
+        name: conversion(source=source, fixed=fixed, is_part=True) for name, source in grids.items()
+    }
+    with Site(destination) as site:
+        build = site.begin({"grids": {name: part.options() for name, part in parts.items()}})
+        if not build.is_complete:
+            encoding = _encoding(build, grids, parts, fixed)
+            for name, source in grids.items():
+                part = conversion(source=source, fixed=encoding, is_part=True)
+                child = build.child(name, part.options())
+                if not child.is_complete:
+                    part.write(child, progress)
+            build.fence.check()
+            write_root(build.tree, list(grids))
+            site.finish()
+    summaries = [
+        part.summary(f"{destination.url.rstrip('/')}/{name}", time.perf_counter())
+        for name, part in parts.items()
+    ]
     stored = sum(ObjectTree(destination.url).sizes().values())
     return combined(summaries, destination.url, stored, time.perf_counter() - started)
 
 
-def _convert_all(
+def _encoding(
+    build: Build,
     grids: Mapping[str, Source],
-    destination: Destination,
-    conversion: MakeConversion,
+    parts: Mapping[str, GridConversion],
     fixed: Encoding | None,
-    progress: Progress | None,
-) -> list[ConvertSummary]:
-    """Convert every grid, then write the root."""
-    children = {name: _child(destination, name) for name in grids}
-    parts = {
-        name: conversion(source=source, destination=children[name], fixed=fixed, is_part=True)
-        for name, source in grids.items()
-    }
-    journal = Journal(destination.tree)
-    begun = journal.exists()
-    options = {"grids": {name: part.options() for name, part in parts.items()}}
-    try:
-        if begun:
-            encoding, _ = journal.resume(options)
-        else:
-            encoding, centre = _fit(grids, parts, fixed)
-            journal.start(options, encoding, centre)
-        summaries = [
-            _convert_child(conversion, source, children[name], encoding, progress)
-            for name, source in grids.items()
-        ]
-    except Exception:
-        if not begun and not any(child.tree.exists() for child in children.values()):
-            destination.tree.remove()
-        raise
-    write_root(destination.building, list(grids))
-    journal.clear()
-    return summaries
+) -> Encoding:
+    """Fit over all grids, or take up the fit of an interrupted conversion."""
+    if build.journal.exists():
+        return build.journal.resume(build.plan)[0]
+    encoding, centre = _fit(grids, parts, fixed)
+    build.fence.check()
+    build.journal.start(build.plan, encoding, centre)
+    return encoding
 
 
 def combined(
@@ -176,11 +171,6 @@ def combined(
     )
 
 
-def _child(destination: Destination, name: str) -> Destination:
-    url = f"{destination.building.rstrip('/')}/{name}"
-    return Destination(url, url, breaks_lock=destination.breaks_lock)
-
-
 def _fit(
     grids: Mapping[str, Source], parts: Mapping[str, GridConversion], fixed: Encoding | None
 ) -> tuple[Encoding, NDArray[np.float64]]:
@@ -200,17 +190,3 @@ def _fit(
     dimension = next(iter(grids.values())).dimension
     encoding = fixed or Encoding.fit_blocks(sample, first.recipe, dimension, first.seed)
     return encoding, sample_mean([encoding.target(block) for block in sample])
-
-
-def _convert_child(
-    conversion: MakeConversion,
-    source: Source,
-    child: Destination,
-    encoding: Encoding,
-    progress: Progress | None,
-) -> ConvertSummary:
-    """Convert one grid, or take it as it is where an interrupted conversion completed it."""
-    part = conversion(source=source, destination=child, fixed=encoding, is_part=True)
-    if child.tree.read("zarr.json") is None or Journal(child.tree).exists():
-        return part.run(progress, time.perf_counter())
-    return part.summary(time.perf_counter())

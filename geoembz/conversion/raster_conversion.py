@@ -1,7 +1,6 @@
 """The conversion of one raster: sample, fit, write every shard, write the metadata."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,27 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._version import __version__
-from geoembz.conventions import Layout, StoreAttributes
+from geoembz.conventions import Layout
 from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.raster_record import raster_summary, store_attributes
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz.conversion.shards import summarise, write_shards
+from geoembz.conversion.site import Build, Site
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.workers import Workers
 from geoembz.encoding import Encoding, Recipe
-from geoembz.errors import InvalidConfigError, NoValidPixelsError, StoreError
+from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.grid import Window
 from geoembz.sources import Source, SourceData, check_vectors, names_of, traits_of
-from geoembz.store import (
-    DestinationLock,
-    Journal,
-    StorePlan,
-    StoreReader,
-    StoreWriter,
-    choose_layout,
-)
+from geoembz.store import StorePlan, StoreReader, StoreWriter, choose_layout
 
 
 @dataclass(frozen=True)
@@ -39,8 +32,8 @@ class RasterConversion:
 
     Parameters
     ----------
-    source, destination
-        Where pixels come from, and where the store will be.
+    source
+        Where pixels come from.
     fixed
         The encoding to use; None to fit one by `recipe`.
     pool
@@ -58,7 +51,6 @@ class RasterConversion:
     """
 
     source: Source
-    destination: Destination
     recipe: Recipe
     layout: Layout
     fit_samples: int
@@ -79,56 +71,36 @@ class RasterConversion:
     is_part: bool = False
     first_read: Callable[[Window], SourceData] | None = None
 
-    def run(self, progress: Progress | None, started: float) -> ConvertSummary:
-        """Convert; see `GridConversion.run`."""
-        with self.destination.lock() as lock:
-            writer, attributes = self._build(lock, progress)
-        self.destination.swap()
-        return self._summary(writer.plan.encoding, attributes, started)
+    def run(
+        self, destination: Destination, progress: Progress | None, started: float
+    ) -> ConvertSummary:
+        """Convert to a destination; see `geoembz.convert`."""
+        with Site(destination) as site:
+            build = site.begin(self.options())
+            if not build.is_complete:
+                self.write(build, progress)
+                site.finish()
+        return self.summary(destination.url, started)
 
-    def _build(
-        self, lock: DestinationLock, progress: Progress | None
-    ) -> tuple[StoreWriter, StoreAttributes]:
-        """Write the store, or what is missing of it; nothing but the store is left."""
-        journal = Journal(self.destination.tree)
-        if self.destination.replaces and not journal.matches(self.options()):
-            self.destination.tree.remove()  # what an abandoned overwrite left
-            lock.take()
-        begun = journal.exists()
-        try:
-            writer, centre = self._prepare(journal)
-            results = write_shards(
-                self.source, writer, journal, lock.fence, centre, self.seed, self.pool, progress
-            )
-        except Exception:
-            lock.release()
-            if not begun:
-                self._discard_unless_useful(journal)
-            raise
+    def write(self, build: Build, progress: Progress | None) -> None:
+        """Write the store, or what is missing of it; see `GridConversion.write`."""
+        writer, centre = self._prepare(build)
+        results = write_shards(self.source, writer, build, centre, self.seed, self.pool, progress)
         written = summarise(self.source, results, checksum=self.checksum)
         attributes = store_attributes(
             self.source, writer.plan, written, model=self.model, license=self.license
         )
-        writer.finish(attributes)
-        lock.release()
-        journal.clear()
-        return writer, attributes
+        writer.finish(attributes, build.fence)
 
-    def _discard_unless_useful(self, journal: Journal) -> None:
-        """Remove what a failed conversion wrote, where no shard was finished."""
-        with suppress(StoreError):  # the server that failed, most likely; the error is on its way
-            if not journal.has_finished():
-                self.destination.discard()
-
-    def _prepare(self, journal: Journal) -> tuple[StoreWriter, NDArray[np.float64]]:
+    def _prepare(self, build: Build) -> tuple[StoreWriter, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion, and plan the store."""
-        options = self.options()
-        if journal.exists():
-            encoding, centre = journal.resume(options)
-            return self._writer(encoding), centre
+        if build.journal.exists():
+            encoding, centre = build.journal.resume(build.plan)
+            return self._writer(build, encoding), centre
         encoding, centre = self._fit()
-        writer = self._writer(encoding)
-        journal.start(options, encoding, centre)
+        writer = self._writer(build, encoding)
+        build.fence.check()
+        build.journal.start(build.plan, encoding, centre)
         return writer, centre
 
     def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
@@ -156,7 +128,7 @@ class RasterConversion:
             self.check_basis(self.fixed, sample)
         return encoding, sample_mean([encoding.target(block) for block in sample])
 
-    def _writer(self, encoding: Encoding) -> StoreWriter:
+    def _writer(self, build: Build, encoding: Encoding) -> StoreWriter:
         chunks = choose_layout(
             self.source.grid.shape,
             encoding.bytes_per_vector,
@@ -167,7 +139,7 @@ class RasterConversion:
         )
         dates = () if self.date is None else (self.date,)
         plan = StorePlan(encoding, chunks, self.layout, dates)
-        return StoreWriter(self.destination.building, plan)
+        return StoreWriter(build.tree, plan)
 
     def _prefix(self, encoding: Encoding) -> int | None:
         """Return the stored numbers per vector in a chunk; None for all."""
@@ -178,15 +150,10 @@ class RasterConversion:
         except InvalidConfigError as error:
             raise InvalidConfigError(f"prefix_chunks: {error}") from error
 
-    def summary(self, started: float) -> ConvertSummary:
-        """Return the summary of the store that is there already."""
-        reader = StoreReader.open(self.destination.url)
-        return self._summary(reader.encoding, reader.attributes, started)
-
-    def _summary(
-        self, encoding: Encoding, attributes: StoreAttributes, started: float
-    ) -> ConvertSummary:
-        return raster_summary(self.source, self.destination.url, encoding, attributes, started)
+    def summary(self, url: str, started: float) -> ConvertSummary:
+        """Return the summary of the store that is there now."""
+        reader = StoreReader.open(url)
+        return raster_summary(self.source, url, reader.encoding, reader.attributes, started)
 
     def options(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""

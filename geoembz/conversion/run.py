@@ -1,7 +1,6 @@
 """Convert: check the options, open the inputs, and hand over to a conversion."""
 
 import time as clock
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -186,8 +185,7 @@ def convert(
     check_scheduler(scheduler)
     if scheduler is not None:  # workers may run in another folder
         source, store = absolute(source), absolute(store)
-    destination = Destination.check(store, overwrite=overwrite)
-    destination = replace(destination, breaks_lock=break_lock)
+    destination = Destination.check(store, overwrite=overwrite, breaks_lock=break_lock)
     if resample not in {None, "nearest"}:
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
@@ -265,8 +263,8 @@ def convert(
             if scheduler is None and _is_remote(raster):  # the same process samples and converts
                 raster = RememberedSource(raster)
                 conversion = partial(conversion, first_read=raster.first_read)
-            only = conversion(source=raster, destination=destination, fixed=fixed)
-            summary = only.run(progress, started)
+            only = conversion(source=raster, fixed=fixed)
+            summary = only.run(destination, progress, started)
     return check_conversion(summary, source, grids, opening, date) if check else summary
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from geoembz.conversion.runner import Progress
 from geoembz.conversion.sampling import PixelRoles
+from geoembz.conversion.site import Build
 from geoembz.conversion.task import ShardResult, ShardTask
 from geoembz.conversion.workers import Workers
 from geoembz.evaluation import FidelitySums
-from geoembz.grid import Window
 from geoembz.sources import Source, occupies, with_checksum
-from geoembz.store import Fence, Journal, StoreWriter
+from geoembz.store import StoreWriter
 
 
 @dataclass(frozen=True)
@@ -46,42 +46,10 @@ class Written:
         }
 
 
-@dataclass(frozen=True)
-class FencedTask:
-    """A shard's task that does nothing once the destination is another's.
-
-    Parameters
-    ----------
-    task
-        Converts a shard and records it.
-    fence
-        Says whose the destination is.
-    may_repeat
-        Whether the shard may be finished already: by a worker that was lost afterwards.
-    """
-
-    task: ShardTask
-    fence: Fence
-    may_repeat: bool
-
-    def __call__(self, shard: Window) -> ShardResult:
-        """Convert one shard, unless the journal has it.
-
-        Raises
-        ------
-        StoreError
-            If the destination is another's, or out of reach.
-        """
-        self.fence.check()
-        done = self.task.journal.find(shard) if self.may_repeat else None
-        return self.task(shard) if done is None else ShardResult.from_json(done)
-
-
 def write_shards(
     source: Source,
     writer: StoreWriter,
-    journal: Journal,
-    fence: Fence,
+    build: Build,
     centre: NDArray[np.float64],
     seed: int,
     workers: Workers,
@@ -93,10 +61,8 @@ def write_shards(
     ----------
     source, writer
         Where pixels come from and where codes go.
-    journal
-        Says what is finished, and is told what is.
-    fence
-        Says whose the destination is.
+    build
+        Its journal says what is finished, and is told what is; its fence, whose it is.
     centre
         Mean vector of the sample, float64 ``(dimension,)``.
     seed
@@ -107,14 +73,13 @@ def write_shards(
         Called with the numbers of finished and of missing shards.
     """
     shards = [shard for shard in writer.plan.chunks.shards() if occupies(source, shard)]
-    done = journal.finished()
+    done = build.journal.finished()
     missing = [shard for shard in shards if (shard.row, shard.col) not in done]
     roles = PixelRoles(seed, source.grid.shape)
-    task = ShardTask(source, writer, journal, roles, centre)
-    fenced = FencedTask(task, fence, workers.may_repeat)
+    task = ShardTask(source, writer, build.journal, build.fence, roles, centre, workers.may_repeat)
     results = {key: ShardResult.from_json(document) for key, document in done.items()}
-    fresh = workers.run(fenced, missing, progress=progress)
-    journal.tree.remove_partials()  # a killed worker may have left some
+    fresh = workers.run(task, missing, progress=progress)
+    build.tree.remove_partials()  # a killed worker may have left some
     results |= {(shard.row, shard.col): new for shard, new in zip(missing, fresh, strict=True)}
     return [results[shard.row, shard.col] for shard in shards]
 

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from geoembz.store.objects import local_faults
+
 ROW = "__row"
 """Column with a row's number in the store."""
 
@@ -59,7 +61,7 @@ class Spill:
             taken = batch if len(part) == 1 == len(batch) else batch.take(pa.array(part))
             numbered = taken.append_column(ROW, pa.array(rows[part]))
             content = numbered.serialize()
-            with self._path(start).open("ab") as file:
+            with local_faults(str(self.folder)), self._path(start).open("ab") as file:
                 file.write(_LENGTH.pack(content.size))
                 file.write(content)
 

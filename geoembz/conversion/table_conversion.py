@@ -18,6 +18,7 @@ from geoembz.conversion.basis import check_coverage, check_dimension
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.runner import Progress
 from geoembz.conversion.sampling import PixelRoles
+from geoembz.conversion.site import Build, Site
 from geoembz.conversion.spill import Spill
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.table_encoding import TableEncoder, spill_encoded
@@ -30,8 +31,7 @@ from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import NoValidPixelsError
 from geoembz.evaluation import FidelitySums
 from geoembz.sources.tables import Survey, TableSource
-from geoembz.store import Journal
-from geoembz.store.tables import TablePlan, TableWriter, choose_rows
+from geoembz.store.tables import TablePlan, TableReader, TableWriter, choose_rows
 
 
 def convert_table(
@@ -73,18 +73,18 @@ class _TableConversion:
         started = time.perf_counter()
         check_model(self.model)
         check_dimension(self.source.name, self.source.dimension, self.recipe, self.options.fixed)
-        journal = Journal(self.destination.tree)
-        if self.destination.replaces and not journal.matches(self._plan()):
-            self.destination.tree.remove()
-        begun = journal.exists()
-        try:
-            encoding, centre = self._prepare(journal)
-            writer = TableWriter(self.destination.building, self._table_plan(encoding))
-            fidelity, valid = self._write(writer, journal, centre, progress)
-        except Exception:
-            if not begun and not journal.finished():
-                self.destination.discard()
-            raise
+        with Site(self.destination) as site:
+            build = site.begin(self._plan())
+            if not build.is_complete:
+                self._build(build, progress)
+                site.finish()
+        return self._summary(started)
+
+    def _build(self, build: Build, progress: Progress | None) -> None:
+        """Write the store, or what is missing of it."""
+        encoding, centre = self._prepare(build)
+        writer = TableWriter(build.tree, self._table_plan(encoding))
+        fidelity, valid = self._write(writer, build, centre, progress)
         attributes = table_attributes(
             self.source,
             self.survey,
@@ -95,12 +95,16 @@ class _TableConversion:
             license=self.options.license,
             checksum=self.options.checksum,
         )
-        bounds = chunk_bounds(writer, journal)
+        bounds = chunk_bounds(writer, build.journal)
         starts = [shard.row for shard in writer.plan.shards()]
-        writer.finish(attributes, bounds, starts, table_footer(self.source, attributes))
-        journal.clear()
-        self.destination.swap()
-        return table_summary(self.source, self.destination.url, encoding, attributes, started)
+        footer = table_footer(self.source, attributes)
+        writer.finish(attributes, bounds, starts, footer, build.fence)
+
+    def _summary(self, started: float) -> ConvertSummary:
+        reader = TableReader.open(self.destination.url)
+        return table_summary(
+            self.source, self.destination.url, reader.encoding, reader.attributes, started
+        )
 
     @cached_property
     def survey(self) -> Survey:
@@ -118,10 +122,10 @@ class _TableConversion:
     def recipe(self) -> Recipe:
         return self.options.recipe or Recipe.parse(self.source.product.recipe or "int8")
 
-    def _prepare(self, journal: Journal) -> tuple[Encoding, NDArray[np.float64]]:
+    def _prepare(self, build: Build) -> tuple[Encoding, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion."""
-        if journal.exists():
-            return journal.resume(self._plan())
+        if build.journal.exists():
+            return build.journal.resume(build.plan)
         try:
             sample = draw_rows(self.source, self.roles, self.options.fit_samples)
             if self.options.fixed is not None:
@@ -138,7 +142,8 @@ class _TableConversion:
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
         total = np.sum([block.sum(axis=1, dtype=np.float64) for block in sample], axis=0)
         centre = total / sum(block.shape[1] for block in sample)
-        journal.start(self._plan(), encoding, centre)
+        build.fence.check()
+        build.journal.start(build.plan, encoding, centre)
         return encoding, centre
 
     def _table_plan(self, encoding: Encoding) -> TablePlan:
@@ -154,7 +159,7 @@ class _TableConversion:
     def _write(
         self,
         writer: TableWriter,
-        journal: Journal,
+        build: Build,
         centre: NDArray[np.float64],
         progress: Progress | None,
     ) -> tuple[FidelitySums, int]:
@@ -162,13 +167,13 @@ class _TableConversion:
         plan, workers = writer.plan, self.options.workers
         form = self._format(plan)
         encoder = TableEncoder(plan.encoding, self.roles, centre)
-        finished = frozenset(row for row, _ in journal.finished())
-        with spill_folder(self.destination.tree) as folder:
+        finished = frozenset(row for row, _ in build.journal.finished())
+        with spill_folder(build.tree) as folder:
             spill = Spill(folder, form.spilled, plan.shard)
             found = spill_encoded(
                 self.source.batches(), self.survey.places, encoder, form, spill, finished, workers
             )
-            write_table_shards(writer, journal, form, spill, workers, progress)
+            write_table_shards(writer, build, form, spill, workers, progress)
         return found
 
     def _format(self, plan: TablePlan) -> RowFormat:

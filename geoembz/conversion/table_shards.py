@@ -11,17 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.conversion.runner import Progress, run_tasks
+from geoembz.conversion.site import Build
 from geoembz.conversion.spill import Spill
 from geoembz.conversion.table_rows import VALID, RowFormat, X, Y
 from geoembz.grid import Window
 from geoembz.store import Journal, ObjectTree
+from geoembz.store.files import make_parents
 from geoembz.store.journal import FOLDER
+from geoembz.store.objects import local_faults
 from geoembz.store.tables import TableWriter
 
 
 def write_table_shards(
     writer: TableWriter,
-    journal: Journal,
+    build: Build,
     form: RowFormat,
     spill: Spill,
     workers: int,
@@ -33,8 +36,8 @@ def write_table_shards(
     ----------
     writer
         Where rows go.
-    journal
-        Says what is finished, and is told what is.
+    build
+        Its journal says what is finished, and is told what is; its fence, whose it is.
     form, spill
         How rows travelled, and where they are.
     workers
@@ -42,12 +45,13 @@ def write_table_shards(
     progress
         Called with the numbers of finished and of missing shards.
     """
-    done = journal.finished()
+    done = build.journal.finished()
     missing = [shard for shard in writer.plan.shards() if (shard.row, 0) not in done]
 
     def task(shard: Window) -> dict[str, Any]:
+        build.fence.check()
         result = _write_shard(writer, form, spill, shard)
-        journal.record(shard, result)
+        build.journal.record(shard, result)
         return result
 
     run_tasks(task, missing, workers=workers, progress=progress)
@@ -66,7 +70,9 @@ def spill_folder(tree: ObjectTree) -> Iterator[Path]:
     if tree.is_local:
         path = tree.local_path / FOLDER / "spill"
         shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
+        with local_faults(tree.url):
+            make_parents(path, tree.local_path)
+            path.mkdir()
     else:
         path = Path(tempfile.mkdtemp(prefix="geoembz-"))
     try:

@@ -17,7 +17,7 @@ from geoembz.projection import TILE_PIXELS
 from geoembz.quantization import Codes
 from geoembz.quantization.power import PowerQuantizer
 from geoembz.sources import Source, SourceData
-from geoembz.store import Journal, StoreWriter
+from geoembz.store import Fence, Journal, StoreWriter
 
 _DECODED_PIXELS = 8 * TILE_PIXELS
 """Pixels decoded at once where a source holds codes of its own."""
@@ -71,17 +71,23 @@ class ShardTask:
         The destination.
     journal
         Where finished shards are recorded.
+    fence
+        Says whose the destination is.
     roles
         Which pixels are held out.
     centre
         Mean vector that the centred cosine takes off, float64, shape ``(dimension,)``.
+    may_repeat
+        Whether a shard may be finished already: by a worker that was lost afterwards.
     """
 
     source: Source
     writer: StoreWriter
     journal: Journal
+    fence: Fence
     roles: PixelRoles
     centre: NDArray[np.float64]
+    may_repeat: bool = False
 
     @property
     def encoding(self) -> Encoding:
@@ -89,15 +95,22 @@ class ShardTask:
         return self.writer.plan.encoding
 
     def __call__(self, shard: Window) -> ShardResult:
-        """Convert one shard.
+        """Convert one shard, unless the journal has it.
 
         Raises
         ------
+        StoreError
+            If the destination is another's by now, or out of reach.
         SourceError
             If the source cannot be read there.
         InvalidConfigError
             If the codec layout meets an invalid pixel that its codes have no room for.
         """
+        self.fence.check()
+        done = self.journal.find(shard) if self.may_repeat else None
+        return self._convert(shard) if done is None else ShardResult.from_json(done)
+
+    def _convert(self, shard: Window) -> ShardResult:
         codes = recycled((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
         valid = np.empty(shard.shape, dtype=np.bool_)
         fidelity, rejected = FidelitySums(), 0
@@ -108,6 +121,7 @@ class ShardTask:
             fidelity = fidelity.merge(
                 self._encode(block, data, codes[:, rows, cols], valid[rows, cols])
             )
+        self.fence.check()  # again: to read and encode takes a while
         self.writer.write_shard(shard, codes, valid)
         result = ShardResult(int(valid.sum()), fidelity, rejected)
         self.journal.record(shard, result.to_json())

@@ -1,61 +1,100 @@
 """The journal of an unfinished conversion: what is planned, and which shards are done.
 
-It lives below ``.geoembz/`` in the destination, where no Zarr reader looks, until the root
-``zarr.json`` is written; then it is removed. A destination with a journal can be resumed by the
-same conversion and by no other.
+It lies below ``.geoembz/`` where the conversion builds; no Zarr reader looks there. It belongs to
+one plan: of several conversions that start there, the first has it; the fit's files and each record
+name the plan. So nothing that a conversion writes after it has lost its place can be taken for a
+part of another one's.
+
+The order of things: the fit, the plan, records, ``complete.json``; then all is removed, that one
+last. Killed anywhere in between, the same command finds out how far it was.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.encoding import Encoding
-from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
 from geoembz.grid import Window
 from geoembz.store.objects import ObjectTree
 
 FOLDER = ".geoembz"
+LOCK, COMPLETE = f"{FOLDER}/lock.json", f"{FOLDER}/complete.json"
 _PLAN, _SHARDS = f"{FOLDER}/plan.json", f"{FOLDER}/shards"
-_ENCODING, _CENTRE = f"{FOLDER}/encoding.npz", f"{FOLDER}/centre.json"
+_BOUND = "plan"
+"""Member of a record that names its plan."""
 
 
 @dataclass(frozen=True)
 class Journal:
-    """The journal in a destination.
+    """The journal in a place where a store is built.
 
     Parameters
     ----------
     tree
-        The destination.
+        That place.
+    digest
+        Of the plan whose records are written and read; None for whoever only looks: at all.
     """
 
     tree: ObjectTree
+    digest: str | None = None
+
+    @classmethod
+    def of(cls, tree: ObjectTree, plan: Mapping[str, Any]) -> Self:
+        """Return the journal of one plan."""
+        return cls(tree, _digest(plan))
 
     def exists(self) -> bool:
-        """Whether a conversion into this destination was started and not finished."""
+        """Whether a conversion into this place was started and not finished."""
         return self.tree.read(_PLAN) is not None
 
     def has_traces(self) -> bool:
         """Whether anything of a journal is there, a plan or not."""
         return bool(self.tree.keys(FOLDER))
 
+    def is_complete(self) -> bool:
+        """Whether a store was built here to its end, and only the journal is left to remove."""
+        return self.tree.read(COMPLETE) is not None
+
+    def plan(self) -> dict[str, Any] | None:
+        """Return the plan, be it completed or not; None where there is none that can be read."""
+        for key in (COMPLETE, _PLAN):
+            try:
+                found = self.tree.read_json(key)
+            except StoreError:
+                return None
+            if found is not None:
+                return found if isinstance(found, dict) else None
+        return None
+
     def matches(self, plan: Mapping[str, Any]) -> bool:
         """Whether the conversion that was started is this one."""
-        try:
-            return bool(self.tree.read_json(_PLAN) == plan)
-        except StoreError:
-            return False
+        return self.plan() == as_read(plan)
 
     def start(
         self, plan: Mapping[str, Any], encoding: Encoding, centre: NDArray[np.float64]
     ) -> None:
-        """Record the fit's results and the plan; the plan comes last, complete or absent."""
-        self.tree.write(_ENCODING, encoding.to_bytes())
-        self.tree.write_json(_CENTRE, centre.tolist())
-        self.tree.write_json(_PLAN, plan)
+        """Record the fit's results and the plan; the plan comes last, complete or absent.
+
+        Raises
+        ------
+        StoreError
+            If another conversion has begun there meanwhile.
+        """
+        encoding_key, centre_key = _fit_keys(plan)
+        self.tree.write(encoding_key, encoding.to_bytes())
+        self.tree.write_json(centre_key, centre.tolist())
+        self.tree.create(_PLAN, json.dumps(plan, sort_keys=True).encode())
+        if not self.matches(plan):
+            raise StoreError(
+                f"{self.tree.url}: another conversion has begun there meanwhile; this one ends here"
+            )
 
     def resume(self, plan: Mapping[str, Any]) -> tuple[Encoding, NDArray[np.float64]]:
         """Return encoding and sample mean of the conversion that was interrupted.
@@ -65,31 +104,55 @@ class Journal:
         InvalidConfigError
             If that was another conversion: other input, flags or geoembz.
         """
-        recorded = self.tree.read_json(_PLAN)
-        differing = [
-            key for key in sorted({*plan, *recorded}) if plan.get(key) != recorded.get(key)
-        ]
-        if differing:
-            key = differing[0]
-            raise InvalidConfigError(
-                f"{self.tree.url}: holds an unfinished conversion with {key} = "
-                f"{recorded.get(key)!r}, but now {key} = {plan.get(key)!r}; repeat the former "
-                "command to finish it, or pass --overwrite to start anew"
-            )
-        content, centre = self.tree.read(_ENCODING), self.tree.read_json(_CENTRE)
+        self.refuse_other(plan)
+        encoding_key, centre_key = _fit_keys(plan)
+        content, centre = self.tree.read(encoding_key), self.tree.read_json(centre_key)
         if content is None or centre is None:
             raise StoreError(f"{self.tree.url}: the journal lacks its encoding; pass --overwrite")
-        encoding = Encoding.from_bytes(content, f"{self.tree.url}/{_ENCODING}")
+        encoding = Encoding.from_bytes(content, f"{self.tree.url}/{encoding_key}")
         return encoding, np.array(centre, dtype=np.float64)
+
+    def is_sound(self, plan: Mapping[str, Any]) -> bool:
+        """Whether `resume` would work."""
+        try:
+            self.resume(plan)
+        except GeoembzError:
+            return False
+        return True
+
+    def refuse_other(self, plan: Mapping[str, Any], url: str | None = None) -> None:
+        """Refuse to go on with a conversion that is another one; `url` names its destination.
+
+        Raises
+        ------
+        InvalidConfigError
+            If its plan differs.
+        """
+        recorded, wanted = self.plan() or {}, as_read(plan)
+        differing = [
+            key for key in sorted({*wanted, *recorded}) if wanted.get(key) != recorded.get(key)
+        ]
+        if not differing:
+            return
+        key = differing[0]
+        anew = "pass --overwrite to start anew"
+        if "append" in wanted or "append" in recorded:
+            anew = f"give it up: delete {self.tree.url}/{FOLDER}"
+        raise InvalidConfigError(
+            f"{url or self.tree.url}: holds an unfinished conversion with {key} = "
+            f"{recorded.get(key)!r}, but now {key} = {wanted.get(key)!r}; repeat the former "
+            f"command to finish it, or {anew}"
+        )
 
     def record(self, shard: Window, result: Mapping[str, Any]) -> None:
         """Record a shard as done, after all its arrays were written."""
-        self.tree.write_json(_shard_key(shard), result)
+        bound = {} if self.digest is None else {_BOUND: self.digest}
+        self.tree.write_json(_shard_key(shard), {**result, **bound})
 
     def find(self, shard: Window) -> dict[str, Any] | None:
         """Return what was recorded of a shard; None where it is not finished."""
-        found: dict[str, Any] | None = self.tree.read_json(_shard_key(shard))
-        return found
+        found = self.tree.read_json(_shard_key(shard))
+        return None if found is None else self._own(found)
 
     def has_finished(self) -> bool:
         """Whether any shard is finished."""
@@ -99,16 +162,60 @@ class Journal:
         """Return what was recorded of each finished shard, by its row and column in pixels."""
         done = {}
         for key, document in self.tree.read_json_many(self._shard_keys()):
-            row, col = key.rpartition("/")[2].removesuffix(".json").split("_")
-            done[int(row), int(col)] = document
+            own = self._own(document)
+            if own is not None:
+                row, col = key.rpartition("/")[2].removesuffix(".json").split("_")
+                done[int(row), int(col)] = own
         return done
+
+    def _own(self, document: dict[str, Any]) -> dict[str, Any] | None:
+        """Return a record without the name of its plan; None if that is another one."""
+        plan = document.pop(_BOUND, None)
+        return document if self.digest in {None, plan} else None
 
     def _shard_keys(self) -> list[str]:
         return [key for key in self.tree.keys(_SHARDS) if key.endswith(".json")]
 
+    def complete(self, plan: Mapping[str, Any]) -> None:
+        """Say that the store is built to its end: nothing but to put it in place is left."""
+        self.tree.write_json(COMPLETE, plan)
+
+    def shorten(self) -> None:
+        """Remove all of a complete journal but the word that it is complete, and the lock."""
+        keys = [key for key in self.tree.keys(FOLDER) if key not in {COMPLETE, LOCK}]
+        self.tree.remove_keys(keys)
+
+    def forget(self) -> None:
+        """Remove the word that a conversion is complete: the last thing that is left of it."""
+        self.tree.remove(COMPLETE)
+        self.tree.remove_empty(FOLDER)
+
     def clear(self) -> None:
-        """Remove the journal: the store is complete."""
-        self.tree.remove(FOLDER)
+        """Remove the journal, not a lock: the store is complete and in its place."""
+        self.shorten()
+        self.forget()
+
+
+def _digest(plan: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
+
+
+def as_read(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plan as JSON gives it back: tuples become lists.
+
+    Examples
+    --------
+    >>> as_read({"shape": (2, 3)})
+    {'shape': [2, 3]}
+    """
+    document: dict[str, Any] = json.loads(json.dumps(plan))
+    return document
+
+
+def _fit_keys(plan: Mapping[str, Any]) -> tuple[str, str]:
+    """Return where the encoding and the sample's mean of a plan are."""
+    name = _digest(plan)[:16]
+    return f"{FOLDER}/encoding-{name}.npz", f"{FOLDER}/centre-{name}.json"
 
 
 def _shard_key(shard: Window) -> str:

@@ -1,6 +1,7 @@
 """A lock that keeps two converters off one destination.
 
-It lies in the journal's folder and goes with it. A lock is stale when its process has died on this
+There is one for a destination, whatever is done there: in ``.geoembz/``, where every reader of the
+destination sees it and no Zarr reader looks. A lock is stale when its process has died on this
 host, or when nobody has renewed it for ten minutes. Whoever writes on behalf of the owner, here or
 on another machine, asks the fence first: once the lock is another's, or gone, nothing more is
 written.
@@ -19,10 +20,8 @@ from typing import Any, Self
 
 from geoembz.bounded_json import parse_object
 from geoembz.errors import DestinationExistsError, SourceError, StoreError
-from geoembz.store.journal import FOLDER
+from geoembz.store.journal import FOLDER, LOCK
 from geoembz.store.objects import ObjectTree
-
-LOCK = f"{FOLDER}/lock.json"
 
 STALE_SECONDS = 600.0
 """Age of the last heartbeat beyond which a lock counts no more."""
@@ -90,6 +89,11 @@ class DestinationLock:
         self._thread = threading.Thread(target=self._beat, name="geoembz-lock", daemon=True)
 
     @property
+    def token(self) -> str:
+        """Names this conversion, and no other one ever."""
+        return self._token
+
+    @property
     def fence(self) -> Fence:
         """What tasks ask before they write."""
         return Fence(self._tree.url, self._token)
@@ -155,10 +159,16 @@ class DestinationLock:
             self._thread.join()
         _held.discard(self._token)
         with suppress(StoreError):
-            if self._is_ours():
+            if self.is_ours():
                 self._tree.remove(LOCK)
+                self._tree.remove_empty(FOLDER)
 
-    def _is_ours(self) -> bool:
+    def carry(self, tree: ObjectTree) -> None:
+        """Write the lock to what is about to take the destination's place."""
+        tree.write(LOCK, self._content())
+
+    def is_ours(self) -> bool:
+        """Whether this conversion still holds the destination."""
         return _owner(self._tree).get("token") == self._token
 
     def _content(self) -> bytes:
@@ -173,7 +183,7 @@ class DestinationLock:
     def _beat(self) -> None:
         while not self._ended.wait(_HEARTBEAT_SECONDS):
             try:
-                if not self._is_ours():
+                if not self.is_ours():
                     return  # lost: the fence ends the conversion
                 self._tree.write(LOCK, self._content())
             except StoreError:

@@ -15,11 +15,8 @@ from fsspec.implementations.local import LocalFileSystem
 from geoembz.bounded_json import MOST_BYTES, parse_json
 from geoembz.errors import StoreError
 from geoembz.store.faults import fault_code
-from geoembz.store.files import walk_files
+from geoembz.store.files import PARTIAL, walk_files, write_file
 from geoembz.store.remote import open_filesystem, remote_faults
-
-_PARTIAL = ".partial"
-"""Ends the name of a local file that is being written; Zarr's own writer uses the same."""
 
 _READERS, _READ_BATCH, _READ_PART = 32, 1_024, 32
 _EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
@@ -30,12 +27,22 @@ def local_faults(url: str) -> Iterator[None]:
     """Turn what goes wrong while a local file is written into a `StoreError`: a full disk, say."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise StoreError(gone(url)) from error
     except OSError as error:
         raise StoreError(
             f"{url}: cannot be written ({error.strerror or error}); expected a place with room and "
             "permission to write; make room and run the same command again, or choose another "
             "destination"
         ) from error
+
+
+def gone(url: str) -> str:
+    """Return what to say where a folder that we write to is no longer there."""
+    return (
+        f"{url}: is gone; expected the folder that this conversion made: another one has taken the "
+        "destination over, or somebody deleted it; run the same command again"
+    )
 
 
 class ObjectTree:
@@ -45,6 +52,8 @@ class ObjectTree:
     ----------
     url
         Local path or fsspec URL.
+    must_exist
+        Never make the directory itself: what belongs to a conversion that lost it stays unwritten.
 
     Raises
     ------
@@ -55,8 +64,8 @@ class ObjectTree:
         If the URL holds credentials or could leave its prefix.
     """
 
-    def __init__(self, url: str | Path) -> None:
-        self.url = str(url)
+    def __init__(self, url: str | Path, *, must_exist: bool = False) -> None:
+        self.url, self.must_exist = str(url), must_exist
         self.filesystem, self.root = open_filesystem(self.url)
 
     @property
@@ -68,6 +77,14 @@ class ObjectTree:
     def local_path(self) -> Path:
         """The directory; only where `is_local`."""
         return Path(self.root)
+
+    def child(self, name: str) -> "ObjectTree":
+        """Return what lies below `name`, as a tree; a local folder is made where it is missing."""
+        tree = ObjectTree(f"{self.url.rstrip('/')}/{name}", must_exist=self.must_exist)
+        if self.is_local and self.must_exist:
+            with local_faults(self.url):
+                tree.local_path.mkdir(exist_ok=True)
+        return tree
 
     def read(self, key: str, most: int | None = None) -> bytes | None:
         """Return an object's content, or its first `most` bytes; None where there is none."""
@@ -138,22 +155,18 @@ class ObjectTree:
         with local_faults(self.url):
             self._write_local(self.local_path / key, content)
 
-    @staticmethod
-    def _write_local(path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
+    def _write_local(self, path: Path, content: bytes) -> None:
+        root = self.local_path if self.must_exist else None
         try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+            write_file(path, content, root=root)
+        except FileNotFoundError as error:
+            if self.must_exist:
+                raise StoreError(gone(self.url)) from error
+            write_file(path, content)  # its folder went the moment after it was made
 
     def _create_local(self, path: Path, content: bytes) -> bool:
         """Link a complete file to its name: of several who try, one succeeds."""
-        draft = f"{path.name}.{uuid.uuid4().hex}{_PARTIAL}"
+        draft = f"{path.name}.{uuid.uuid4().hex}{PARTIAL}"
         self.write(str(path.with_name(draft).relative_to(self.local_path)), content)
         try:
             path.hardlink_to(path.with_name(draft))
@@ -166,7 +179,7 @@ class ObjectTree:
     def remove_partials(self) -> None:
         """Delete what writers of local files left when they were killed; servers keep none."""
         if self.is_local:
-            for path in self.local_path.rglob(f"*{_PARTIAL}"):
+            for path in self.local_path.rglob(f"*{PARTIAL}"):
                 path.unlink(missing_ok=True)
 
     def write_json(self, key: str, document: Any) -> None:
@@ -218,6 +231,23 @@ class ObjectTree:
             if self.filesystem.exists(target):
                 with suppress(FileNotFoundError):  # somebody else was faster
                     self.filesystem.rm(target, recursive=True)
+
+    def remove_keys(self, keys: Sequence[str]) -> None:
+        """Delete objects by their keys; on a server, a thousand with each request."""
+        if self.is_local:
+            for key in keys:
+                (self.local_path / key).unlink(missing_ok=True)
+        elif keys:
+            with self._faults("DELETE", keys[0]):
+                self.filesystem.rm([f"{self.root}/{key}" for key in keys])
+
+    def remove_empty(self, prefix: str = "") -> None:
+        """Remove a local folder and those in it, if there is no file; servers have no folders."""
+        if not self.is_local:
+            return
+        for folder, _, _ in os.walk(self.local_path / prefix, topdown=False):
+            with suppress(OSError):  # something is in it, or it is gone
+                Path(folder).rmdir()
 
     def _faults(self, verb: str, key: str) -> AbstractContextManager[None]:
         if self.is_local:

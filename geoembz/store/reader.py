@@ -314,7 +314,7 @@ def open_group(url: str) -> zarr.Group:
     """
     try:
         with store_faults(url, "GET zarr.json"):
-            zarr_store = open_zarr_store(url, read_only=True)
+            zarr_store = open_zarr_store(url)
             group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
     except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
         raise _absent(url, error) from None
@@ -443,7 +443,7 @@ def _absent(url: str, error: Exception) -> StoreError:
     tree = ObjectTree(url)
     if tree.read("zarr.json") is not None:  # it names a node that cannot be
         return StoreError(f"{url}: not a readable Zarr group ({error}); the store is damaged")
-    if Journal(tree).exists():
+    if Journal(tree).has_traces():
         return StoreError(
             f"{url}: an unfinished conversion; repeat its command to finish it, or pass --overwrite"
         )

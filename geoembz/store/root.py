@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _CONSOLIDATED = "consolidated_metadata"
 
 
-def write_root(url: str, names: Sequence[str]) -> RootAttributes:
+def write_root(url: str | ObjectTree, names: Sequence[str]) -> RootAttributes:
     """Write the root's metadata, consolidated over all its stores: the root now exists.
 
     Parameters
     ----------
     url
-        The root.
+        The root: its URL, or its objects.
     names
         Complete stores directly below it.
 
@@ -33,13 +33,13 @@ def write_root(url: str, names: Sequence[str]) -> RootAttributes:
     StoreError
         If one is missing or has another encoding than the first.
     """
-    tree = ObjectTree(url)
+    tree = url if isinstance(url, ObjectTree) else ObjectTree(url)
     documents = {name: _document(tree, name) for name in names}
     children = {
-        name: StoreAttributes.from_json(f"{url}/{name}", document["attributes"])
+        name: StoreAttributes.from_json(f"{tree.url}/{name}", document["attributes"])
         for name, document in documents.items()
     }
-    attributes = RootAttributes.of(url, children)
+    attributes = RootAttributes.of(tree.url, children)
     objects: dict[str, Buffer] = {}
     memory = MemoryStore(objects)
     root = zarr.create_group(memory, attributes=attributes.to_json())

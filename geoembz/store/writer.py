@@ -21,6 +21,8 @@ from geoembz.store.documents import (
     open_codes,
     store_documents,
 )
+from geoembz.store.files import write_file
+from geoembz.store.lock import Fence
 from geoembz.store.objects import ObjectTree, local_faults
 from geoembz.store.remote import remote_faults, storage_options
 from geoembz.store.stored_chunks import ChunkWriter
@@ -35,15 +37,16 @@ class StoreWriter:
     Parameters
     ----------
     url
-        Destination.
+        Destination: its URL, or its objects.
     plan
         What the store will be.
     date
         Position on the time axis to write to, where there is one.
     """
 
-    def __init__(self, url: str, plan: StorePlan, date: int = 0) -> None:
-        self.url, self.plan = url, plan
+    def __init__(self, url: str | ObjectTree, plan: StorePlan, date: int = 0) -> None:
+        self.tree = url if isinstance(url, ObjectTree) else ObjectTree(url)
+        self.url, self.plan = self.tree.url, plan
         self._at: tuple[int, ...] = (date,) if plan.dates else ()
         objects: dict[str, Buffer] = {}
         group = zarr.create_group(MemoryStore(objects))
@@ -83,29 +86,55 @@ class StoreWriter:
             if self.plan.has_mask:
                 self._array(VALID).write((*self._at, window.row, window.col), valid[dates])
 
-    def finish(self, attributes: StoreAttributes) -> None:
-        """Write the small arrays, then all metadata, the root's last: the store now exists."""
-        tree = ObjectTree(self.url)
+    def finish(self, attributes: StoreAttributes, fence: Fence | None = None) -> None:
+        """Write the small arrays, then all metadata, the root's last: the store now exists.
+
+        A fence is asked before the root.
+        """
         for key, content in store_documents(self.plan, attributes).items():
-            tree.write(key, content)
+            if fence is not None and key == "zarr.json":
+                fence.check()
+            self.tree.write(key, content)
 
     def _array(self, name: str) -> ChunkWriter:
         if name not in self._arrays:
-            store = open_zarr_store(self.url, read_only=False)
+            store = writable_store(self.tree)
             document, cut = self._documents[name], self.plan.chunks.prefix is not None
             array = open_codes(store, document, name, first_axis_slowest=cut)
             self._arrays[name] = ChunkWriter(array)
         return self._arrays[name]
 
 
-def open_zarr_store(url: str, *, read_only: bool) -> LocalStore | FsspecStore:
-    """Return a Zarr store at a local path or an fsspec URL."""
+def open_zarr_store(url: str) -> LocalStore | FsspecStore:
+    """Return a Zarr store at a local path or an fsspec URL, to be read."""
     tree = ObjectTree(url)
     if tree.is_local:
-        return LocalStore(tree.local_path, read_only=read_only)
+        return LocalStore(tree.local_path, read_only=True)
+    return _remote_store(tree, read_only=True)
+
+
+def writable_store(tree: ObjectTree) -> LocalStore | FsspecStore:
+    """Return a Zarr store to write to, which `ChunkWriter` does."""
+    if tree.is_local:
+        return _LocalStore(tree)
+    return _remote_store(tree, read_only=False)
+
+
+def _remote_store(tree: ObjectTree, *, read_only: bool) -> FsspecStore:
     return FsspecStore.from_url(
         tree.url, storage_options=storage_options(tree.url), read_only=read_only
     )
+
+
+class _LocalStore(LocalStore):
+    """A local store that makes no root where that must be there already."""
+
+    def __init__(self, tree: ObjectTree) -> None:
+        super().__init__(tree.local_path)
+        self._above = tree.local_path if tree.must_exist else None
+
+    def set_sync(self, key: str, value: "Buffer") -> None:
+        write_file(self.root / key, value.as_buffer_like(), root=self._above, sync=False)
 
 
 def store_faults(url: str, what: str) -> AbstractContextManager[None]:

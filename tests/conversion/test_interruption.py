@@ -11,12 +11,11 @@ import zarr
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz.conversion.destination import Destination
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
 from geoembz.sources import Source, SourceData, open_source
-from geoembz.store import Journal, ObjectTree
+from geoembz.store import ObjectTree
 from tests.conftest import MakeRaster
-from tests.trees import names, objects
+from tests.trees import build_of, files, journal_of, names, objects
 
 OPTIONS: dict[str, Any] = {"pca": 5, "chunk": 8, "shard": 16}
 SHARDS = 4 * 3
@@ -58,8 +57,8 @@ def test_a_resumed_conversion_gives_the_same_store(
     whole = geoembz.convert(raster_with_holes, tmp_path / "whole", **options)
     interrupt(raster_with_holes, tmp_path / "parts", after, **options)
     assert_is_no_store(tmp_path / "parts")
-    assert Journal(ObjectTree(tmp_path / "parts")).exists()
-    assert len(Journal(ObjectTree(tmp_path / "parts")).finished()) == after
+    assert journal_of(tmp_path / "parts").exists()
+    assert len(journal_of(tmp_path / "parts").finished()) == after
     resumed = geoembz.convert(raster_with_holes, tmp_path / "parts", **options)
     assert objects(tmp_path / "parts") == objects(tmp_path / "whole")
     same = ("pixels", "valid_pixels", "bytes_stored", "cosine", "cosine_centred", "rmse")
@@ -71,11 +70,13 @@ def test_interrupted_again_and_again(raster: Path, tmp_path: Path) -> None:
     geoembz.convert(raster, tmp_path / "whole", **OPTIONS)
     for _ in range(4):
         interrupt(raster, tmp_path / "parts", 2, **OPTIONS)
-    assert len(Journal(ObjectTree(tmp_path / "parts")).finished()) == 8
-    first = sorted((tmp_path / "parts" / "embedding" / "c").rglob("*"))
-    times = {path: path.stat().st_mtime_ns for path in first if path.is_file()}
+    assert len(journal_of(tmp_path / "parts").finished()) == 8
+    shards = build_of(tmp_path / "parts") / "embedding" / "c"
+    times = {path.relative_to(shards): path.stat().st_mtime_ns for path in files(shards)}
     geoembz.convert(raster, tmp_path / "parts", **OPTIONS)
-    assert all(path.stat().st_mtime_ns == time for path, time in times.items())
+    placed = tmp_path / "parts" / "embedding" / "c"
+    assert len(times) == 8
+    assert all((placed / path).stat().st_mtime_ns == time for path, time in times.items())
     assert objects(tmp_path / "parts") == objects(tmp_path / "whole")
 
 
@@ -183,11 +184,11 @@ def test_nothing_of_an_abandoned_overwrite_gets_into_the_next(
     out = tmp_path / "out.zarr"
     geoembz.convert(raster, out, pca=3)
 
-    def killed(_self: Destination) -> None:
+    def killed(*_: Path) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Destination, "swap", killed)
+        patch.setattr("geoembz.conversion.site.swap", killed)
         with pytest.raises(Killed):
             geoembz.convert(raster, out, overwrite=True, **OPTIONS)
     geoembz.convert(raster_with_holes, out, overwrite=True, **OPTIONS)
@@ -199,15 +200,15 @@ def test_killed_before_the_plan_is_recorded(
     raster: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A journal without a plan holds nothing to keep: the next conversion starts anew."""
-    write_json = ObjectTree.write_json
+    create = ObjectTree.create
 
-    def killed(self: ObjectTree, key: str, document: Any) -> None:
+    def killed(self: ObjectTree, key: str, content: bytes) -> bool:
         if key.endswith("plan.json"):
             raise Killed
-        write_json(self, key, document)
+        return create(self, key, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ObjectTree, "write_json", killed)
+        patch.setattr(ObjectTree, "create", killed)
         with pytest.raises(Killed):
             geoembz.convert(raster, tmp_path / "out", **OPTIONS)
     geoembz.convert(raster, tmp_path / "out", **OPTIONS)
@@ -239,7 +240,7 @@ def test_killed_before_the_root_is_written(
 def test_a_damaged_journal_is_refused(raster: Path, tmp_path: Path) -> None:
     """A journal whose encoding is not what it says is not resumed."""
     interrupt(raster, tmp_path / "out", 2, **OPTIONS)
-    path = tmp_path / "out" / ".geoembz" / "encoding.npz"
+    (path,) = build_of(tmp_path / "out").glob(".geoembz/encoding-*.npz")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content)

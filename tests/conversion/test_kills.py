@@ -19,10 +19,9 @@ import zarr
 import geoembz
 from geoembz.conversion.cluster import open_cluster
 from geoembz.errors import SchedulerError, StoreError
-from geoembz.store import Journal, ObjectTree
 from tests.conftest import REPOSITORY
 from tests.conversion.logged import SHARDS, convert_logged
-from tests.trees import objects
+from tests.trees import journal_of, objects
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +59,7 @@ class Conversion:
 
     def finished(self) -> set[str]:
         """Return the shards that the journal has."""
-        return {path.stem for path in (self.store / ".geoembz" / "shards").glob("*.json")}
+        return {path.stem for path in self.store.glob(".geoembz/*/.geoembz/shards/*.json")}
 
     def workers(self) -> list[psutil.Process]:
         """Return the processes that run shards."""
@@ -186,7 +185,7 @@ def test_a_full_disk(
         small_disk.resize(int(needed * share) + 40_000)
         with pytest.raises(StoreError, match=r"No space left on device.*run the same command"):
             convert_logged(raster_with_holes, store, log)
-        done = {f"{row}_{col}" for row, col in Journal(ObjectTree(store)).finished()}
+        done = {f"{row}_{col}" for row, col in journal_of(store).finished()}
         with pytest.raises((StoreError, FileNotFoundError)):
             zarr.open_group(store, mode="r")
         log.unlink(missing_ok=True)

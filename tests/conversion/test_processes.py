@@ -16,7 +16,8 @@ import pytest
 import geoembz
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store import DestinationLock, ObjectTree
-from geoembz.store.lock import LOCK, STALE_SECONDS, is_stale
+from geoembz.store.journal import LOCK
+from geoembz.store.lock import STALE_SECONDS, is_stale
 from tests.trees import objects
 
 OPTIONS: dict[str, Any] = {"pca": 5, "chunk": 8, "shard": 16, "workers": 1}

@@ -15,12 +15,15 @@ from zarr.storage import MemoryStore
 
 from geoembz.quantization import Codes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes
+from geoembz.store.files import PARTIAL
 from geoembz.store.journal import FOLDER
+from geoembz.store.lock import Fence
 from geoembz.store.objects import ObjectTree
+from geoembz.store.stored_chunks import ChunkWriter
 from geoembz.store.tables.attributes import TableAttributes
 from geoembz.store.tables.documents import COLUMNS, TABLE, create_arrays, table_documents
 from geoembz.store.tables.plan import TablePlan
-from geoembz.store.writer import open_zarr_store
+from geoembz.store.writer import writable_store, write_faults
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -35,14 +38,14 @@ class TableWriter:
     Parameters
     ----------
     url
-        Destination.
+        Destination: its URL, or its objects.
     plan
         What the store will be.
     """
 
-    def __init__(self, url: str, plan: TablePlan) -> None:
-        self.url, self.plan = url, plan
-        self._tree = ObjectTree(url)
+    def __init__(self, url: str | ObjectTree, plan: TablePlan) -> None:
+        self._tree = url if isinstance(url, ObjectTree) else ObjectTree(url)
+        self.url, self.plan = self._tree.url, plan
         objects: dict[str, Buffer] = {}
         create_arrays(zarr.create_group(MemoryStore(objects)), plan)
         self._documents = {
@@ -77,18 +80,18 @@ class TableWriter:
         others
             The rows' other columns; None where the table has none.
         """
-        rows = slice(start, start + len(codes))
         if others is not None:
             sink = pa.BufferOutputStream()
             parquet.write_table(others, sink, compression="zstd")
             self._tree.write(_part(start), sink.getvalue().to_pybytes())
-        for index, name in enumerate("xy"):
-            self._array(name)[rows] = places[:, index]
-        for name, values in columns.items():
-            self._array(f"{COLUMNS}/{name}")[rows] = values
-        if self.plan.has_mask:
-            self._array(VALID)[rows] = valid
-        self._array(EMBEDDING)[rows] = codes
+        with write_faults(self.url, f"PUT shard at row {start}"):
+            for index, name in enumerate("xy"):
+                self._array(name).write((start,), places[:, index])
+            for name, values in columns.items():
+                self._array(f"{COLUMNS}/{name}").write((start,), values)
+            if self.plan.has_mask:
+                self._array(VALID).write((start,), valid)
+            self._array(EMBEDDING).write((start, 0), codes)
 
     def finish(
         self,
@@ -96,6 +99,7 @@ class TableWriter:
         chunk_bbox: NDArray[np.float64],
         starts: Sequence[int],
         footer: Mapping[bytes, bytes],
+        fence: Fence | None = None,
     ) -> None:
         """Write the file of other columns and all metadata, the root's last: the store exists.
 
@@ -109,10 +113,14 @@ class TableWriter:
             First rows of all shards, in order.
         footer
             Key-value metadata of the file of other columns.
+        fence
+            Asked before the root.
         """
         if attributes.table is not None:
             self._join_parts(starts, footer)
         for key, content in table_documents(self.plan, attributes, chunk_bbox).items():
+            if fence is not None and key == "zarr.json":
+                fence.check()
             self._tree.write(key, content)
 
     def _join_parts(self, starts: Sequence[int], footer: Mapping[bytes, bytes]) -> None:
@@ -120,7 +128,7 @@ class TableWriter:
         with tempfile.TemporaryDirectory(prefix="geoembz-") as folder:
             path = Path(folder) / TABLE
             if self._tree.is_local:  # a rename must not leave the disk
-                path = self._tree.local_path / FOLDER / TABLE
+                path = self._tree.local_path / FOLDER / f"{TABLE}{PARTIAL}"
             writer = None
             for start in starts:
                 content = self._tree.read(_part(start))
@@ -136,9 +144,9 @@ class TableWriter:
             else:
                 self._tree.filesystem.put_file(str(path), f"{self._tree.root}/{TABLE}")
 
-    def _array(self, name: str) -> zarr.Array[Any]:
-        store = open_zarr_store(self.url, read_only=False)
-        return open_codes(store, self._documents[name], name)
+    def _array(self, name: str) -> ChunkWriter:
+        array = open_codes(writable_store(self._tree), self._documents[name], name)
+        return ChunkWriter(array)
 
 
 def _part(start: int) -> str:
