@@ -17,7 +17,8 @@ from geoembz.errors import DestinationExistsError, GeoembzError, InvalidConfigEr
 from geoembz.features import read_features
 from geoembz.geojson import features_of, read_geojson
 from geoembz.sources.inputs import expand
-from geoembz.store.lock import LOCK, DestinationLock
+from geoembz.store.journal import LOCK
+from geoembz.store.lock import DestinationLock
 from geoembz.store.objects import ObjectTree
 from tests import products
 
