@@ -13,6 +13,7 @@ import zarr_cm
 
 from geoembz._version import FORMAT_VERSION
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
+from geoembz.geography import gsd
 from geoembz.grid import Grid, Transform
 from geoembz.text import printable
 
@@ -151,8 +152,8 @@ class StoreAttributes:
             },
             "geoemb:build_version": self.software,
         }
-        if self.grid.metres_per_unit is not None:
-            attributes["geoemb:gsd"] = abs(self.grid.transform[0]) * self.grid.metres_per_unit
+        if (width := gsd(self.grid)) is not None:
+            attributes["geoemb:gsd"] = width
         return attributes
 
     def _geoembz(self) -> dict[str, Any]:
@@ -287,7 +288,7 @@ class RootAttributes:
         }
 
 
-_UTM_GRID = re.compile(r"utm\d{2}[ns]")
+_UTM_GRID = re.compile(r"utm\d{2}[ns](-\w+)*")
 _ROOT_KEYS = (
     "geoemb:type",
     "geoemb:dimensions",

@@ -6,7 +6,7 @@ Knows only arithmetic: a CRS is an opaque string here. `Affine` coefficients are
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from geoembz.errors import InvalidConfigError
 
 type Transform = tuple[float, float, float, float, float, float]
+
+TOLERANCE_PIXELS = 0.01
+"""Largest distance of corresponding pixel corners, in pixels: rounding, not another grid."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -72,15 +75,12 @@ class Grid:
         Affine coefficients ``(a, b, c, d, e, f)`` from pixel corners to CRS units.
     shape
         Height and width, in pixels.
-    metres_per_unit
-        Length of one CRS unit, in metres; None where the unit is an angle or unknown.
     """
 
     crs_wkt: str
     crs_code: str | None
     transform: Transform
     shape: tuple[int, int]
-    metres_per_unit: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse a grid without pixels or with a transform that maps them onto each other."""
@@ -97,6 +97,22 @@ class Grid:
     def is_rectilinear(self) -> bool:
         """Whether rows and columns run along the axes, so that 1-D `x` and `y` exist."""
         return self.transform[1] == 0 and self.transform[3] == 0
+
+    def straightened(self) -> "Grid":
+        """Return the grid without a rotation so small that it moves no corner: rounding.
+
+        Examples
+        --------
+        >>> turned = Grid("", None, (10.0, 1e-15, 0.0, 1e-15, -10.0, 0.0), (24, 24))
+        >>> turned.is_rectilinear, turned.straightened().is_rectilinear
+        (False, True)
+        """
+        a, b, c, d, e, f = self.transform
+        height, width = self.shape
+        across, down = abs(b) * height, abs(d) * width  # how far the opposite edge is moved
+        if across > TOLERANCE_PIXELS * abs(a) or down > TOLERANCE_PIXELS * abs(e):
+            return self
+        return replace(self, transform=(a, 0.0, c, 0.0, e, f))
 
     @cached_property
     def x(self) -> NDArray[np.float64]:

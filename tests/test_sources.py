@@ -67,7 +67,6 @@ def test_it_says_what_it_is(profile: str, rasters: dict[str, Path]) -> None:
     source = open_source(rasters[profile])
     assert source.grid.shape == SHAPE[1:]
     assert source.grid.crs_code == "EPSG:32632"
-    assert source.grid.metres_per_unit == 1
     assert source.dimension == SHAPE[0]
     assert source.dtype == np.float32
     (info,) = source.info

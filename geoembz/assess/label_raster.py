@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from geoembz.assess.labels import PixelLabels
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geography import same_crs
 from geoembz.grid import Grid
+from geoembz.sources.georeference import refuse_unplaced
 
 _MOST_PIXELS = 4_000_000
 """About how many labelled pixels are kept of a larger raster, drawn at random by class."""
@@ -118,10 +120,11 @@ def _on_grid(path: Path, grid: Grid, messages: list[str]) -> Iterator[Any]:
     with raster:
         if raster.count != 1:
             raise SourceError(f"{path}: {raster.count} bands; expected labels in one band")
+        refuse_unplaced(str(path), raster)
         if raster.crs is None:
             raise SourceError(f"{path}: no CRS; expected georeferenced labels")
-        same_crs = raster.crs == rasterio.crs.CRS.from_wkt(grid.crs_wkt)
-        if same_crs and _same_place(raster, grid):
+        in_crs = same_crs(raster.crs.to_wkt(version="WKT2_2019"), grid.crs_wkt)
+        if in_crs and _same_place(raster, grid):
             yield raster
             return
         messages.append(

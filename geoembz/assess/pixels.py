@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geoembz.assess.labels import PixelLabels
 from geoembz.evaluation.splits import stratified_sample
+from geoembz.geography import metres_per_unit
 from geoembz.grid import Grid, Window, split
 from geoembz.sources import Source
 from geoembz.store import StoreReader
@@ -24,8 +25,6 @@ _READ_BYTES = 16 * 2**20
 
 _WINDOWS = 64
 """Places that unlabelled pixels are drawn from, if they hold enough."""
-
-_METRES_PER_DEGREE = 111_320.0
 
 
 def draw_labelled(labels: PixelLabels, n: int, seed: int, *, classes: bool) -> PixelLabels:
@@ -164,18 +163,10 @@ def codes_reader(reader: StoreReader) -> ReadWindow:
 
 
 def metres(grid: Grid, rows: Rows, cols: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return where pixels lie, in metres; of a geographic grid about its mean latitude."""
-    across, down = metres_per_unit(grid)
+    """Return where pixels lie, in metres on the ground as they are at the grid's centre."""
+    xmin, ymin, xmax, ymax = grid.bbox
+    across, down = metres_per_unit(grid.crs_wkt, (xmin + xmax) / 2, (ymin + ymax) / 2)
     return grid.x[cols] * across, grid.y[rows] * down
-
-
-def metres_per_unit(grid: Grid) -> tuple[float, float]:
-    """Return the length of one CRS unit along x and y; of degrees at the grid's mean latitude."""
-    if grid.metres_per_unit is not None:
-        return grid.metres_per_unit, grid.metres_per_unit
-    _, south, _, north = grid.bbox
-    narrowing = float(np.cos(np.radians((south + north) / 2)))
-    return _METRES_PER_DEGREE * narrowing, _METRES_PER_DEGREE
 
 
 def _bounds(rows: Rows, cols: Rows) -> Window:

@@ -15,6 +15,7 @@ from geoembz.assess.run import Progress
 from geoembz.assess.sample import Sample
 from geoembz.assess.trials import confirm, try_recipes
 from geoembz.errors import InvalidConfigError
+from geoembz.geography import pixel_area
 from geoembz.grid import Grid
 from geoembz.sources import Source
 
@@ -163,15 +164,7 @@ def _pixels(grid: Grid | None, area_km2: float | None) -> int | None:
         raise InvalidConfigError(f"plan: an area of {area_km2} km²; expected more than 0")
     if grid is None:
         raise InvalidConfigError("plan: --area needs a raster, whose pixels have a size")
-    return max(1, round(area_km2 * 1e6 / grid_pixel_area(grid)))
-
-
-def grid_pixel_area(grid: Grid) -> float:
-    """Return the area of one pixel, in square metres."""
-    from geoembz.assess.pixels import metres_per_unit
-
-    across, down = metres_per_unit(grid)
-    return abs(grid.transform[0] * across * grid.transform[4] * down)
+    return max(1, round(area_km2 * 1e6 / pixel_area(grid)))
 
 
 def _split(arena: Arena) -> dict[str, Any]:

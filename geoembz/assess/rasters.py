@@ -19,6 +19,7 @@ from geoembz.assess.pixels import (
 from geoembz.assess.sample import Sample, cleaned
 from geoembz.errors import SourceError
 from geoembz.sources import Source
+from geoembz.sources.alignment import describe_grid, same_pixels
 from geoembz.store import StoreReader
 
 MOST_CLASSES = 1_000
@@ -144,21 +145,18 @@ def _require_same_grid(source: Source, store: StoreReader) -> None:
             f"{store.url}: made from vectors of {encoding.dimension} numbers, but {source.name} "
             f"has {source.dimension}; give the source that it was made from"
         )
-    apart = np.abs(np.subtract(source.grid.transform, grid.transform)).max()
-    if source.grid.shape != grid.shape or apart > 1e-6 * abs(grid.transform[0]):
+    if not same_pixels(source.grid, grid):
         raise SourceError(
-            f"{store.url}: a grid of {grid.shape} pixels at {grid.transform}, but {source.name} "
-            f"has {source.grid.shape} at {source.grid.transform}; give the source it was made from"
+            f"{store.url}: its grid is {describe_grid(grid)}, but that of {source.name} is "
+            f"{describe_grid(source.grid)}; give the source it was made from"
         )
 
 
 def _require_same_pixels(source: Source, after: Source) -> None:
-    same = source.grid == after.grid and source.dimension == after.dimension
-    if not same:
+    if not same_pixels(source.grid, after.grid) or source.dimension != after.dimension:
         raise SourceError(
-            f"{after.name}: {after.dimension} numbers on {after.grid.shape} pixels at "
-            f"{after.grid.transform}; expected those of {source.name}: {source.dimension} on "
-            f"{source.grid.shape} at {source.grid.transform}"
+            f"{after.name}: {after.dimension} numbers on {describe_grid(after.grid)}; expected "
+            f"those of {source.name}: {source.dimension} on {describe_grid(source.grid)}"
         )
 
 

@@ -1,6 +1,7 @@
 """Grow a store along its time axis, with the encoding that it has."""
 
 import time as clock
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from geoembz.conversion.summary import AppendSummary
 from geoembz.conversion.times import parse_date
 from geoembz.conversion.totals import total_fidelity, total_pixels
 from geoembz.errors import InvalidConfigError
-from geoembz.sources import InputOptions, OpenOptions
-from geoembz.store import DestinationLock, ObjectTree, write_root
+from geoembz.geography import parsed, same_crs
+from geoembz.sources import InputOptions, OpenOptions, Source
+from geoembz.store import DestinationLock, ObjectTree, StoreReader, write_root
 from geoembz.threads import worker_count
 
 
@@ -95,16 +97,11 @@ def append(
         ((_, only),) = grids.items()
         added = [DateAppending(url, only, options).run(progress)]
     else:
-        unknown = sorted(set(grids) - set(members))
-        if unknown:
-            raise InvalidConfigError(
-                f"{url}: holds {', '.join(members)}, but inputs lie in {', '.join(unknown)}; "
-                "convert those to a store of their own with --basis"
-            )
+        matched = _matched(url, members, grids)
         with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
             added = [
                 DateAppending(f"{url.rstrip('/')}/{name}", grid, options).run(progress)
-                for name, grid in grids.items()
+                for name, grid in matched.items()
             ]
             lock.fence.check()
             write_root(url, members)
@@ -123,6 +120,28 @@ def append(
         seconds=clock.perf_counter() - started,
         notes=tuple(dict.fromkeys(note for _, notes in added for note in notes)),
     )
+
+
+def _matched(url: str, members: list[str], grids: Mapping[str, Source]) -> dict[str, Source]:
+    """Return sources by the stores of a root that lie in their CRS, whatever they are called."""
+    systems = {
+        name: StoreReader.open(f"{url.rstrip('/')}/{name}").attributes.grid.crs_wkt
+        for name in members
+    }
+    found, unknown = {}, []
+    for label, source in grids.items():
+        crs = source.grid.crs_wkt
+        home = next((name for name in members if same_crs(systems[name], crs)), None)
+        if home is None:
+            unknown.append(f"{label} ({parsed(crs).name})")
+        else:
+            found[home] = source
+    if unknown:
+        raise InvalidConfigError(
+            f"{url}: holds {', '.join(members)}, but inputs lie in {', '.join(unknown)}; "
+            "convert those to a store of their own with --basis"
+        )
+    return found
 
 
 def _members(url: str) -> list[str] | None:

@@ -6,7 +6,7 @@ from geoembz.conventions import UNKNOWN_MODEL
 from geoembz.conversion.append_options import AppendOptions
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.sources import Source, names_of, traits_of
-from geoembz.sources.alignment import describe_grid, offset
+from geoembz.sources.alignment import describe_grid, same_pixels
 from geoembz.sources.band_names import listed
 from geoembz.sources.band_order import ordered_as
 from geoembz.sources.views import labelled
@@ -70,8 +70,7 @@ def _check_times(url: str, reader: StoreReader, options: AppendOptions, *, is_be
 
 def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
     stored, new = reader.attributes.grid, source.grid
-    same_crs = stored.crs_code == new.crs_code if stored.crs_code else stored.crs_wkt == new.crs_wkt
-    if not same_crs or stored.shape != new.shape or offset(stored, new) != (0, 0):
+    if not same_pixels(stored, new):
         raise InvalidConfigError(
             f"{source.name}: {describe_grid(new)}; but {url}: {describe_grid(stored)}; expected "
             "the same grid at every date"

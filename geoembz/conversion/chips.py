@@ -1,14 +1,12 @@
 """How chips lie: the convention's ``geoemb:chip_layout`` of a table."""
 
-import math
 from typing import Any
 
 import numpy as np
 
+from geoembz.geography import metres_per_unit
 from geoembz.sources.tables import Survey
 from geoembz.sources.tables.products import Product
-
-_METRES_PER_DEGREE = 6_378_137 * math.pi / 180
 
 
 def chip_layout(product: Product, crs: Any, survey: Survey) -> dict[str, Any]:
@@ -35,19 +33,11 @@ def chip_layout(product: Product, crs: Any, survey: Survey) -> dict[str, Any]:
     if product.gsd is None or not (width > 0 and height > 0):
         size = [1, 1]
     else:
-        x_metres, y_metres = _metres_per_unit(crs, survey)
+        place = np.nanmedian(survey.places, axis=0).tolist()
+        x_metres, y_metres = metres_per_unit(crs.to_wkt(), *place)
         size = [
             max(1, round(height * y_metres / product.gsd)),
             max(1, round(width * x_metres / product.gsd)),
         ]
     layout: dict[str, Any] = {"layout_type": "irregular", "chip_size": size}
     return layout if product.grid_id is None else {**layout, "grid_id": product.grid_id}
-
-
-def _metres_per_unit(crs: Any, survey: Survey) -> tuple[float, float]:
-    """Return the length of one CRS unit along x and y, where the table lies."""
-    if not crs.is_geographic:
-        metres = float(crs.axis_info[0].unit_conversion_factor)
-        return metres, metres
-    latitude = float(np.nanmedian(survey.places[:, 1]))
-    return _METRES_PER_DEGREE * math.cos(math.radians(latitude)), _METRES_PER_DEGREE

@@ -76,4 +76,4 @@ def merge(
             resampling=Resampling.nearest,
         )
         np.copyto(merged, here, where=np.isnan(merged))
-    return merged, Grid(target.to_wkt(version="WKT2_2019"), MERGED_CRS, transform, shape, 1.0)
+    return merged, Grid(target.to_wkt(version="WKT2_2019"), MERGED_CRS, transform, shape)

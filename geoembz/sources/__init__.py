@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoembz.sources.assemble import InputOptions, Opener, finished, grid_name, open_sources
+from geoembz.sources.assemble import InputOptions, Opener, finished, open_sources
 from geoembz.sources.base import (
     Source,
     SourceData,
@@ -14,6 +14,7 @@ from geoembz.sources.base import (
     traits_of,
 )
 from geoembz.sources.detect import PRODUCTS, OpenOptions, open_input, open_xarray
+from geoembz.sources.grouping import grid_name
 from geoembz.sources.guards import check_vectors
 from geoembz.sources.mosaic import OVERLAPS, MosaicSource, Overlap
 from geoembz.sources.provenance import with_checksum

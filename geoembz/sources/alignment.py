@@ -1,13 +1,10 @@
 """Whether grids share their pixels, and the grid that covers several of them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from geoembz.errors import SourceError
-from geoembz.grid import Grid
-
-TOLERANCE_PIXELS = 0.01
-"""Largest distance of corresponding pixel corners, in pixels: rounding, not another grid."""
+from geoembz.geography import parsed, same_crs
+from geoembz.grid import TOLERANCE_PIXELS, Grid
 
 
 def offset(base: Grid, tile: Grid) -> tuple[int, int] | None:
@@ -31,14 +28,28 @@ def offset(base: Grid, tile: Grid) -> tuple[int, int] | None:
     return round(rows), round(cols)
 
 
+def same_pixels(one: Grid, other: Grid) -> bool:
+    """Whether two grids have the same pixels, as many of them and in one CRS."""
+    return (
+        one.shape == other.shape
+        and offset(one, other) == (0, 0)
+        and same_crs(one.crs_wkt, other.crs_wkt)
+    )
+
+
 def refuse_misaligned(name: str, tile: Grid, base_name: str, base: Grid) -> None:
-    """Raise with both grids printed where a tile's pixels are not those of another grid.
+    """Raise with both grids printed where a tile's CRS or pixels are not another grid's.
 
     Raises
     ------
     SourceError
         If they are not.
     """
+    if not same_crs(tile.crs_wkt, base.crs_wkt):
+        raise SourceError(
+            f"{name}: {describe_grid(tile)}; its CRS is not that of {base_name}: "
+            f"{describe_grid(base)}; expected tiles of one CRS; convert them to grids of their own"
+        )
     if offset(base, tile) is None:
         raise SourceError(
             f"{name}: {describe_grid(tile)}; its pixels are not those of {base_name}: "
@@ -48,7 +59,10 @@ def refuse_misaligned(name: str, tile: Grid, base_name: str, base: Grid) -> None
 
 
 def covering(grids: Sequence[Grid]) -> Grid:
-    """Return the smallest grid, aligned to the first, that covers all of these aligned grids."""
+    """Return the smallest grid, aligned to the first, that covers all of these aligned grids.
+
+    Its CRS is spelled as `best_named` says, whatever the order.
+    """
     base = grids[0]
     places = [offset(base, grid) or (0, 0) for grid in grids]
     top, left = min(row for row, _ in places), min(col for _, col in places)
@@ -56,14 +70,20 @@ def covering(grids: Sequence[Grid]) -> Grid:
     right = max(col + grid.shape[1] for (_, col), grid in zip(places, grids, strict=True))
     a, b, c, d, e, f = base.transform
     transform = (a, b, c + left * a, d, e, f + top * e)
-    return replace(base, transform=transform, shape=(bottom - top, right - left))
+    shape, named = (bottom - top, right - left), best_named(grids)
+    return Grid(named.crs_wkt, named.crs_code, transform, shape)
+
+
+def best_named(grids: Sequence[Grid]) -> Grid:
+    """Return the grid whose CRS is spelled best: one with a code, then the first of the texts."""
+    return min(grids, key=lambda grid: (grid.crs_code is None, grid.crs_code or "", grid.crs_wkt))
 
 
 def describe_grid(grid: Grid) -> str:
     """Return CRS, origin, pixel and shape of a grid as text."""
     a, _, c, _, e, f = grid.transform
     return (
-        f"{grid.crs_code or 'custom CRS'}, origin ({c:.12g}, {f:.12g}), "
+        f"{grid.crs_code or parsed(grid.crs_wkt).name}, origin ({c:.12g}, {f:.12g}), "
         f"pixel ({a:.12g}, {e:.12g}), "
         f"{grid.shape[0]} x {grid.shape[1]} pixels"
     )

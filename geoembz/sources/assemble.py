@@ -1,6 +1,5 @@
 """From inputs to one source per grid: parts joined, tiles side by side, zones apart."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -8,9 +7,11 @@ from pathlib import Path
 
 from geoembz.errors import SourceError
 from geoembz.sources import aef
+from geoembz.sources.alignment import same_pixels
 from geoembz.sources.bands import BandsSource
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.detect import BANDS, OpenOptions, open_input, recognise
+from geoembz.sources.grouping import grid_name, grouped
 from geoembz.sources.identity import display_name, public_input
 from geoembz.sources.inputs import expand, is_zarr
 from geoembz.sources.mosaic import MosaicSource, Overlap, of_one_kind
@@ -22,7 +23,6 @@ type Opener = Callable[[str, OpenOptions], list[Source]]
 
 _OPENING_THREADS = 8
 _MOST_NAMED = 20
-_UTM = re.compile(r"UTM zone (\d{1,2})([NS])")
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,8 @@ def open_sources(
     if bad and not (options.skip_bad and opened):
         raise _bad_inputs(bad, len(paths))
     skipped = tuple((public_input(path), _reason(path, error)) for path, error in bad.items())
-    groups: dict[str, list[Source]] = {}
-    for source in of_one_kind(opened):
-        groups.setdefault(grid_name(source), []).append(source)
+    groups = grouped(of_one_kind(opened))
     return {name: finished(_one(groups[name], options), skipped) for name in sorted(groups)}
-
-
-def grid_name(source: Source) -> str:
-    """Return a name for a source's CRS: ``utm32n``, ``epsg4326`` or ``grid``."""
-    grid = source.grid
-    zone = _UTM.search(grid.crs_wkt[:200])
-    if zone is not None:
-        return f"utm{int(zone[1]):02d}{zone[2].lower()}"
-    return grid.crs_code.replace(":", "").lower() if grid.crs_code else "grid"
 
 
 def _joined_parts(paths: Sequence[str], options: InputOptions) -> Source | None:
@@ -133,7 +122,7 @@ def _parts(
             return None
         part = RasterSource(path, nodata=opening.nodata, crs=opening.crs)
         if not any_bands and (
-            part.dimension > MOST_BANDS or part.grid != (parts or [part])[0].grid
+            part.dimension > MOST_BANDS or not same_pixels(part.grid, (parts or [part])[0].grid)
         ):
             return None
         parts.append(part)

@@ -12,6 +12,7 @@ import numpy as np
 
 from geoembz.errors import SourceError
 from geoembz.grid import Window
+from geoembz.sources.alignment import best_named, describe_grid, same_pixels
 from geoembz.sources.band_names import natural_order
 from geoembz.sources.base import SourceData, SourceInfo, SourceTraits, traits_of
 from geoembz.sources.nodata import Nodata, settled
@@ -37,11 +38,10 @@ class BandsSource:
     def __init__(self, parts: Sequence[RasterSource]) -> None:
         first = parts[0]
         for part in parts:
-            if part.grid != first.grid:
+            if not same_pixels(part.grid, first.grid):
                 raise SourceError(
-                    f"{part.name}: {part.grid.shape} pixels, {part.grid.transform}, but "
-                    f"{first.name}: {first.grid.shape} pixels, {first.grid.transform}; parts of "
-                    "one embedding must have one grid"
+                    f"{part.name}: {describe_grid(part.grid)}, but {first.name}: "
+                    f"{describe_grid(first.grid)}; parts of one embedding must have one grid"
                 )
         ordered = sorted(parts, key=lambda part: natural_order(part.name))
         names = _names(ordered)
@@ -54,7 +54,7 @@ class BandsSource:
         self.band_names = tuple(sorted(found, key=natural_order))
         self._order = [(used.index(found[name][0]), found[name][1]) for name in self.band_names]
         self.name = f"{first.name} and {len(self._parts) - 1} more"
-        self.grid, self.block_shape = first.grid, first.block_shape
+        self.grid, self.block_shape = best_named([part.grid for part in parts]), first.block_shape
         self.dimension = len(self.band_names)
         self._stored_dtype = np.result_type(*(part.stored_dtype for part in self._parts))
         self._nodata = self._joined_nodata()

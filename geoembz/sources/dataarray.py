@@ -11,7 +11,7 @@ from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
 from geoembz.grid import Grid, Window
 from geoembz.sources import xarray_facts as facts
 from geoembz.sources.base import SourceData, SourceInfo
-from geoembz.sources.georeference import make_grid
+from geoembz.sources.georeference import control_points_only, make_grid
 from geoembz.sources.nodata import Nodata, settled
 from geoembz.sources.scaling import Scaling
 from geoembz.sources.xarray_variables import Layers, find_layers
@@ -121,6 +121,8 @@ def _real_dtype(name: str, arrays: Sequence["xr.DataArray"]) -> np.dtype[np.gene
 
 def _grid(layers: Layers, crs: str | None) -> Grid:
     array, (rows, columns) = layers.arrays[0], layers.axes
+    if array.rio.get_gcps() and not array.coords.keys() >= {rows, columns}:
+        raise control_points_only(layers.name, "ground control points")
     if rows not in array.coords or columns not in array.coords:
         raise SourceError(
             f"{layers.name}: no coordinates {rows!r} and {columns!r}; expected pixel centres"
@@ -128,7 +130,8 @@ def _grid(layers: Layers, crs: str | None) -> Grid:
     e, f = step_and_edge(f"{layers.name}: {rows}", np.asarray(array[rows].values))
     a, c = step_and_edge(f"{layers.name}: {columns}", np.asarray(array[columns].values))
     system = layers.crs
-    if system is None and crs is None and rows.lower() in {"lat", "latitude"}:
+    are_degrees = rows.lower() in {"lat", "latitude"}
+    if system is None and crs is None and are_degrees:
         system = "EPSG:4326"
     if system is None and crs is None:
         raise SourceError(
@@ -136,7 +139,8 @@ def _grid(layers: Layers, crs: str | None) -> Grid:
             "spatial_ref; write it with .rio.write_crs('EPSG:…'), or pass crs='EPSG:…'"
         )
     shape = (int(array.sizes[rows]), int(array.sizes[columns]))
-    return make_grid(layers.name, system, (a, 0.0, c, 0.0, e, f), shape, crs)
+    transform = (a, 0.0, c, 0.0, e, f)
+    return make_grid(layers.name, system, transform, shape, crs, are_degrees=are_degrees)
 
 
 def _blocks(array: "xr.DataArray", shape: tuple[int, int]) -> tuple[int, int]:

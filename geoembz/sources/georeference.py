@@ -9,6 +9,7 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geography import is_geographic, same_crs, utm_zone
 from geoembz.grid import Grid, Transform
 
 _LARGEST_EASTING = 1_200_000.0
@@ -18,7 +19,13 @@ _DEGREE_SLACK = 0.5
 
 
 def make_grid(
-    name: str, system: Any, transform: Transform, shape: tuple[int, int], override: str | None
+    name: str,
+    system: Any,
+    transform: Transform,
+    shape: tuple[int, int],
+    override: str | None,
+    *,
+    are_degrees: bool = False,
 ) -> Grid:
     """Return a checked grid.
 
@@ -34,21 +41,27 @@ def make_grid(
         Height and width, in pixels.
     override
         A CRS that replaces `system`.
+    are_degrees
+        Coordinates called latitude and longitude stand in the input, whatever their numbers.
 
     Raises
     ------
     SourceError
-        If there is no CRS, the grid is rotated, or its coordinates look swapped.
+        If there is no CRS or no transform, the grid is rotated, or its coordinates look swapped.
     InvalidConfigError
         If `override` is no CRS.
     """
+    if not are_degrees and is_identity(transform):
+        raise SourceError(_unplaced(name, transform))
     if system is None and override is None:
         raise SourceError(
             f"{name}: no coordinate reference system; expected a georeferenced raster; give it one "
             "with --crs EPSG:…"
         )
-    wkt, code, metres = _describe(name, system, override)
-    grid = Grid(wkt, code, transform, shape, metres)
+    wkt, code = _describe(name, system, override)
+    grid = Grid(wkt, code, transform, shape).straightened()
+    if not is_geographic(wkt) and _counts_pixels(grid):
+        raise SourceError(_unplaced(name, transform))
     if not grid.is_rectilinear:
         raise SourceError(
             f"{name}: rotated or sheared grid {grid.transform}; expected rows and columns along "
@@ -58,7 +71,82 @@ def make_grid(
     return grid
 
 
-def _describe(name: str, system: Any, override: str | None) -> tuple[str, str | None, float | None]:
+def is_identity(transform: Transform) -> bool:
+    """Whether coordinates are numbers of rows and columns: what GDAL says where there are none.
+
+    Pixels counted by their corners or, as coordinates, by their centres.
+
+    Examples
+    --------
+    >>> is_identity((1.0, 0.0, 0.0, 0.0, 1.0, 0.0)), is_identity((1.0, 0.0, 7.0, 0.0, 1.0, 0.0))
+    (True, False)
+    """
+    a, b, c, d, e, f = transform
+    return (a, b, d, e) == (1.0, 0.0, 0.0, 1.0) and {c, f} <= {0.0, -0.5}
+
+
+def _counts_pixels(grid: Grid) -> bool:
+    """Whether x and y count pixels from zero, in whichever direction.
+
+    In degrees that may be a true grid of 1°; in a projection nobody measures so.
+    """
+    xmin, ymin, _, ymax = grid.bbox
+    a, b, _, d, e, _ = grid.transform
+    starts = {0.0, -0.5}
+    return (
+        (abs(a), b, d, abs(e)) == (1.0, 0.0, 0.0, 1.0)
+        and xmin in starts
+        and (ymin in starts or -ymax in starts)
+    )
+
+
+def refuse_unplaced(name: str, dataset: Any) -> None:
+    """Refuse a raster that GDAL has no transform for, naming what places it instead.
+
+    Raises
+    ------
+    SourceError
+        If its transform is the identity: GDAL says so, too, where there is none.
+    """
+    a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
+    if not is_identity((a, b, c, d, e, f)):
+        return
+    if dataset.gcps[0]:
+        raise control_points_only(name, "ground control points")
+    if dataset.rpcs is not None:
+        raise control_points_only(name, "rational polynomial coefficients (RPC)", "-rpc ")
+    if dataset.tags(ns="GEOLOCATION"):
+        raise control_points_only(name, "geolocation arrays", "-geoloc ")
+    raise SourceError(_unplaced(name, (a, b, c, d, e, f)))
+
+
+def control_points_only(name: str, points: str, option: str = "") -> SourceError:
+    """Return the error of an input that points place, and no transform.
+
+    Parameters
+    ----------
+    name
+        The input.
+    points
+        What it has.
+    option
+        Of gdalwarp, to use them.
+    """
+    return SourceError(
+        f"{name}: {points} and no transform; expected rows and columns along the axes of a CRS "
+        f"(--crs does not place it); warp it first: `gdalwarp {option}SRC DST`"
+    )
+
+
+def _unplaced(name: str, transform: Transform) -> str:
+    return (
+        f"{name}: no georeference: its transform {transform} counts rows and columns; expected a "
+        "transform to the coordinates of a CRS (--crs does not replace one); give it one, such as "
+        "with `gdal_translate -a_ullr XMIN YMAX XMAX YMIN SRC DST`"
+    )
+
+
+def _describe(name: str, system: Any, override: str | None) -> tuple[str, str | None]:
     try:
         crs = CRS.from_user_input(system if override is None else override)
     except (RasterioError, CRSError) as error:
@@ -73,22 +161,24 @@ def _describe(name: str, system: Any, override: str | None) -> tuple[str, str | 
 
 
 @lru_cache(maxsize=256)
-def _description(wkt: str) -> tuple[str, str | None, float | None]:
-    """Return WKT, code and metres per unit; the tiles of a mosaic share one copy."""
-    crs = CRS.from_wkt(wkt)
-    code = crs.to_authority()
-    metres = float(crs.linear_units_factor[1]) if crs.is_projected else None
-    return sys.intern(wkt), ":".join(code) if code else None, metres
+def _description(wkt: str) -> tuple[str, str | None]:
+    """Return WKT and code; the tiles of a mosaic share one copy.
+
+    GDAL's code is its best guess by name and numbers: it holds only if it means the same place.
+    """
+    found = CRS.from_wkt(wkt).to_authority()
+    code = ":".join(found) if found else None
+    return sys.intern(wkt), code if code and same_crs(code, wkt) else None
 
 
 def _refuse_swapped(name: str, grid: Grid) -> None:
     """Refuse coordinates that can only be right with x and y exchanged."""
     xmin, ymin, xmax, ymax = grid.bbox
-    if grid.metres_per_unit is None:
+    if is_geographic(grid.crs_wkt):
         impossible = max(-ymin, ymax) > 90 + _DEGREE_SLACK
         plausible = max(-xmin, xmax) <= 90 + _DEGREE_SLACK
         limits = "latitudes (y) within ±90°"
-    elif _is_utm(grid):
+    elif utm_zone(grid.crs_wkt) is not None:
         impossible = xmax > _LARGEST_EASTING or xmin < -_LARGEST_EASTING
         plausible = ymin >= 0 and ymax <= _LARGEST_EASTING
         limits = "eastings (x) of 0 to 1,000 km"
@@ -100,7 +190,3 @@ def _refuse_swapped(name: str, grid: Grid) -> None:
             f"{grid.crs_code or 'its CRS'}: x and y (longitude and latitude) look swapped; "
             f"expected {limits}; correct the input's transform, such as with `gdal_edit -a_ullr`"
         )
-
-
-def _is_utm(grid: Grid) -> bool:
-    return "UTM zone" in grid.crs_wkt[:200]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geography import same_crs
 from geoembz.grid import Grid, Window
 from geoembz.sources.alignment import covering, offset, refuse_misaligned
 from geoembz.sources.band_order import in_common_order
@@ -164,7 +165,8 @@ def _refuse_other_kind(first: Source, tile: Source) -> None:
 
 def _on_grid(tile: Source, first: Source, *, resample: bool) -> Source:
     """Return a tile on the first one's pixels."""
-    if resample and offset(first.grid, tile.grid) is None:
+    in_crs = same_crs(first.grid.crs_wkt, tile.grid.crs_wkt)
+    if resample and in_crs and offset(first.grid, tile.grid) is None:
         return nearest_on(tile, first.grid)
     refuse_misaligned(tile.name, tile.grid, first.name, first.grid)
     return tile

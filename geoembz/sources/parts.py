@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from geoembz.sources.alignment import same_pixels
 from geoembz.sources.band_names import listed, natural_order, pattern, tell_bands_apart
 from geoembz.sources.raster import RasterSource
 
@@ -25,7 +26,7 @@ def form_one_embedding(parts: Sequence[RasterSource]) -> bool:
     return (
         len(parts) > 1
         and () not in names
-        and all(part.grid == parts[0].grid for part in parts)
+        and all(same_pixels(part.grid, parts[0].grid) for part in parts)
         and all(part.dimension <= MOST_BANDS for part in parts)
         and len(set(names)) == len(names)
     )

@@ -18,7 +18,7 @@ from geoembz.grid import Grid, Transform, Window
 from geoembz.memory import recycled
 from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.base import SourceData, SourceInfo
-from geoembz.sources.georeference import make_grid
+from geoembz.sources.georeference import make_grid, refuse_unplaced
 from geoembz.sources.handles import new_token, open_handle
 from geoembz.sources.identity import display_name
 from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
@@ -83,6 +83,7 @@ class RasterSource:
         )
         a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
         transform: Transform = (a, b, c, d, e, f)
+        refuse_unplaced(self.name, dataset)
         self.grid: Grid = make_grid(self.name, dataset.crs, transform, dataset.shape, crs)
         self.dimension: int = len(self._bands)
         self.stored_dtype = _real_dtype(self.name, dataset)

@@ -191,9 +191,8 @@ def _attributes(built: Encoding, crs: str, layout: Layout, valid: int) -> StoreA
     from pyproj import CRS
 
     system = CRS.from_user_input(crs)
-    metres = 1.0 if system.is_projected else None
     return StoreAttributes(
-        grid=Grid(system.to_wkt("WKT2_2019"), crs, GRIDS[crs], SHAPE, metres),
+        grid=Grid(system.to_wkt("WKT2_2019"), crs, GRIDS[crs], SHAPE),
         encoding=built.config(),
         encoding_hash=built.hash,
         layout=layout,

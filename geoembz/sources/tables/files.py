@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from geoembz.errors import SourceError
+from geoembz.geography import same_crs
 from geoembz.geoparquet import declarations
 from geoembz.sources.identity import display_name
 from geoembz.sources.remote import open_remote
@@ -212,12 +213,18 @@ def _same_declarations(
 ) -> None:
     ours = declarations(expected)
     for what, theirs in declarations(found).items():
-        if theirs != ours[what]:
+        if not _agree(what, theirs, ours[what]):
             raise SourceError(
                 f"{display_name(path)}: {what} {_short(theirs)}, but {display_name(first)}: "
                 f"{what} {_short(ours[what])}; expected files of one CRS and model; convert "
                 "them one by one"
             )
+
+
+def _agree(what: str, one: str | None, other: str | None) -> bool:
+    if what == "CRS" and one is not None and other is not None:
+        return same_crs(one, other)
+    return one == other
 
 
 def _short(text: str | None) -> str:

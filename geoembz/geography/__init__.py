@@ -1,0 +1,30 @@
+"""Places on the Earth: coordinate reference systems, longitudes, true sizes and outlines.
+
+The only room that knows what a projection does to the ground; pyproj, shapely and antimeridian do
+the work, and are imported when they are called.
+"""
+
+from geoembz.geography.ground import gsd, metres_per_unit, pixel_area
+from geoembz.geography.longitudes import full_turn, into_range, shifts, spans
+from geoembz.geography.systems import (
+    datum_label,
+    is_geographic,
+    parsed,
+    same_crs,
+    utm_zone,
+)
+
+__all__ = [
+    "datum_label",
+    "full_turn",
+    "gsd",
+    "into_range",
+    "is_geographic",
+    "metres_per_unit",
+    "parsed",
+    "pixel_area",
+    "same_crs",
+    "shifts",
+    "spans",
+    "utm_zone",
+]
