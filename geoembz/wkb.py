@@ -95,6 +95,28 @@ def bounds_of(geometry: Geometry) -> tuple[float, float, float, float]:
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
+def paths_of(geometry: Geometry) -> list[NDArray[np.float64]]:
+    """Return the points, lines and rings of a GeoJSON geometry, arrays ``(n, 2)`` of vertices.
+
+    Examples
+    --------
+    >>> [len(path) for path in paths_of({"type": "MultiPoint", "coordinates": [[0, 3], [2, 1]]})]
+    [1, 1]
+    """
+
+    def runs(coordinates: Sequence[Any], kind: str) -> list[Sequence[Any]]:
+        if not coordinates:
+            return []
+        if _is_vertex(coordinates):
+            return [[coordinates]]
+        if _is_vertex(coordinates[0]) and kind != "MultiPoint":
+            return [coordinates]
+        return [run for part in coordinates for run in runs(part, kind)]
+
+    found = runs(geometry["coordinates"], geometry["type"])
+    return [np.array([vertex[:2] for vertex in run], np.float64) for run in found]
+
+
 def column_bounds(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the bounds of a column of geometries, shape ``(n, 4)``; NaN where one is empty.
 

@@ -5,7 +5,14 @@ the work, and are imported when they are called.
 """
 
 from geoembz.geography.ground import gsd, metres_per_unit, pixel_area
-from geoembz.geography.longitudes import full_turn, into_range, shifts, spans
+from geoembz.geography.longitudes import (
+    full_turn,
+    into_range,
+    narrowest,
+    shifts,
+    spans,
+    unrolled,
+)
 from geoembz.geography.systems import (
     datum_label,
     is_geographic,
@@ -21,10 +28,12 @@ __all__ = [
     "into_range",
     "is_geographic",
     "metres_per_unit",
+    "narrowest",
     "parsed",
     "pixel_area",
     "same_crs",
     "shifts",
     "spans",
+    "unrolled",
     "utm_zone",
 ]

@@ -145,3 +145,52 @@ def spans(
         else:
             found.append(part)
     return found
+
+
+def narrowest(turn: float, ranges: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the shortest range that holds all of several ranges on a circle.
+
+    Parameters
+    ----------
+    turn
+        Of the circle.
+    ranges
+        From and to, shape ``(n, 2)``, the second not the smaller.
+
+    Returns
+    -------
+    low, high
+        ``low`` is one of the ranges' own, ``high`` not the smaller, and up to a turn larger.
+
+    Examples
+    --------
+    >>> narrowest(360.0, np.array([[-180.0, -179.0], [179.0, 180.0]]))
+    (179.0, 181.0)
+    """
+    order = np.argsort(np.mod(ranges[:, 0], turn), kind="stable")
+    low, widths = ranges[order, 0], (ranges[:, 1] - ranges[:, 0])[order]
+    starts = np.mod(low, turn)
+    reach = np.maximum.accumulate(starts + widths)  # how far the ranges up to each one come
+    gaps = np.append(starts[1:], starts[0] + turn) - np.maximum(reach, reach[-1] - turn)
+    widest = int(np.argmax(gaps))
+    if gaps[widest] <= 0:
+        return float(ranges[:, 0].min()), float(ranges[:, 0].min() + turn)
+    first = float(low[(widest + 1) % len(low)])
+    return first, first + turn - float(gaps[widest])
+
+
+def unrolled(crs: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return coordinates with whole turns added so that they lie as close together as may be.
+
+    Places on both sides of the antimeridian stand beside each other then, beyond 180.
+
+    Examples
+    --------
+    >>> unrolled("EPSG:4326", np.array([179.5, -179.5, np.nan]))
+    array([179.5, 180.5,   nan])
+    """
+    turn, known = full_turn(crs), x[np.isfinite(x)]
+    if turn is None or not len(known) or known.max() - known.min() <= turn / 2:
+        return x
+    low, high = narrowest(turn, np.column_stack([known, known]))
+    return into_range(crs, x, low, high)

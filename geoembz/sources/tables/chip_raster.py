@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geography import unrolled
 from geoembz.grid import Window
 from geoembz.sources.base import SourceData, SourceTraits
 from geoembz.sources.georeference import make_grid
@@ -141,6 +142,7 @@ def _regular(
     found: list[tuple[float, str, Lattice]] = []
     refusals: list[SourceError] = []
     own = CRS.from_user_input(table.crs)
+    places = np.column_stack([unrolled(table.crs, places[:, 0]), places[:, 1]])
     for crs in [_parsed(grid_crs)] if grid_crs else [own, *_utm_zone(own, places)]:
         move = Transformer.from_crs(own, crs, always_xy=True).transform
         moved = np.column_stack(move(places[:, 0], places[:, 1]))

@@ -147,7 +147,7 @@ class Table:
         centres, sizes = [], []
         for batch in self.files.scan(columns, _SMALL_BATCH_ROWS):
             bounds = self.places.bounds(self.name, batch)
-            centres.append((bounds[:, :2] + bounds[:, 2:]) / 2)
+            centres.append(self.places.centres(bounds))
             sizes.append(np.nanmedian(bounds[:, 2:] - bounds[:, :2], axis=0) if len(bounds) else 0)
             incomplete |= {name for name in scalars if batch.column(name).null_count}
         places = np.concatenate(centres) if centres else np.empty((0, 2))
@@ -165,8 +165,7 @@ class Table:
             if not start and self.product.unit_norm:
                 check_unit_norm(self.name, vectors)
             bounds = self.places.bounds(self.name, batch)
-            centres = (bounds[:, :2] + bounds[:, 2:]) / 2
-            yield TableBatch(start, vectors, centres, batch.select(kept))
+            yield TableBatch(start, vectors, self.places.centres(bounds), batch.select(kept))
             start += len(batch)
 
     def head(self, group: int, count: int) -> Iterator[tuple[int, NDArray[Any]]]:

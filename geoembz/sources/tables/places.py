@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from geoembz.bounded_json import parse_json
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geography import full_turn, narrowest
 from geoembz.geojson import checked_geometry
 from geoembz.geoparquet import CRS84, degrees_columns, read_geo
-from geoembz.wkb import Geometry, bounds_of, column_bounds
+from geoembz.wkb import Geometry, bounds_of, column_bounds, decode, paths_of
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 
@@ -54,6 +55,8 @@ class Places:
     def bounds(self, where: str, batch: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the bounds of each row, shape ``(n, 4)``; NaN where unknown.
 
+        Where a row lies across the antimeridian its xmax is beyond 180.
+
         Raises
         ------
         SourceError
@@ -68,6 +71,34 @@ class Places:
                 f"{where}: column {self.columns[-1]!r} holds latitudes beyond 90 degrees; "
                 "longitude and latitude are swapped, or the column is not in degrees"
             )
+        return self._joined(batch, bounds)
+
+    def centres(self, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the middles of bounds, shape ``(n, 2)``; those across the antimeridian in ±180."""
+        centres = (bounds[:, :2] + bounds[:, 2:]) / 2
+        turn = full_turn(self.crs) if self.is_degrees else None
+        if turn is not None:
+            with np.errstate(invalid="ignore"):
+                beyond = (centres[:, 0] > turn / 2) & (bounds[:, 0] <= turn / 2)
+                beyond |= centres[:, 0] > turn
+            centres[beyond, 0] -= turn
+        return centres
+
+    def _joined(self, batch: pa.RecordBatch, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return bounds in which the sides of the antimeridian stand beside each other."""
+        turn = full_turn(self.crs) if self.is_degrees and self.kind not in {"xy", "point"} else None
+        if turn is None:
+            return bounds
+        with np.errstate(invalid="ignore"):
+            width = bounds[:, 2] - bounds[:, 0]
+            bounds[:, 2] += np.where(width < 0, np.ceil(-width / turn) * turn, 0.0)
+            wide = np.flatnonzero((width > turn / 2) & (self.kind != "box"))
+        column = batch.column(self.columns[0])
+        for row in wide:
+            cell = column[int(row)].as_py()
+            geometry = decode(cell) if self.kind == "wkb" else _geometry(cell, self.columns[0])
+            if geometry is not None:
+                bounds[row, [0, 2]] = _across(geometry, turn)
         return bounds
 
     def _bounds(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
@@ -83,6 +114,21 @@ class Places:
             return np.array([bounds_of(g) if g else empty for g in found]).reshape(-1, 4)
         names = _BOX if self.kind == "box" else ("x", "y", "x", "y")
         return np.column_stack([_floats(column.field(name)) for name in names])
+
+
+def _across(geometry: Geometry, turn: float) -> tuple[float, float]:
+    """Return from where to where a geometry reaches, its parts brought together on the circle.
+
+    A single ring that is wider than three quarters of the circle, but not all of it, is taken for
+    one that was not cut at the antimeridian.
+    """
+    ranges = []
+    for path in paths_of(geometry):
+        x = path[:, 0]
+        if 0.75 * turn < x.max() - x.min() < turn:
+            x = np.where(x < (x.max() + x.min()) / 2, x + turn, x)
+        ranges.append((x.min(), x.max()))
+    return narrowest(turn, np.array(ranges))
 
 
 def _geometry(text: str | None, where: str) -> Geometry | None:

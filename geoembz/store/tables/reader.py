@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.geography import full_turn, spans
 from geoembz.store.documents import EMBEDDING, VALID
 from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import View, is_table_store, open_array, open_group, read_encoding
@@ -139,13 +140,23 @@ class TableReader:
         Parameters
         ----------
         bbox
-            ``(xmin, ymin, xmax, ymax)`` in the store's CRS, borders included.
+            ``(xmin, ymin, xmax, ymax)`` in the store's CRS, borders included. Longitudes may be
+            those of either range; a box with xmin > xmax lies across the antimeridian.
         """
-        xmin, ymin, xmax, ymax = bbox
-        if not (xmin <= xmax and ymin <= ymax):
+        crs, (xmin, ymin, xmax, ymax) = self.attributes.crs_wkt, bbox
+        if not (ymin <= ymax and (xmin <= xmax or full_turn(crs))):
             raise InvalidConfigError(
                 f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin <= xmax and ymin <= ymax"
             )
+        known = self.chunk_bbox[np.isfinite(self.chunk_bbox).all(axis=1)]
+        extent = (known[:, 0].min(), known[:, 2].max()) if len(known) else (xmin, xmax)
+        parts = [
+            self._select(low, ymin, high, ymax) for low, high in spans(crs, (xmin, xmax), extent)
+        ]
+        return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+
+    def _select(self, xmin: float, ymin: float, xmax: float, ymax: float) -> NDArray[np.int64]:
+        """Return the rows in a box, ascending; x as it is stored."""
         bounds, rows = self.chunk_bbox, self.codes.chunks[0]
         with np.errstate(invalid="ignore"):
             meets = (bounds[:, 0] <= xmax) & (bounds[:, 2] >= xmin)
