@@ -83,8 +83,11 @@ def append(
     """
     started = clock.perf_counter()
     date = parse_date(time)
-    options = AppendOptions(date, replace_date, recode, seed, worker_count(workers), break_lock)
     given = inputs or InputOptions()
+    nodata = given.opening.nodata
+    options = AppendOptions(
+        date, replace_date, recode, seed, worker_count(workers), break_lock, nodata
+    )
     opening: OpenOptions = replace(given.opening, year=int(date[:4]))
     grids = open_inputs(source, replace(given, opening=opening))
     url = str(store)

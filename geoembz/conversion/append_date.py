@@ -128,7 +128,7 @@ class DateAppending:
         roles = PixelRoles(self.options.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.options.workers)
         sample = draw_sample(self.source, roles, _CENTRE_SAMPLES, run)
-        check_vectors(self.source, sample)
+        check_vectors(self.source, sample, self.options.nodata)
         encoding = reader.encoding
         check_coverage(self.source.name, encoding, sample, strict=False)
         centre = sample_mean([encoding.target(block) for block in sample])

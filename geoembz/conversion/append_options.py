@@ -21,6 +21,8 @@ class AppendOptions:
         Shards written at once.
     breaks_lock
         Take the store from another conversion that seems to hold it.
+    nodata
+        Replaces the nodata value of the inputs; ``"none"`` says that there is none.
     """
 
     date: str
@@ -29,3 +31,4 @@ class AppendOptions:
     seed: int
     workers: int
     breaks_lock: bool = False
+    nodata: float | str | None = None

@@ -166,6 +166,7 @@ def combined(
         held_out_pixels=sum(counts),
         seconds=seconds,
         rejected_pixels=sum(s.rejected_pixels for s in summaries),
+        partial_pixels=sum(s.partial_pixels for s in summaries),
         skipped_inputs=first.skipped_inputs,
         notes=tuple(dict.fromkeys(note for s in summaries for note in s.notes)),
     )

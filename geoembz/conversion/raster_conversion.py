@@ -108,7 +108,7 @@ class RasterConversion:
         roles = PixelRoles(self.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.workers)
         sample = draw_sample(self.source, roles, n_samples, run, self.first_read)
-        check_vectors(self.source, sample)
+        check_vectors(self.source, sample, self.nodata)
         return sample
 
     def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:

@@ -78,6 +78,7 @@ def raster_summary(
         started=started,
         valid_pixels=attributes.pixels["valid"],
         rejected_pixels=attributes.pixels.get("rejected", 0),
+        partial_pixels=attributes.pixels.get("partial", 0),
         skipped_inputs=len(attributes.skipped),
         notes=attributes.notes,
     )

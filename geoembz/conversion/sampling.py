@@ -165,9 +165,9 @@ def draw_sample(
     if not any(block.shape[1] for block in blocks):
         if rejected:
             raise NoValidPixelsError(
-                f"no valid pixel: {rejected:,} are corrupt in the source (scales that are not "
-                "between 0 and 1, or nodata codes in some bands only), the others nodata; fetch it "
-                "again"
+                f"no valid pixel: {rejected:,} are corrupt or filled (scales out of range, nodata "
+                "in some bands only, one number throughout, or a length that the product does not "
+                "have), the others nodata; fetch it again"
             )
         raise NoValidPixelsError(
             "no valid pixel: every one is nodata, masked, NaN or infinite; expected embeddings; "

@@ -27,7 +27,7 @@ class Written:
     sources
         Provenance of the inputs.
     pixels
-        ``{total, valid, rejected?}``.
+        ``{total, valid, rejected?, partial?}``.
     fidelity
         Measured on held-out pixels.
     """
@@ -96,8 +96,11 @@ def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool 
 
 
 def total(results: Sequence[ShardResult]) -> tuple[dict[str, int], FidelitySums]:
-    """Return ``{valid, rejected?}`` pixels and the fidelity of all shards, merged in order."""
-    rejected = sum(result.rejected_pixels for result in results)
+    """Return ``{valid, rejected?, partial?}`` pixels and the fidelity of all shards, in order."""
     pixels = {"valid": sum(result.valid_pixels for result in results)}
+    others = {
+        "rejected": sum(result.rejected_pixels for result in results),
+        "partial": sum(result.partial_pixels for result in results),
+    }
     fidelity = reduce(FidelitySums.merge, (result.fidelity for result in results), FidelitySums())
-    return pixels | ({"rejected": rejected} if rejected else {}), fidelity
+    return pixels | {name: count for name, count in others.items() if count}, fidelity

@@ -8,6 +8,9 @@ from typing import Any, Self
 from geoembz.encoding import Encoding
 from geoembz.text import aligned, figure
 
+REJECTED = "no embeddings: damaged, or a fill value that nobody declared"
+"""What rejected pixels are."""
+
 
 @dataclass(frozen=True)
 class ConvertSummary:
@@ -51,7 +54,9 @@ class ConvertSummary:
     seconds
         Wall-clock time, imports excluded.
     rejected_pixels
-        Pixels that the source rejected as corrupt.
+        Pixels that hold no embedding although nothing declares it: damaged, or filled.
+    partial_pixels
+        Valid pixels that hold the declared nodata value in some components, as a number.
     skipped_inputs
         Inputs that could not be read and were left out.
     notes
@@ -80,6 +85,7 @@ class ConvertSummary:
     held_out_pixels: int
     seconds: float
     rejected_pixels: int = 0
+    partial_pixels: int = 0
     skipped_inputs: int = 0
     notes: tuple[str, ...] = ()
     unit: str = "pixel"
@@ -158,7 +164,11 @@ class ConvertSummary:
             ("seconds", f"{self.seconds:.2f}"),
         ]
         if self.rejected_pixels:
-            rows.append(("rejected pixels", f"{self.rejected_pixels:,}  (corrupt in the source)"))
+            rows.append(("rejected pixels", f"{self.rejected_pixels:,}  ({REJECTED})"))
+        if self.partial_pixels:
+            invalid = self.pixels - self.valid_pixels
+            counts = f"{self.partial_pixels:,}  (valid; in all bands or masked: {invalid:,})"
+            rows.append(("nodata in part", counts))
         if self.skipped_inputs:
             rows.append(("skipped inputs", f"{self.skipped_inputs:,}  (listed in the store)"))
         if self.checked_pixels is not None:

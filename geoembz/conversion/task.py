@@ -35,17 +35,21 @@ class ShardResult:
         Sums over the shard's held-out pixels.
     rejected_pixels
         Number of pixels that the source rejected as corrupt.
+    partial_pixels
+        Number of valid pixels that hold the source's nodata value in some components.
     """
 
     valid_pixels: int = 0
     fidelity: FidelitySums = field(default_factory=FidelitySums)
     rejected_pixels: int = 0
+    partial_pixels: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal records it."""
         return {
             "valid_pixels": self.valid_pixels,
             "rejected_pixels": self.rejected_pixels,
+            "partial_pixels": self.partial_pixels,
             "fidelity": self.fidelity.to_dict(),
         }
 
@@ -56,6 +60,7 @@ class ShardResult:
             document["valid_pixels"],
             FidelitySums.from_dict(document["fidelity"]),
             document["rejected_pixels"],
+            document.get("partial_pixels", 0),
         )
 
 
@@ -113,17 +118,18 @@ class ShardTask:
     def _convert(self, shard: Window) -> ShardResult:
         codes = recycled((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
         valid = np.empty(shard.shape, dtype=np.bool_)
-        fidelity, rejected = FidelitySums(), 0
+        fidelity, rejected, partial = FidelitySums(), 0, 0
         for block in split(shard, read_shape(self.source)):
             rows, cols = block.relative_to(shard).slices
             data = self.source.read(block)
             rejected += data.rejected
+            partial += data.partial
             fidelity = fidelity.merge(
                 self._encode(block, data, codes[:, rows, cols], valid[rows, cols])
             )
         self.fence.check()  # again: to read and encode takes a while
         self.writer.write_shard(shard, codes, valid)
-        result = ShardResult(int(valid.sum()), fidelity, rejected)
+        result = ShardResult(int(valid.sum()), fidelity, rejected, partial)
         self.journal.record(shard, result.to_json())
         return result
 

@@ -16,8 +16,8 @@ from geoembz.sources.band_names import BandNames
 from geoembz.sources.band_order import OrderedSource, ordered_as
 from geoembz.sources.base import Source, SourceTraits, names_of, occupies
 from geoembz.sources.guards import has_unit_norm
+from geoembz.sources.impossible import possible
 from geoembz.sources.power_law import FACTOR, NODATA, RECIPE, PowerLawSource, power_table
-from geoembz.sources.views import labelled
 
 PRODUCT, N_BANDS = "aef", 64
 MODEL = "https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"
@@ -54,8 +54,8 @@ def decode_codes(source: Source) -> Source:
 
 
 def label_floats(source: Source) -> Source:
-    """Return a source of AEF vectors that come as floats, labelled as such."""
-    return labelled(_in_order(source), aef_traits(source.dimension))
+    """Return a source of AEF vectors that come as floats; what cannot be one is rejected."""
+    return possible(_in_order(source), aef_traits(source.dimension))
 
 
 def _in_order(source: Source) -> Source:

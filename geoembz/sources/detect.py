@@ -11,6 +11,7 @@ from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
 from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.identity import display_name, split_query
+from geoembz.sources.impossible import possible
 from geoembz.sources.inputs import is_zarr
 from geoembz.sources.north_up import north_up
 from geoembz.sources.power_law import refuse_other_nodata
@@ -150,7 +151,7 @@ def _doubted(raster: Undecoded) -> Source:
 
 
 def _label_tessera(source: Source) -> Source:
-    return labelled(source, tessera.TRAITS)
+    return possible(source, tessera.TRAITS)
 
 
 _CODES: dict[str, Callable[[Source], Source]] = {

@@ -1,4 +1,4 @@
-"""Look at sample vectors for signs that they were dequantized with the wrong law."""
+"""Look at sample vectors for signs that they are not what the product, or any model, makes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from geoembz.errors import SourceError
 from geoembz.sources.base import Source, traits_of
+from geoembz.sources.nodata import LARGEST_COMPONENT, one_number, says_none
 from geoembz.sources.power_law import EXPONENT, FACTOR
 
 TOLERANCE = 0.02
@@ -18,7 +19,11 @@ _FEWEST = 16
 _AEF_BANDS = 64
 
 
-def check_vectors(source: Source, sample: Sequence[NDArray[np.float32]]) -> None:
+def check_vectors(
+    source: Source,
+    sample: Sequence[NDArray[np.float32]],
+    nodata: float | str | None = None,
+) -> None:
     """Refuse vectors whose length says that they are not what the product holds.
 
     AlphaEarth's vectors have length 1. If they only have it after the square law is applied (once
@@ -31,12 +36,16 @@ def check_vectors(source: Source, sample: Sequence[NDArray[np.float32]]) -> None
         The input.
     sample
         Vectors of it, float32 ``(dimension, n)``, all finite.
+    nodata
+        What the caller said of nodata; ``"none"`` says that there is none.
 
     Raises
     ------
     SourceError
-        If the vectors were dequantized with the wrong law.
+        If the vectors were dequantized with the wrong law, or some are fill that nobody declared.
     """
+    if not says_none(nodata):
+        refuse_undeclared_fill(source.name, sample)
     traits = traits_of(source)
     if source.dimension != _AEF_BANDS or not (traits.unit_norm or traits.product == "raster"):
         return
@@ -68,6 +77,38 @@ def check_vectors(source: Source, sample: Sequence[NDArray[np.float32]]) -> None
             f"{source.name}: vectors of length {median:.3g}; AlphaEarth's have length 1: these are "
             "no codes of AlphaEarth; say --product raster to take the numbers as they are"
         )
+
+
+def refuse_undeclared_fill(name: str, sample: Sequence[NDArray[np.float32]]) -> None:
+    """Refuse vectors that hold one number throughout, where that can be no embedding.
+
+    A number beyond ±1,000 is none, nor is any beside vectors that all have length 1. Zeros beside
+    vectors of other lengths may be: a ReLU makes them.
+
+    Raises
+    ------
+    SourceError
+        If there are such vectors; the message names the number.
+    """
+    fill = np.concatenate([block[0, one_number(block)] for block in sample])
+    if not fill.size:
+        return
+    total = sum(block.shape[1] for block in sample)
+    others = [block[:, ~one_number(block)][:, :4096] for block in sample]
+    rest = np.concatenate(others, axis=1)
+    far = fill[np.abs(fill) > LARGEST_COMPONENT]
+    if far.size and rest.shape[1]:
+        found, what = far, "beyond what components of embeddings are"
+    elif rest.shape[1] >= _FEWEST and has_unit_norm(rest):
+        found, what = fill, "while the other vectors have length 1"
+    else:
+        return
+    number = f"{found[0]:.9g}"
+    raise SourceError(
+        f"{name}: {found.size:,} of {total:,} sampled vectors hold {number} in all components, "
+        f"{what}: it looks like nodata that nobody declared; pass --nodata {number}, or --nodata "
+        "none to take them as vectors"
+    )
 
 
 def square_law(values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -101,7 +101,7 @@ class MosaicSource:
             return self._tiles[met[0]].read(window.relative_to(tile))
         kind = MeanBuffer if self._overlap == "mean" else PickBuffer
         buffer = kind(self.dimension, window.shape, self._decoded_dtype)
-        rejected = 0
+        rejected, partial = 0, 0
         for index in reversed(met) if self._overlap == "last" else met:
             tile = self._windows[index]
             part = tile.intersection(window)
@@ -109,9 +109,10 @@ class MosaicSource:
                 continue
             data = self._tiles[index].read(part.relative_to(tile)).decoded()
             rejected += data.rejected
+            partial += data.partial
             buffer.add(part.relative_to(window), data)
         values, valid = buffer.result()
-        return SourceData(values, valid, rejected)
+        return SourceData(values, valid, rejected, partial=partial)
 
     def occupies(self, window: Window) -> bool:
         """Whether a tile lies in a window."""

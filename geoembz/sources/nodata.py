@@ -6,7 +6,7 @@ like others there; one that none can have, such as −9999, means that the vecto
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,9 @@ type Mask = NDArray[np.bool_]
 
 LARGEST_COMPONENT = 1000.0
 """A nodata value beyond ± this is no component of an embedding."""
+
+FEWEST_COMPONENTS = 8
+"""Shorter vectors may hold one number throughout by chance."""
 
 LARGEST_NUMBER = 1e30
 """Floats beyond ± this are nodata that nobody declared: GDAL fills with −3.4e38, netCDF with
@@ -128,6 +131,31 @@ def settled(
         known &= ~corrupt
     kept = int(np.count_nonzero(partial & known))
     return SourceData(raw, None if known.all() else known, rejected, partial=kept)
+
+
+def rejecting(data: SourceData, impossible: NDArray[np.bool_]) -> SourceData:
+    """Return the same pixels without those that are impossible, which are counted if valid."""
+    if not impossible.any():
+        return data
+    valid = np.ones(impossible.shape, np.bool_) if data.valid is None else data.valid
+    rejected = int(np.count_nonzero(impossible & valid))
+    return replace(data, valid=valid & ~impossible, rejected=data.rejected + rejected)
+
+
+def one_number(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which of the vectors ``(dimension, …)`` hold one number throughout.
+
+    Examples
+    --------
+    >>> one_number(np.stack([np.zeros(64), np.full(64, -1.0), np.arange(64)], axis=1))
+    array([ True,  True, False])
+    """
+    if len(values) < FEWEST_COMPONENTS:
+        return np.zeros(values.shape[1:], np.bool_)
+    found = np.asarray(values[0] == values[-1], np.bool_)
+    if found.any():
+        found[found] = (values[:, found] == values[0, found]).all(axis=0)
+    return found
 
 
 def says_none(nodata: float | str | None) -> bool:

@@ -3,8 +3,8 @@
 from pathlib import PurePosixPath
 
 from geoembz.sources.base import Source, SourceTraits
+from geoembz.sources.impossible import possible
 from geoembz.sources.power_law import RECIPE, PowerLawSource
-from geoembz.sources.views import labelled
 
 PRODUCT = "olmoearth"
 MODEL = "https://huggingface.co/allenai/OlmoEarth-v1-Base"
@@ -32,7 +32,7 @@ def decode_codes(source: Source) -> Source:
 
 def label_floats(source: Source) -> Source:
     """Return a source of OlmoEarth vectors that come as floats, labelled as such."""
-    return labelled(source, SourceTraits(PRODUCT, model=_model(source)))
+    return possible(source, SourceTraits(PRODUCT, model=_model(source)))
 
 
 def _model(source: Source) -> str | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
 from geoembz.sources.base import Source, SourceData, SourceTraits
+from geoembz.sources.nodata import one_number, rejecting
 from geoembz.sources.views import ViewSource
 
 NODATA, FACTOR, EXPONENT = -128, 127.5, 2.0
@@ -36,7 +37,8 @@ def power_table() -> NDArray[np.float32]:
 class PowerLawSource(ViewSource):
     """Int8 codes of another source, read as the numbers they stand for.
 
-    A pixel is nodata where every code is −128. Where only some are it is rejected as corrupt.
+    A pixel is nodata where every code is −128. Where only some are, or where every code is another
+    one (an undeclared fill), it is rejected as corrupt.
 
     Parameters
     ----------
@@ -53,15 +55,12 @@ class PowerLawSource(ViewSource):
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
         data = self.source.read(window)
-        invalid = data.values.min(axis=0) == NODATA  # in any component: it is the smallest code
-        rejected = 0
-        if invalid.any():
-            corrupt = invalid & (data.values.max(axis=0) != NODATA)
-            rejected = int(
-                np.count_nonzero(corrupt if data.valid is None else corrupt & data.valid)
-            )
-        valid = ~invalid if data.valid is None else data.valid & ~invalid
-        return replace(data, valid=valid, rejected=rejected, table=self._table)
+        missing = data.values.min(axis=0) == NODATA  # in any component: it is the smallest code
+        known = replace(data, table=self._table)
+        if missing.any():
+            every = data.values.max(axis=0) == NODATA
+            known = replace(known, valid=~every if data.valid is None else data.valid & ~every)
+        return rejecting(known, missing | one_number(data.values))
 
 
 def refuse_other_nodata(product: str, nodata: float | str | None) -> None:

@@ -9,9 +9,11 @@ import rasterio
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz.errors import SourceError
 from geoembz.grid import Window
 from geoembz.sources import open_source
 from geoembz.sources.nodata import Nodata, settled
+from tests import products
 from tests.conftest import MakeRaster
 
 
@@ -106,6 +108,8 @@ def test_zero_of_a_relu_is_a_number(
     path = make_raster(tmp_path / "in.tif", values, nodata=0)
     summary = geoembz.convert(path, tmp_path / "out", quantizer="float32")
     assert summary.valid_pixels == (~every).sum()
+    assert summary.partial_pixels == (some & ~every).sum()
+    assert f"nodata in part      {summary.partial_pixels:,}" in summary.to_table()
     decoded = geoembz.open(tmp_path / "out")["embedding"].values
     np.testing.assert_array_equal(decoded, np.where(every, np.nan, values))
 
@@ -222,3 +226,97 @@ def test_masks_of_ones_are_masks(
     read = open_source(path).read(Window(0, 0, 6, 7))
     assert read.valid is not None
     np.testing.assert_array_equal(read.valid, mask[0] > 0)
+
+
+NAMES = tuple(f"A{band:02d}" for band in range(64))
+VECTORS = products.power_values(products.aef_codes(20, 20))
+
+
+@pytest.mark.parametrize("fill", [0.0, -1.0, -((128 / 127.5) ** 2), -128.0, -9999.0, 0.05])
+@pytest.mark.parametrize("named", [True, False])
+def test_fill_of_alphaearth_is_no_vector(fill: float, named: bool, tmp_path: Path) -> None:
+    """Floats of one number throughout are rejected wherever they are read, or refused in words."""
+    values = VECTORS.copy()
+    values[:, :, :8] = fill
+    path = products.write_raster(tmp_path / "in.tif", values, names=NAMES if named else ())
+    if not named:  # by its contents it may be anyone's; the way out is named, and works
+        with pytest.raises(SourceError, match=r"1\d\d of 3\d\d .* pass nodata=") as caught:
+            geoembz.convert(path, tmp_path / "out")
+        nodata = float(str(caught.value).partition("nodata=")[2].split(",")[0].strip("'\""))
+        summary = geoembz.convert(path, tmp_path / "out", nodata=nodata)
+        assert (summary.valid_pixels, summary.rejected_pixels) == (240, 0)
+        whole = geoembz.convert(path, tmp_path / "whole", nodata="none")
+        assert whole.valid_pixels == 400
+        return
+    summary = geoembz.convert(path, tmp_path / "out")
+    assert (summary.recipe, summary.valid_pixels, summary.rejected_pixels) == ("aef", 240, 160)
+    decoded = geoembz.open(tmp_path / "out")["embedding"].values
+    assert np.isnan(decoded[:, :, :8]).all()
+    np.testing.assert_array_equal(decoded[:, :, 8:], VECTORS[:, :, 8:])
+
+
+def test_every_window_rejects_the_same_pixels(tmp_path: Path) -> None:
+    """A pixel is judged by itself: one damaged component, a long vector, one fill pixel."""
+    values = VECTORS.copy()
+    values[5, 3, 3] = -1.00786  # an unmasked −128 in one band
+    values[:, 7, 1] *= 2
+    values[:, 9, 9] = 0
+    values[:, 11] *= 0.7  # averages are shorter
+    path = products.write_raster(tmp_path / "in.tif", values, names=NAMES)
+    source = open_source(path)
+    expected = np.ones((20, 20), np.bool_)
+    expected[3, 3] = expected[7, 1] = expected[9, 9] = False
+    for row, col, side in ((0, 0, 20), (3, 3, 1), (1, 1, 9), (9, 9, 5), (11, 0, 3)):
+        read = source.read(Window(row, col, side, side))
+        known = np.ones((side, side), np.bool_) if read.valid is None else read.valid
+        wanted = expected[row : row + side, col : col + side]
+        np.testing.assert_array_equal(known, wanted)
+        assert read.rejected == (~wanted).sum()
+
+
+@pytest.mark.parametrize("code", [0, 127, -127])
+def test_codes_of_one_number_are_no_vectors(code: int, tmp_path: Path) -> None:
+    """Int8 tiles whose fill is not −128."""
+    codes = products.aef_codes(20, 20)
+    codes[:, :, :3] = code
+    codes[:, 0] = products.NODATA
+    path = products.write_aef(tmp_path / "in.tif", codes)
+    summary = geoembz.convert(path, tmp_path / "out")
+    assert (summary.valid_pixels, summary.rejected_pixels) == (19 * 17, 19 * 3)
+
+
+def test_averages_of_alphaearth_stay_valid(tmp_path: Path) -> None:
+    """Means of unit vectors are shorter, some by much."""
+    factors = np.linspace(0.05, 1, 400).reshape(20, 20)
+    values = (VECTORS * factors).astype(np.float32)
+    path = products.write_raster(tmp_path / "in.tif", values, names=NAMES)
+    summary = geoembz.convert(path, tmp_path / "out", quantizer="float32")
+    assert (summary.valid_pixels, summary.rejected_pixels) == (400, 0)
+
+
+@pytest.mark.parametrize("fill", [-9999.0, 65535.0, 1e20])
+def test_undeclared_fill_is_asked_for(
+    fill: float,
+    scene: NDArray[np.float32],
+    holes: NDArray[np.bool_],
+    make_raster: MakeRaster,
+    tmp_path: Path,
+) -> None:
+    """Numbers that no component has, in all of them: the error says what to pass."""
+    path = make_raster(tmp_path / "in.tif", np.where(holes, fill, scene).astype(np.float32))
+    with pytest.raises(SourceError, match=r"in\.tif.* in all components.*nodata=") as caught:
+        geoembz.convert(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    nodata = str(caught.value).partition("nodata=")[2].split(",")[0].strip("'\"")
+    summary = geoembz.convert(path, tmp_path / "out", nodata=nodata)
+    assert summary.valid_pixels == (~holes).sum()
+
+
+def test_zero_vectors_of_other_models_stay(
+    scene: NDArray[np.float32], holes: NDArray[np.bool_], make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    """A ReLU makes vectors of zeros; nothing but unit lengths of the others speaks against them."""
+    values = np.where(holes, 0, np.maximum(scene, 0)).astype(np.float32)
+    path = make_raster(tmp_path / "in.tif", values)
+    summary = geoembz.convert(path, tmp_path / "out", quantizer="float32")
+    assert summary.valid_pixels == holes.size
