@@ -4,7 +4,7 @@ References: GeoParquet 1.1; Earth Index's ``emb`` document 0.0.1. No file is ope
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ def read_geo(
         column = document["columns"][name]
         encoding = str(column.get("encoding", "WKB"))
         declared = column.get("crs", CRS84) if crs is None else crs
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SourceError(
             f"{where}: its GeoParquet metadata are malformed ({error!r}); expected a footer key "
             "'geo' as GeoParquet 1.1 says"
@@ -77,6 +77,16 @@ def read_geo(
         )
     text_crs = declared if isinstance(declared, str) else json.dumps(declared)
     return GeometryColumn(name, "WKB" if encoding.upper() == "WKB" else encoding, text_crs)
+
+
+def geometry_names(footer: Mapping[bytes, bytes] | None) -> frozenset[str]:
+    """Return the names of all geometry columns that the footer lists, the primary one or not."""
+    try:
+        return frozenset(
+            map(str, parse_object((footer or {}).get(b"geo", b"{}"), "geo")["columns"])
+        )
+    except (SourceError, KeyError, TypeError):  # `read_geo` says what is wrong
+        return frozenset()
 
 
 def declarations(footer: Mapping[bytes, bytes] | None) -> dict[str, str | None]:
@@ -111,6 +121,21 @@ def degrees_columns(names: Sequence[str]) -> tuple[str, str] | None:
     x = next((lower[name] for name in LONGITUDES if name in lower), None)
     y = next((lower[name] for name in LATITUDES if name in lower), None)
     return None if x is None or y is None else (x, y)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that no column has: the wanted one, or that with a number.
+
+    Examples
+    --------
+    >>> free_name("geometry", ["geometry", "id"])
+    'geometry_2'
+    """
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
 
 
 def write_geo(

@@ -28,6 +28,7 @@ def evaluate(
     label_column: str | None = None,
     label_nodata: float | None = None,
     groups: str | None = None,
+    vector: str | None = None,
     after: str | Path | Source | None = None,
     split: str | None = None,
     block_size: float | None = None,
@@ -57,6 +58,8 @@ def evaluate(
         Labels of pixels: raster, polygons or points (see `read_labels`).
     label_column, label_nodata, groups
         Attribute of the labels, label that means none, and attribute (or raster) of the groups.
+    vector
+        Column of a table's vectors; see `read_table`.
     after
         The same place at a second date, for change detection.
     split, block_size, n_folds
@@ -110,10 +113,12 @@ def evaluate(
     judged += recipes
     if not judged:
         raise InvalidConfigError("evaluate: nothing to judge; give a store, or --recipes a,b,c")
+    if vector is not None and table is None:
+        raise InvalidConfigError("evaluate: --vector names a column of a table; leave it out")
     if source is None:
         if reader is not None or labels is not None or after is not None:
             raise InvalidConfigError("evaluate: a table has its labels, and no store; use --source")
-        sample = table_sample(table, label_column, groups)
+        sample = table_sample(table, label_column, groups, vector)
     else:
         options = label_options(labels, label_column, groups, label_nodata)
         sample = read_sample(
@@ -137,11 +142,13 @@ def evaluate(
     )
 
 
-def table_sample(table: Any, label_column: str | None, groups: str | None) -> Sample:
+def table_sample(
+    table: Any, label_column: str | None, groups: str | None, vector: str | None
+) -> Sample:
     """Return a table's rows."""
     if isinstance(table, Sample):
         return table
-    return read_table(table, label_column=label_column, groups=groups)
+    return read_table(table, label_column=label_column, groups=groups, vector=vector)
 
 
 def opened(source: str | Path | Source) -> Source:

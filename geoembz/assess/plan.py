@@ -13,6 +13,7 @@ from geoembz.assess.planned import Plan
 from geoembz.assess.rasters import LabelOptions, read_sample
 from geoembz.assess.run import Progress
 from geoembz.assess.sample import Sample
+from geoembz.assess.tables import is_table
 from geoembz.assess.trials import confirm, try_recipes
 from geoembz.errors import InvalidConfigError
 from geoembz.geography import pixel_area
@@ -24,7 +25,6 @@ _DIRECTIONS_ONLY = (
     "an l2 recipe keeps directions only, and the task asked for no more; where lengths matter, "
     "name others with --recipes"
 )
-_TABLES = {".npz", ".parquet", ".pq"}
 
 
 def plan(
@@ -36,6 +36,7 @@ def plan(
     label_column: str | None = None,
     label_nodata: float | None = None,
     groups: str | None = None,
+    vector: str | None = None,
     after: str | Path | Source | None = None,
     task: str | None = None,
     recipes: Sequence[str] | None = None,
@@ -55,13 +56,13 @@ def plan(
     Parameters
     ----------
     source
-        A raster, a table (``.npz``, ``.parquet``), or a `Sample`.
+        A raster, a table (``.npz``, Parquet or CSV), or a `Sample`.
     max_loss
         Largest loss, as a share: of a score such as accuracy, in absolute terms, or without labels
         of the centred cosine with the originals. 0.01 where no goal is given.
     budget
         Most bytes of one vector.
-    labels, label_column, label_nodata, groups, after, split, block_size, samples
+    labels, label_column, label_nodata, groups, vector, after, split, block_size, samples
         As in `evaluate`.
     task
         What to judge by; ``knn`` for classes, ``regression`` for quantities, ``cosine`` (or
@@ -97,8 +98,12 @@ def plan(
                 f"plan: {source} is a table, which has its labels and dates; leave out --labels "
                 "and --after, or give a raster"
             )
-        sample = table_sample(source, label_column, groups)
+        sample = table_sample(source, label_column, groups, vector)
     else:
+        if vector is not None:
+            raise InvalidConfigError(
+                f"plan: --vector names a column of a table, and {source} is none; leave it out"
+            )
         options = label_options(labels, label_column, groups, label_nodata)
         sample, grid = _raster_sample(source, options, after, samples, task, seed)
     arena = make_arena(sample, task, split=split, block_size=block_size, seed=seed)
@@ -133,7 +138,7 @@ def plan(
 def _is_table(source: str | Path | Source | Sample) -> bool:
     if isinstance(source, Sample):
         return True
-    return isinstance(source, str | Path) and Path(source).suffix in _TABLES
+    return isinstance(source, str | Path) and is_table(source)
 
 
 def _raster_sample(

@@ -1,23 +1,35 @@
-"""Plain tables of vectors and labels, ``.npz`` or Parquet: the seed article's setting."""
+"""Plain tables of vectors and labels, ``.npz``, Parquet or CSV: the seed article's setting."""
 
-import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz.assess.sample import Sample, cleaned
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.sources.inputs import is_table_file
+from geoembz.sources.tables import read_vectors
 
-_VECTOR_COLUMNS = ("embeddings", "embedding")
+_VECTORS = "embeddings"
 _LABEL_COLUMNS = ("labels", "label")
-_NUMBERED = re.compile(r"[A-Za-z]+_?\d+")
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a file is a table of vectors, by its name."""
+    return Path(path).suffix.lower() == ".npz" or is_table_file(str(path))
 
 
 def read_table(
-    path: str | Path, *, label_column: str | None = None, groups: str | None = None
+    path: str | Path,
+    *,
+    label_column: str | None = None,
+    groups: str | None = None,
+    vector: str | None = None,
 ) -> Sample:
     """Read a table of vectors.
 
@@ -26,11 +38,15 @@ def read_table(
     path
         An ``.npz`` file with `embeddings` (n, D), `labels` (n,), and optionally `is_train` (bool),
         `groups`, `embeddings_after` (a second date) and `classes` (names of integer labels); or a
-        Parquet file with a list column `embedding`, or numbered columns such as ``A00`` … ``A63``.
+        Parquet or CSV file with its vectors in a column of lists, or in numbered columns such as
+        ``A00`` … ``A63``.
     label_column
         Column of the labels; ``labels`` or ``label`` where it is not given.
     groups
         Column of what must stay on one side of a split.
+    vector
+        Column (or array) of the vectors, or what their numbered columns begin with; needed where
+        there is a choice.
 
     Raises
     ------
@@ -42,14 +58,11 @@ def read_table(
     path = Path(path)
     if not path.exists():
         raise SourceError(f"{path}: no such file; expected a table, .npz or .parquet")
-    if path.suffix == ".npz":
-        columns = _read_npz(path)
-    elif path.suffix in {".parquet", ".pq", ".geoparquet"}:
-        columns = _read_parquet(path)
-    else:
+    if not is_table(path):
         raise InvalidConfigError(
-            f"{path}: type {path.suffix!r}; expected a table, .npz or .parquet"
+            f"{path}: type {path.suffix!r}; expected a table, .npz, Parquet or CSV"
         )
+    columns = _read_npz(path, vector) if path.suffix.lower() == ".npz" else _rows(path, vector)
     vectors = _vectors(path, columns)
     label = _chosen(path, columns, label_column, _LABEL_COLUMNS, "--label-column")
     group = _chosen(path, columns, groups, ("groups",), "--groups")
@@ -67,58 +80,42 @@ def read_table(
     )
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+def _read_npz(path: Path, vector: str | None) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError) as error:
+            found = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise SourceError(
             f"{path}: cannot be read ({error}); expected an .npz file of plain arrays"
         ) from error
+    name = vector or next((name for name in (_VECTORS, "embedding") if name in found), None)
+    if vector is not None and vector not in found:
+        raise InvalidConfigError(
+            f"{path}: --vector {vector!r}: no such array; it has {', '.join(found)}"
+        )
+    return found if name is None else {**found, _VECTORS: found[name]}
 
 
-def _read_parquet(path: Path) -> dict[str, NDArray[Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(f"{path}: not a Parquet file ({error})") from error
-    columns: dict[str, NDArray[Any]] = {}
-    for name in table.column_names:
-        column = table.column(name)
-        if pa.types.is_nested(column.type):
-            if name in _VECTOR_COLUMNS:
-                columns[name] = _stacked(path, name, column)
-        else:
-            columns[name] = column.to_numpy(zero_copy_only=False)
-    numbered = sorted(name for name in columns if _NUMBERED.fullmatch(name))
-    if numbered and not set(_VECTOR_COLUMNS) & set(columns):
-        columns["embeddings"] = np.stack([columns[name] for name in numbered], axis=1)
-    return columns
-
-
-def _stacked(path: Path, name: str, column: Any) -> NDArray[np.float32]:
-    """Return a column of lists of one length as a matrix; a missing list becomes NaN."""
-    rows = [None if row is None else np.ravel(row) for row in column.to_pylist()]
-    lengths = {len(row) for row in rows if row is not None}
-    if len(lengths) != 1:
-        raise SourceError(f"{path}: lists in {name!r} have lengths {sorted(lengths)}; expected one")
-    empty = np.full(lengths.pop(), np.nan)
-    return np.stack([empty if row is None else row for row in rows]).astype(np.float32)
+def _rows(path: Path, vector: str | None) -> dict[str, NDArray[Any]]:
+    """Return the vectors of a Parquet or CSV file, and its other columns of plain values."""
+    vectors, others = read_vectors(str(path), vector)
+    columns = {
+        name: others[name].to_numpy(zero_copy_only=False)
+        for name in others.column_names
+        if not pa.types.is_nested(others[name].type)
+    }
+    return {**columns, _VECTORS: vectors}
 
 
 def _vectors(path: Path, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    name = next((name for name in _VECTOR_COLUMNS if name in columns), None)
-    if name is None:
+    if _VECTORS not in columns:
         raise SourceError(
             f"{path}: no vectors among {', '.join(columns)}; expected 'embeddings' of shape (n, D)"
         )
-    vectors = columns[name]
+    vectors = columns[_VECTORS]
     if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
         raise SourceError(
-            f"{path}: {name} is {vectors.dtype} {vectors.shape}; expected real numbers (n, D)"
+            f"{path}: {_VECTORS} is {vectors.dtype} {vectors.shape}; expected real numbers (n, D)"
         )
     return vectors.astype(np.float32)
 

@@ -17,6 +17,7 @@ from geoembz.cli.options import (
     Quiet,
     SkipBad,
     SourceCrs,
+    Vector,
     Workers,
 )
 from geoembz.cli.show import show
@@ -113,6 +114,7 @@ def convert(
         Resample | None, typer.Option(help="Accept tiles that are not aligned.")
     ] = None,
     skip_bad: SkipBad = False,
+    vector: Vector = None,
     grid: AsGrid = False,
     grid_crs: GridCrs = None,
     model: Annotated[
@@ -157,7 +159,9 @@ def convert(
             )
         named = {"--recipe": recipe, "--pca": pca, f"--{quantizer}": quantizer, "--basis": basis}
         quiet_plan = quiet or json_
-        recipe = planned_recipe(source[0], max_loss, labels, label_column, seed, named, quiet_plan)
+        recipe = planned_recipe(
+            source[0], max_loss, labels, label_column, vector, seed, named, quiet_plan
+        )
     from geoembz.cli.progress import show_progress
     from geoembz.conversion import convert as convert_source
 
@@ -183,6 +187,7 @@ def convert(
             overlap=None if overlap is None else overlap.value,
             resample=None if resample is None else resample.value,
             skip_bad=skip_bad,
+            vector=vector,
             grid=grid,
             grid_crs=grid_crs,
             model=model,

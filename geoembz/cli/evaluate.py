@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geoembz.cli.options import Vector
 from geoembz.cli.show import say, say_json
 from geoembz.errors import InvalidConfigError
 
@@ -41,6 +42,7 @@ def evaluate(
         str | None,
         typer.Option(metavar="C", help="Column (or raster) of what must not be split."),
     ] = None,
+    vector: Vector = None,
     block_size: Annotated[
         float | None,
         typer.Option(metavar="M", help="Side of split blocks, in metres.", show_default="1/10"),
@@ -97,6 +99,7 @@ def evaluate(
             label_column=label_column,
             label_nodata=label_nodata,
             groups=groups,
+            vector=vector,
             after=after,
             split=split,
             block_size=block_size,

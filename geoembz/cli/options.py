@@ -51,6 +51,14 @@ Nodata = Annotated[
 SourceCrs = Annotated[
     str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
 ]
+Vector = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Of a table: column of the vector, or what its numbered columns begin with.",
+        show_default="the only one",
+    ),
+]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
 ]

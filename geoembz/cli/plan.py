@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from geoembz.cli.options import Vector
 from geoembz.cli.show import say
 from geoembz.errors import InvalidConfigError
 
@@ -34,6 +35,7 @@ def plan(
         str | None,
         typer.Option(metavar="C", help="Column (or raster) of what must not be split."),
     ] = None,
+    vector: Vector = None,
     after: Annotated[
         str | None, typer.Option(metavar="SRC", help="SRC at a second date, for change detection.")
     ] = None,
@@ -83,6 +85,7 @@ def plan(
             label_column=label_column,
             label_nodata=label_nodata,
             groups=groups,
+            vector=vector,
             after=after,
             task=task,
             recipes=None if recipes is None else names_in(recipes),
@@ -103,6 +106,7 @@ def planned_recipe(
     max_loss: str,
     labels: str | None,
     label_column: str | None,
+    vector: str | None,
     seed: int,
     named: Mapping[str, object],
     quiet: bool,
@@ -121,7 +125,14 @@ def planned_recipe(
     from geoembz.assess import plan as find_plan
 
     limit = share(max_loss)
-    found = find_plan(source, max_loss=limit, labels=labels, label_column=label_column, seed=seed)
+    found = find_plan(
+        source,
+        max_loss=limit,
+        labels=labels,
+        label_column=label_column,
+        vector=vector,
+        seed=seed,
+    )
     if not quiet:
         say(found.to_table() + "\n")
     return found.chosen.recipe

@@ -38,6 +38,11 @@ def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
     """
     if options.as_grid:
         return _open_chips(inputs, options)
+    if options.vector is not None:
+        raise InvalidConfigError(
+            f"--vector {options.vector!r}: names a column of a table, and the input is no table; "
+            "leave it out"
+        )
     if isinstance(inputs, str | Path):
         return open_sources([inputs], options, _open_any)
     if isinstance(inputs, Sequence):
@@ -61,7 +66,7 @@ def _open_chips(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
     for name, value in {**unfit, "resample": options.resample or None}.items():
         if value is not None:
             raise InvalidConfigError(f"{name}: for rasters only, not with --grid; leave it out")
-    table = open_table(paths, crs=options.opening.crs)
+    table = open_table(paths, crs=options.opening.crs, vector=options.vector)
     source = ChipRaster(table, grid_crs=options.grid_crs, overlap=options.overlap)
     return {grid_name(source): source}
 

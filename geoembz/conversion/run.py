@@ -53,6 +53,7 @@ def convert(
     skip_bad: bool = False,
     grid: bool = False,
     grid_crs: str | None = None,
+    vector: str | None = None,
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
     checksum: bool = False,
@@ -120,6 +121,9 @@ def convert(
         Make a raster of a table whose chips lie on a regular grid: one pixel per chip.
     grid_crs
         CRS in which that grid is regular (implies `grid`); None to find out.
+    vector
+        Of a table: the column that holds the vectors, or what its numbered columns begin with,
+        such as ``ndvi_``; needed where there are several.
     model
         URI of the model that made the embeddings; None for the product's.
     license
@@ -220,14 +224,16 @@ def convert(
             checksum=checksum,
             workers=workers,
         )
-        table = open_table(tables, crs=crs)
+        table = open_table(tables, crs=crs, vector=vector)
         if fixed is not None and table.dimension == fixed.dimension:
             opened.check_columns(table.name, table.band_names)
         return convert_table(table, destination, options, progress)
     date = None if time is None else parse_date(time)
     opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
     as_grid = grid or grid_crs is not None
-    inputs = InputOptions(opening, overlap, resample == "nearest", skip_bad, as_grid, grid_crs)
+    inputs = InputOptions(
+        opening, overlap, resample == "nearest", skip_bad, as_grid, grid_crs, vector
+    )
     if check:
         refuse_unequal(overlap, resample)
     grids = open_inputs(source, inputs)

@@ -12,10 +12,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from geoembz.errors import SourceError
 from geoembz.store.objects import local_faults
 
-ROW = "__row"
-"""Column with a row's number in the store."""
+ROW = "row"
+"""Column with a row's number in the store; the table's own columns have numbers for names."""
+
+LARGEST_SHARD_BYTES = 2**28
+"""Of a shard's rows on their way: all of them are put in order, and written, in memory."""
 
 _LENGTH = struct.Struct("<q")
 
@@ -32,11 +36,14 @@ class Spill:
         Columns of the rows, without their numbers.
     shard
         Rows of a shard.
+    row_bytes
+        Size of what every row has, codes and place; not held against `LARGEST_SHARD_BYTES`.
     """
 
     folder: Path
     schema: pa.Schema
     shard: int
+    row_bytes: int = 0
 
     def append(self, rows: NDArray[np.int64], batch: pa.RecordBatch, skip: frozenset[int]) -> None:
         """Take in rows.
@@ -49,6 +56,11 @@ class Spill:
             The rows.
         skip
             First rows of shards that are not wanted.
+
+        Raises
+        ------
+        SourceError
+            If the rows of a shard are too large to be put in order.
         """
         order = np.argsort(rows, kind="stable")
         shards = rows[order] // self.shard
@@ -64,6 +76,7 @@ class Spill:
             with local_faults(str(self.folder)), self._path(start).open("ab") as file:
                 file.write(_LENGTH.pack(content.size))
                 file.write(content)
+                self._check_size(start, file.tell())
 
     def read(self, start: int) -> pa.Table:
         """Return the rows of the shard that begins at `start`, in order, and forget them."""
@@ -73,6 +86,16 @@ class Spill:
         ordered = table.take(pa.array(order)).drop_columns([ROW]).combine_chunks()
         self._path(start).unlink()
         return ordered
+
+    def _check_size(self, start: int, size: int) -> None:
+        if size - self.row_bytes * self.shard <= LARGEST_SHARD_BYTES:
+            return
+        raise SourceError(
+            f"rows {start} to {start + self.shard - 1} of the store: their columns beside the "
+            f"vector take more than {LARGEST_SHARD_BYTES // 2**20} MB, and a shard is put in order "
+            "in memory; expected less: leave large columns out, or make shards of fewer rows with "
+            "--chunk and --shard"
+        )
 
     def _batches(self, start: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self._path(start).open("rb") as file:

@@ -150,6 +150,7 @@ class _TableConversion:
         chunk, shard = choose_rows(
             self.survey.n_rows,
             encoding.bytes_per_vector,
+            other_bytes=self.source.other_bytes,
             chunk=self.options.chunk,
             shard=self.options.shard,
         )
@@ -169,7 +170,7 @@ class _TableConversion:
         encoder = TableEncoder(plan.encoding, self.roles, centre)
         finished = frozenset(row for row, _ in build.journal.finished())
         with spill_folder(build.tree) as folder:
-            spill = Spill(folder, form.spilled, plan.shard)
+            spill = Spill(folder, form.spilled, plan.shard, plan.encoding.bytes_per_vector)
             found = spill_encoded(
                 self.source.batches(), self.survey.places, encoder, form, spill, finished, workers
             )
@@ -195,6 +196,7 @@ class _TableConversion:
             "sources": [asdict(info) for info in self.source.info],
             "rows": self.survey.n_rows,
             "crs": self.source.crs,
+            "vector": list(self.source.vector),
             "recipe": str(self.recipe if fixed is None else fixed.recipe),
             "basis": None if fixed is None else fixed.hash,
             "fit_samples": options.fit_samples,

@@ -10,7 +10,7 @@ from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.table_rows import GEOMETRY
 from geoembz.encoding import Encoding
 from geoembz.evaluation import FidelitySums
-from geoembz.geoparquet import write_emb, write_geo
+from geoembz.geoparquet import free_name, write_emb, write_geo
 from geoembz.sources import with_checksum
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store.tables import TableAttributes, TablePlan, TableReader
@@ -83,7 +83,7 @@ def table_attributes(
 def table_footer(source: TableSource, attributes: TableAttributes) -> dict[bytes, bytes]:
     """Return the footer of the file of other columns, which is GeoParquet without vectors."""
     geo = write_geo(
-        source.geometry or GEOMETRY,
+        source.geometry or free_name(GEOMETRY, source.schema.names),
         attributes.crs_code or attributes.crs_wkt,
         [] if source.geometry else ["Point"],
         None if source.geometry else attributes.bbox,

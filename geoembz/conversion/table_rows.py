@@ -9,14 +9,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from geoembz.geoparquet import free_name
 from geoembz.quantization import Codes
 from geoembz.store.tables import Column
 from geoembz.wkb import encode_points
 
-CODES, VALID, X, Y = "__codes", "__valid", "__x", "__y"
+CODES, VALID, X, Y = "codes", "valid", "x", "y"
 GEOMETRY = "geometry"
 
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.:-]*")
+_SAFE = re.compile(r"(?!zarr\.json$)[A-Za-z0-9](?:[A-Za-z0-9 _.:-]{0,198}[A-Za-z0-9_.:-])?")
+"""Names that files and objects may have; ``zarr.json`` is the group's own."""
+
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
@@ -50,14 +53,15 @@ class RowFormat:
 
     @property
     def spilled(self) -> pa.Schema:
-        """Columns of a row on its way."""
+        """Columns of a row on its way: the table's by number, so that no name meets ours."""
         ours = [
             (CODES, pa.binary(self.code_length * self.code_dtype.itemsize)),
             (VALID, pa.bool_()),
             (X, pa.float64()),
             (Y, pa.float64()),
         ]
-        return pa.schema([*self.schema, *(pa.field(name, kind) for name, kind in ours)])
+        columns = [field.with_name(_key(n)) for n, field in enumerate(self.schema)]
+        return pa.schema([*columns, *(pa.field(name, kind) for name, kind in ours)])
 
     def pack(
         self,
@@ -84,7 +88,7 @@ class RowFormat:
     def arrays(self, rows: pa.Table) -> dict[str, NDArray[Any]]:
         """Return the numeric columns of spilled rows."""
         return {
-            column.name: _numbers(rows[column.name], np.dtype(column.dtype))
+            column.name: _numbers(rows[self._key_of(column.name)], np.dtype(column.dtype))
             for column in self.numeric
         }
 
@@ -93,14 +97,23 @@ class RowFormat:
         names = self.others
         if not names:
             return None
-        table = rows.select(list(names))
+        table = rows.select([self._key_of(name) for name in names]).rename_columns(list(names))
         if self.geometry is None:
             points = encode_points(places[:, 0], places[:, 1])
             kind = pa.binary(points.shape[1])
             buffers = [None, pa.py_buffer(points.tobytes())]
             wkb = pa.FixedSizeBinaryArray.from_buffers(kind, len(points), buffers)
-            table = table.append_column(GEOMETRY, wkb.cast(pa.binary()))
+            table = table.append_column(
+                free_name(GEOMETRY, self.schema.names), wkb.cast(pa.binary())
+            )
         return table
+
+    def _key_of(self, name: str) -> str:
+        return _key(self.schema.get_field_index(name))
+
+
+def _key(number: int) -> str:
+    return f"{number}"
 
 
 def numeric_columns(

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from geoembz.errors import InvalidConfigError
 from geoembz.export.region import BBox, transformed_bbox
 from geoembz.features.write import EMBEDDING, GEOMETRY, PARQUET, check_output, vector_array
-from geoembz.geoparquet import write_emb, write_geo
+from geoembz.geoparquet import free_name, read_geo, write_emb, write_geo
 from geoembz.store import View
 from geoembz.store.tables import TableReader
 from geoembz.text import aligned
@@ -168,10 +168,19 @@ def _block_table(
         x, y = (reader.values(reader.column(axis), rows) for axis in ("x", "y"))
         columns.setdefault(str(place["x"]), pa.array(x))
         columns.setdefault(str(place["y"]), pa.array(y))
-        if GEOMETRY not in columns:
-            columns[GEOMETRY] = pa.array([row.tobytes() for row in encode_points(x, y)])
-    columns[EMBEDDING] = vector_array(vectors, reader.known(rows))
+        if others is None:
+            columns[_geometry(reader)] = pa.array([row.tobytes() for row in encode_points(x, y)])
+    columns[free_name(EMBEDDING, columns)] = vector_array(vectors, reader.known(rows))
     return pa.table(columns)
+
+
+def _geometry(reader: TableReader) -> str:
+    """Return the name of the geometry column: the table's, or that of the points written for it."""
+    name = reader.attributes.place.get("geometry")
+    if name is None:
+        written = read_geo(reader.url, reader.others_footer())
+        name = free_name(GEOMETRY, reader.attributes.columns) if written is None else written.name
+    return str(name)
 
 
 def _column(values: NDArray[Any], attributes: Any) -> pa.Array:
@@ -187,7 +196,6 @@ def _column(values: NDArray[Any], attributes: Any) -> pa.Array:
 
 def _footer(reader: TableReader, length: int, space: View) -> dict[bytes, bytes]:
     attributes = reader.attributes
-    name = str(attributes.place.get("geometry") or GEOMETRY)
     types = [] if attributes.place.get("geometry") else ["Point"]
     recipe = f"geoembz:{attributes.encoding['recipe']}, space {space}"
     sources = [str(source["uri"]) for source in attributes.sources]
@@ -198,5 +206,5 @@ def _footer(reader: TableReader, length: int, space: View) -> dict[bytes, bytes]
         quantization=recipe,
         sources=sources,
     )
-    geo = write_geo(name, attributes.crs_code or attributes.crs_wkt, types, None)
+    geo = write_geo(_geometry(reader), attributes.crs_code or attributes.crs_wkt, types, None)
     return {b"geo": geo, b"emb": emb}

@@ -42,6 +42,8 @@ class InputOptions:
     as_grid, grid_crs
         Take a table of chips on a regular grid as a raster, and the CRS of the grid; see
         `ChipRaster`.
+    vector
+        Of such a table: see `open_table`.
     """
 
     opening: OpenOptions = field(default_factory=OpenOptions)
@@ -50,6 +52,7 @@ class InputOptions:
     skip_bad: bool = False
     as_grid: bool = False
     grid_crs: str | None = None
+    vector: str | None = None
 
 
 def open_sources(

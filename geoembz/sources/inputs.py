@@ -14,7 +14,7 @@ from geoembz.sources.stac import embeddings_asset, is_item
 from geoembz.sources.tessera import tile_name
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
-TABLE_SUFFIXES = (".parquet", ".geoparquet", ".gpq", ".csv")
+TABLE_SUFFIXES = (".parquet", ".geoparquet", ".gpq", ".pq", ".csv")
 LIST_SUFFIXES = (".txt", ".lst")
 _DEEPEST_LIST = 10
 _MOST_LIST_BYTES = 64 * 2**20
@@ -208,7 +208,7 @@ def _known(paths: Sequence[str], given: str) -> list[str]:
     ] or [
         path
         for path in paths
-        if path.lower().endswith(TABLE_SUFFIXES) and not PurePosixPath(path).name.startswith("_")
+        if path.lower().endswith(TABLE_SUFFIXES) and not _is_private(path, given)
     ]
     if not kept:
         raise SourceError(
@@ -217,6 +217,13 @@ def _known(paths: Sequence[str], given: str) -> list[str]:
             f"({', '.join(TABLE_SUFFIXES)}) there"
         )
     return sorted(kept, key=natural_order)
+
+
+def _is_private(path: str, given: str) -> bool:
+    """Whether a name below what was given begins with `_`: writers of tables keep notes there."""
+    folder = given.rstrip("/")
+    inside = path.removeprefix(folder) if path.startswith(folder) else PurePosixPath(path).name
+    return any(part.startswith("_") for part in PurePosixPath(inside).parts)
 
 
 def _without_companions(paths: Sequence[str]) -> list[str]:

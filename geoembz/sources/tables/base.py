@@ -83,6 +83,11 @@ class TableSource(Protocol):
         ...
 
     @property
+    def vector(self) -> tuple[str, ...]:
+        """Columns of the vector: one of lists, or one per component."""
+        ...
+
+    @property
     def dimension(self) -> int:
         """Length of one vector."""
         ...
@@ -100,6 +105,11 @@ class TableSource(Protocol):
     @property
     def schema(self) -> pa.Schema:
         """Columns of a batch: all but the vector and the columns that only hold the place."""
+        ...
+
+    @property
+    def other_bytes(self) -> float:
+        """Size of a row of `schema`, about; as far as it is known without reading the rows."""
         ...
 
     @property

@@ -11,25 +11,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz.errors import SourceError
-from geoembz.geoparquet import read_emb
+from geoembz.geoparquet import geometry_names, read_emb
 from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import SourceInfo
 from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.provenance import identify
 from geoembz.sources.tables.base import Survey, TableBatch
-from geoembz.sources.tables.files import CsvFiles, ParquetFiles, TableFiles
+from geoembz.sources.tables.choice import find_vector
+from geoembz.sources.tables.csv_files import CsvFiles
+from geoembz.sources.tables.files import TableFiles
+from geoembz.sources.tables.parquet_files import ParquetFiles
 from geoembz.sources.tables.places import Places, find_places
-from geoembz.sources.tables.products import (
-    AEF_COLUMNS,
-    EARTH_ENGINE,
-    EARTH_INDEX,
-    PLAIN,
-    Product,
-    recognise,
-    wide_columns,
-)
+from geoembz.sources.tables.products import EARTH_ENGINE, EARTH_INDEX, PLAIN, Product, recognise
 from geoembz.sources.tables.vectors import (
-    NAMES,
     check_numbers,
     check_unit_norm,
     is_list,
@@ -44,12 +38,16 @@ _BATCH_BYTES = 32 * 2**20
 
 _SMALL_BATCH_ROWS = 65_536
 
+_FIRST_ROWS = 64
 
-def open_table(path: str | Path | Sequence[str | Path], *, crs: str | None = None) -> "Table":
+
+def open_table(
+    path: str | Path | Sequence[str | Path], *, crs: str | None = None, vector: str | None = None
+) -> "Table":
     """Open a table of embeddings.
 
-    The vector is the column `embedding` or `embeddings` (lists of float16, float32 or float64), or
-    a run of numbered columns; the place is a GeoParquet geometry, a box, or two columns.
+    The vector is a column of lists or a run of numbered columns, see `find_vector`; the place is a
+    GeoParquet geometry, a box, or two columns.
 
     Parameters
     ----------
@@ -58,25 +56,48 @@ def open_table(path: str | Path | Sequence[str | Path], *, crs: str | None = Non
         their rows.
     crs
         Replaces the declared CRS.
+    vector
+        Column of the vector, or what its numbered columns begin with; needed where there is a
+        choice.
 
     Raises
     ------
     SourceError
         If a file is missing or damaged, or vector or place are not found.
     InvalidConfigError
-        If the CRS is needed and unknown.
+        If the CRS is needed and unknown, or there is no column `vector`.
     """
     paths = [str(part) for part in ([path] if isinstance(path, str | Path) else path)]
-    files = _open_files(paths)
+    files = open_files(paths, crs=crs)
     name = display_name(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
-    product = recognise(files.schema.names)
+    product, columns = recognise_vector(name, files, vector)
+    places = find_places(name, files.schema, files.footer, crs)
+    dimension = read_dimension(name, files, columns)
+    info = tuple(map(identify, paths))
+    return Table(name, files, product, columns, places, dimension, info)
+
+
+def recognise_vector(
+    name: str, files: TableFiles, wanted: str | None
+) -> tuple[Product, tuple[str, ...]]:
+    """Return what a table is, and the columns of its vector; see `find_vector`.
+
+    Raises
+    ------
+    SourceError
+        If there is no vector, it holds no real numbers, or there are several.
+    InvalidConfigError
+        If the one that is wanted is not there.
+    """
+    schema = files.schema
+    product = recognise(schema.names)
     if product is EARTH_INDEX and b"emb" not in (files.footer or {}):
         product = PLAIN
-    vector = _vector_columns(name, files.schema, product)
-    places = find_places(name, files.schema, files.footer, crs)
-    dimension = _dimension(name, files, vector)
-    info = tuple(map(identify, paths))
-    return Table(name, files, product, vector, places, dimension, info)
+    columns = find_vector(name, schema, product, wanted=wanted, places=geometry_names(files.footer))
+    if wanted is not None and not set(columns) & set(product.columns):
+        product = PLAIN  # its law and its model are those of another column
+    check_numbers(name, schema, columns, law=product is EARTH_ENGINE)
+    return product, columns
 
 
 @dataclass(frozen=True)
@@ -108,7 +129,7 @@ class Table:
     def dtype(self) -> np.dtype[np.generic]:
         """Type of the numbers."""
         kinds = {value_type(self.files.schema.field(name).type) for name in self.vector}
-        return np.result_type(*(kind.to_pandas_dtype() for kind in kinds))
+        return np.result_type(*map(_number_type, kinds))
 
     @property
     def band_names(self) -> BandNames:
@@ -133,6 +154,11 @@ class Table:
         if self.places.kind in {"xy", "point"}:
             hidden |= set(self.places.columns)
         return pa.schema([field for field in self.files.schema if field.name not in hidden])
+
+    @property
+    def other_bytes(self) -> float:
+        """Size of a row of `schema`, about."""
+        return self.files.row_bytes(self.schema.names)
 
     @property
     def group_rows(self) -> Sequence[int]:
@@ -184,58 +210,84 @@ class Table:
         return max(256, 1 << (rows.bit_length() - 1))
 
     def _vectors(self, batch: pa.RecordBatch, start: int) -> NDArray[Any]:
-        if len(self.vector) > 1:
-            return wide_vectors(batch, self.vector, aef=self.product is EARTH_ENGINE)
-        where = f"{self.name}, column {self.vector[0]!r}"
-        return list_vectors(where, batch.column(self.vector[0]), self.dimension, start)
+        return row_vectors(self.name, batch, self.vector, self.product, self.dimension, start)
 
 
-def _open_files(paths: Sequence[str]) -> TableFiles:
-    """Open files of one kind."""
+def row_vectors(
+    name: str,
+    batch: pa.RecordBatch,
+    columns: Sequence[str],
+    product: Product,
+    dimension: int,
+    start: int,
+) -> NDArray[Any]:
+    """Return the vectors of a batch, shape ``(n, dimension)``; missing ones are NaN.
+
+    Parameters
+    ----------
+    name
+        The table, for messages.
+    batch
+        Rows; `columns` are among its columns.
+    columns, product
+        As `recognise_vector` found them.
+    dimension
+        Length of every vector.
+    start
+        Number of the first row, for messages.
+
+    Raises
+    ------
+    SourceError
+        If a vector has another length.
+    """
+    if len(columns) > 1:
+        return wide_vectors(batch, columns, aef=product is EARTH_ENGINE)
+    return list_vectors(
+        f"{name}, column {columns[0]!r}", batch.column(columns[0]), dimension, start
+    )
+
+
+def open_files(paths: Sequence[str], *, crs: str | None = None) -> TableFiles:
+    """Open files of one kind, Parquet or CSV; see `ParquetFiles` and `CsvFiles`.
+
+    Raises
+    ------
+    SourceError
+        If one cannot be read, or they do not belong together.
+    """
     is_csv = [split_query(path)[0].lower().endswith(".csv") for path in paths]
     if any(is_csv) and not all(is_csv):
         raise SourceError(
             f"{display_name(paths[0])} and {len(paths) - 1} more: CSV and Parquet together; "
             "expected files of one product and model; convert them one by one"
         )
-    return CsvFiles.open(paths) if any(is_csv) else ParquetFiles.open(paths)
+    return CsvFiles.open(paths) if any(is_csv) else ParquetFiles.open(paths, crs=crs)
 
 
-def _vector_columns(name: str, schema: pa.Schema, product: Product) -> tuple[str, ...]:
-    """Find the vector: one list column, or a run of numbered columns."""
-    if product is EARTH_ENGINE:
-        found: tuple[str, ...] = AEF_COLUMNS
-    else:
-        lists = [column for column in NAMES if column in schema.names]
-        found = (lists[0],) if lists else wide_columns(schema.names)
-    if not found:
-        columns = ", ".join(schema.names[:12])
-        raise SourceError(
-            f"{name}: columns {columns}; expected 'embedding' or 'embeddings' (lists of numbers), "
-            "or numbered columns such as A00 … A63 or X_0 … X_3999"
-        )
-    for column in found:
-        check_numbers(
-            f"{name}, column {column!r}",
-            schema.field(column).type,
-            law=product is EARTH_ENGINE,
-        )
-        if len(found) == 1 and not is_list(schema.field(column).type):
-            raise SourceError(f"{name}: column {column!r} holds single numbers; expected lists")
-    return found
+def read_dimension(name: str, files: TableFiles, vector: Sequence[str]) -> int:
+    """Return the length of a table's vectors; see `row_vectors`.
 
-
-def _dimension(name: str, files: TableFiles, vector: tuple[str, ...]) -> int:
+    Raises
+    ------
+    SourceError
+        If no row holds a vector.
+    """
     if len(vector) > 1:
         return len(vector)
     kind = files.schema.field(vector[0]).type
     if pa.types.is_fixed_size_list(kind) and not is_list(kind.value_type):
         return int(kind.list_size)
-    for batch in files.scan(vector, 64):
-        length = list_length(batch.column(0).drop_null().slice(0, 1))
+    for batch in files.scan(vector, _FIRST_ROWS):
+        length = list_length(batch.column(0))
         if length:
             return length
     raise SourceError(f"{name}: column {vector[0]!r} holds no vector; expected embeddings")
+
+
+def _number_type(kind: pa.DataType) -> np.dtype[np.generic]:
+    exact = pa.types.is_decimal(kind)
+    return np.dtype(np.float64 if exact else kind.to_pandas_dtype())
 
 
 def _is_scalar(kind: pa.DataType) -> bool:

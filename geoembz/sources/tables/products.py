@@ -3,12 +3,10 @@
 Adding one is adding an entry (reference: FIELD notes on products, docs/howto/tables).
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 AEF_COLUMNS = tuple(f"A{index:02d}" for index in range(64))
-_NUMBERED = re.compile(r"(.*?)(\d+)")
 
 
 @dataclass(frozen=True)
@@ -87,23 +85,3 @@ def recognise(columns: Sequence[str]) -> Product:
     'major-tom'
     """
     return next(product for product in PRODUCTS if product.matches(columns))
-
-
-def wide_columns(columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the longest run of numbered columns from 0 on, such as ``X_0 … X_3999``.
-
-    Examples
-    --------
-    >>> wide_columns(["lat", "X_1", "X_0", "year2020"])
-    ('X_0', 'X_1')
-    """
-    numbered: dict[str, dict[int, str]] = {}
-    for name in columns:
-        if match := _NUMBERED.fullmatch(name):
-            numbered.setdefault(match[1], {})[int(match[2])] = name
-    runs = [
-        tuple(names[index] for index in range(len(names)))
-        for names in numbered.values()
-        if len(names) > 1 and set(names) == set(range(len(names)))
-    ]
-    return max(runs, key=len, default=())

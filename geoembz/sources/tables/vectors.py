@@ -10,7 +10,6 @@ from pyarrow import compute
 
 from geoembz.errors import SourceError
 
-NAMES = ("embedding", "embeddings")
 _FLOATS = {pa.float16(), pa.float32(), pa.float64()}
 _AEF_FACTOR = 127.5
 
@@ -28,32 +27,57 @@ def value_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def check_numbers(where: str, kind: pa.DataType, *, law: bool) -> None:
-    """Refuse a vector column that holds no real numbers, or codes nobody can decode.
+def is_real(kind: pa.DataType) -> bool:
+    """Whether a column holds one real number per row."""
+    return kind in _FLOATS or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+
+
+def check_numbers(where: str, schema: pa.Schema, columns: Sequence[str], *, law: bool) -> None:
+    """Refuse vectors that are no real numbers, or codes nobody can decode.
+
+    Parameters
+    ----------
+    where
+        The table, for messages.
+    schema
+        Its columns.
+    columns
+        Those of the vector. Among several, one of whole numbers is a component that happens to be
+        whole throughout (CSV does not say which), so long as others hold fractions.
+    law
+        Whether the product says how integers are decoded.
 
     Raises
     ------
     SourceError
-        If it holds something else than floats; integers are read where the product's law is known.
+        If a column holds something else than floats, or all hold integers without a law.
     """
-    numbers = value_type(kind)
-    if numbers in _FLOATS or (law and pa.types.is_integer(numbers)):
-        return
-    if pa.types.is_integer(numbers):
+    kinds = {name: value_type(schema.field(name).type) for name in columns}
+    for name, kind in kinds.items():
+        if not is_real(kind):
+            raise SourceError(
+                f"{where}, column {name!r}: a column of {schema.field(name).type}; expected "
+                f"{'lists of ' if len(columns) == 1 else ''}float16, float32 or float64"
+            )
+    if not law and all(pa.types.is_integer(kind) for kind in kinds.values()):
+        name, kind = next(iter(kinds.items()))
         raise SourceError(
-            f"{where}: vectors of {numbers}: these are codes, and how they are decoded is unknown; "
-            "expected float16, float32 or float64; decode them first with their product's law"
+            f"{where}, column {name!r}: vectors of {kind}: these are codes, and how they are "
+            "decoded is unknown; expected float16, float32 or float64; decode them first with "
+            "their product's law"
         )
-    raise SourceError(f"{where}: a column of {kind}; expected lists of float16, float32 or float64")
 
 
 def list_length(array: pa.Array) -> int | None:
-    """Return how many numbers the first vector holds; None where all are missing."""
-    flat = array
-    rows = len(array) - array.null_count
-    while is_list(flat.type):
-        flat = flat.flatten()
-    return len(flat) // rows if rows else None
+    """Return how many numbers the first vector holds; None where all are missing or empty."""
+    present = array.drop_null()
+    for row in range(len(present)):
+        flat = present.slice(row, 1)
+        while is_list(flat.type):
+            flat = flat.flatten()
+        if len(flat):
+            return len(flat)
+    return None
 
 
 def list_vectors(where: str, array: pa.Array, dimension: int, start: int) -> NDArray[Any]:
@@ -75,15 +99,17 @@ def list_vectors(where: str, array: pa.Array, dimension: int, start: int) -> NDA
     SourceError
         If a vector has another length.
     """
+    array = _without_shell(where, array, start)
     present = array if not array.null_count else array.drop_null()
+    rows = np.flatnonzero(np.asarray(array.is_valid())) + start
     flat = present
     while is_list(flat.type):
         if not pa.types.is_fixed_size_list(flat.type):
-            _check_lengths(where, flat, dimension, start)
+            _check_lengths(where, flat, dimension, rows)
         flat = flat.flatten()
     if len(flat) != len(present) * dimension:
         raise _mixed(where, start, len(array), len(flat) / max(len(present), 1), dimension)
-    values: NDArray[Any] = flat.to_numpy(zero_copy_only=False).reshape(len(present), dimension)
+    values: NDArray[Any] = _numbers(flat).reshape(len(present), dimension)
     if len(present) == len(array):
         return values
     out = np.full((len(array), dimension), np.nan, dtype=values.dtype)
@@ -132,14 +158,32 @@ def check_unit_norm(where: str, vectors: NDArray[Any]) -> None:
     )
 
 
-def _check_lengths(where: str, lists: pa.Array, dimension: int, start: int) -> None:
-    """Refuse lists of several lengths; nested ones may hold one list each."""
+def _without_shell(where: str, array: pa.Array, start: int) -> pa.Array:
+    """Return the inner lists of ``(1, D)`` nested ones, null where either is missing."""
+    while is_list(array.type) and is_list(array.type.value_type):
+        if pa.types.is_fixed_size_list(array.type) and array.type.list_size != 1:
+            break
+        rows = np.flatnonzero(np.asarray(array.is_valid())) + start
+        _check_lengths(where, array.drop_null(), 1, rows)
+        array = compute.list_element(array, 0)
+    return array
+
+
+def _numbers(flat: pa.Array) -> NDArray[Any]:
+    """Return numbers as an array, decimals as float64; missing ones are NaN."""
+    exact = flat.cast(pa.float64()) if pa.types.is_decimal(flat.type) else flat
+    values: NDArray[Any] = exact.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _check_lengths(where: str, lists: pa.Array, dimension: int, rows: NDArray[np.int64]) -> None:
+    """Refuse lists of several lengths."""
     lengths = np.asarray(compute.list_value_length(lists).fill_null(0))
     expected = 1 if is_list(lists.type.value_type) else dimension
     wrong = np.flatnonzero(lengths != expected)
     if len(wrong):
         row = int(wrong[0])
-        raise _mixed(where, start + row, 1, float(lengths[row]), expected)
+        raise _mixed(where, int(rows[row]), 1, float(lengths[row]), expected)
 
 
 def _mixed(where: str, row: int, count: int, found: float, dimension: int) -> SourceError:

@@ -19,6 +19,9 @@ SHARD_BYTES = 32 * 2**20
 MOST_CHUNK_ROWS, MOST_SHARD_ROWS = 8192, 131_072
 """Rows have other columns too: these bound what one task holds of them."""
 
+OTHER_BYTES = 64 * 2**20
+"""Size of the other columns of a default shard, which one task holds in memory."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -78,7 +81,12 @@ class TablePlan:
 
 
 def choose_rows(
-    n_rows: int, bytes_per_vector: int, *, chunk: int | None = None, shard: int | None = None
+    n_rows: int,
+    bytes_per_vector: int,
+    *,
+    other_bytes: float = 0.0,
+    chunk: int | None = None,
+    shard: int | None = None,
 ) -> tuple[int, int]:
     """Choose the rows of a chunk and of a shard.
 
@@ -88,6 +96,8 @@ def choose_rows(
         Rows of the table.
     bytes_per_vector
         Size of one code vector.
+    other_bytes
+        Size of a row's other columns, about.
     chunk, shard
         What the user asks for.
 
@@ -102,15 +112,18 @@ def choose_rows(
     (8192, 131072)
     >>> choose_rows(2_880, 64)
     (2880, 2880)
+    >>> choose_rows(1_000_000, 64, other_bytes=1e6)
+    (64, 64)
     """
+    light = max(1, int(OTHER_BYTES / max(other_bytes, 1.0)))
     rows = chunk if chunk is not None else _power_of_two(CHUNK_BYTES // bytes_per_vector)
     if rows < 1:
         raise InvalidConfigError(f"chunk {chunk}; expected 1 row or more")
     rows = min(rows, n_rows if chunk is None else rows)
     if chunk is None:
-        rows = min(rows, MOST_CHUNK_ROWS)
+        rows = min(rows, MOST_CHUNK_ROWS, _power_of_two(light))
     if shard is None:
-        most = min(SHARD_BYTES // bytes_per_vector, MOST_SHARD_ROWS)
+        most = min(SHARD_BYTES // bytes_per_vector, MOST_SHARD_ROWS, light)
         whole = -(-n_rows // rows) * rows
         return rows, min(max(most // rows, 1) * rows, whole)
     if shard < rows or shard % rows:

@@ -1,0 +1,202 @@
+"""Parquet files, alone or the parts of one data set, as pyarrow and DuckDB see them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePath
+from urllib.parse import unquote
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from geoembz.errors import SourceError
+from geoembz.geography import same_crs
+from geoembz.geoparquet import declarations
+from geoembz.sources.identity import display_name, split_query
+from geoembz.sources.tables.bounded import column_bytes, read_bounded
+from geoembz.sources.tables.columns import plain_batch, plain_schema
+from geoembz.sources.tables.files import explained, one_schema, place_of
+
+_BUFFER_BYTES = 2**20
+"""Read ahead in a column. Without it Parquet's reader takes a whole row group into memory."""
+
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A row group: its file, its number in it, and its rows."""
+
+    path: str
+    index: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class ParquetFiles:
+    """Parquet files.
+
+    Parameters
+    ----------
+    paths
+        In the order of the rows; local, or URLs.
+    schema
+        Of all files; see `one_schema`. Parts of their paths such as ``year=2024`` are columns.
+    footer
+        Of the first file with rows.
+    groups
+        Every row group, in order.
+    folders
+        Values that a file's path says, by column, for each file.
+    sizes
+        Bytes of each column in memory, as far as the footers tell it.
+    """
+
+    paths: tuple[str, ...]
+    schema: pa.Schema
+    footer: Mapping[bytes, bytes] | None
+    groups: tuple[_Group, ...]
+    folders: Mapping[str, Mapping[str, int | str | None]]
+    sizes: Mapping[str, float]
+
+    @classmethod
+    def open(cls, paths: Sequence[str], *, crs: str | None = None) -> "ParquetFiles":
+        """Read the footers; files without rows say nothing.
+
+        Raises
+        ------
+        SourceError
+            If a file is empty, truncated, or has other columns, another CRS (unless one is given)
+            or another model than the first.
+        """
+        schemas, footers, groups, names = [], [], [], []
+        sizes: Counter[str] = Counter()
+        for path in paths:
+            with explained(path), _open(path) as file:
+                if not file.metadata.num_rows:
+                    continue
+                names.append(path)
+                schemas.append(plain_schema(display_name(path), file.schema_arrow))
+                footers.append(file.schema_arrow.metadata)
+                metadata = file.metadata
+                numbers = range(metadata.num_row_groups)
+                sizes.update(column_bytes(file))
+                groups += [_Group(path, n, metadata.row_group(n).num_rows) for n in numbers]
+        if not names:
+            name = display_name(paths[0]) if paths else "table"
+            raise SourceError(f"{name}: no rows; expected embeddings")
+        schema = one_schema(names, schemas)
+        for path, footer in zip(names, footers, strict=True):
+            _check_declarations(path, names[0], footer, footers[0], ignore_crs=crs is not None)
+        folders = _folder_values(names, schema.names)
+        fields = [
+            pa.field(name, _folder_type([values[name] for values in folders.values()]))
+            for name in folders[names[0]]
+        ]
+        whole = pa.schema([*schema, *fields])
+        return cls(tuple(names), whole, footers[0], tuple(groups), folders, sizes)
+
+    @property
+    def group_rows(self) -> Sequence[int]:
+        """Rows of each row group, over all files."""
+        return [group.rows for group in self.groups]
+
+    def row_bytes(self, columns: Sequence[str]) -> float:
+        """Return the mean size of a row; see `TableFiles`."""
+        return sum(self.sizes.get(name, 0) for name in columns) / sum(self.group_rows)
+
+    def scan(
+        self, columns: Sequence[str], batch_rows: int, group: int | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Read columns; see `TableFiles`."""
+        chosen = self.groups if group is None else (self.groups[group],)
+        schema = pa.schema([self.schema.field(name) for name in columns])
+        for path in dict.fromkeys(part.path for part in chosen):
+            numbers = [part.index for part in chosen if part.path == path]
+            values = self.folders[path]
+            stored = [name for name in columns if name not in values] or self.schema.names[:1]
+            with explained(path):
+                for batch in read_bounded(partial(_open, path), numbers, stored, batch_rows):
+                    yield plain_batch(_with_values(batch, values), schema)
+
+
+@contextmanager
+def _open(path: str, dictionaries: Sequence[str] = ()) -> Iterator[parquet.ParquetFile]:
+    with (
+        place_of(path) as place,
+        parquet.ParquetFile(
+            place,
+            buffer_size=_BUFFER_BYTES,
+            pre_buffer=False,
+            read_dictionary=list(dictionaries) or None,
+        ) as file,
+    ):
+        yield file
+
+
+def _folder_values(
+    paths: Sequence[str], columns: Sequence[str]
+) -> dict[str, dict[str, int | str | None]]:
+    """Return what the folders named ``key=value`` say, for each file; what files say goes first."""
+    found: dict[str, dict[str, str | None]] = {}
+    for path in paths:
+        pairs = [part.partition("=") for part in PurePath(split_query(path)[0]).parts[:-1]]
+        found[path] = {
+            unquote(key): None if value == _NO_VALUE else unquote(value)
+            for key, mark, value in pairs
+            if mark and key and unquote(key) not in columns
+        }
+    keys = [key for key in found[paths[0]] if all(key in values for values in found.values())]
+    is_whole = {key: all(_is_whole(values[key]) for values in found.values()) for key in keys}
+    return {
+        path: {key: _number_or_text(values[key], is_whole[key]) for key in keys}
+        for path, values in found.items()
+    }
+
+
+def _number_or_text(value: str | None, is_whole: bool) -> int | str | None:
+    return int(value) if is_whole and value is not None else value
+
+
+def _is_whole(value: str | None) -> bool:
+    return value is None or (value.isascii() and value.isdigit() and len(value) < 19)
+
+
+def _folder_type(values: Sequence[int | str | None]) -> pa.DataType:
+    return pa.int64() if any(isinstance(value, int) for value in values) else pa.string()
+
+
+def _with_values(batch: pa.RecordBatch, values: Mapping[str, int | str | None]) -> pa.RecordBatch:
+    for name, value in values.items():
+        kind = _folder_type([value])
+        batch = batch.append_column(name, pa.repeat(pa.scalar(value, kind), len(batch)))
+    return batch
+
+
+def _check_declarations(
+    path: str,
+    first: str,
+    found: Mapping[bytes, bytes] | None,
+    expected: Mapping[bytes, bytes] | None,
+    *,
+    ignore_crs: bool,
+) -> None:
+    expected_ones = declarations(expected)
+    for what, theirs in declarations(found).items():
+        ours = expected_ones[what]
+        if theirs == ours or (what == "CRS" and ignore_crs):
+            continue
+        if what == "CRS" and theirs is not None and ours is not None and same_crs(theirs, ours):
+            continue
+        raise SourceError(
+            f"{display_name(path)}: {what} {_short(theirs)}, but {display_name(first)}: "
+            f"{what} {_short(ours)}; expected files of one CRS and model; convert "
+            "them one by one"
+        )
+
+
+def _short(text: str | None) -> str:
+    """Return a declaration as messages show it: PROJJSON is long."""
+    return "undeclared" if text is None else text if len(text) <= 80 else f"{text[:79]}…"
