@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.errors import SourceError
 from geoembz.grid import Window
-from geoembz.sources.band_names import BandNames
+from geoembz.sources.band_names import BandNames, listed
 from geoembz.sources.band_order import OrderedSource, ordered_as
 from geoembz.sources.base import Source, SourceTraits, names_of, occupies
 from geoembz.sources.guards import has_unit_norm
@@ -32,6 +33,24 @@ def has_aef_names(names: BandNames) -> bool:
     """Whether every band is named A00 to A63, each once."""
     known = [name for name in names if name is not None and _BAND.fullmatch(name)]
     return len(known) == len(names) == len(set(known)) > 0
+
+
+def refuse_other_bands(name: str, names: BandNames) -> None:
+    """Refuse AlphaEarth's bands with others among them, such as a mask.
+
+    Raises
+    ------
+    SourceError
+        If most bands have AlphaEarth's names, and some have others.
+    """
+    own = [name for name in names if name is not None and _BAND.fullmatch(name)]
+    others = tuple(name for name in names if name not in own)
+    if others and len(own) > len(others) and has_aef_names(tuple(own)):
+        raise SourceError(
+            f"{name}: bands {listed(tuple(own))} of AlphaEarth, and {listed(others)}; expected "
+            "AlphaEarth's only: a mask or labels are no components; choose the bands "
+            "(gdal_translate -b), or say --product raster to take every one as a component"
+        )
 
 
 def aef_traits(dimension: int) -> SourceTraits:

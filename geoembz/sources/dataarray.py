@@ -10,6 +10,7 @@ import numpy as np
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
 from geoembz.grid import Grid, Window
 from geoembz.sources import xarray_facts as facts
+from geoembz.sources.band_runs import outside
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import control_points_only, make_grid
 from geoembz.sources.nodata import Nodata, settled
@@ -67,6 +68,7 @@ class DataArraySource:
         self.name, self.path = self._layers.name, facts.file_name(first)
         self.band_names = self._layers.band_names
         self.dimension = len(self.band_names)
+        self.outsiders = _outsiders(self._layers)
         self._stored_dtype = _real_dtype(self.name, self._layers.arrays)
         self._nodata = Nodata.of(self._layers.nodata(), nodata)
         self._scaling = Scaling.of(*self._layers.scaling())
@@ -103,6 +105,16 @@ def _require_packages(data: Any) -> None:
         raise InvalidConfigError(
             f"source of type {type(data).__name__}; expected a path, an xarray DataArray or Dataset"
         )
+
+
+def _outsiders(layers: Layers) -> dict[int, str]:
+    """Return the variables that are no components, and what tells them from the others."""
+    if len(layers.arrays) < 2:
+        return {}
+    names = (str(array.name) for array in layers.arrays)
+    return outside(
+        [([name], array.dtype) for name, array in zip(names, layers.arrays, strict=True)]
+    )
 
 
 def _real_dtype(name: str, arrays: Sequence["xr.DataArray"]) -> np.dtype[np.generic]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
-from geoembz.sources.band_names import BandNames
+from geoembz.sources.band_names import BandNames, listed, pattern
+from geoembz.sources.band_runs import run_of
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.impossible import possible
@@ -93,6 +94,8 @@ def open_input(path: str, options: OpenOptions) -> list[Source]:
 def open_raster(path: str, options: OpenOptions) -> Source:
     """Open a raster as the product that it is."""
     raster = RasterSource(path, nodata=options.nodata, crs=options.crs)
+    if options.product is None:
+        aef.refuse_other_bands(raster.name, raster.band_names)
     return recognise(raster, path, options)
 
 
@@ -101,6 +104,14 @@ def open_xarray(data: object, options: OpenOptions) -> Source:
     from geoembz.sources.dataarray import DataArraySource
 
     source = DataArraySource(data, crs=options.crs, nodata=options.nodata, year=options.year)
+    if options.product is None and source.outsiders:
+        raise SourceError(
+            f"{source.name}: variable {next(iter(source.outsiders.values()))}; expected the bands "
+            "of one embedding: a mask, labels or another raster are no components; choose the "
+            "variables (data[names]), or say --product raster to take every one as a component"
+        )
+    if options.product is None:
+        aef.refuse_other_bands(source.name, source.band_names)
     return recognise(source, source.path, options)
 
 
@@ -144,10 +155,19 @@ def recognise(raster: Undecoded, path: str, options: OpenOptions) -> Source:
 
 def _doubted(raster: Undecoded) -> Source:
     """Return a raster of unknown product, with a note where it can hardly be an embedding."""
-    if raster.dimension > 1:
+    names = [name for name in raster.band_names if name]
+    run = run_of(names)
+    others = tuple(name for name in names if run is not None and pattern(name) != run)
+    if raster.dimension == 1:
+        note = ONE_BAND
+    elif others:
+        note = (
+            f"continue no run of the other bands, and are components all the same: {listed(others)}"
+        )
+    else:
         return raster
     traits = traits_of(raster)
-    return labelled(raster, replace(traits, notes=(*traits.notes, ONE_BAND)))
+    return labelled(raster, replace(traits, notes=(*traits.notes, note)))
 
 
 def _label_tessera(source: Source) -> Source:

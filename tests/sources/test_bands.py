@@ -14,6 +14,7 @@ from geoembz.sources import Source, names_of, open_source, open_sources, traits_
 from geoembz.sources.assemble import InputOptions
 from geoembz.sources.band_names import positions
 from geoembz.sources.dataarray import DataArraySource
+from geoembz.sources.detect import OpenOptions, open_xarray
 from tests import products
 
 EAST = (10.0, 0.0, 500_060.0, 0.0, -10.0, 5_300_000.0)
@@ -130,7 +131,7 @@ def test_other_files_beside_one_band_files_are_refused(
 ) -> None:
     one_band_files(tmp_path, cube, range(8))
     write(tmp_path / f"{name}.tif", (cube[:1] > 0).astype(dtype), [])
-    with pytest.raises(SourceError, match=rf"{name}.tif: .* but the others are floats A00"):
+    with pytest.raises(SourceError, match=rf"{name}.tif: .*; but the others are floats A00"):
         open_source(tmp_path)
     (source,) = open_sources([tmp_path], InputOptions(skip_bad=True)).values()
     np.testing.assert_array_equal(read(source), cube[:8])
@@ -202,3 +203,30 @@ def test_xarray_objects_name_their_components(cube: NDArray[np.float32]) -> None
     ]
     for data, names in expected:
         assert names_of(DataArraySource(data, crs="EPSG:32632")) == names
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("landmask", np.uint8), ("quality", np.float32)])
+def test_other_variables_beside_one_band_variables_are_refused(
+    cube: NDArray[np.float32], name: str, dtype: type[np.generic]
+) -> None:
+    places = {"y": 5_300_000.0 - 10 * np.arange(6), "x": 500_000.0 + 10 * np.arange(6)}
+    bands = {f"e{band}": (("y", "x"), cube[band]) for band in range(8)}
+    data = xr.Dataset({**bands, name: (("y", "x"), cube[0].astype(dtype))}, coords=places)
+    opening = OpenOptions(crs="EPSG:32632")
+    with pytest.raises(SourceError, match=f"variable {np.dtype(dtype)}, {name}; but the others"):
+        open_xarray(data, opening)
+    every = open_xarray(data, OpenOptions(crs="EPSG:32632", product="raster"))
+    assert every.dimension == 9
+    np.testing.assert_array_equal(read(open_xarray(data[list(bands)], opening)), cube[:8])
+
+
+def test_other_bands_in_one_file_are_told_of(tmp_path: Path, cube: NDArray[np.float32]) -> None:
+    """AlphaEarth's have no other bands; of others a run is no proof."""
+    source = open_source(write(tmp_path / "e.tif", cube[:4], ["e0", "e1", "e2", "quality"]))
+    assert "components all the same: quality" in traits_of(source).notes[0]
+    path = write(tmp_path / "a.tif", cube[:4], ["A00", "A01", "A02", "mask"])
+    with pytest.raises(SourceError, match="bands A00, A01, A02 of AlphaEarth, and mask"):
+        open_source(path)
+    assert open_source(path, product="raster").dimension == 4
+    plain = write(tmp_path / "p.tif", cube[:3], ["red", "green", "blue"])
+    assert traits_of(open_source(plain)).notes == ()
