@@ -149,15 +149,13 @@ def source_reader(source: Source) -> ReadWindow:
 
 def codes_reader(reader: StoreReader) -> ReadWindow:
     """Return a function that reads a store's codes."""
-    nodata = reader.encoding.nodata
+    encoding = reader.encoding
 
     def read(window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         codes = reader.read_codes(window)
-        if nodata is None:
+        if encoding.nodata is None:
             return codes, reader.read_mask(window)
-        first = codes[0]
-        missing = np.isnan(first) if first.dtype.kind == "f" else first == nodata
-        return codes, np.asarray(~missing, np.bool_)
+        return codes, ~encoding.is_nodata(codes[0])
 
     return read
 

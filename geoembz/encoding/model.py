@@ -15,7 +15,7 @@ from geoembz.encoding.fit import EncodingFitter, FitReport
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.projection import Projection, normalized
-from geoembz.quantization import Codes, Quantizer, fill_value, quantizer_from_state
+from geoembz.quantization import Codes, Quantizer, fill_value, is_nodata, quantizer_from_state
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +164,13 @@ class Encoding:
     def fill_value(self) -> int | float:
         """Stored number that stands for an invalid vector where nothing was written."""
         return fill_value(self.nodata, self.quantizer.bits)
+
+    def is_nodata(self, codes: Codes) -> NDArray[np.bool_]:
+        """Return which stored numbers are those of an invalid vector, bool of the same shape.
+
+        All of an invalid vector are and none of a valid one is, so that one place of each tells.
+        """
+        return is_nodata(codes, self.nodata, self.quantizer.bits)
 
     @cached_property
     def hash(self) -> str:

@@ -156,9 +156,11 @@ def _profile(region: Region, space: View, bands: int) -> dict[str, Any]:
     import rasterio
 
     encoding, grid = region.reader.encoding, region.grid
-    dtype, nodata = np.dtype(np.float32), np.nan
+    dtype: np.dtype[Any] = np.dtype(np.float32)
+    nodata: float | None = np.nan
     if space == "codes":
-        dtype, nodata = encoding.code_dtype, encoding.nodata  # type: ignore[assignment]
+        dtype = encoding.code_dtype
+        nodata = None if encoding.nodata is None else encoding.fill_value
     return {
         "driver": "GTiff",
         "count": bands,

@@ -46,7 +46,7 @@ class Totals:
         self._view = (space, components, whiten)
         encoding = reader.encoding
         self._is_codes = space == "codes"
-        fill = (encoding.nodata or 0) if self._is_codes else 0
+        fill = encoding.fill_value if self._is_codes else 0
         dtype = encoding.code_dtype if self._is_codes else np.dtype(np.float64)
         self._sums = np.full((count, reader.length(*self._view)), fill, dtype)
         self.covered, self.pixels = np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -82,11 +82,8 @@ class Totals:
             valid = ~np.isnan(vectors[0])
         elif (mask := reader.read_mask(hits.window, date)) is not None:
             valid = mask.reshape(-1)[unique]
-        elif vectors.dtype.kind == "f":
-            valid = ~np.isnan(vectors[0])
         else:
-            nodata = reader.encoding.nodata
-            valid = np.ones(len(unique), np.bool_) if nodata is None else vectors[0] != nodata
+            valid = ~reader.encoding.is_nodata(vectors[0])
         return vectors[:, back], np.asarray(valid)[back]
 
     def _add(

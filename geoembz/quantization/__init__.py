@@ -26,6 +26,7 @@ __all__ = [
     "Quantizer",
     "fill_value",
     "fit_quantizer",
+    "is_nodata",
     "quantizer_from_state",
     "stored_shapes",
 ]
@@ -142,3 +143,32 @@ def quantizer_from_state(
             f"quantizer kind {kind!r} with law {law!r}; this geoembz knows {known}; try a newer one"
         )
     return quantizer_class.from_state(config, arrays)
+
+
+def is_nodata(codes: Codes, nodata: float | None, bits: int) -> NDArray[np.bool_]:
+    """Return which stored numbers are those of an invalid vector.
+
+    Codes of less than 8 bits are packed into bytes. All bytes of an invalid vector are
+    `fill_value`; none of a valid one is, since its codes are not `nodata` and its padding is 0.
+
+    Parameters
+    ----------
+    codes
+        Any shape.
+    nodata, bits
+        The quantizer's.
+
+    Returns
+    -------
+    is_nodata
+        bool, the same shape; False throughout where there is no code for nodata.
+
+    Examples
+    --------
+    >>> is_nodata(np.array([255, 3], np.uint8), 3, 2), is_nodata(np.array([-128], np.int8), -128, 8)
+    (array([ True, False]), array([ True]))
+    """
+    if nodata is None:
+        return np.zeros(codes.shape, np.bool_)
+    fill = fill_value(nodata, bits)
+    return np.asarray(np.isnan(codes) if np.isnan(fill) else codes == fill, np.bool_)

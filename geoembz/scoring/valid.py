@@ -1,11 +1,9 @@
 """Which codes stand for a vector at all."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.quantization import Codes, Quantizer
+from geoembz.quantization import Codes, Quantizer, is_nodata
 
 
 def valid_codes(
@@ -24,14 +22,6 @@ def valid_codes(
     """
     valid = mask
     if quantizer.nodata is not None:
-        known = _known(quantizer, codes[0])
+        known = ~is_nodata(codes[0], quantizer.nodata, quantizer.bits)
         valid = known if mask is None else known & mask
     return None if valid is None or valid.all() else valid
-
-
-def _known(quantizer: Quantizer, first: NDArray[Any]) -> NDArray[np.bool_]:
-    if first.dtype.kind == "f":
-        return np.asarray(~np.isnan(first), dtype=np.bool_)
-    if quantizer.bits < 8:  # component 0 stands in the lowest bits
-        first = first & np.uint8(2**quantizer.bits - 1)
-    return np.asarray(first != quantizer.nodata, dtype=np.bool_)

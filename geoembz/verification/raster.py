@@ -137,10 +137,7 @@ def _validity(
     """Return how many pixels are valid, and how many are so in some components only."""
     if mask is not None:
         return int(mask.sum()), 0
-    nodata = reader.encoding.nodata
-    if nodata is None:
-        return codes[0].size, 0
-    missing = np.isnan(codes) if nodata != nodata else codes == nodata
+    missing = reader.encoding.is_nodata(codes)
     some, every = missing.any(axis=0), missing.all(axis=0)
     return int((~some).sum()), int((some & ~every).sum())
 

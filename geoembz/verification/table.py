@@ -94,9 +94,7 @@ def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:
 def _valid_rows(reader: TableReader, codes: NDArray[Any], rows: NDArray[np.int64]) -> int:
     if reader.mask is not None:
         return int(reader.values(reader.mask, rows).sum())
-    nodata = reader.encoding.nodata
-    missing = np.isnan(codes) if nodata != nodata else codes == nodata
-    return int((~missing.any(axis=1)).sum())
+    return int((~reader.encoding.is_nodata(codes).any(axis=1)).sum())
 
 
 def _check_others(reader: TableReader) -> Iterator[Problem]:

@@ -115,10 +115,8 @@ class TableReader:
         if self.mask is not None:
             return self.values(self.mask, rows)
         out = np.empty(len(rows), np.bool_)
-        nodata = self.encoding.nodata
         for positions, wanted, span in self._spans(rows):
-            first = np.asarray(self.codes[span, :1])[wanted, 0]
-            out[positions] = ~np.isnan(first) if first.dtype.kind == "f" else first != nodata
+            out[positions] = ~self.encoding.is_nodata(np.asarray(self.codes[span, :1])[wanted, 0])
         return out
 
     def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
