@@ -13,6 +13,7 @@ from geoembz.assess.report_tables import costs, fidelity, verdicts
 from geoembz.assess.result import Evaluation, worst_class
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
+from geoembz.sources.band_order import ordered_as
 from geoembz.store import StoreReader
 
 INTERVALS = "Bars are 95 % intervals of the difference from the uncompressed vectors."
@@ -130,7 +131,9 @@ def _map(store: str | None, source: str | Path | Source | None) -> str:
     if store is None or source is None:
         return ""
     opened = open_source(source) if isinstance(source, str | Path) else source
-    image = error_map_png(error_map(opened, StoreReader.open(store)))
+    reader = StoreReader.open(store)
+    ordered = ordered_as(opened, reader.attributes.band_names, store)
+    image = error_map_png(error_map(ordered, reader))
     picture = f'<img src="{image}" alt="Map of the error of each pixel">'
     caption = "1 − cosine between decoded and original vectors, brighter is worse; grey: no data."
     return "<h2>Error map</h2>" + _captioned(picture, caption)

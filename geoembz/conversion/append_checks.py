@@ -7,7 +7,7 @@ from geoembz.conversion.append_options import AppendOptions
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.sources import Source, names_of, traits_of
 from geoembz.sources.alignment import describe_grid, same_pixels
-from geoembz.sources.band_names import listed
+from geoembz.sources.band_names import listed, natural_order
 from geoembz.sources.band_order import ordered_as
 from geoembz.sources.views import labelled
 from geoembz.store import StoreReader, StoreSource
@@ -51,6 +51,9 @@ def fitted(
     stored, own = reader.attributes.band_names, names_of(source)
     if any(stored) or not any(own):
         return ordered_as(source, stored, url)
+    counted = tuple(sorted(filter(None, own), key=natural_order))
+    if counted in {tuple(map(str, range(first, first + len(own)))) for first in (0, 1)}:
+        return ordered_as(source, counted, url)
     note = f"bands {listed(own)} are taken as they stand: the store has no names of bands"
     return labelled(source, replace(traits_of(source), notes=(note,)))
 

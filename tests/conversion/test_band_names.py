@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz.assess.rasters import read_sample
 from geoembz.conventions import Layout
 from geoembz.conversion import append
 from geoembz.errors import SourceError, StoreError
@@ -247,3 +248,28 @@ def test_numbered_columns_name_the_components_of_a_table(
     geoembz.convert(tmp_path / "u.csv", tmp_path / "u.zarr", basis=store)
     read = geoembz.open(tmp_path / "u.zarr").embedding.values
     np.testing.assert_array_equal(read[:, 2], dataset.embedding.values[:, 1])
+
+
+def test_evaluation_compares_band_with_band(tmp_path: Path, values: NDArray[np.float32]) -> None:
+    store = tmp_path / "o.zarr"
+    geoembz.convert(write(tmp_path / "a.tif", values), store, recipe="pca3-int8")
+    turned = open_source(write(tmp_path / "b.tif", values[::-1], NAMES[::-1]))
+    reader = StoreReader.open(str(store))
+    sample = read_sample(turned, n_samples=100, store=reader)
+    same = read_sample(open_source(tmp_path / "a.tif"), n_samples=100, store=reader)
+    np.testing.assert_array_equal(sample.vectors, same.vectors)
+    other = open_source(write(tmp_path / "c.tif", values, tuple("abcdef")))
+    with pytest.raises(SourceError, match="bands a, b, c … f"):
+        read_sample(other, n_samples=100, store=reader)
+
+
+def test_bands_that_are_counted_backwards_are_turned(
+    tmp_path: Path, values: NDArray[np.float32]
+) -> None:
+    """Rioxarray counts bands from 1, and slicing keeps the numbers."""
+    store, path = tmp_path / "o.zarr", write(tmp_path / "a.tif", values, ())
+    geoembz.convert(path, store, recipe="float32", time="2023")
+    with xr.open_dataarray(path, engine="rasterio") as array:
+        append(store, array.isel(band=slice(None, None, -1)), time="2024")
+    read = geoembz.open(store).embedding.values
+    np.testing.assert_array_equal(read[1], read[0])
