@@ -10,13 +10,16 @@ import typer
 
 from geoembz.cli.options import (
     AsGrid,
+    Dims,
     GridCrs,
     JsonSummary,
+    Like,
     Nodata,
     Product,
     Quiet,
     SkipBad,
     SourceCrs,
+    SourceTransform,
     Workers,
 )
 
@@ -37,6 +40,9 @@ def append(
     recode: Annotated[
         bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
     ] = False,
+    transform: SourceTransform = None,
+    like: Like = None,
+    dims: Dims = None,
     workers: Workers = None,
     break_lock: Annotated[
         bool, typer.Option("--break-lock", help="Take STORE from a conversion that is dead.")
@@ -52,9 +58,12 @@ def append(
     from geoembz.cli.show import show
     from geoembz.conversion import append as append_source
     from geoembz.sources import InputOptions, OpenOptions
+    from geoembz.sources.placement import parse_transform
 
     inputs = InputOptions(
-        OpenOptions(product, nodata, crs),
+        OpenOptions(
+            product, nodata, crs, transform=parse_transform(transform), like=like, dims=dims
+        ),
         skip_bad=skip_bad,
         as_grid=grid or grid_crs is not None,
         grid_crs=grid_crs,

@@ -10,13 +10,16 @@ import typer
 
 from geoembz.cli.options import (
     AsGrid,
+    Dims,
     GridCrs,
     JsonSummary,
+    Like,
     Nodata,
     Product,
     Quiet,
     SkipBad,
     SourceCrs,
+    SourceTransform,
     Vector,
     Workers,
 )
@@ -102,6 +105,9 @@ def convert(
     ] = None,
     nodata: Nodata = None,
     crs: SourceCrs = None,
+    transform: SourceTransform = None,
+    like: Like = None,
+    dims: Dims = None,
     time: Annotated[
         str | None, typer.Option(metavar="YEAR", help="Make a time axis, and this its first date.")
     ] = None,
@@ -164,6 +170,7 @@ def convert(
         )
     from geoembz.cli.progress import show_progress
     from geoembz.conversion import convert as convert_source
+    from geoembz.sources.placement import parse_transform
 
     with show_progress("shards", quiet=quiet or json_) as progress:
         summary = convert_source(
@@ -182,6 +189,9 @@ def convert(
             prefix_chunks=prefix_chunks,
             nodata=nodata,
             crs=crs,
+            transform=parse_transform(transform),
+            like=like,
+            dims=dims,
             time=time,
             product=product,
             overlap=None if overlap is None else overlap.value,

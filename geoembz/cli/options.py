@@ -59,6 +59,20 @@ Vector = Annotated[
         show_default="the only one",
     ),
 ]
+SourceTransform = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C,D,E,F", help="Of an array or Zarr group: affine transform of its pixels."
+    ),
+]
+Like = Annotated[
+    str | None,
+    typer.Option(metavar="RASTER", help="Of an array or Zarr group: it lies where RASTER does."),
+]
+Dims = Annotated[
+    str | None,
+    typer.Option(metavar="band,y,x", help="Of an array: its axes.", show_default="as in --like"),
+]
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
 ]

@@ -11,10 +11,12 @@ from geoembz.sources import (
     Source,
     finished,
     grid_name,
+    open_array,
     open_input,
     open_sources,
     open_xarray,
 )
+from geoembz.sources.arrays import PlainArray, is_array
 from geoembz.sources.dataarray import is_xarray
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import ChipRaster, open_table
@@ -23,7 +25,7 @@ from geoembz.store import is_store, open_store_sources
 if TYPE_CHECKING:
     import xarray as xr
 
-type Inputs = str | Path | Sequence[str | Path] | Source | xr.DataArray | xr.Dataset
+type Inputs = str | Path | Sequence[str | Path] | Source | xr.DataArray | xr.Dataset | PlainArray
 
 
 def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
@@ -52,6 +54,8 @@ def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
     source: Source = inputs  # type: ignore[assignment]  # xarray's types are ruled out below
     if is_xarray(inputs):
         source = finished(open_xarray(inputs, options.opening))
+    elif is_array(inputs):
+        source = finished(open_array(inputs, options.opening))
     return {grid_name(source): source}
 
 

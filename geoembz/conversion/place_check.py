@@ -66,14 +66,19 @@ class PlaceCheck:
         return self.differing <= MOST_DIFFERING * self.compared
 
 
-def refuse_unequal(overlap: str | None, resample: str | None) -> None:
-    """Refuse to check where a store is meant to hold other numbers than its inputs.
+def refuse_unequal(overlap: str | None, resample: str | None, *, is_placed: bool) -> None:
+    """Refuse to check where a store is meant to hold something else than its inputs say.
 
     Raises
     ------
     InvalidConfigError
-        If pixels are averaged or moved.
+        If pixels are averaged or moved, or the inputs' own georeference is replaced.
     """
+    if is_placed:
+        raise InvalidConfigError(
+            "check: with --like or --transform the store lies elsewhere than the inputs say; leave "
+            "one of the two out"
+        )
     if overlap == "mean" or resample is not None:
         what = "overlap mean" if overlap == "mean" else f"resample {resample}"
         raise InvalidConfigError(

@@ -167,6 +167,7 @@ class RasterConversion:
             "skipped": [uri for uri, _ in traits.skipped],
             "bands": list(names_of(self.source)),
             "shape": list(self.source.grid.shape),
+            "transform": list(self.source.grid.transform),
             "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
             "basis": None if self.fixed is None else self.fixed.hash,
             "layout": self.layout,

@@ -1,6 +1,7 @@
 """Convert: check the options, open the inputs, and hand over to a conversion."""
 
 import time as clock
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import InputOptions, OpenOptions, Overlap, Source, traits_of
 from geoembz.sources.inputs import table_files
+from geoembz.sources.placement import parse_transform
 from geoembz.sources.tables import open_table
 from geoembz.threads import worker_count
 
@@ -46,6 +48,9 @@ def convert(
     prefix_chunks: int | None = None,
     nodata: float | str | None = None,
     crs: str | None = None,
+    transform: Sequence[float] | None = None,
+    like: str | Path | None = None,
+    dims: str | Sequence[str] | None = None,
     time: str | None = None,
     product: str | None = None,
     overlap: Overlap | None = None,
@@ -73,10 +78,11 @@ def convert(
     ----------
     source
         What `geoembz.sources.open_source` opens, one input or several; another store of geoembz; an
-        xarray DataArray or Dataset; or a `Source`. Several inputs of one CRS become a mosaic,
-        inputs of several CRSs child groups of one store, with one encoding. Or a table: Parquet or
-        CSV, one file or several with the same columns, named in the same ways; `chunk` and
-        `shard` are then rows.
+        xarray DataArray or Dataset; an array of NumPy, dask or PyTorch, or in ``.npy`` or ``.npz``,
+        with `like` or with `crs` and `transform`; or a `Source`. Several inputs of one CRS become a
+        mosaic, inputs of several CRSs child groups of one store, with one encoding. Or a table:
+        Parquet or CSV, one file or several with the same columns, named in the same ways; `chunk`
+        and `shard` are then rows.
     store
         Destination: path or fsspec URL.
     recipe
@@ -106,6 +112,14 @@ def convert(
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
         Replaces the declared CRS.
+    transform
+        Of an array, a Zarr group or an xarray object: affine coefficients ``(a, b, c, d, e, f)``
+        from pixel corners to CRS units, or an ``affine.Affine``, in place of its coordinates.
+    like
+        A raster with the same pixels, which says where such an input lies.
+    dims
+        Of a plain array: names of its axes in their order, such as ``"band,y,x"``; None where the
+        shape of `like` tells them.
     time
         Make a store with a time axis, and this its first date: ``YYYY``, ``YYYY-MM`` or
         ``YYYY-MM-DD``. Also chooses the year of products that hold several.
@@ -200,6 +214,9 @@ def convert(
         raster_options = {
             "layout codec": layout != "plain",
             "nodata": nodata is not None,
+            "transform": transform is not None,
+            "like": like is not None,
+            "dims": dims is not None,
             "shard none": isinstance(shard, str),
             "prefix_chunks": prefix_chunks is not None,
             "time": time is not None,
@@ -229,13 +246,21 @@ def convert(
             opened.check_columns(table.name, table.band_names)
         return convert_table(table, destination, options, progress)
     date = None if time is None else parse_date(time)
-    opening = OpenOptions(product, nodata, crs, None if date is None else int(date[:4]))
+    opening = OpenOptions(
+        product,
+        nodata,
+        crs,
+        None if date is None else int(date[:4]),
+        parse_transform(transform),
+        None if like is None else str(like),
+        dims if dims is None or isinstance(dims, str) else tuple(dims),
+    )
     as_grid = grid or grid_crs is not None
     inputs = InputOptions(
         opening, overlap, resample == "nearest", skip_bad, as_grid, grid_crs, vector
     )
     if check:
-        refuse_unequal(overlap, resample)
+        refuse_unequal(overlap, resample, is_placed=like is not None or transform is not None)
     grids = open_inputs(source, inputs)
     traits = traits_of(next(iter(grids.values())))
     chosen = asked or Recipe.parse(traits.recipe or "int8")

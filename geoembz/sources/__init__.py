@@ -13,7 +13,7 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
-from geoembz.sources.detect import PRODUCTS, OpenOptions, open_input, open_xarray
+from geoembz.sources.detect import PRODUCTS, OpenOptions, open_array, open_input, open_xarray
 from geoembz.sources.grouping import grid_name
 from geoembz.sources.guards import check_vectors
 from geoembz.sources.mosaic import OVERLAPS, MosaicSource, Overlap
@@ -36,6 +36,7 @@ __all__ = [
     "grid_name",
     "names_of",
     "occupies",
+    "open_array",
     "open_input",
     "open_source",
     "open_sources",

@@ -13,7 +13,7 @@ from geoembz.sources.base import Source, traits_of
 from geoembz.sources.detect import BANDS, OpenOptions, open_input, recognise
 from geoembz.sources.grouping import grid_name, grouped
 from geoembz.sources.identity import display_name, public_input
-from geoembz.sources.inputs import expand, is_zarr
+from geoembz.sources.inputs import OTHER_SUFFIXES, expand, is_zarr
 from geoembz.sources.mosaic import MosaicSource, Overlap, of_one_kind
 from geoembz.sources.parts import MOST_BANDS, form_one_embedding, outsiders
 from geoembz.sources.raster import RasterSource
@@ -121,9 +121,9 @@ def _parts(
     """Open files as parts of one embedding; None as soon as one has many bands or another grid."""
     parts: list[RasterSource] = []
     for path in paths:
-        if not any_bands and (is_zarr(path) or path.endswith(".npy")):
+        if not any_bands and (is_zarr(path) or path.lower().endswith(OTHER_SUFFIXES)):
             return None
-        part = RasterSource(path, nodata=opening.nodata, crs=opening.crs)
+        part = RasterSource(path, nodata=opening.nodata, placement=opening.placement)
         if not any_bands and (
             part.dimension > MOST_BANDS or not same_pixels(part.grid, (parts or [part])[0].grid)
         ):

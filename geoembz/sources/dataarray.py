@@ -13,7 +13,11 @@ from geoembz.sources import xarray_facts as facts
 from geoembz.sources.band_runs import outside
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import control_points_only, make_grid
+from geoembz.sources.identity import display_name
+from geoembz.sources.inputs import is_zarr
 from geoembz.sources.nodata import Nodata, settled
+from geoembz.sources.placement import NOWHERE, Placement
+from geoembz.sources.provenance import identify, identify_tree
 from geoembz.sources.scaling import Scaling
 from geoembz.sources.xarray_variables import Layers, find_layers
 from geoembz.sources.zarr_cube import step_and_edge
@@ -41,12 +45,14 @@ class DataArraySource:
         A DataArray with one dimension of rows, one of columns and one of components, in any
         order; or a Dataset with a variable `embedding`, with one such variable, or with one 2-D
         variable per component. Further dimensions have length 1.
-    crs
-        Replaces the CRS that the object declares.
+    placement
+        Replaces CRS and coordinates that the object declares, or stands for them.
     nodata
         Replaces the declared nodata values; ``"none"`` says that there are none.
     year
         Which year to read where there are several times.
+    path
+        Where the object was opened from; None where only the program knows.
 
     Raises
     ------
@@ -58,14 +64,16 @@ class DataArraySource:
         self,
         data: Any,
         *,
-        crs: str | None = None,
+        placement: Placement = NOWHERE,
         nodata: float | str | None = None,
         year: int | None = None,
+        path: str | None = None,
     ) -> None:
         _require_packages(data)
-        self._layers: Layers = find_layers(data, year)
+        layers = find_layers(data, year)
+        self._layers: Layers = layers if path is None else replace(layers, name=display_name(path))
         first = self._layers.arrays[0]
-        self.name, self.path = self._layers.name, facts.file_name(first)
+        self.name, self.path = self._layers.name, path or facts.file_name(first)
         self.band_names = self._layers.band_names
         self.dimension = len(self.band_names)
         self.outsiders = _outsiders(self._layers)
@@ -75,10 +83,9 @@ class DataArraySource:
         self.dtype: np.dtype[np.generic] = (
             self._stored_dtype if self._scaling is None else np.dtype(np.float32)
         )
-        self.grid: Grid = _grid(self._layers, crs)
+        self.grid: Grid = _grid(self._layers, placement)
         self.block_shape = _blocks(first, self.grid.shape)
-        label = first.name if len(self._layers.arrays) == 1 else "dataset"
-        self.info = (SourceInfo(uri=f"urn:geoembz:xarray:{label or 'unnamed'}"),)
+        self.info = (_origin(first, len(self._layers.arrays), path),)
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -131,13 +138,27 @@ def _real_dtype(name: str, arrays: Sequence["xr.DataArray"]) -> np.dtype[np.gene
     return np.result_type(*(array.dtype for array in arrays))
 
 
-def _grid(layers: Layers, crs: str | None) -> Grid:
+def _origin(first: "xr.DataArray", count: int, path: str | None) -> SourceInfo:
+    """Return what identifies the object: the file or Zarr group, or its name."""
+    if path is not None:
+        return identify_tree(path) if is_zarr(path) else identify(path)
+    label = first.name if count == 1 else "dataset"
+    return SourceInfo(uri=f"urn:geoembz:xarray:{label or 'unnamed'}")
+
+
+def _grid(layers: Layers, placement: Placement) -> Grid:
     array, (rows, columns) = layers.arrays[0], layers.axes
+    shape, crs = (int(array.sizes[rows]), int(array.sizes[columns])), placement.crs
+    if placement.like is not None:
+        return placement.grid_like(layers.name, shape)
+    if placement.transform is not None:
+        return make_grid(layers.name, layers.crs, placement.transform, shape, crs)
     if array.rio.get_gcps() and not array.coords.keys() >= {rows, columns}:
         raise control_points_only(layers.name, "ground control points")
     if rows not in array.coords or columns not in array.coords:
         raise SourceError(
-            f"{layers.name}: no coordinates {rows!r} and {columns!r}; expected pixel centres"
+            f"{layers.name}: no coordinates {rows!r} and {columns!r}; expected pixel centres; say "
+            "where it lies with --like RASTER, or with --crs and --transform"
         )
     e, f = step_and_edge(f"{layers.name}: {rows}", np.asarray(array[rows].values))
     a, c = step_and_edge(f"{layers.name}: {columns}", np.asarray(array[columns].values))
@@ -150,7 +171,6 @@ def _grid(layers: Layers, crs: str | None) -> Grid:
             f"{layers.name}: no coordinate reference system; expected one in a coordinate such as "
             "spatial_ref; write it with .rio.write_crs('EPSG:…'), or pass crs='EPSG:…'"
         )
-    shape = (int(array.sizes[rows]), int(array.sizes[columns]))
     transform = (a, 0.0, c, 0.0, e, f)
     return make_grid(layers.name, system, transform, shape, crs, are_degrees=are_degrees)
 

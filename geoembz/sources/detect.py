@@ -2,23 +2,28 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.grid import Transform
 from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
+from geoembz.sources.arrays import load_array, place_array
 from geoembz.sources.band_names import BandNames, listed, pattern
 from geoembz.sources.band_runs import run_of
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.impossible import possible
-from geoembz.sources.inputs import is_zarr
+from geoembz.sources.inputs import ARRAY_SUFFIXES, is_zarr
 from geoembz.sources.north_up import north_up
+from geoembz.sources.placement import Placement
 from geoembz.sources.power_law import refuse_other_nodata
 from geoembz.sources.raster import RasterSource
+from geoembz.sources.remote import exists
 from geoembz.sources.tessera_npy import SCALES_SUFFIX, TesseraNpySource
 from geoembz.sources.views import labelled
+from geoembz.sources.xarray_files import is_netcdf, open_netcdf, open_zarr_group
 from geoembz.sources.zarr_cube import open_group
 
 
@@ -58,15 +63,28 @@ class OpenOptions:
         Replaces the declared CRS.
     year
         Which year to read of products that hold several.
+    transform, like
+        Replace the transform of the input, or its whole georeference; see `Placement`.
+    dims
+        Names of the axes of a plain array; see `place_array`.
     """
 
     product: str | None = None
     nodata: float | str | None = None
     crs: str | None = None
     year: int | None = None
+    transform: Transform | None = None
+    like: str | None = None
+    dims: str | tuple[str, ...] | None = None
+
+    @property
+    def placement(self) -> Placement:
+        """What replaces the georeference of inputs."""
+        return Placement(self.crs, self.transform, self.like)
 
     def __post_init__(self) -> None:
-        """Refuse products that nobody knows."""
+        """Refuse products that nobody knows, and two georeferences."""
+        _ = self.placement
         if self.product is not None and self.product not in PRODUCTS:
             raise InvalidConfigError(
                 f"product {self.product!r}; expected one of {', '.join(PRODUCTS)}"
@@ -83,27 +101,36 @@ def open_input(path: str, options: OpenOptions) -> list[Source]:
     """
     if is_zarr(path):
         return [north_up(source) for source in _open_zarr(path, options)]
+    if is_netcdf(path):
+        return [open_xarray(open_netcdf(path), options, path)]
     place, _ = split_query(path)
+    if place.endswith(ARRAY_SUFFIXES) and not _is_tessera(path, options):
+        return [open_array(load_array(path), options, path)]
     if place.endswith(SCALES_SUFFIX):
         raise SourceError(f"{display_name(path)}: scales; name the file of the codes instead")
     if place.endswith(".npy"):
+        _refuse_placement(path, options)
         return [north_up(TesseraNpySource(path, crs=options.crs))]
     return [open_raster(path, options)]
 
 
 def open_raster(path: str, options: OpenOptions) -> Source:
     """Open a raster as the product that it is."""
-    raster = RasterSource(path, nodata=options.nodata, crs=options.crs)
+    if options.dims is not None:
+        raise InvalidConfigError(f"{display_name(path)}: --dims is for plain arrays; leave it out")
+    raster = RasterSource(path, nodata=options.nodata, placement=options.placement)
     if options.product is None:
         aef.refuse_other_bands(raster.name, raster.band_names)
     return recognise(raster, path, options)
 
 
-def open_xarray(data: object, options: OpenOptions) -> Source:
+def open_xarray(data: object, options: OpenOptions, path: str | None = None) -> Source:
     """Open an xarray object as the product that it is, by the rules that hold for files."""
     from geoembz.sources.dataarray import DataArraySource
 
-    source = DataArraySource(data, crs=options.crs, nodata=options.nodata, year=options.year)
+    source = DataArraySource(
+        data, placement=options.placement, nodata=options.nodata, year=options.year, path=path
+    )
     if options.product is None and source.outsiders:
         raise SourceError(
             f"{source.name}: variable {next(iter(source.outsiders.values()))}; expected the bands "
@@ -113,6 +140,34 @@ def open_xarray(data: object, options: OpenOptions) -> Source:
     if options.product is None:
         aef.refuse_other_bands(source.name, source.band_names)
     return recognise(source, source.path, options)
+
+
+def open_array(array: Any, options: OpenOptions, path: str | None = None) -> Source:
+    """Open a plain array, in memory or from a file, where `options` say that it lies."""
+    name = "array" if path is None else display_name(path)
+    placed = place_array(array, options.placement, options.dims, name)
+    return open_xarray(placed, options, path)
+
+
+def _refuse_placement(path: str, options: OpenOptions) -> None:
+    """Refuse what would contradict a product that says by itself where it lies."""
+    given = {"--transform": options.transform, "--like": options.like, "--dims": options.dims}
+    for option, value in given.items():
+        if value is not None:
+            raise InvalidConfigError(
+                f"{display_name(path)}: {option} is for inputs that do not say where they lie; "
+                "this product does; leave the option out"
+            )
+
+
+def _is_tessera(path: str, options: OpenOptions) -> bool:
+    """Whether a ``.npy`` file is a tile of Tessera: by its name, or the scales beside it."""
+    place, query = split_query(path)
+    if not place.endswith(".npy") or options.product not in {None, tessera.PRODUCT}:
+        return False
+    scales = f"{place.removesuffix('.npy')}{SCALES_SUFFIX}{query}"
+    is_named = options.product == tessera.PRODUCT or place.endswith(SCALES_SUFFIX)
+    return is_named or tessera.tile_name(path) is not None or exists(scales)
 
 
 def recognise(raster: Undecoded, path: str, options: OpenOptions) -> Source:
@@ -207,15 +262,13 @@ def _open_zarr(path: str, options: OpenOptions) -> list[Source]:
             f"{display_name(path)}: a Zarr group with an array of a kind that is not read "
             f"({error}); expected numbers"
         ) from error
+    if zones or array is not None:
+        _refuse_placement(path, options)
     if zones:
         return [
             tessera_zarr.TesseraZarrSource(path, zone, year=options.year, crs=options.crs)
             for zone in zones
         ]
     if array is None:
-        raise SourceError(
-            f"{display_name(path)}: a Zarr group of no known product (arrays "
-            f"{', '.join(sorted(name for name, _ in root.members())) or 'none'}); expected "
-            "Tessera's utmNN groups, AlphaEarth's (time, 64, y, x) int8, or a store of geoembz"
-        )
+        return [open_xarray(open_zarr_group(path, root), options, path)]
     return [aef_zarr.open_mosaic(path, array, year=options.year, crs=options.crs)]

@@ -15,6 +15,8 @@ from geoembz.sources.tessera import tile_name
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
 TABLE_SUFFIXES = (".parquet", ".geoparquet", ".gpq", ".pq", ".csv")
+NETCDF_SUFFIXES, ARRAY_SUFFIXES = (".nc", ".nc4", ".cdf"), (".npy", ".npz")
+OTHER_SUFFIXES = (*NETCDF_SUFFIXES, *ARRAY_SUFFIXES)
 LIST_SUFFIXES = (".txt", ".lst")
 _DEEPEST_LIST = 10
 _MOST_LIST_BYTES = 64 * 2**20
@@ -84,7 +86,9 @@ def _may_be_table(given: object) -> bool:
     if not isinstance(given, str | Path):
         return False
     name = split_query(str(given))[0].lower()
-    is_raster = name.endswith((*RASTER_SUFFIXES, ".npy", ".zarr")) or name.startswith("/vsi")
+    is_raster = name.endswith((*RASTER_SUFFIXES, *OTHER_SUFFIXES, ".zarr")) or name.startswith(
+        "/vsi"
+    )
     return bool(name) and not is_raster
 
 
@@ -202,7 +206,7 @@ def _known(paths: Sequence[str], given: str) -> list[str]:
     kept = [
         path
         for path in paths
-        if path.lower().endswith((*RASTER_SUFFIXES, ".npy"))
+        if path.lower().endswith((*RASTER_SUFFIXES, *OTHER_SUFFIXES))
         or path.rstrip("/").endswith(".zarr")
         or ("://" not in path and is_zarr(path))
     ] or [
@@ -213,7 +217,7 @@ def _known(paths: Sequence[str], given: str) -> list[str]:
     if not kept:
         raise SourceError(
             f"{display_name(given)}: not a raster, and there is no input in it; expected rasters "
-            f"({', '.join(RASTER_SUFFIXES)}), .npy tiles, Zarr stores or tables "
+            f"({', '.join(RASTER_SUFFIXES)}), netCDF, .npy, Zarr stores or tables "
             f"({', '.join(TABLE_SUFFIXES)}) there"
         )
     return sorted(kept, key=natural_order)

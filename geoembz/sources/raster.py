@@ -14,7 +14,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
 from geoembz.errors import SourceError
-from geoembz.grid import Grid, Transform, Window
+from geoembz.grid import Grid, Window
 from geoembz.memory import recycled
 from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.base import SourceData, SourceInfo
@@ -24,6 +24,7 @@ from geoembz.sources.identity import display_name
 from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
 from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.nodata import Nodata, settled
+from geoembz.sources.placement import Placement
 from geoembz.sources.provenance import identify
 from geoembz.sources.remote import gdal_s3_options
 from geoembz.sources.scaling import Scaling
@@ -47,6 +48,8 @@ class RasterSource:
         Replaces the declared nodata value; ``"none"`` says that there is none.
     crs
         Replaces the file's CRS, in any form that PROJ knows.
+    placement
+        Replaces all of the file's georeference that it names; not with `crs`.
 
     Raises
     ------
@@ -57,7 +60,12 @@ class RasterSource:
     """
 
     def __init__(
-        self, path: str | Path, *, nodata: float | str | None = None, crs: str | None = None
+        self,
+        path: str | Path,
+        *,
+        nodata: float | str | None = None,
+        crs: str | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self.path = str(path)
         self.name = display_name(self.path)
@@ -65,10 +73,10 @@ class RasterSource:
         _refuse_missing(self.path)
         refuse_cut_off(self.name, self.path)
         with _environment(self.path):  # masks and metadata beside the file are looked for late
-            self._describe(self._dataset(), nodata, crs)
+            self._describe(self._dataset(), nodata, placement or Placement(crs))
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
 
-    def _describe(self, dataset: Any, nodata: float | str | None, crs: str | None) -> None:
+    def _describe(self, dataset: Any, nodata: float | str | None, placement: Placement) -> None:
         """Take down what the open file declares."""
         refuse_truncated(self.name, dataset, self.path)
         self._bands = _component_bands(dataset)
@@ -81,10 +89,7 @@ class RasterSource:
             [dataset.scales[index] for index in chosen],
             [dataset.offsets[index] for index in chosen],
         )
-        a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
-        transform: Transform = (a, b, c, d, e, f)
-        refuse_unplaced(self.name, dataset)
-        self.grid: Grid = make_grid(self.name, dataset.crs, transform, dataset.shape, crs)
+        self.grid: Grid = _grid(self.name, dataset, placement)
         self.dimension: int = len(self._bands)
         self.stored_dtype = _real_dtype(self.name, dataset)
         self.dtype: np.dtype[np.generic] = (
@@ -155,6 +160,18 @@ class RasterSource:
                 f"{self.name}: not a raster that GDAL can open ({_reason(error)}); expected a "
                 "multi-band raster such as a GeoTIFF"
             ) from error
+
+
+def _grid(name: str, dataset: Any, placement: Placement) -> Grid:
+    """Return where the pixels lie: where the file says, or what replaces that."""
+    if placement.like is not None:
+        return placement.grid_like(name, dataset.shape)
+    transform = placement.transform
+    if transform is None:
+        refuse_unplaced(name, dataset)
+        a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
+        transform = (a, b, c, d, e, f)
+    return make_grid(name, dataset.crs, transform, dataset.shape, placement.crs)
 
 
 @lru_cache(maxsize=64)

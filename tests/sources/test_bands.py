@@ -15,6 +15,7 @@ from geoembz.sources.assemble import InputOptions
 from geoembz.sources.band_names import positions
 from geoembz.sources.dataarray import DataArraySource
 from geoembz.sources.detect import OpenOptions, open_xarray
+from geoembz.sources.placement import Placement
 from tests import products
 
 EAST = (10.0, 0.0, 500_060.0, 0.0, -10.0, 5_300_000.0)
@@ -202,7 +203,7 @@ def test_xarray_objects_name_their_components(cube: NDArray[np.float32]) -> None
         (columns, ("c", "a", "b")),
     ]
     for data, names in expected:
-        assert names_of(DataArraySource(data, crs="EPSG:32632")) == names
+        assert names_of(DataArraySource(data, placement=Placement("EPSG:32632"))) == names
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("landmask", np.uint8), ("quality", np.float32)])

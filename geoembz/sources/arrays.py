@@ -1,0 +1,170 @@
+"""Plain arrays, in memory or in ``.npy`` and ``.npz`` files, that an option places on the Earth."""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.sources.identity import display_name
+from geoembz.sources.placement import Placement
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_FAULTS = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error)
+_NAMES = ("embedding", "embeddings")
+_BAND, _ROW, _COLUMN = "band", "y", "x"
+_AXES = {
+    **dict.fromkeys(("band", "d", "c", "component", "dimension", "feature"), _BAND),
+    **dict.fromkeys(("y", "row", "h", "height", "lat"), _ROW),
+    **dict.fromkeys(("x", "col", "column", "w", "width", "lon"), _COLUMN),
+}
+
+
+class PlainArray(Protocol):
+    """An array of NumPy, dask, PyTorch or another library that NumPy can take over."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        ...
+
+    def __array__(self) -> NDArray[Any]:
+        """Return the numbers as NumPy's."""
+        ...
+
+
+def is_array(value: object) -> bool:
+    """Whether a value is a plain array: of NumPy, dask, PyTorch or others."""
+    return hasattr(value, "__array__") and hasattr(value, "shape") and not hasattr(value, "grid")
+
+
+def load_array(path: str) -> Any:
+    """Open an array in a file; one in a local ``.npy`` stays there until it is read.
+
+    Raises
+    ------
+    SourceError
+        If there is none, or several of which none is called `embedding`.
+    """
+    name = display_name(path)
+    if "://" in path:
+        raise SourceError(
+            f"{name}: arrays are read from local files only; expected a path; fetch it first"
+        )
+    try:
+        if path.lower().endswith(".npy"):
+            return np.lib.format.open_memmap(path, mode="r")
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return _member(name, archive)
+    except FileNotFoundError as error:
+        raise SourceError(f"{name}: no such file; expected an array (.npy or .npz)") from error
+    except _FAULTS as error:
+        raise SourceError(
+            f"{name}: not an array that NumPy reads ({error}); expected numbers in .npy or .npz, "
+            "no pickled objects; fetch it again"
+        ) from error
+
+
+def _member(name: str, archive: Any) -> Any:
+    """Return the one array of an archive that can be an embedding."""
+    shapes = {key: _shape(archive, key) for key in archive.files}
+    named = [key for key in _NAMES if key in shapes]
+    cubes = named or [key for key, shape in shapes.items() if len(shape) == 3]
+    if len(cubes) != 1:
+        found = ", ".join(f"{key} {shape}" for key, shape in shapes.items()) or "nothing"
+        raise SourceError(
+            f"{name}: holds {found}; expected one array with three axes, or one called "
+            f"{' or '.join(_NAMES)}; save the one you mean alone"
+        )
+    return archive[cubes[0]]
+
+
+def _shape(archive: Any, key: str) -> tuple[int, ...]:
+    """Return the shape of a member without reading it."""
+    with archive.zip.open(f"{key}.npy") as member:
+        version = np.lib.format.read_magic(member)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        return tuple(read(member)[0])
+
+
+def place_array(
+    array: Any, placement: Placement, dims: str | Sequence[str] | None, name: str = "array"
+) -> "xr.DataArray":
+    """Return a plain array with named dimensions, to be opened where `placement` says.
+
+    Parameters
+    ----------
+    array
+        Three axes: components, rows and columns, in the order of `dims`.
+    placement
+        Where it lies. Rows run as those of `Placement.like`, or as the transform says.
+    dims
+        Names of the axes, such as ``"band,y,x"`` or ``("y", "x", "band")``. None where the shape
+        of `Placement.like` tells them.
+    name
+        The array, for messages.
+
+    Raises
+    ------
+    SourceError
+        If the array has other axes, or `dims` is None and none has the raster's shape.
+    InvalidConfigError
+        If nothing says where it lies, or which axis is which.
+    """
+    import xarray as xr
+
+    shape = tuple(int(size) for size in array.shape)
+    if len(shape) != 3:
+        raise SourceError(
+            f"{name}: {len(shape)} axes {shape}; expected three: components, rows and columns"
+        )
+    if placement.like is None and (placement.transform is None or placement.crs is None):
+        raise InvalidConfigError(
+            f"{name}: an array says nothing of where it lies; expected a raster of the same shape "
+            "and place (--like RASTER), or a CRS and a transform (--crs and --transform)"
+        )
+    like = None if placement.like is None else placement.grid_like(name).shape
+    named = _named_axes(name, dims) if dims is not None else _axes_of(name, shape, like)
+    values = array if isinstance(array, np.ndarray) or hasattr(array, "dask") else np.asarray(array)
+    return xr.DataArray(values, dims=named, name=Path(name).stem or None)
+
+
+def _named_axes(name: str, dims: str | Sequence[str]) -> tuple[str, ...]:
+    given = dims.replace(",", " ").split() if isinstance(dims, str) else list(dims)
+    named = tuple(_AXES.get(str(dim).lower(), "") for dim in given)
+    if sorted(named) != sorted((_BAND, _ROW, _COLUMN)):
+        raise InvalidConfigError(
+            f"{name}: dims {dims!r}; expected the names of three axes in their order, such as "
+            "band,y,x or y,x,band"
+        )
+    return named
+
+
+def _axes_of(name: str, shape: tuple[int, ...], like: tuple[int, int] | None) -> tuple[str, ...]:
+    """Tell the axes by the shape of a raster; never guess."""
+    fits = []
+    if shape[1:] == like:
+        fits.append((_BAND, _ROW, _COLUMN))
+    if shape[:2] == like:
+        fits.append((_ROW, _COLUMN, _BAND))
+    if len(fits) == 1:
+        return fits[0]
+    if like is not None and not fits:
+        raise SourceError(
+            f"{name}: shape {shape}; expected {like[0]} rows and {like[1]} columns, as "
+            "the raster has that it is said to be like"
+        )
+    raise InvalidConfigError(
+        f"{name}: shape {shape} does not tell which axis is which; say it with --dims band,y,x or "
+        "--dims y,x,band"
+    )
