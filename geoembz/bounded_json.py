@@ -116,6 +116,31 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
 
 
+def check_value(value: Any, where: str, error: type[GeoembzError] = SourceError) -> None:
+    """Refuse a value that another library read, where `parse_json` would not have returned it.
+
+    Raises
+    ------
+    GeoembzError
+        As `error`: if it is nested too deep, or holds NaN, an infinity or half a surrogate pair.
+
+    Examples
+    --------
+    >>> check_value({"a": [float("inf")]}, "a.json")
+    Traceback (most recent call last):
+        ...
+    geoembz.errors.SourceError: a.json: no plain JSON (...); expected finite numbers...
+    """
+    try:
+        _check_depth(value)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, TypeError, RecursionError) as fault:
+        raise error(
+            f"{where}: no plain JSON ({fault}); expected finite numbers, text and lists, nested at "
+            f"most {MOST_DEPTH} deep"
+        ) from fault
+
+
 def _check_depth(value: Any) -> None:
     level = [value]
     for _ in range(MOST_DEPTH + 1):

@@ -408,14 +408,14 @@ def _read_grid(attributes: Mapping[str, Any]) -> Grid:
     transform: Transform = tuple(map(float, attributes["spatial:transform"]))  # type: ignore[assignment]
     height, width = attributes["spatial:shape"]
     return Grid(
-        crs_wkt=_wkt(attributes["proj:wkt2"]),
+        crs_wkt=checked_wkt(attributes["proj:wkt2"]),
         crs_code=attributes.get("proj:code"),
         transform=transform,
         shape=(int(height), int(width)),
     )
 
 
-def _wkt(value: object) -> str:
+def checked_wkt(value: object) -> str:
     """Return a CRS in WKT after checking that PROJ understands it."""
     from pyproj import CRS
     from pyproj.exceptions import CRSError

@@ -13,6 +13,7 @@ from geoembz.publish.manifest import Manifest, manifest_name, manifest_of
 from geoembz.publish.open_tree import open_tree
 from geoembz.publish.plan import ROOT, check_source, leftovers, phases
 from geoembz.publish.retry import RetryPolicy
+from geoembz.publish.store_metadata import check_root
 from geoembz.publish.transfer import for_each
 from geoembz.publish.tree import Listed, ObjectTree
 
@@ -100,7 +101,9 @@ def publish(
         raise InvalidConfigError(f"publish: {url} is the store itself; choose another destination")
     keys = list(source.list())
     check_source(keys, store_path)
-    root = digest(source.read(ROOT))
+    content = source.read(ROOT)
+    check_root(content, f"publish: {store_path}")
+    root = digest(content)
     there = dict(target.list())
     old = leftovers(keys, root, there, str(target.url), overwrite=overwrite)
     if old.hide_root:

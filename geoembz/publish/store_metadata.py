@@ -7,6 +7,7 @@ from typing import Any
 from geoembz.bounded_json import parse_object
 from geoembz.errors import StoreError
 from geoembz.publish.tree import ObjectTree
+from geoembz.store_schema import check_if_known
 
 PROJ_FIELDS = ("proj:code", "proj:wkt2", "proj:projjson")
 
@@ -52,7 +53,7 @@ def read_metadata(tree: ObjectTree) -> StoreMetadata:
             document = _json(tree, key)
             path = key.removesuffix("zarr.json").rstrip("/")
             if document.get("node_type") == "group":
-                groups[path] = dict(document.get("attributes") or {})
+                groups[path] = _attributes(f"{tree.url}/{path}", document)
             elif path.rsplit("/", 1)[-1] == "embedding" and codes is None:
                 codes = document
     grids = {
@@ -65,14 +66,36 @@ def read_metadata(tree: ObjectTree) -> StoreMetadata:
             f"stac: {tree.url} has {'no embedding array' if grids else 'no CRS and bounding box'}; "
             "STAC describes stores on a map; expected proj: and spatial: attributes"
         )
+    about = codes.get("attributes")
+    nodata = about.get("nodata") if isinstance(about, Mapping) else None
     return StoreMetadata(
         name=tree.url.name,
         url=str(tree.url),
         root=groups.get("", {}),
         grids=grids,
-        data_type=str(codes["data_type"]),
-        nodata=(codes.get("attributes") or {}).get("nodata"),
+        data_type=str(codes.get("data_type")),
+        nodata=nodata if isinstance(nodata, int | float) else None,
     )
+
+
+def _attributes(where: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the attributes of a group, checked as far as they are known."""
+    attributes = document.get("attributes") or {}
+    if not isinstance(attributes, Mapping):
+        raise StoreError(f"{where}: attributes are {attributes!r}; expected a JSON object")
+    check_if_known(where, attributes)
+    return attributes
+
+
+def check_root(content: bytes, where: str) -> None:
+    """Refuse a store whose root metadata nobody could read.
+
+    Raises
+    ------
+    StoreError
+        If they are no JSON object, or the attributes of a geoembz store are malformed.
+    """
+    _attributes(where, parse_object(content, where, error=StoreError))
 
 
 def _json(tree: ObjectTree, key: str) -> dict[str, Any]:

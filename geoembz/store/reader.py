@@ -11,7 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.errors import NodeNotFoundError
 
-from geoembz.conventions import StoreAttributes
+from geoembz.conventions import StoreAttributes, check_version
 from geoembz.encoding import Encoding, FitReport
 from geoembz.encoding.state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
@@ -24,6 +24,7 @@ from geoembz.store.local_chunks import LocalChunks
 from geoembz.store.names import check_key
 from geoembz.store.objects import ObjectTree
 from geoembz.store.writer import open_zarr_store, store_faults
+from geoembz.store_schema import check_attributes
 from geoembz.threads import shared_pool, single_threaded_blas, worker_count
 
 type View = Literal["original", "reduced", "codes"]
@@ -33,6 +34,12 @@ _BAND_PIXELS = 1 << 14
 
 _PAGE_NUMBERS = 1024
 """float32 numbers in a page of memory."""
+
+_MALFORMED = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError),
+    *(RecursionError, OverflowError, NotImplementedError, AssertionError),
+)
+"""What zarr-python raises on metadata that are none."""
 
 MOST_COORDINATES = 2**24
 """Longest axis whose coordinates are made or read at once: the Earth at 2.4 m; 134 MB."""
@@ -305,12 +312,14 @@ def _claim(out: NDArray[np.float32]) -> list[Future[None]]:
 
 
 def open_group(url: str) -> zarr.Group:
-    """Open a store's root group.
+    """Open a store's root group, its attributes checked against the schema of the format.
 
     Raises
     ------
     StoreError
-        If there is no store, or an unfinished one.
+        If there is no store, an unfinished one, one of another kind, or a damaged one.
+    StoreVersionError
+        If its format version is not one that this geoembz reads.
     """
     try:
         with store_faults(url, "GET zarr.json"):
@@ -318,9 +327,12 @@ def open_group(url: str) -> zarr.Group:
             group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
     except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
         raise _absent(url, error) from None
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except _MALFORMED as error:
         raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
     _check_names(url, group)
+    attributes = group.attrs.asdict()
+    check_version(url, attributes)
+    check_attributes(url, attributes)
     return group
 
 
@@ -382,7 +394,7 @@ def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encodin
 def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
     try:
         return list(group["encoding"].arrays())  # type: ignore[union-attr]
-    except (KeyError, AttributeError) as error:
+    except _MALFORMED as error:
         raise StoreError(f"{url}: group 'encoding' is missing; the store is damaged") from error
 
 
@@ -433,7 +445,10 @@ def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
 
 
 def _member(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
-    member = group.get(name)
+    try:
+        member = group.get(name)
+    except _MALFORMED as error:
+        raise StoreError(f"{url}: {name} is no readable array ({error})") from error
     if not isinstance(member, zarr.Array):
         raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")
     return member

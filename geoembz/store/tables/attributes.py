@@ -14,6 +14,7 @@ from geoembz.conventions import (
     UNKNOWN_MODEL,
     check_model,
     check_version,
+    checked_wkt,
     read_band_names,
 )
 from geoembz.errors import StoreError
@@ -142,7 +143,7 @@ class TableAttributes:
         try:
             quantization, bbox = attributes["geoemb:quantization"], attributes["geoembz:bbox"]
             return cls(
-                crs_wkt=str(attributes["proj:wkt2"]),
+                crs_wkt=checked_wkt(attributes["proj:wkt2"]),
                 crs_code=attributes.get("proj:code"),
                 bbox=None if bbox is None else tuple(map(float, bbox)),  # type: ignore[arg-type]
                 chip_layout=dict(attributes["geoemb:chip_layout"]),
