@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from geoembz.export import ExportSummary, PreviewSummary, Sampled, export, preview, sample
-from geoembz.export.region import BBox, transformed_bbox
+from geoembz.geography import BBox
 from geoembz.origin import Origin, origin, table_origin
 from geoembz.store.tables.documents import SAMPLE
 
@@ -73,9 +73,7 @@ class GeoembzAccessor:
             If the dataset is none of a table, or its rows are not all of the table's, in order.
         """
         reader = table_origin(self._dataset)
-        wkt = reader.attributes.crs_wkt
-        box = bbox if crs is None else transformed_bbox(bbox, crs, wkt)
-        return self._dataset.isel({SAMPLE: reader.select(box)})
+        return self._dataset.isel({SAMPLE: reader.select(bbox, crs)})
 
 
 def _part(found: Origin) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from geoembz.assess.label_shapes import one_per_pixel
 from geoembz.assess.labels import PixelLabels, chosen_column
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.geography import into_range
 from geoembz.grid import Grid
 
 _PLACES = (("x", "y"), ("longitude", "latitude"), ("lon", "lat"))
@@ -31,6 +32,7 @@ def point_labels(path: Path, grid: Grid, column: str | None, groups: str | None)
     if pair != ("x", "y"):
         x, y = _projected(x, y, grid)
     a, _, c, _, e, f = grid.transform
+    x = into_range(grid.crs_wkt, x, grid.bbox[0], grid.bbox[2])
     rows, cols = np.floor((y - f) / e), np.floor((x - c) / a)
     height, width = grid.shape
     inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)

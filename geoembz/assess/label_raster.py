@@ -1,7 +1,7 @@
 """Labels from a raster, read band of rows by band of rows, on the source's grid or warped to it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from geoembz.assess.labels import PixelLabels
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.geography import same_crs
+from geoembz.geography import same_crs, shifts
 from geoembz.grid import Grid
 from geoembz.sources.georeference import refuse_unplaced
 
@@ -111,7 +111,6 @@ def _on_grid(path: Path, grid: Grid, messages: list[str]) -> Iterator[Any]:
     """Open a one-band raster on the grid, warped by nearest neighbour where it lies on another."""
     import rasterio
     from rasterio.errors import RasterioError
-    from rasterio.vrt import WarpedVRT
 
     try:
         raster = rasterio.open(path)
@@ -131,16 +130,58 @@ def _on_grid(path: Path, grid: Grid, messages: list[str]) -> Iterator[Any]:
             f"{path.name}: lies on another grid ({raster.crs.to_string()[:40]}, {raster.height} x "
             f"{raster.width}); reprojected to the source's by nearest neighbour"
         )
-        options = {"crs": grid.crs_wkt, "transform": rasterio.Affine(*grid.transform)}
-        size = {"height": grid.shape[0], "width": grid.shape[1]}
-        with WarpedVRT(
-            raster,
-            **options,
-            **size,
-            resampling=rasterio.enums.Resampling.nearest,
-            add_alpha=raster.nodata is None,
-        ) as warped:
-            yield warped
+        turns = [0.0]
+        if in_crs:  # then GDAL takes longitudes for plain numbers
+            left, _, right, _ = raster.bounds
+            turns = shifts(grid.crs_wkt, (left, right), (grid.bbox[0], grid.bbox[2])) or turns
+        with ExitStack() as stack:
+            yield _Joined([stack.enter_context(_warped(raster, grid, turn)) for turn in turns])
+
+
+def _warped(raster: Any, grid: Grid, turn: float) -> Any:
+    """Return a raster, moved east by `turn`, on a grid's pixels by nearest neighbour."""
+    from rasterio import Affine
+    from rasterio.enums import Resampling
+    from rasterio.vrt import WarpedVRT
+
+    return WarpedVRT(
+        raster,
+        src_transform=Affine.translation(turn, 0.0) @ raster.transform,
+        crs=grid.crs_wkt,
+        transform=Affine(*grid.transform),
+        height=grid.shape[0],
+        width=grid.shape[1],
+        resampling=Resampling.nearest,
+        add_alpha=raster.nodata is None,
+    )
+
+
+class _Joined:
+    """Rasters on one grid as one: the first that covers a pixel holds."""
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self._parts, self.nodata = parts, parts[0].nodata
+
+    def read(self, band: int, window: Any) -> NDArray[Any]:
+        """Return the values of a window."""
+        values: NDArray[Any] = self._parts[0].read(band, window=window)
+        known = _cover(self._parts[0], window) != 0
+        for part in self._parts[1:]:
+            values = np.where(known, values, part.read(band, window=window))
+            known |= _cover(part, window) != 0
+        return values
+
+    def dataset_mask(self, window: Any) -> NDArray[Any]:
+        """Return what is 0 where no raster covers a pixel."""
+        return np.asarray(np.maximum.reduce([_cover(part, window) for part in self._parts]))
+
+
+def _cover(warped: Any, window: Any) -> NDArray[Any]:
+    """Return what is 0 where a warped raster has nothing: by its alpha band, which GDAL ignores."""
+    mask: NDArray[Any] = (
+        warped.dataset_mask(window=window) if warped.count == 1 else warped.read(2, window=window)
+    )
+    return mask
 
 
 def _same_place(raster: Any, grid: Grid) -> bool:

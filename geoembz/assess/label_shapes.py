@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from geoembz.assess.labels import PixelLabels, chosen_column
 from geoembz.errors import SourceError
+from geoembz.geography import shifts
 from geoembz.grid import Grid, Window
 
 
@@ -82,14 +83,32 @@ def _attribute(shapes: list[Mapping[str, Any]], name: str) -> NDArray[Any]:
 
 
 def _covered(geometry: Mapping[str, Any], grid: Grid) -> NDArray[np.int64]:
-    """Return the flat indices of the pixels that a geometry covers, looking only at its bounds."""
-    import rasterio
-    from rasterio.features import bounds, rasterize
+    """Return the flat indices of the pixels that a geometry covers, in longitudes of any range."""
+    from rasterio.features import bounds
 
     west, south, east, north = bounds(geometry)
-    if not np.isfinite([west, south, east, north]).all():
-        return np.empty(0, np.int64)
+    found = [np.empty(0, np.int64)]
+    if np.isfinite([west, south, east, north]).all():
+        left, _, right, _ = grid.bbox
+        turns = shifts(grid.crs_wkt, (west, east), (left, right))
+        box = (west, south, east, north)
+        found += [_covered_at(geometry, box, grid, turn) for turn in turns]
+    return np.unique(np.concatenate(found))
+
+
+def _covered_at(
+    geometry: Mapping[str, Any],
+    bounds: tuple[float, float, float, float],
+    grid: Grid,
+    shift: float,
+) -> NDArray[np.int64]:
+    """Return the pixels under a geometry that lies `shift` west of them, looking at its bounds."""
+    import rasterio
+    from rasterio.features import rasterize
+
+    west, south, east, north = bounds
     a, _, c, _, e, f = grid.transform
+    c -= shift
     cols = sorted(((west - c) / a, (east - c) / a))
     rows = sorted(((south - f) / e, (north - f) / e))
     first_row, first_col = int(np.floor(rows[0])), int(np.floor(cols[0]))

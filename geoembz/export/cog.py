@@ -9,8 +9,9 @@ import numpy as np
 
 from geoembz.errors import InvalidConfigError
 from geoembz.export.band_labels import band_labels
-from geoembz.export.region import BBox, Region, open_region
+from geoembz.export.region import Region, open_region
 from geoembz.features.write import check_output
+from geoembz.geography import BBox
 from geoembz.grid import split
 from geoembz.store import StoreReader, View
 from geoembz.text import aligned

@@ -3,13 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.export.region import pixel_window
+from geoembz.geography import into_range, shifts
 from geoembz.grid import Grid, Window, split
-from geoembz.wkb import Geometry, bounds_of
+from geoembz.wkb import Geometry, bounds_of, map_vertices
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ def point_hits(grid: Grid, chunk: tuple[int, int], points: NDArray[np.float64]) 
     chunk
         Rows and columns of its chunks.
     points
-        In the grid's CRS, shape ``(n, 2)``.
+        In the grid's CRS, shape ``(n, 2)``; longitudes of either range.
     """
     a, _, c, _, e, f = grid.transform
     height, width = grid.shape
+    west, _, east, _ = grid.bbox
+    x = into_range(grid.crs_wkt, points[:, 0], west, east)
     with np.errstate(invalid="ignore", over="ignore"):
-        cols, rows = np.floor((points[:, 0] - c) / a), np.floor((points[:, 1] - f) / e)
+        cols, rows = np.floor((x - c) / a), np.floor((points[:, 1] - f) / e)
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
     features = np.flatnonzero(inside)
     rows, cols = rows[inside].astype(np.int64), cols[inside].astype(np.int64)
@@ -83,11 +87,10 @@ def polygon_hits(
     """
     chunks: dict[Window, list[tuple[int, Window, Geometry]]] = defaultdict(list)
     for number, polygon in polygons:
-        bounds = bounds_of(polygon)
-        touched = pixel_window(grid, bounds) if np.isfinite(bounds).all() else None
-        for part in [] if touched is None else split(touched, chunk):
-            home = Window(part.row // chunk[0], part.col // chunk[1], 1, 1)
-            chunks[home].append((number, part, polygon))
+        for placed, touched in _placed(grid, polygon):
+            for part in split(touched, chunk):
+                home = Window(part.row // chunk[0], part.col // chunk[1], 1, 1)
+                chunks[home].append((number, part, placed))
     for home in sorted(chunks):
         window = _around([part for _, part, _ in chunks[home]])
         found = [
@@ -97,6 +100,24 @@ def polygon_hits(
         numbers = np.concatenate([np.full(len(pixels), number) for number, pixels in found])
         if len(numbers):
             yield Hits(window, numbers, np.concatenate([pixels for _, pixels in found]))
+
+
+def _placed(grid: Grid, polygon: Geometry) -> Iterator[tuple[Geometry, Window]]:
+    """Yield a polygon in the grid's range of longitudes, and the pixels that its bounds touch.
+
+    It comes twice where it lies on both ends of a grid that goes all around.
+    """
+    xmin, ymin, xmax, ymax = bounds = bounds_of(polygon)
+    if not np.isfinite(bounds).all():
+        return
+    west, _, east, _ = grid.bbox
+    for shift in shifts(grid.crs_wkt, (xmin, xmax), (west, east)):
+        touched = pixel_window(grid, (xmin + shift, ymin, xmax + shift, ymax))
+        if touched is not None:
+            yield (
+                (map_vertices(polygon, partial(np.add, (shift, 0.0))) if shift else polygon),
+                touched,
+            )
 
 
 def _around(parts: list[Window]) -> Window:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.export.merge import merge
-from geoembz.export.region import BBox, Region, open_regions
+from geoembz.export.region import Region, open_regions, refuse_two_parts
 from geoembz.features.write import check_output
+from geoembz.geography import BBox
 from geoembz.grid import Grid, Window, split
 from geoembz.store import StoreReader
 from geoembz.text import aligned
@@ -125,6 +126,7 @@ def preview(
     if size < 1:
         raise InvalidConfigError(f"size {size}; expected 1 pixel or more")
     regions = open_regions(store, bbox, bbox_crs, time, grid)
+    refuse_two_parts(regions, bbox)
     shown = _checked_bands(bands, regions[0].reader.encoding.n_components)
     steps = [-(-max(region.window.shape) // size) for region in regions]
     pictures = [

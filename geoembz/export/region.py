@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from geoembz.errors import InvalidConfigError
+from geoembz.geography import BBox, placed_boxes, spans
 from geoembz.grid import Grid, Window
 from geoembz.store import StoreReader
 from geoembz.store.grids import choose_grid, open_readers
-
-type BBox = tuple[float, float, float, float]
-"""``(xmin, ymin, xmax, ymax)``."""
 
 _SLACK = 1e-6
 """Pixels: coordinates are the corners of pixels only up to rounding."""
@@ -76,6 +75,7 @@ def open_region(
         As `open_regions`, or if several grids are left.
     """
     regions = open_regions(store, bbox, bbox_crs, time, grid)
+    refuse_two_parts(regions, bbox)
     if len(regions) > 1:
         where = "" if bbox is None else f"bbox {bbox} meets "
         raise InvalidConfigError(
@@ -110,7 +110,8 @@ def open_regions(
     Returns
     -------
     regions
-        One for each grid that the box meets, one or more.
+        One for each grid that the box meets; two of a grid whose edges are one meridian, such as
+        180°, where the box lies across that.
 
     Raises
     ------
@@ -118,16 +119,12 @@ def open_regions(
         If the box is empty, not finite, or lies outside the store, or the date is not there.
     """
     readers = open_readers(store, grid)
-    if bbox is not None and not (bbox[0] < bbox[2] and bbox[1] < bbox[3]):
-        raise InvalidConfigError(
-            f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin < xmax and ymin < ymax"
-        )
     refuse_vague_box(store, readers, bbox, bbox_crs)
-    regions = []
-    for reader in readers:
-        window = box_window(reader.attributes.grid, bbox, bbox_crs)
-        if window is not None:
-            regions.append(Region(reader, window, date_position(reader, time)))
+    regions = [
+        Region(reader, window, date_position(reader, time))
+        for reader in readers
+        for window in box_windows(reader.attributes.grid, bbox, bbox_crs)
+    ]
     if not regions:
         grids = [reader.attributes.grid for reader in readers[:3]]
         covers = " and ".join(f"{_text(g.bbox)} in {g.crs_code or 'its CRS'}" for g in grids)
@@ -136,6 +133,23 @@ def open_regions(
             "CRS, or name its own (--bbox-crs)"
         )
     return regions
+
+
+def refuse_two_parts(regions: Sequence[Region], bbox: BBox | None) -> None:
+    """Refuse regions of which two are parts of one grid: no raster holds both without a gap.
+
+    Raises
+    ------
+    InvalidConfigError
+        Saying where they lie.
+    """
+    for one, other in pairwise(regions):
+        if one.reader is other.reader:
+            parts = " and ".join(_text(part.grid.bbox) for part in (one, other))
+            raise InvalidConfigError(
+                f"bbox {bbox}: lies across the edge of {one.reader.url}, on both sides of it; ask "
+                f"for its two parts, {parts}, one after the other"
+            )
 
 
 def refuse_vague_box(
@@ -158,12 +172,39 @@ def refuse_vague_box(
         )
 
 
-def box_window(grid: Grid, bbox: BBox | None, bbox_crs: str | None) -> Window | None:
-    """Return the pixels that a box touches: all without a box; None where it is outside."""
+def box_windows(grid: Grid, bbox: BBox | None, bbox_crs: str | None) -> list[Window]:
+    """Return the pixels that a box touches: all without a box; none where it is outside.
+
+    Longitudes may be those of either range, and the box may lie across the antimeridian. There are
+    two windows where it lies across the seam of a grid that goes all around.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the box holds nothing, or its CRS is none.
+    """
     if bbox is None:
-        return grid.window
-    box = bbox if bbox_crs is None else transformed_bbox(bbox, bbox_crs, grid.crs_wkt)
-    return pixel_window(grid, box)
+        return [grid.window]
+    west, _, east, _ = grid.bbox
+    windows: list[Window] = []
+    for xmin, ymin, xmax, ymax in placed_boxes(bbox, bbox_crs, grid.crs_wkt, grid.bbox):
+        for low, high in spans(grid.crs_wkt, (xmin, xmax), (west, east)):
+            window = pixel_window(grid, (low, ymin, high, ymax))
+            if window is not None:
+                windows = _joined(windows, window)
+    return windows
+
+
+def _joined(windows: list[Window], window: Window) -> list[Window]:
+    """Return windows with one more, those that meet or touch it made one with it."""
+    around = Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2)
+    near = [other for other in windows if other.intersection(around) is not None]
+    apart = [other for other in windows if other not in near]
+    row = min(part.row for part in (window, *near))
+    col = min(part.col for part in (window, *near))
+    bottom = max(part.row + part.height for part in (window, *near))
+    right = max(part.col + part.width for part in (window, *near))
+    return sorted([*apart, Window(row, col, bottom - row, right - col)])
 
 
 def _name(store: str | Path | StoreReader) -> str:
@@ -190,7 +231,7 @@ def date_position(reader: StoreReader, time: str | None) -> int:
 def pixel_window(grid: Grid, bbox: BBox) -> Window | None:
     """Return the pixels that a box in the grid's CRS touches; None where there are none."""
     a, _, c, _, e, f = grid.transform
-    spans = []
+    sides = []
     for low, high, origin, step, size in (
         (bbox[1], bbox[3], f, e, grid.shape[0]),
         (bbox[0], bbox[2], c, a, grid.shape[1]),
@@ -199,28 +240,9 @@ def pixel_window(grid: Grid, bbox: BBox) -> Window | None:
         start, stop = max(_floor(first + _SLACK), 0), min(-_floor(-last + _SLACK), size)
         if stop <= start:
             return None
-        spans.append((start, stop - start))
-    (row, height), (col, width) = spans
+        sides.append((start, stop - start))
+    (row, height), (col, width) = sides
     return Window(row, col, height, width)
-
-
-def transformed_bbox(bbox: BBox, crs: str, target_wkt: str) -> BBox:
-    """Return the box around `bbox` in another CRS.
-
-    Raises
-    ------
-    InvalidConfigError
-        If `crs` is no CRS.
-    """
-    from pyproj import CRS, Transformer
-    from pyproj.exceptions import CRSError
-
-    try:
-        transformer = Transformer.from_crs(crs, CRS.from_wkt(target_wkt), always_xy=True)
-    except CRSError as error:
-        raise InvalidConfigError(f"bbox CRS {crs!r}: {error}; expected e.g. EPSG:4326") from error
-    xmin, ymin, xmax, ymax = transformer.transform_bounds(*bbox)
-    return float(xmin), float(ymin), float(xmax), float(ymax)
 
 
 def _dates(dates: tuple[str, ...]) -> str:

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.export.hits import Hits, point_hits, polygon_hits
-from geoembz.export.region import BBox, Region, open_region
+from geoembz.export.region import Region, open_regions
 from geoembz.export.totals import Totals
 from geoembz.features import Features, read_features, write_features
 from geoembz.features.write import PARQUET, check_output, vector_array
+from geoembz.geography import BBox, box_around, parsed, same_crs
 from geoembz.geoparquet import write_emb
+from geoembz.grid import Grid
 from geoembz.store import StoreReader, View
 from geoembz.store.grids import open_readers
 from geoembz.text import aligned
@@ -161,7 +163,8 @@ def sample(
     (1, 128)
     """
     target = None if out is None else check_output(out, (*PARQUET, ".csv"), overwrite=overwrite)
-    regions = [open_region(reader, bbox, time=time) for reader in open_readers(store)]
+    readers = open_readers(store)
+    regions = [region for reader in readers for region in open_regions(reader, bbox, time=time)]
     wanted = read_features(features, crs=crs)
     if wanted.polygons is not None and space == "codes":
         raise InvalidConfigError(
@@ -173,7 +176,9 @@ def sample(
     for all_touched in (False, True):
         _add(totals, regions, wanted, all_touched=all_touched)
     if len(wanted) and not totals.covered.any():
-        _refuse_strangers(regions, wanted)
+        _refuse_strangers(
+            store.url if isinstance(store, StoreReader) else str(store), regions, wanted
+        )
     sampled = Sampled(
         wanted,
         totals.vectors(),
@@ -231,27 +236,37 @@ def _inside(region: Region, hits: Iterable[Hits]) -> Iterator[Hits]:
             yield Hits(hit.window, hit.features[kept], hit.pixels[kept])
 
 
-def _refuse_strangers(regions: Sequence[Region], wanted: Features) -> None:
+def _refuse_strangers(url: str, regions: Sequence[Region], wanted: Features) -> None:
     """Say why no feature meets the store: swapped axes, or another place."""
     if wanted.points is not None:
         swapped = replace(wanted, points=wanted.points[:, ::-1])
         count = sum(_count_inside(region, swapped) for region in regions)
         if count:
             raise SourceError(
-                f"{wanted.name}: no point lies inside {regions[0].reader.url}, but {count:,} of "
+                f"{wanted.name}: no point lies inside {url}, but {count:,} of "
                 f"{len(wanted):,} do with x and y swapped; expected x (longitude) first, y "
                 "(latitude) second"
             )
     grids = [region.reader.attributes.grid for region in regions]
-    covers = " and ".join(
-        f"{', '.join(f'{value:.10g}' for value in grid.bbox)} in {grid.crs_code or 'its CRS'}"
-        for grid in grids[:3]
-    )
+    covers = " and ".join(_extent(grid, wanted.crs) for grid in grids[:3])
     raise SourceError(
-        f"{wanted.name}: none of {len(wanted):,} {wanted.kind} lies inside "
-        f"{regions[0].reader.url}, which covers {covers}; check the CRS of the {wanted.kind} "
-        "(--crs)"
+        f"{wanted.name}: none of {len(wanted):,} {wanted.kind} lies inside {url}, which covers "
+        f"{covers}; check the CRS of the {wanted.kind} (--crs)"
     )
+
+
+def _extent(grid: Grid, crs: str) -> str:
+    """Return where a grid lies, in the CRS that was asked in, and in its own if that differs."""
+    own = f"{_numbers(grid.bbox)} in {grid.crs_code or parsed(grid.crs_wkt).name}"
+    if same_crs(crs, grid.crs_wkt):
+        return own
+    asked = parsed(crs)
+    label = ":".join(asked.to_authority() or ()) or asked.name
+    return f"{_numbers(box_around(grid.bbox, grid.crs_wkt, crs))} in {label} ({own})"
+
+
+def _numbers(bbox: Sequence[float]) -> str:
+    return ", ".join(f"{value:.10g}" for value in bbox)
 
 
 def _count_inside(region: Region, points: Features) -> int:

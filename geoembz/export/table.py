@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from geoembz.errors import InvalidConfigError
-from geoembz.export.region import BBox, transformed_bbox
 from geoembz.features.write import EMBEDDING, GEOMETRY, PARQUET, check_output, vector_array
+from geoembz.geography import BBox
 from geoembz.geoparquet import free_name, read_geo, write_emb, write_geo
 from geoembz.store import View
 from geoembz.store.tables import TableReader
@@ -104,9 +104,7 @@ def export_table(
     target = check_output(out, PARQUET, overwrite=overwrite)
     reader = store if isinstance(store, TableReader) else TableReader.open(str(store))
     length = reader.length(space, components, whiten)
-    if bbox is not None and bbox_crs is not None:
-        bbox = transformed_bbox(bbox, bbox_crs, reader.attributes.crs_wkt)
-    selected = None if bbox is None else reader.select(bbox)
+    selected = None if bbox is None else reader.select(bbox, bbox_crs)
     if selected is not None and not len(selected):
         raise InvalidConfigError(
             f"bbox {bbox}: no row of {reader.url} lies there; it covers {reader.attributes.bbox} "

@@ -4,6 +4,7 @@ The only room that knows what a projection does to the ground; pyproj, shapely a
 the work, and are imported when they are called.
 """
 
+from geoembz.geography.boxes import BBox, box_around, placed_boxes, refuse_empty_box
 from geoembz.geography.ground import gsd, metres_per_unit, pixel_area
 from geoembz.geography.longitudes import (
     full_turn,
@@ -22,6 +23,8 @@ from geoembz.geography.systems import (
 )
 
 __all__ = [
+    "BBox",
+    "box_around",
     "datum_label",
     "full_turn",
     "gsd",
@@ -31,6 +34,8 @@ __all__ = [
     "narrowest",
     "parsed",
     "pixel_area",
+    "placed_boxes",
+    "refuse_empty_box",
     "same_crs",
     "shifts",
     "spans",

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.export.region import (
-    BBox,
-    box_window,
+    box_windows,
     date_position,
     refuse_vague_box,
-    transformed_bbox,
 )
+from geoembz.geography import BBox
 from geoembz.grid import Window, split
 from geoembz.quantization import Codes
 from geoembz.store import StoreReader
@@ -178,7 +177,7 @@ def open_parts(
     parts = [
         RasterPart(reader, window, date)
         for reader in readers
-        if (window := box_window(reader.attributes.grid, bbox, bbox_crs)) is not None
+        for window in box_windows(reader.attributes.grid, bbox, bbox_crs)
         for date in _dates(reader, time)
     ]
     if not parts:
@@ -205,5 +204,4 @@ def _table_part(
         )
     if bbox is None:
         return TablePart(reader, None)
-    box = bbox if crs is None else transformed_bbox(bbox, crs, reader.attributes.crs_wkt)
-    return TablePart(reader, reader.select(box))
+    return TablePart(reader, reader.select(bbox, crs))

@@ -11,9 +11,10 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.export.region import BBox
 from geoembz.features import Features
 from geoembz.features.write import PARQUET, check_output
+from geoembz.geography import BBox, into_range
+from geoembz.geoparquet import CRS84
 from geoembz.scoring import BestK, Metric, Scorer, scorer, valid_codes
 from geoembz.searching.parts import AnyStore, Part, RasterPart, TablePart, open_parts
 from geoembz.searching.result import SearchResult
@@ -198,5 +199,6 @@ def _degrees(
     crs_wkt: str, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     places = Features("search", crs_wkt, np.column_stack([x, y]), None, pa.table({}))
-    moved = places.to_crs("OGC:CRS84").points
-    return (x, y) if moved is None else (moved[:, 0], moved[:, 1])
+    moved = places.to_crs(CRS84).points
+    lon, lat = (x, y) if moved is None else (moved[:, 0], moved[:, 1])
+    return into_range(CRS84, lon, -180.0, 180.0), lat

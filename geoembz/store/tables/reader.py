@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, StoreError
-from geoembz.geography import full_turn, spans
+from geoembz.geography import BBox, placed_boxes, spans
 from geoembz.store.documents import EMBEDDING, VALID
 from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import View, is_table_store, open_array, open_group, read_encoding
@@ -130,7 +130,7 @@ class TableReader:
             return self.encoding.code_length
         return self.encoding.decoder(space, components, whiten).length
 
-    def select(self, bbox: tuple[float, float, float, float]) -> NDArray[np.int64]:
+    def select(self, bbox: BBox, crs: str | None = None) -> NDArray[np.int64]:
         """Return the rows whose centres lie in a box, ascending.
 
         Only the places of chunks that the box meets are read.
@@ -138,18 +138,23 @@ class TableReader:
         Parameters
         ----------
         bbox
-            ``(xmin, ymin, xmax, ymax)`` in the store's CRS, borders included. Longitudes may be
-            those of either range; a box with xmin > xmax lies across the antimeridian.
+            ``(xmin, ymin, xmax, ymax)``, borders included. Longitudes may be those of either
+            range; a box with xmin > xmax lies across the antimeridian.
+        crs
+            CRS of `bbox`; None for the store's.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the box holds nothing, or `crs` is no CRS.
         """
-        crs, (xmin, ymin, xmax, ymax) = self.attributes.crs_wkt, bbox
-        if not (ymin <= ymax and (xmin <= xmax or full_turn(crs))):
-            raise InvalidConfigError(
-                f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin <= xmax and ymin <= ymax"
-            )
+        own = self.attributes.crs_wkt
         known = self.chunk_bbox[np.isfinite(self.chunk_bbox).all(axis=1)]
-        extent = (known[:, 0].min(), known[:, 2].max()) if len(known) else (xmin, xmax)
+        extent = (known[:, 0].min(), known[:, 2].max()) if len(known) else (0.0, 0.0)
         parts = [
-            self._select(low, ymin, high, ymax) for low, high in spans(crs, (xmin, xmax), extent)
+            self._select(low, ymin, high, ymax)
+            for xmin, ymin, xmax, ymax in placed_boxes(bbox, crs, own)
+            for low, high in spans(own, (xmin, xmax), extent)
         ]
         return np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
 
