@@ -19,6 +19,7 @@ from geoembz.sources import (
 from geoembz.sources.arrays import PlainArray, is_array
 from geoembz.sources.dataarray import is_xarray
 from geoembz.sources.inputs import table_files
+from geoembz.sources.subdatasets import Subdataset
 from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.store import is_store, open_store_sources
 
@@ -77,4 +78,6 @@ def _open_chips(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
 
 def _open_any(path: str, options: OpenOptions) -> list[Source]:
     """Open an input: a store of geoembz, or what the sources know."""
-    return open_store_sources(path, options.year) if is_store(path) else open_input(path, options)
+    if Subdataset.of(path) is None and is_store(path):
+        return open_store_sources(path, options.year)
+    return open_input(path, options)

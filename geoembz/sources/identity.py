@@ -4,9 +4,14 @@ import re
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from geoembz.sources.subdatasets import Subdataset
+
 
 def public_input(path: str) -> str:
     """Return the URI of an input that may not be there, as `identify` makes it."""
+    part = Subdataset.of(path)
+    if part is not None:
+        return f"{public_input(part.file)}#{quote(part.member)}"
     if "://" in path:
         return public_uri(path)
     return f"file:{quote(Path(path).name)}"
@@ -28,6 +33,9 @@ def split_query(path: str) -> tuple[str, str]:
 
 def display_name(path: str) -> str:
     """Return a path or URL as messages show it: without credentials."""
+    part = Subdataset.of(path)
+    if part is not None:
+        return part.inside(display_name(part.file))
     if path.startswith("/vsi"):
         return without_credentials(path)
     return public_uri(path) if "://" in path else path

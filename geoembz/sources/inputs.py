@@ -11,6 +11,7 @@ from geoembz.sources.band_names import natural_order
 from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.remote import s3_is_anonymous
 from geoembz.sources.stac import embeddings_asset, is_item
+from geoembz.sources.subdatasets import Subdataset
 from geoembz.sources.tessera import tile_name
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
@@ -94,6 +95,8 @@ def _may_be_table(given: object) -> bool:
 
 def is_zarr(path: str) -> bool:
     """Whether a local directory or a URL is the root of a Zarr store."""
+    if Subdataset.of(path) is not None:
+        return False
     if "://" not in path:
         return any(Path(path, name).is_file() for name in _ZARR_DOCUMENTS)
     return ".zarr" in PurePosixPath(split_query(path)[0].rstrip("/")).name
@@ -101,7 +104,7 @@ def is_zarr(path: str) -> bool:
 
 def _expand_one(given: str, lists: set[str], depth: int = 0) -> list[str]:
     """Return the inputs behind one name; `lists` are the text files that were read so far."""
-    if given.startswith("/vsi"):
+    if given.startswith("/vsi") or Subdataset.of(given) is not None:
         return [given]
     if _is_glob(given):
         return _matching(given)
@@ -172,8 +175,14 @@ def _lines(path: str) -> Iterable[str]:
     for line in lines:
         text = line.partition(" #")[0].strip()
         if text and not text.startswith("#"):
-            relative = "://" not in text and not Path(text).is_absolute()
-            yield str(Path(path).parent / text) if relative else text
+            part = Subdataset.of(text)
+            yield _beside(path, text) if part is None else part.inside(_beside(path, part.file))
+
+
+def _beside(path: str, name: str) -> str:
+    """Return a name as seen from where a list lies, unless it says itself where it is."""
+    is_relative = "://" not in name and not Path(name).is_absolute()
+    return str(Path(path).parent / name) if is_relative else name
 
 
 def _matching(pattern: str) -> list[str]:

@@ -12,6 +12,7 @@ from geoembz.sources.alignment import same_pixels
 from geoembz.sources.band_names import listed, pattern, tell_bands_apart
 from geoembz.sources.band_runs import in_order, missing, outside, run_of
 from geoembz.sources.raster import RasterSource
+from geoembz.sources.subdatasets import Subdataset
 
 MOST_BANDS = 16
 """Files with more bands are taken for embeddings of their own, unless they are said to be parts."""
@@ -72,7 +73,10 @@ def _own_names(part: RasterSource) -> tuple[str, ...]:
 
 def _names_in(part: RasterSource) -> tuple[str, ...]:
     """Return the names of a part's bands that its file's name lists; else ()."""
+    within = Subdataset.of(part.path)
     stem = PurePosixPath(part.path.partition("?")[0]).stem
+    if within is not None:
+        stem = f"{PurePosixPath(within.file).stem}:{within.member.strip('/')}"
     if part.dimension == 1:
         return (stem,)
     pieces = tuple(stem.split("_")[-part.dimension :])

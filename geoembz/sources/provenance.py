@@ -8,6 +8,7 @@ from urllib.parse import quote
 from geoembz.sources.base import SourceInfo
 from geoembz.sources.identity import public_uri, without_credentials
 from geoembz.sources.remote import object_status, read_range
+from geoembz.sources.subdatasets import Subdataset
 
 _HASHED_BYTES = 16 * 2**20
 """What is read at once for a checksum."""
@@ -15,6 +16,10 @@ _HASHED_BYTES = 16 * 2**20
 
 def identify(path: str) -> SourceInfo:
     """Return the identity of a local file, a URL or a GDAL ``/vsi`` path, without credentials."""
+    part = Subdataset.of(path)
+    if part is not None:
+        whole = identify(part.file)
+        return replace(whole, uri=f"{whole.uri}#{quote(part.member)}")
     if path.startswith("/vsi"):  # first: /vsicurl/https://… holds a scheme, too
         return SourceInfo(uri=f"gdal:{quote(without_credentials(path))}")
     if "://" in path:

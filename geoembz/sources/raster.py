@@ -28,6 +28,7 @@ from geoembz.sources.placement import Placement
 from geoembz.sources.provenance import identify
 from geoembz.sources.remote import gdal_s3_options
 from geoembz.sources.scaling import Scaling
+from geoembz.sources.subdatasets import Subdataset, refuse_several
 
 BLOCK_CACHE_BYTES = 64 * 2**20
 """GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
@@ -70,8 +71,10 @@ class RasterSource:
         self.path = str(path)
         self.name = display_name(self.path)
         self._token = new_token()
-        _refuse_missing(self.path)
-        refuse_cut_off(self.name, self.path)
+        part = Subdataset.of(self.path)
+        file = self.path if part is None else part.file
+        _refuse_missing(file)
+        refuse_cut_off(self.name, file)
         with _environment(self.path):  # masks and metadata beside the file are looked for late
             self._describe(self._dataset(), nodata, placement or Placement(crs))
         self.info: tuple[SourceInfo, ...] = (identify(self.path),)
@@ -79,9 +82,10 @@ class RasterSource:
     def _describe(self, dataset: Any, nodata: float | str | None, placement: Placement) -> None:
         """Take down what the open file declares."""
         refuse_truncated(self.name, dataset, self.path)
+        refuse_several(self.name, dataset)
         self._bands = _component_bands(dataset)
         chosen = [band - 1 for band in self._bands]
-        self.band_names = _shared(cleaned([dataset.descriptions[index] for index in chosen]))
+        self.band_names = _shared(cleaned([_name(dataset, index) for index in chosen]))
         self.nodata = Nodata.of([dataset.nodatavals[index] for index in chosen], nodata)
         self._masks = _masks(dataset, self._bands)
         self._alpha: int | None = min(set(dataset.indexes) - set(self._bands), default=None)
@@ -189,7 +193,7 @@ def _environment(path: str) -> Any:
 
     READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
     """
-    on_s3 = path.startswith(("s3://", "/vsis3/"))
+    on_s3 = path.startswith("s3://") or "/vsis3/" in path
     return rasterio.Env(
         GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
         GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
@@ -207,6 +211,15 @@ def _refuse_missing(path: str) -> None:
         return
     if not Path(path).exists():
         raise SourceError(f"{path}: no such file; expected a multi-band raster such as a GeoTIFF")
+
+
+def _name(dataset: Any, index: int) -> str | None:
+    """Return the name of a band: what describes it, or of one band the netCDF variable."""
+    described: str | None = dataset.descriptions[index]
+    if described or dataset.count > 1:
+        return described
+    variable: str | None = dataset.tags(index + 1).get("NETCDF_VARNAME")
+    return variable
 
 
 def _component_bands(dataset: Any) -> list[int]:
