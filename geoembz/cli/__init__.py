@@ -7,32 +7,35 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from geoembz.cli.signals import end, interruptible, interruption
 from geoembz.errors import GeoembzError, redact
 from geoembz.spelling import flags
 from geoembz.text import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; exit 0 on success, 1 on bad data, 2 on bad usage, 130 on interruption.
+    """Run the command line; exit 0 on success, 1 on bad data, 2 on bad usage.
+
+    After Ctrl-C the exit code is 130, after SIGTERM 143, with one line that says how to go on.
 
     Errors are one message on standard error; ``--debug`` anywhere shows the traceback instead.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    with flags():
-        _main(words, debug=debug)
+    with flags(), interruptible():
+        _main(words, debug=debug, is_program=arguments is None)
 
 
-def _main(words: Sequence[str], *, debug: bool) -> None:
+def _main(words: Sequence[str], *, debug: bool, is_program: bool) -> None:
     try:
         _run([word for word in words if word != "--debug"])
     except Exception as error:  # noqa: BLE001 - every one is reported
         sys.exit(_report(error, debug=debug))
-    except KeyboardInterrupt:
-        if debug:
+    except (KeyboardInterrupt, SystemExit) as error:  # Typer makes an exit of Ctrl-C
+        number = interruption(error)
+        if number is None or debug:
             raise
-        print("geoembz: interrupted; repeat the command to go on", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+        end(number, at_once=is_program)
 
 
 def _run(words: list[str]) -> None:

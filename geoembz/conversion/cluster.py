@@ -26,6 +26,9 @@ CONNECT_SECONDS, WORKER_SECONDS = 10.0, 60.0
 STOP_SECONDS = 300.0
 """How long to wait, after a failure, for the shards that are being written."""
 
+INTERRUPTED_SECONDS = 2.0
+"""The same after Ctrl-C: the fences hold back what goes on for longer."""
+
 _POLL_SECONDS = 0.2
 _THREADS_SECONDS = 2.0
 _AGAIN = "run the same command again to go on where it stopped"
@@ -128,8 +131,8 @@ class _Run:
                 done += len(outcome)
                 if self.progress is not None:
                     self.progress(done, len(self.items))
-        except BaseException:
-            self._stop()
+        except BaseException as error:
+            self._stop(STOP_SECONDS if isinstance(error, Exception) else INTERRUPTED_SECONDS)
             raise
         return results
 
@@ -198,13 +201,13 @@ class _Run:
             )
         return error
 
-    def _stop(self) -> None:
+    def _stop(self, seconds: float) -> None:
         """Let no further shard begin, and wait for those that are being written."""
         if self.client.status != "running":
             return
         self.client.cancel([*self.handed], reason="geoembz: another batch failed")
         self.client.run(forbid, self.token, on_error="ignore")
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             counts = self.client.run(count_running, self.token, on_error="ignore")
             if not any(counts.values()):

@@ -6,6 +6,9 @@ from typing import Any
 
 from geoembz.threads import single_threaded_blas
 
+STOP_SECONDS = 2.0
+"""How long to wait, when interrupted, for the tasks that are running."""
+
 type Progress = Callable[[int, int], None]
 """Called with the number of finished tasks and the number of all."""
 
@@ -47,36 +50,56 @@ def run_tasks[Item, Result](
 
     call = delayed(guarded, pure=False)
     tasks = [call(item) for item in items]
-    with single_threaded_blas():
-        results = compute(  # type: ignore[no-untyped-call]
-            *tasks, scheduler=threaded.get, num_workers=workers
-        )
+    try:
+        with single_threaded_blas():
+            results = compute(  # type: ignore[no-untyped-call]
+                *tasks, scheduler=threaded.get, num_workers=workers
+            )
+    except BaseException:  # Ctrl-C: the threads know nothing of it
+        guard.stop(STOP_SECONDS)
+        raise
     guard.raise_failure()
     return list(results)
 
 
 class _Guard:
-    """Remembers the first failure and lets no further task begin after it."""
+    """Remembers the first failure and lets no further task begin after it, or after `stop`."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._progress = total, progress
         self._lock, self._done = threading.Lock(), 0
+        self._idle, self._running = threading.Condition(), 0
         self._failure: Exception | None = None
+        self._stopped = False
 
     def run(self, function: Callable[[Any], Any], item: Any) -> Any:
-        if self._failure is not None:
-            return None
+        with self._idle:
+            if self._failure is not None or self._stopped:
+                return None
+            self._running += 1
         try:
-            result = function(item)
+            return self._count(function(item))
         except Exception as error:  # noqa: BLE001 - re-raised by raise_failure, in the caller's thread
             with self._lock:
                 self._failure = self._failure or error
             return None
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def _count(self, result: Any) -> Any:
         with self._lock:
             self._done += 1
             if self._progress is not None:
                 self._progress(self._done, self._total)
         return result
+
+    def stop(self, seconds: float) -> None:
+        """Let no task begin, and wait for those that run, but not for ever."""
+        with self._idle:
+            self._stopped = True
+            self._idle.wait_for(lambda: not self._running, timeout=seconds)
 
     def raise_failure(self) -> None:
         if self._failure is not None:

@@ -6,6 +6,7 @@ there. Object stores cannot rename: there it writes under the final keys, the ro
 and asks the fence before each shard, each record and the root.
 """
 
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from geoembz.store.objects import local_faults
 type Plan = Mapping[str, Any]
 """All that the bytes of a store depend on, as the journal records it."""
 
+_PARTING_SECONDS = 2.0
 _WRITTEN_FIRST = ("embedding", "valid", "x", "y", "columns")
 
 
@@ -121,6 +123,15 @@ class Site:
         trace: TracebackType | None,
     ) -> None:
         """Give the destination back; of a failed conversion, keep what can be resumed."""
+        if error is None or isinstance(error, Exception) or self._tree.is_local:
+            self._part(error)
+            return
+        # Whoever pressed Ctrl-C does not wait for a server; a lock that stays is stale with us.
+        parting = threading.Thread(target=self._part, args=(error,), daemon=True)
+        parting.start()
+        parting.join(_PARTING_SECONDS)
+
+    def _part(self, error: BaseException | None) -> None:
         try:
             if error is not None and self._build is not None:
                 self._abandon(self._build, error)

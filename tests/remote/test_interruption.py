@@ -1,0 +1,58 @@
+"""Ctrl-C while the server does not answer: the command ends, and the same one goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import geoembz
+from tests.conftest import REPOSITORY
+from tests.publish.conftest import Server
+from tests.publish.fault_proxy import Request, fault_proxy
+from tests.remote.conftest import download, forget_clients
+from tests.trees import objects
+
+WORDS = ("--pca", "5", "--chunk", "8", "--shard", "16", "--quiet")
+
+
+def test_ctrl_c_does_not_wait_for_the_server(raster: Path, bucket: Server, tmp_path: Path) -> None:
+    """Shards are on their way and nothing comes back; later the rest is done."""
+    asked, over = threading.Event(), threading.Event()
+
+    def silent(request: Request) -> str | None:
+        if request.method != "PUT" or "/embedding/c/" not in request.path or over.is_set():
+            return None
+        asked.set()
+        over.wait(60)
+        return "drop"
+
+    url = f"s3://{bucket.bucket}/out.zarr"
+    with fault_proxy(bucket.endpoint) as proxy:
+        proxy.fault = silent
+        process = subprocess.Popen(
+            [sys.executable, "-m", "geoembz", "convert", str(raster), url, *WORDS],
+            cwd=REPOSITORY,
+            env={**os.environ, "AWS_ENDPOINT_URL": proxy.url},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert asked.wait(60)
+            began = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=30)
+            assert time.monotonic() - began < 8
+            assert process.returncode == 130
+            assert said.count("\n") == 1
+            assert "run the same command again" in said
+        finally:
+            process.kill()
+            process.wait()
+            over.set()
+    forget_clients()
+    geoembz.convert(raster, url, pca=5, chunk=8, shard=16)
+    geoembz.convert(raster, tmp_path / "fresh", pca=5, chunk=8, shard=16)
+    assert objects(download(bucket, "out.zarr", tmp_path / "copy")) == objects(tmp_path / "fresh")
