@@ -185,7 +185,8 @@ def _refuse_duplicates(tiles: Sequence[Source], windows: Sequence[Window]) -> No
     names = [tile.name for tile, window in zip(tiles, windows, strict=True) if window == twice[0]]
     raise SourceError(
         f"{len(twice)} place(s) covered twice by whole tiles, such as {' and '.join(names)}: "
-        "duplicates; remove them, or say with --overlap first, last or mean what holds"
+        "duplicates; remove them, or say with --overlap first, last or mean what holds, or with "
+        "--product bands that each holds other bands of one embedding"
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from geoembz.errors import redact
+from geoembz.sources.band_names import listed
 from geoembz.store.grids import grid_names, open_readers
 from geoembz.store.reader import StoreReader, open_group
 from geoembz.text import aligned, figure
@@ -33,6 +34,8 @@ class StoreInfo:
         Rows and columns of chunks and of shards; `shard` is None where there are none.
     dates
         Dates of the time axis; empty where there is none.
+    band_names
+        Names of the components of the original vectors; empty where none has a name.
     crs
         Authority and code, or the name of the CRS.
     transform
@@ -66,6 +69,7 @@ class StoreInfo:
     chunk: tuple[int, int]
     shard: tuple[int, int] | None
     dates: tuple[str, ...]
+    band_names: tuple[str | None, ...]
     crs: str
     transform: tuple[float, ...]
     bbox: tuple[float, ...]
@@ -99,6 +103,7 @@ class StoreInfo:
                 ("encoding", self.encoding_hash),
                 ("grid", f"{height} x {width} pixels, {self.crs}, {cut}"),
                 *([("dates", ", ".join(self.dates))] if self.dates else []),
+                *([("bands", listed(self.band_names))] if self.band_names else []),
                 ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
                 ("model", self.model),
                 ("source", ", ".join(self.source_data)),
@@ -228,6 +233,7 @@ def _describe_grid(store: str, reader: StoreReader) -> StoreInfo:
         chunk=(reader.codes.chunks[-2], reader.codes.chunks[-1]),
         shard=None if shards is None else (shards[-2], shards[-1]),
         dates=reader.dates,
+        band_names=attributes.band_names,
         crs=grid.crs_code or grid.crs_wkt.partition('"')[2].partition('"')[0],
         transform=grid.transform,
         bbox=grid.bbox,

@@ -17,6 +17,7 @@ from geoembz.errors import SourceError, StoreError
 from geoembz.export import export, sample
 from geoembz.sources import open_source
 from geoembz.store import StoreReader
+from geoembz.store.info import describe
 from geoembz.verification import verify
 from tests import products, tables
 
@@ -46,6 +47,7 @@ def test_names_select_components(
     assert attributes(store)["geoembz:band_names"] == list(NAMES)
     dataset = geoembz.open(store)
     assert dataset["dimension"].values.tolist() == list(NAMES)
+    assert "emb_0, emb_1, emb_2 … emb_5" in describe(str(store)).to_table()
     np.testing.assert_array_equal(dataset.embedding.sel(dimension="emb_4").values, values[4])
     for space in ("reduced", "codes"):
         assert "dimension" not in geoembz.open(store, space=space).coords
