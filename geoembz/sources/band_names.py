@@ -69,9 +69,9 @@ def listed(names: BandNames) -> str:
 def positions(own: BandNames, wanted: BandNames) -> tuple[int, ...] | None:
     """Return where each of the bands that are wanted stands; None where they are other bands.
 
-    Names that all bands of an input share a part of, such as a date or the number of a tile, are
-    compared without it. Names that do not tell every band from the others say nothing of the order:
-    then bands stand as they are, unless a name that both have stands elsewhere.
+    Of what all bands of an input begin or end with, words that hold a number (dates, names of
+    tiles) are not compared. Names that do not tell every band from the others say nothing of the
+    order: then bands stand as they are, unless a name that both have stands elsewhere.
 
     Examples
     --------
@@ -109,10 +109,15 @@ def _common_start(texts: Sequence[str]) -> str:
 
 
 def _split(names: BandNames) -> tuple[tuple[str, str], list[tuple[tuple[int, int | str], ...]]]:
-    """Return what all names begin and end with, numbers hidden, and a key of what is between."""
+    """Return what all names begin and end with, without numbers, and a key of what is between."""
     texts = [(name or "").casefold() for name in names]
     start = _common_start(texts).rstrip(_DIGITS)
     rests = [text[len(start) :] for text in texts]
     end = _common_start([rest[::-1] for rest in rests])[::-1].lstrip(_DIGITS)
     keys = [natural_order(rest[: len(rest) - len(end)]) for rest in rests]
-    return (pattern(start), pattern(end)), keys
+    return (_frame(start), _frame(end)), keys
+
+
+def _frame(text: str) -> str:
+    """Return a text with its words that hold a number hidden: years, dates, names of tiles."""
+    return re.sub(r"[^\W_]*\d[^\W_]*", "#", text)

@@ -1,6 +1,5 @@
 """Arrays (time, band, y, x) of products that are published as Zarr, and where they lie."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -172,15 +171,12 @@ class ZarrCube:
         )
         if not isinstance(dimensions, list | tuple) or len(dimensions) != vectors.ndim:
             return unnamed
-        with warnings.catch_warnings():
-            # Zarr v3 has no final word on texts yet; reading them is safe.
-            warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification")
-            if str(dimensions[1]) not in self._open():
-                return unnamed
-            labels = self.array(str(dimensions[1]))
-            if labels.shape != (self.dimension,):
-                return unnamed
-            names = np.asarray(labels[...])
+        if str(dimensions[1]) not in self._open():
+            return unnamed
+        labels = self.array(str(dimensions[1]))
+        if labels.shape != (self.dimension,):
+            return unnamed
+        names = np.asarray(labels[...])
         return cleaned(names.tolist()) if names.dtype.kind in "OSTU" else unnamed
 
     def _transform(self, attributes: Mapping[str, Any]) -> Transform:
