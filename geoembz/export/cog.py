@@ -10,16 +10,14 @@ import numpy as np
 from geoembz.errors import InvalidConfigError
 from geoembz.export.band_labels import band_labels
 from geoembz.export.region import Region, open_region
+from geoembz.export.tiling import draft_side, tile_side, window_shape
 from geoembz.features.write import check_output
 from geoembz.geography import BBox
 from geoembz.grid import split
 from geoembz.store import StoreReader, View
 from geoembz.text import aligned
 
-BLOCK_SIDE = 512
-"""Side of the tiles of a written GeoTIFF, in pixels."""
-
-_BLOCK_BYTES = 64 * 2**20
+_BLOCK_BYTES, _DRAFT_TILE_BYTES = 64 * 2**20, 4 * 2**20
 _CACHE_BYTES = 256 * 2**20
 
 
@@ -132,7 +130,11 @@ def export(
     region = open_region(store, bbox, bbox_crs, time, grid)
     bands = region.reader.length(space, components, whiten)
     profile = _profile(region, space, bands)
-    settings = {"GDAL_CACHEMAX": _CACHE_BYTES, "GDAL_TIFF_INTERNAL_MASK": True}
+    settings = {
+        "GDAL_CACHEMAX": _CACHE_BYTES,
+        "GDAL_TIFF_INTERNAL_MASK": True,
+        "GDAL_VALIDATE_CREATION_OPTIONS": False,  # it would warn of tiles below 128 pixels
+    }
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         plain, finished = Path(folder) / "plain.tif", Path(folder) / "cog.tif"
         with rasterio.Env(**settings):
@@ -162,6 +164,7 @@ def _profile(region: Region, space: View, bands: int) -> dict[str, Any]:
     if space == "codes":
         dtype = encoding.code_dtype
         nodata = None if encoding.nodata is None else encoding.fill_value
+    side = draft_side(grid.shape, bands * dtype.itemsize, _DRAFT_TILE_BYTES)
     return {
         "driver": "GTiff",
         "count": bands,
@@ -172,8 +175,8 @@ def _profile(region: Region, space: View, bands: int) -> dict[str, Any]:
         "crs": rasterio.crs.CRS.from_wkt(grid.crs_wkt),
         "transform": rasterio.Affine(*grid.transform),
         "tiled": True,
-        "blockxsize": BLOCK_SIDE,
-        "blockysize": BLOCK_SIDE,
+        "blockxsize": side,
+        "blockysize": side,
         "interleave": "band",
         "BIGTIFF": "IF_SAFER",
         "SPARSE_OK": True,
@@ -186,7 +189,9 @@ def _fill(raster: Any, region: Region, space: View, components: int | None, whit
 
     reader = region.reader
     has_mask = space == "codes" and reader.mask is not None
-    for block in split(region.window, _block_shape(region, raster.count, raster.dtypes[0])):
+    chunk, pixel_bytes = reader.codes.chunks, raster.count * np.dtype(raster.dtypes[0]).itemsize
+    shape = window_shape((chunk[-2], chunk[-1]), region.window.width, pixel_bytes, _BLOCK_BYTES)
+    for block in split(region.window, shape):
         if space == "codes":
             values = reader.read_codes(block, region.date)
         else:
@@ -197,16 +202,6 @@ def _fill(raster: Any, region: Region, space: View, components: int | None, whit
         raster.write(values[:, turn], window=target)
         if has_mask and (mask := reader.read_mask(block, region.date)) is not None:
             raster.write_mask(mask[turn], window=target)
-
-
-def _block_shape(region: Region, bands: int, dtype: str) -> tuple[int, int]:
-    """Return whole chunks of the store, at most about 64 MB of output."""
-    chunk = region.reader.codes.chunks
-    rows, cols = chunk[-2], chunk[-1]
-    pixel_bytes = bands * np.dtype(dtype).itemsize
-    while cols < region.window.width and 2 * rows * cols * pixel_bytes <= _BLOCK_BYTES:
-        cols *= 2
-    return rows, cols
 
 
 def _tags(region: Region, space: View) -> dict[str, str]:
@@ -226,16 +221,34 @@ def _optimize(plain: Path, finished: Path, profile: dict[str, Any]) -> None:
     """Copy a GeoTIFF to a cloud-optimized one, with overviews."""
     from rasterio.shutil import copy
 
-    is_float = profile["dtype"] == "float32"
+    dtype, side = np.dtype(profile["dtype"]), tile_side((profile["height"], profile["width"]))
+    is_float = dtype.kind == "f"
+    options = {}
+    if dtype == np.float16:  # GDAL 3.12 makes overviews of float16 one band at a time only
+        _add_overviews(plain, side)
+        options["OVERVIEWS"] = "FORCE_USE_EXISTING"
     copy(
         plain,
         finished,
         driver="COG",
         COMPRESS="ZSTD" if is_float else "DEFLATE",
-        PREDICTOR="YES",
-        BLOCKSIZE=BLOCK_SIDE,
+        PREDICTOR="FLOATING_POINT" if dtype == np.float32 else "STANDARD",
+        BLOCKSIZE=side,
         INTERLEAVE="BAND" if profile["count"] > 1 else "PIXEL",
         OVERVIEW_RESAMPLING="AVERAGE" if is_float else "NEAREST",
         BIGTIFF="IF_SAFER",
         NUM_THREADS="ALL_CPUS",
+        **options,
     )
+
+
+def _add_overviews(path: Path, side: int) -> None:
+    """Add overviews to a GeoTIFF of bands, halved until one tile holds all."""
+    import rasterio
+    from rasterio.enums import Resampling
+
+    with rasterio.open(path, "r+") as raster:
+        longest = max(raster.shape)
+        factors = [2**power for power in range(1, 32) if longest > side * 2 ** (power - 1)]
+        if factors:
+            raster.build_overviews(factors, Resampling.average)
