@@ -109,11 +109,12 @@ def _thinned(
 @contextmanager
 def _on_grid(path: Path, grid: Grid, messages: list[str]) -> Iterator[Any]:
     """Open a one-band raster on the grid, warped by nearest neighbour where it lies on another."""
-    import rasterio
     from rasterio.errors import RasterioError
 
+    from geoembz.sources.gdal import open_gdal
+
     try:
-        raster = rasterio.open(path)
+        raster = open_gdal(str(path))
     except RasterioError as error:
         raise SourceError(f"{path}: not a raster that GDAL can open ({error})") from error
     with raster:

@@ -236,9 +236,9 @@ def _components(raster: Any) -> list[int]:
 
 
 def _open_raster(path: str) -> Any:
-    import rasterio
+    from geoembz.sources.gdal import open_gdal
 
-    return rasterio.open(path)
+    return open_gdal(path)
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:

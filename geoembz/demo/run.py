@@ -226,11 +226,11 @@ def _labelled_pixels(
     files: DemoFiles, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.intp], NDArray[np.intp]]:
     """Return labels, rows and columns of a sample of pixels with both a label and an embedding."""
-    import rasterio
+    from geoembz.sources.gdal import open_gdal
 
-    with rasterio.open(files.labels) as raster:
+    with open_gdal(str(files.labels)) as raster:
         labels = raster.read(1)
-    with rasterio.open(files.embedding) as raster:
+    with open_gdal(str(files.embedding)) as raster:
         valid = np.isfinite(raster.read(1))
     rows, cols = np.nonzero((labels > 0) & valid)
     rng = np.random.default_rng(seed)
@@ -241,9 +241,9 @@ def _labelled_pixels(
 
 def _from_source(path: Path, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.float32]:
     """Return the vectors of some pixels, shape ``(n, dimension)``, from the GeoTIFF."""
-    import rasterio
+    from geoembz.sources.gdal import open_gdal
 
-    with rasterio.open(path) as raster:
+    with open_gdal(str(path)) as raster:
         bands = [raster.read(band)[rows, cols] for band in range(1, raster.count + 1)]
     return np.stack(bands, axis=1)
 

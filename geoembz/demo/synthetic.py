@@ -43,13 +43,14 @@ class DemoFiles:
 
 def is_demo_raster(path: Path) -> bool:
     """Whether a file is one that `write_demo` wrote."""
-    import rasterio
     from rasterio.errors import RasterioIOError
+
+    from geoembz.sources.gdal import open_gdal
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about files that are not ours: all is one answer
-            with rasterio.open(path) as raster:
+            with open_gdal(str(path)) as raster:
                 return DEMO_TAG in raster.tags()
     except RasterioIOError:
         return False

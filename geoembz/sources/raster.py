@@ -18,6 +18,7 @@ from geoembz.grid import Grid, Window
 from geoembz.memory import recycled
 from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.base import SourceData, SourceInfo
+from geoembz.sources.gdal import open_gdal
 from geoembz.sources.georeference import make_grid, refuse_unplaced
 from geoembz.sources.handles import new_token, open_handle
 from geoembz.sources.identity import display_name
@@ -158,7 +159,7 @@ class RasterSource:
     def _open(self) -> Any:
         try:
             with _environment(self.path):
-                return rasterio.open(self.path)
+                return open_gdal(self.path)
         except (RasterioError, OSError) as error:
             raise SourceError(
                 f"{self.name}: not a raster that GDAL can open ({_reason(error)}); expected a "

@@ -1,5 +1,6 @@
 """STAC items: the asset `embeddings`, or the one with the role ``embeddings``."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from geoembz.sources.remote import read_range
 ASSET = "embeddings"
 _MOST_BYTES = 16 * 2**20
 _MOST_NAMED = 20
+_REMOTE = re.compile(r"(?i)(https?|ftp|s3a?|gs|gcs|az|adl|abfss?|wasbs?|oci|hf)://")
+"""What an item on a server may name: no file of this machine, and no service of GDAL's."""
 
 
 def is_item(path: str) -> bool:
@@ -65,10 +68,10 @@ def _resolve(item: str, href: str) -> str:
         return href if is_whole else str((Path(item).parent / href).resolve())
     if "://" not in href:
         return f"{scheme}://{urljoin(f'//{place}', href).removeprefix('//')}"
-    if href.lower().startswith(("file:", "local:", "memory:")) or "::" in href:
+    if _REMOTE.match(href) is None or "::" in href:
         raise SourceError(
-            f"{display_name(item)}: the asset's href is {href!r}; expected an address beside the "
-            "item, not a file of this machine; name the file itself"
+            f"{display_name(item)}: the asset's href is {href!r}; expected an address such as "
+            "https://… or s3://…, not a file of this machine; name the file itself"
         )
     return href
 

@@ -1,0 +1,93 @@
+"""Open rasters with GDAL: each name by the formats that it may hold, and nothing over a network.
+
+GDAL looks at content, not at names: a downloaded ``.tif`` may be a virtual raster over another of
+the user's files, whose numbers would then be converted and published, or a description of a web
+service, to which GDAL would send requests.
+"""
+
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+import rasterio
+from rasterio.env import ensure_env_with_credentials
+from rasterio.io import DatasetReader
+
+from geoembz.sources.identity import split_query
+
+_OF_SUFFIX = {
+    ".tif": ("GTiff",),
+    ".tiff": ("GTiff",),
+    ".gtiff": ("GTiff",),
+    ".vrt": ("VRT",),
+    ".mrf": ("MRF",),
+}
+"""Formats of the names that everyone uses."""
+
+_NEVER = frozenset(
+    {
+        "KMLSUPEROVERLAY",
+        *("VRT", "GTI", "DERIVED", "HTTP", "WMS", "WCS", "WMTS", "OGCAPI", "OAPIF", "NGW", "DAAS"),
+        *("EEDA", "EEDAI", "PLMOSAIC", "PLSCENES", "STACIT", "STACTA", "POSTGISRASTER", "RASDAMAN"),
+        *("GEORASTER", "IRIS_WS", "AMIGOCLOUD", "CARTO", "PDF", "GDALG", "MEM", "MRF"),
+    }
+)
+"""Formats that lead to other files, databases, memory or servers: no other name is theirs."""
+
+
+def open_gdal(path: str) -> Any:
+    """Open a raster for reading, as `rasterio.open`, by the formats that its name may stand for.
+
+    ``.tif`` and ``.tiff`` are GeoTIFF; ``.vrt`` (and ``vrt://``) is a virtual raster, whose members
+    may be anything that GDAL reads; every other name, among them those of subdatasets such as
+    ``NETCDF:"f.nc":name``, is any format that lies in files.
+
+    Parameters
+    ----------
+    path
+        Path, URL, or a name that GDAL knows.
+
+    Raises
+    ------
+    rasterio.errors.RasterioIOError
+        If it is missing, or none of these formats.
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> with open_gdal(str(files.embedding)) as raster:
+    ...     raster.driver
+    'GTiff'
+    """
+    first, *others = formats_of(path)
+    if not others:
+        return rasterio.open(path, driver=first)
+    return _open_by_any(path, [first, *others])
+
+
+@ensure_env_with_credentials  # type: ignore[untyped-decorator]
+def _open_by_any(path: str, drivers: list[str]) -> Any:
+    """Do as `rasterio.open`, which takes one driver, by several."""
+    return DatasetReader(path, driver=drivers)
+
+
+def formats_of(path: str) -> tuple[str, ...]:
+    """Return the names of GDAL's drivers that may open a path.
+
+    Examples
+    --------
+    >>> formats_of("https://example.org/a.TIF?sig=1"), formats_of("a/mosaic.vrt")
+    (('GTiff',), ('VRT',))
+    """
+    if path.lower().startswith("vrt://"):
+        return ("VRT",)
+    name = split_query(path)[0].rstrip('"')
+    found = _OF_SUFFIX.get(PurePosixPath(name).suffix.lower())
+    return _in_files() if found is None else found
+
+
+@cache
+def _in_files() -> tuple[str, ...]:
+    with rasterio.Env() as environment:
+        known = environment.drivers()
+    return tuple(sorted(name for name in known if name.upper() not in _NEVER))
