@@ -15,7 +15,7 @@ from geoembz._version import FORMAT_VERSION
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
 from geoembz.geography import gsd
 from geoembz.grid import Grid, Transform
-from geoembz.text import printable
+from geoembz.text import checked_names
 
 GRIDS = "geoembz:grids"
 """Attribute of a root: the names of the stores below it."""
@@ -332,11 +332,7 @@ def read_band_names(attributes: Mapping[str, Any]) -> tuple[str | None, ...]:
     names = attributes.get(BAND_NAMES)
     if names is None:
         return ()
-    length = attributes["geoemb:dimensions"]
-    is_list = isinstance(names, list) and all(name is None or type(name) is str for name in names)
-    if not is_list or len(names) != length:
-        raise ValueError(f"{BAND_NAMES}: expected {length} texts or nulls")
-    return tuple(printable(name) if name else None for name in names)
+    return checked_names(names, attributes["geoemb:dimensions"])
 
 
 def check_version(where: str, attributes: Mapping[str, Any]) -> None:

@@ -36,6 +36,25 @@ def printable(text: str, most: int = _MOST_MESSAGE) -> str:
     return "".join(map(_shown, text))
 
 
+def checked_names(value: object, length: int) -> tuple[str | None, ...]:
+    """Return a list of names that came from others, made printable; None for those without.
+
+    Raises
+    ------
+    ValueError
+        If it is no list of so many texts, or nulls.
+
+    Examples
+    --------
+    >>> checked_names(["A00", None], 2)
+    ('A00', None)
+    """
+    is_list = isinstance(value, list) and all(name is None or type(name) is str for name in value)
+    if not isinstance(value, list) or not is_list or len(value) != length:
+        raise ValueError(f"band_names: expected {length} texts or nulls")
+    return tuple(printable(name) if name else None for name in value)
+
+
 def _shown(character: str) -> str:
     if character in _JOINERS or unicodedata.category(character) not in _ESCAPED:
         return character

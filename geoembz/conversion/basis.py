@@ -1,7 +1,6 @@
 """An encoding that was fitted elsewhere: read it, and see whether it suits the vectors at hand."""
 
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,51 +17,8 @@ from geoembz.store.tables import TableReader
 from geoembz.threads import single_threaded_blas
 
 
-@dataclass(frozen=True)
-class Basis:
-    """An encoding that was fitted elsewhere.
-
-    Parameters
-    ----------
-    encoding
-        The encoding; None where none is given.
-    band_names
-        What the components of the vectors that it was fitted on are called, where a store says it.
-    """
-
-    encoding: Encoding | None = None
-    band_names: BandNames = ()
-
-    def ordered(self, source: Source) -> Source:
-        """Return a source with its bands in the order that the encoding was fitted on.
-
-        Raises
-        ------
-        SourceError
-            If the names of its bands say that they are others.
-        """
-        return ordered_as(source, self.band_names, "the basis")
-
-    def check_columns(self, name: str, columns: BandNames) -> None:
-        """Refuse a table whose numbered columns are not those that the encoding was fitted on.
-
-        Raises
-        ------
-        EncodingError
-            If names say that they are others, or stand in another order.
-        """
-        if not any(self.band_names):
-            return
-        order = positions(columns, self.band_names)
-        if order is None or list(order) != sorted(order):
-            raise EncodingError(
-                f"{name}: columns {listed(columns)}, but the basis was fitted on "
-                f"{listed(self.band_names)}; expected the same in the same order"
-            )
-
-
-def open_basis(basis: str | Path | Encoding | None, asked: Recipe | None) -> Basis:
-    """Open what vectors shall be encoded with, if anything is given.
+def fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -> Encoding | None:
+    """Return the basis' encoding; None where there is no basis.
 
     Raises
     ------
@@ -70,26 +26,53 @@ def open_basis(basis: str | Path | Encoding | None, asked: Recipe | None) -> Bas
         If another recipe is asked for beside it.
     """
     if basis is None:
-        return Basis()
-    found = Basis(basis) if isinstance(basis, Encoding) else _load(basis)
-    encoding = found.encoding
-    if asked is not None and encoding is not None and str(asked) != encoding.recipe:
+        return None
+    encoding = basis if isinstance(basis, Encoding) else load_basis(basis)
+    if asked is not None and str(asked) != encoding.recipe:
         raise InvalidConfigError(
             f"basis: fitted as {encoding.recipe!r}, but the options ask for {str(asked)!r}; leave "
             "out --recipe, --pca and the quantizer, or fit anew without --basis"
         )
-    return found
+    return encoding
 
 
-def _load(path: str | Path) -> Basis:
+def load_basis(path: str | Path) -> Encoding:
     """Read an encoding from a store or from a file that `Encoding.save` wrote."""
     if str(path).endswith(".npz") or Path(path).is_file():
-        return Basis(Encoding.load(path))
+        return Encoding.load(path)
     if is_table_store(open_group(str(path))):
-        table = TableReader.open(str(path))
-        return Basis(table.encoding, table.attributes.band_names)
-    reader = StoreReader.open(str(path))
-    return Basis(reader.encoding, reader.attributes.band_names)
+        return TableReader.open(str(path)).encoding
+    return StoreReader.open(str(path)).encoding
+
+
+def in_order_of(fixed: Encoding | None, source: Source) -> Source:
+    """Return a source with its bands in the order of those that a basis was fitted on.
+
+    Raises
+    ------
+    SourceError
+        If the names of its bands say that they are others.
+    """
+    return source if fixed is None else ordered_as(source, fixed.band_names, "the basis")
+
+
+def check_columns(fixed: Encoding | None, name: str, columns: BandNames) -> None:
+    """Refuse a table whose numbered columns are not those that a basis was fitted on.
+
+    Raises
+    ------
+    EncodingError
+        If names say that they are others, or stand in another order.
+    """
+    wanted = () if fixed is None else fixed.band_names
+    if not any(wanted) or len(columns) != len(wanted):
+        return
+    order = positions(columns, wanted)
+    if order is None or list(order) != sorted(order):
+        raise EncodingError(
+            f"{name}: columns {listed(columns)}, but the basis was fitted on {listed(wanted)}; "
+            "expected the same in the same order"
+        )
 
 
 def check_dimension(name: str, dimension: int, recipe: Recipe, fixed: Encoding | None) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from geoembz.conventions import UNKNOWN_MODEL, Layout, check_model
-from geoembz.conversion.basis import check_dimension, open_basis
+from geoembz.conversion.basis import check_columns, check_dimension, fixed_encoding, in_order_of
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.grids import convert_grids
 from geoembz.conversion.opening import Inputs, open_inputs
@@ -207,8 +207,7 @@ def convert(
     if resample not in {None, "nearest"}:
         raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
-    opened = open_basis(basis, asked)
-    fixed = opened.encoding
+    fixed = fixed_encoding(basis, asked)
     tables = None if grid or grid_crs else table_files(source)
     if tables is not None:
         raster_options = {
@@ -242,8 +241,7 @@ def convert(
             workers=workers,
         )
         table = open_table(tables, crs=crs, vector=vector)
-        if fixed is not None and table.dimension == fixed.dimension:
-            opened.check_columns(table.name, table.band_names)
+        check_columns(fixed, table.name, table.band_names)
         return convert_table(table, destination, options, progress)
     date = None if time is None else parse_date(time)
     opening = OpenOptions(
@@ -266,7 +264,7 @@ def convert(
     chosen = asked or Recipe.parse(traits.recipe or "int8")
     for raster in grids.values():
         check_dimension(raster.name, raster.dimension, chosen, fixed)
-    grids = {name: opened.ordered(raster) for name, raster in grids.items()}
+    grids = {name: in_order_of(fixed, raster) for name, raster in grids.items()}
     conversion = partial(
         RasterConversion,
         recipe=chosen,

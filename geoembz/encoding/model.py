@@ -39,6 +39,9 @@ class Encoding:
         Whether vectors are scaled to length 1 first; what decodes then has about that length.
     report
         What the fit was made from and how much it keeps; not part of the hash.
+    band_names
+        What the components of the vectors are called, None for those without a name; empty where
+        nothing is known of it. Not part of the hash.
 
     Examples
     --------
@@ -59,6 +62,7 @@ class Encoding:
     variance: NDArray[np.float32]
     normalize: bool = False
     report: FitReport = field(default_factory=FitReport)
+    band_names: tuple[str | None, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse parts that do not belong together."""
@@ -379,6 +383,7 @@ class Encoding:
         config: Mapping[str, Any],
         arrays: Mapping[str, NDArray[np.generic]],
         report: FitReport | None = None,
+        band_names: tuple[str | None, ...] = (),
     ) -> Self:
         """Rebuild an encoding from `config` and `arrays`.
 
@@ -400,13 +405,14 @@ class Encoding:
             variance.astype(np.float32),
             parts.normalize,
             report or FitReport(),
+            band_names,
         )
         state.check_closed(config, encoding.config())
         return encoding
 
     def to_bytes(self) -> bytes:
         """Return the encoding as a file's content (spec/encoding.md, "File")."""
-        return state.to_bytes(self.config(), self.arrays(), self.hash, self.report)
+        return state.to_bytes(self.config(), self.arrays(), self.hash, self.report, self.band_names)
 
     @classmethod
     def from_bytes(cls, content: bytes, where: str = "encoding") -> Self:
@@ -418,7 +424,7 @@ class Encoding:
             If the content is damaged, or does not have the hash that it claims.
         """
         loaded = state.from_bytes(content, where)
-        encoding = cls.from_state(loaded.config, loaded.arrays, loaded.report)
+        encoding = cls.from_state(loaded.config, loaded.arrays, loaded.report, loaded.band_names)
         state.check_hash(where, encoding.hash, loaded.hash)
         return encoding
 

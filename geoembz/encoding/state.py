@@ -19,6 +19,7 @@ from geoembz._version import FORMAT_VERSION
 from geoembz.bounded_json import parse_object
 from geoembz.encoding.fit import FitReport
 from geoembz.errors import EncodingError
+from geoembz.text import checked_names
 
 MAX_DIMENSION = 65_536
 """Longest vector believed; a file that claims more is refused before anything is allocated."""
@@ -48,12 +49,13 @@ class Parts:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a file holds: JSON, arrays, the hash it claims, and the fit's report."""
+    """What a file holds: JSON, arrays, the hash it claims, the fit's report, names of bands."""
 
     config: Mapping[str, Any]
     arrays: Mapping[str, NDArray[np.generic]]
     hash: str
     report: FitReport
+    band_names: tuple[str | None, ...] = ()
 
 
 def checked_parts(config: Mapping[str, Any]) -> Parts:
@@ -147,6 +149,7 @@ def to_bytes(
     arrays: Mapping[str, NDArray[np.generic]],
     claimed: str,
     report: FitReport,
+    band_names: tuple[str | None, ...] = (),
 ) -> bytes:
     """Return an encoding as an ``.npz`` archive; see `Encoding.to_bytes`."""
     document = {
@@ -154,6 +157,7 @@ def to_bytes(
         "encoding": dict(config),
         "hash": claimed,
         "fit": asdict(report),
+        **({"band_names": list(band_names)} if any(band_names) else {}),
     }
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **dict(arrays))
@@ -172,7 +176,9 @@ def from_bytes(content: bytes, where: str) -> Loaded:
         document = parse_object(members.pop(_CONFIG_NAME), where, error=EncodingError)
         _check_version(where, document["version"])
         report = FitReport.from_json(document["fit"])
-        return Loaded({**document["encoding"]}, members, str(document["hash"]), report)
+        config, names = {**document["encoding"]}, document.get("band_names")
+        known = () if names is None else checked_names(names, config["dimension"])
+        return Loaded(config, members, str(document["hash"]), report, known)
     except _DAMAGE as error:
         raise EncodingError(
             f"{where}: not an encoding file ({error}); expected one written by Encoding.save"

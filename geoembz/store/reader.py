@@ -369,6 +369,11 @@ class Described(Protocol):
         """What it was fitted on."""
         ...
 
+    @property
+    def band_names(self) -> tuple[str | None, ...]:
+        """Names of the components of the original vectors."""
+        ...
+
 
 def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encoding:
     """Read and check the encoding of a store.
@@ -384,7 +389,8 @@ def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encodin
         members = _members(url, group)
         _check_sizes(url, members)
         arrays = _small_arrays(url, members)
-        encoding = Encoding.from_state(attributes.encoding, arrays, report)
+        names = attributes.band_names
+        encoding = Encoding.from_state(attributes.encoding, arrays, report, names)
         check_hash(url, encoding.hash, attributes.encoding_hash)
     except EncodingError as error:
         raise StoreError(f"{url}: {error}") from error

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz import Encoding
 from geoembz.assess.rasters import read_sample
 from geoembz.conventions import Layout
 from geoembz.conversion import append
@@ -121,13 +122,18 @@ def test_stores_without_names_say_so_when_named_dates_are_appended(
     assert any("the store has no names" in note for note in summary.notes)
 
 
-def test_a_basis_keeps_its_order(tmp_path: Path, values: NDArray[np.float32]) -> None:
-    basis = tmp_path / "basis.zarr"
-    geoembz.convert(write(tmp_path / "a.tif", values), basis, recipe="pca3-int8")
+@pytest.mark.parametrize("kind", ["store", "file", "encoding"])
+def test_a_basis_keeps_its_order(tmp_path: Path, values: NDArray[np.float32], kind: str) -> None:
+    store, file = tmp_path / "basis.zarr", tmp_path / "basis.npz"
+    geoembz.convert(write(tmp_path / "a.tif", values), store, recipe="pca3-int8")
+    encoding = StoreReader.open(str(store)).encoding
+    encoding.save(file)
+    every: dict[str, Path | Encoding] = {"store": store, "file": file, "encoding": encoding}
+    basis = every[kind]
     turned = write(tmp_path / "b.tif", values[::-1], NAMES[::-1])
     geoembz.convert(turned, tmp_path / "o.zarr", basis=basis)
     np.testing.assert_array_equal(
-        geoembz.open(tmp_path / "o.zarr").embedding.values, geoembz.open(basis).embedding.values
+        geoembz.open(tmp_path / "o.zarr").embedding.values, geoembz.open(store).embedding.values
     )
     other = write(tmp_path / "c.tif", values, tuple("abcdef"))
     with pytest.raises(SourceError, match="the basis: bands emb_0"):
