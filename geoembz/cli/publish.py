@@ -46,12 +46,13 @@ def publish(
     The same command after any interruption goes on where it stopped.
     """
     from geoembz.publish import publish as publish_store
-    from geoembz.publish.stac import check_pystac, describe_published
+    from geoembz.publish.stac import check_place, check_pystac, describe_published
     from geoembz.publish.stac_time import checked_interval
 
     interval = checked_interval(start, end)
     if stac:
         check_pystac()
+        check_place(store, endpoint_url=endpoint_url)
     report = publish_store(
         store,
         url,

@@ -41,7 +41,10 @@ def footprint(grids: Iterable[Mapping[str, Any]]) -> Footprint:
     """
     rings = [_ring(grid) for grid in grids]
     polygons = [part for ring in rings for part in _cut(ring)]
-    if len(polygons) == 1:
+    flat = len(polygons) == 1 and _without_area(polygons[0])
+    if flat:
+        geometry = flat
+    elif len(polygons) == 1:
         geometry = {"type": "Polygon", "coordinates": [polygons[0]]}
     else:
         geometry = {"type": "MultiPolygon", "coordinates": [[ring] for ring in polygons]}
@@ -90,6 +93,17 @@ def _outline(xmin: float, ymin: float, xmax: float, ymax: float) -> list[tuple[f
             share = i / _POINTS_PER_SIDE
             points.append((x0 + (x1 - x0) * share, y0 + (y1 - y0) * share))
     return [*points, corners[-1]]
+
+
+def _without_area(ring: list[list[float]]) -> dict[str, Any] | None:
+    """Return the point or line that a ring is, as of tables of one place; None if it is neither."""
+    ends = [min(ring), max(ring)]
+    if ends[0] == ends[1]:
+        return {"type": "Point", "coordinates": ends[0]}
+    (west, south), (east, north) = ends
+    if west == east or all(latitude == south for _, latitude in ring):
+        return {"type": "LineString", "coordinates": [[west, south], [east, north]]}
+    return None
 
 
 def _cut(ring: list[list[float]]) -> list[list[list[float]]]:

@@ -13,6 +13,7 @@ from geoembz.errors import MissingPackageError, StoreError
 from geoembz.publish.digest import digest
 from geoembz.publish.footprint import Footprint, footprint
 from geoembz.publish.open_tree import open_tree
+from geoembz.publish.plan import check_source
 from geoembz.publish.stac_time import ItemTime
 from geoembz.publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
 from geoembz.publish.tree import ObjectTree
@@ -141,6 +142,26 @@ def check_pystac() -> None:
     _pystac()
 
 
+def check_place(url: str, *, endpoint_url: str | None = None) -> None:
+    """Refuse a store that `describe_published` could not describe, before it is copied.
+
+    Parameters
+    ----------
+    url
+        The store that is to be published.
+    endpoint_url
+        As for `publish`.
+
+    Raises
+    ------
+    StoreError
+        If the store is not complete, has no place on Earth, or no embeddings.
+    """
+    tree = open_tree(url, endpoint_url=endpoint_url)
+    check_source(list(tree.list()), url)
+    footprint(read_metadata(tree).grids.values())
+
+
 def stac_item(metadata: StoreMetadata, when: ItemTime) -> "pystac.Item":
     """Return a store's item: place, time, grid, quantization and the `embeddings` asset."""
     stac = _pystac()
@@ -248,7 +269,9 @@ def _quantization(raw: object) -> dict[str, Any] | None:
 
 
 def _asset(metadata: StoreMetadata) -> "pystac.Asset":
-    fields: dict[str, Any] = {"data_type": metadata.data_type, "raster:sampling": "area"}
+    fields: dict[str, Any] = {"data_type": metadata.data_type}
+    if any("spatial:shape" in grid for grid in metadata.grids.values()):  # tables have no pixels
+        fields["raster:sampling"] = "area"
     if metadata.nodata is not None:
         fields["nodata"] = metadata.nodata
     if (gsd := metadata.emb("gsd")) is not None:

@@ -56,15 +56,17 @@ def read_metadata(tree: ObjectTree) -> StoreMetadata:
                 groups[path] = _attributes(f"{tree.url}/{path}", document)
             elif path.rsplit("/", 1)[-1] == "embedding" and codes is None:
                 codes = document
+    placed = {path: _with_box(attributes) for path, attributes in groups.items()}
     grids = {
         path: attributes
-        for path, attributes in groups.items()
+        for path, attributes in placed.items()
         if "spatial:bbox" in attributes and any(field in attributes for field in PROJ_FIELDS)
     }
     if not grids or codes is None:
         raise StoreError(
             f"stac: {tree.url} has {'no embedding array' if grids else 'no CRS and bounding box'}; "
-            "STAC describes stores on a map; expected proj: and spatial: attributes"
+            "STAC describes stores on a map; expected proj: and spatial: attributes, or the "
+            "geoembz:bbox of a table with places; publish it with --no-stac"
         )
     about = codes.get("attributes")
     nodata = about.get("nodata") if isinstance(about, Mapping) else None
@@ -96,6 +98,12 @@ def check_root(content: bytes, where: str) -> None:
         If they are no JSON object, or the attributes of a geoembz store are malformed.
     """
     _attributes(where, parse_object(content, where, error=StoreError))
+
+
+def _with_box(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return attributes with the box of a table's places where a grid has that of its pixels."""
+    box = attributes.get("geoembz:bbox")
+    return attributes if box is None else {"spatial:bbox": box, **attributes}
 
 
 def _json(tree: ObjectTree, key: str) -> dict[str, Any]:

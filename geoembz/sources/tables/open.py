@@ -170,16 +170,19 @@ class Table:
         scalars = [field.name for field in self.schema if _is_scalar(field.type)]
         columns = list(dict.fromkeys([*self.places.columns, *scalars]))
         incomplete: set[str] = set()
-        centres, sizes = [], []
+        sizes: list[float] = []
+        centres = []
         for batch in self.files.scan(columns, _SMALL_BATCH_ROWS):
             bounds = self.places.bounds(self.name, batch)
             centres.append(self.places.centres(bounds))
-            sizes.append(np.nanmedian(bounds[:, 2:] - bounds[:, :2], axis=0) if len(bounds) else 0)
+            known = bounds[np.isfinite(bounds).all(axis=1)]
+            if len(known) and not sizes:
+                sizes = np.median(known[:, 2:] - known[:, :2], axis=0).tolist()
             incomplete |= {name for name in scalars if batch.column(name).null_count}
         places = np.concatenate(centres) if centres else np.empty((0, 2))
         if not len(places):
             raise SourceError(f"{self.name}: no rows; expected embeddings")
-        width, height = np.nan_to_num(sizes[0]).tolist()
+        width, height = sizes or (0.0, 0.0)
         return Survey(places, frozenset(scalars) - incomplete, (width, height))
 
     def batches(self) -> Iterator[TableBatch]:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pyarrow import compute
 
 from geoembz.bounded_json import parse_json
 from geoembz.errors import InvalidConfigError, SourceError
@@ -65,6 +66,7 @@ class Places:
             If the CRS is none.
         """
         bounds = self._bounds(batch)
+        bounds[~np.isfinite(bounds).all(axis=1)] = np.nan
         latitudes = (bounds[:, 1] + bounds[:, 3]) / 2
         if self.is_degrees and np.nanmax(np.abs(latitudes), initial=0.0) > 90:
             raise SourceError(
@@ -113,7 +115,7 @@ class Places:
             found = [_geometry(text, f"column {name!r}") for text in column.to_pylist()]
             return np.array([bounds_of(g) if g else empty for g in found]).reshape(-1, 4)
         names = _BOX if self.kind == "box" else ("x", "y", "x", "y")
-        return np.column_stack([_floats(column.field(name)) for name in names])
+        return np.column_stack([_floats(compute.struct_field(column, name)) for name in names])
 
 
 def _across(geometry: Geometry, turn: float) -> tuple[float, float]:
@@ -177,7 +179,7 @@ def find_places(
         return Places("xy", found, crs or CRS84)
     if ".geo" in names:
         return Places("geojson", (".geo",), crs or CRS84)
-    if "bbox" in names and pa.types.is_struct(schema.field("bbox").type):
+    if "bbox" in names and _is_box(schema.field("bbox").type):
         return Places("box", ("bbox",), crs or CRS84)
     if {"x", "y"} <= set(names):
         if crs is None:
@@ -203,6 +205,10 @@ def _wkb_bounds(column: pa.Array) -> NDArray[np.float64]:
 def _floats(column: pa.Array) -> NDArray[np.float64]:
     values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
+
+
+def _is_box(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and all(kind.get_field_index(name) >= 0 for name in _BOX)
 
 
 def _is_binary(kind: pa.DataType) -> bool:
