@@ -38,7 +38,10 @@ class GeometryColumn:
 
 
 def read_geo(
-    where: str, footer: Mapping[bytes, bytes] | None, crs: str | None = None
+    where: str,
+    footer: Mapping[bytes, bytes] | None,
+    crs: str | None = None,
+    unknown_crs: str | None = None,
 ) -> GeometryColumn | None:
     """Return what the footer says about the primary geometry column; None without ``geo``.
 
@@ -50,6 +53,8 @@ def read_geo(
         Its key-value metadata.
     crs
         Replaces the declared CRS.
+    unknown_crs
+        CRS where the footer says that it is unknown; None refuses that.
 
     Raises
     ------
@@ -70,6 +75,7 @@ def read_geo(
             f"{where}: its GeoParquet metadata are malformed ({error!r}); expected a footer key "
             "'geo' as GeoParquet 1.1 says"
         ) from error
+    declared = unknown_crs if declared is None else declared
     if declared is None:
         raise SourceError(
             f"{where}: GeoParquet metadata say that the CRS of {name!r} is unknown; give it one "
@@ -79,14 +85,19 @@ def read_geo(
     return GeometryColumn(name, "WKB" if encoding.upper() == "WKB" else encoding, text_crs)
 
 
-def geometry_names(footer: Mapping[bytes, bytes] | None) -> frozenset[str]:
-    """Return the names of all geometry columns that the footer lists, the primary one or not."""
+def encodings(footer: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    """Return the encoding of each geometry column that the footer lists.
+
+    Examples
+    --------
+    >>> encodings({b"geo": b'{"columns": {"outline": {"encoding": "polygon"}}}'})
+    {'outline': 'polygon'}
+    """
     try:
-        return frozenset(
-            map(str, parse_object((footer or {}).get(b"geo", b"{}"), "geo")["columns"])
-        )
-    except (SourceError, KeyError, TypeError):  # `read_geo` says what is wrong
-        return frozenset()
+        columns = parse_object((footer or {}).get(b"geo", b"{}"), "geo")["columns"]
+        return {str(name): str(column.get("encoding", "WKB")) for name, column in columns.items()}
+    except (SourceError, KeyError, AttributeError):  # `read_geo` says what is wrong
+        return {}
 
 
 def declarations(footer: Mapping[bytes, bytes] | None) -> dict[str, str | None]:

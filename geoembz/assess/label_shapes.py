@@ -7,50 +7,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.assess.labels import PixelLabels, chosen_column
+from geoembz.assess.labels import PixelLabels, attribute, chosen_column
 from geoembz.errors import SourceError
+from geoembz.features import FeatureRows
 from geoembz.geography import shifts
 from geoembz.grid import Grid, Window
 
 
 def shape_labels(
-    path: Path,
-    features: tuple[list[Mapping[str, Any]], str],
-    grid: Grid,
-    column: str | None,
-    groups: str | None,
+    path: Path, features: FeatureRows, grid: Grid, column: str | None, groups: str | None
 ) -> PixelLabels:
     """Return the labels of the pixels whose centres lie in the features; see `read_labels`.
 
     A pixel in features of different labels has no label; each feature is a group by default.
     """
+    from pyproj import CRS
     from rasterio.warp import transform_geom
 
-    shapes, crs = features
+    shapes = features.geometries or ()
     if not shapes:
         raise SourceError(f"{path}: no feature; expected labelled polygons or points")
-    names = sorted({name for shape in shapes for name in (shape.get("properties") or {})})
+    names = sorted(features.attributes)
     label_name = chosen_column(path, names, column, "--label-column")
     group_name = None if groups is None else chosen_column(path, names, groups, "--groups")
+    values = features.columns[label_name].to_pylist()
+    crs = CRS.from_user_input(features.crs).to_wkt()
     parts, outside, missing = [], 0, 0
-    for number, shape in enumerate(shapes):
-        properties = shape.get("properties") or {}
-        if properties.get(label_name) is None or not shape.get("geometry"):
+    for number, (shape, value) in enumerate(zip(shapes, values, strict=True)):
+        if value is None or shape is None:
             missing += 1
             continue
-        geometry = transform_geom(crs, grid.crs_wkt, shape["geometry"])
-        pixels = _covered(geometry, grid)
+        pixels = _covered(transform_geom(crs, grid.crs_wkt, shape), grid)
         outside += not len(pixels)
         parts.append((pixels, np.full(len(pixels), number)))
     pixels = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, np.int64)
     numbers = np.concatenate([part[1] for part in parts]) if parts else np.empty(0, np.int64)
-    values = _attribute(shapes, label_name)
-    grouping = np.arange(len(shapes)) if group_name is None else _attribute(shapes, group_name)
+    grouping = (
+        np.arange(len(shapes))
+        if group_name is None
+        else attribute(features.columns[group_name].to_pylist())
+    )
     reasons = {"feature without a label": missing, "feature that covers no pixel": outside}
     found = PixelLabels(
         rows=pixels // grid.shape[1],
         cols=pixels % grid.shape[1],
-        labels=values[numbers],
+        labels=attribute(values)[numbers],
         groups=grouping[numbers],
         exclusions={why: count for why, count in reasons.items() if count},
         messages=() if group_name else (f"{path.name}: each feature is a group",),
@@ -69,17 +70,6 @@ def one_per_pixel(found: PixelLabels, pixels: NDArray[np.int64]) -> PixelLabels:
     kept = ~repeated | contradicting
     found = found.without(~kept, "second label of a pixel")
     return found.without(contradicting[kept], "pixel with contradicting labels")
-
-
-def _attribute(shapes: list[Mapping[str, Any]], name: str) -> NDArray[Any]:
-    """Return an attribute of every feature, strings unless all that are there are numbers."""
-    values = [(shape.get("properties") or {}).get(name) for shape in shapes]
-    numeric = all(
-        isinstance(v, int | float) and not isinstance(v, bool) for v in values if v is not None
-    )
-    if numeric:
-        return np.array([np.nan if value is None else value for value in values])
-    return np.array([str(value) for value in values])
 
 
 def _covered(geometry: Mapping[str, Any], grid: Grid) -> NDArray[np.int64]:

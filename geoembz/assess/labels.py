@@ -5,6 +5,7 @@ Only the labels are read here, never the embeddings.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,11 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.geojson import read_geojson
+from geoembz.features import is_feature_file
 from geoembz.grid import Grid
-
-VECTOR_SUFFIXES = {".geojson", ".json", ".gpkg", ".shp", ".fgb"}
-TABLE_SUFFIXES = {".csv", ".parquet", ".pq", ".geoparquet"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +78,8 @@ def read_labels(
     Parameters
     ----------
     path
-        A raster, on any grid; polygons or points in GeoJSON (GeoPackage, Shapefile and others with
-        geopandas); or a table of points, CSV or Parquet, with columns `x` and `y` in the grid's CRS
-        or `longitude` and `latitude`.
+        A raster, on any grid; or points, lines or polygons in a file that `read_rows` reads.
+        Columns `x` and `y`, and places of unknown CRS, are taken in the grid's CRS.
     grid
         The source's grid.
     column
@@ -102,14 +99,8 @@ def read_labels(
     path = Path(path)
     if not path.exists():
         raise SourceError(f"{path}: no such file; expected labels: a raster, GeoJSON or a table")
-    if path.suffix.lower() in VECTOR_SUFFIXES:
-        from geoembz.assess.label_shapes import shape_labels
-
-        found = shape_labels(path, _features(path), grid, column, groups)
-    elif path.suffix.lower() in TABLE_SUFFIXES:
-        from geoembz.assess.label_points import point_labels
-
-        found = point_labels(path, grid, column, groups)
+    if is_feature_file(path):
+        found = _feature_labels(path, grid, column, groups)
     else:
         from geoembz.assess.label_raster import raster_labels
 
@@ -146,29 +137,34 @@ def chosen_column(path: Path, names: list[str], wanted: str | None, option: str)
     return str(wanted)
 
 
-def _features(path: Path) -> tuple[list[Mapping[str, Any]], str]:
-    """Return GeoJSON-like features and their CRS."""
-    if path.suffix.lower() not in {".geojson", ".json"}:
-        return _features_by_geopandas(path)
-    found = read_geojson(path)
-    pairs = zip(found.geometries, found.properties, strict=True)
-    return [{"geometry": geometry, "properties": known} for geometry, known in pairs], found.crs
+def attribute(values: list[Any]) -> NDArray[Any]:
+    """Return an attribute of every feature: numbers, NaN where missing, or else text.
+
+    Examples
+    --------
+    >>> attribute([1.5, None]).tolist(), attribute(["a", None, True]).tolist()
+    ([1.5, nan], ['a', '', 'True'])
+    """
+    numeric = all(
+        isinstance(v, int | float | Decimal) and not isinstance(v, bool)
+        for v in values
+        if v is not None
+    )
+    if numeric:
+        numbers = [float(v) if isinstance(v, Decimal) else v for v in values]
+        return np.array([np.nan if v is None else v for v in numbers])
+    return np.array(["" if value is None else str(value) for value in values])
 
 
-def _features_by_geopandas(path: Path) -> tuple[list[Mapping[str, Any]], str]:
-    try:
-        import geopandas
-    except ImportError as error:
-        from geoembz.errors import MissingPackageError
+def _feature_labels(path: Path, grid: Grid, column: str | None, groups: str | None) -> PixelLabels:
+    """Return labels from a file of places: a table's points, or features of any geometry."""
+    from geoembz.assess.label_points import point_labels
+    from geoembz.assess.label_shapes import shape_labels
+    from geoembz.features import read_rows
 
-        raise MissingPackageError(
-            f"{path}: reading {path.suffix} needs geopandas; install it (`pip install geopandas`), "
-            "or convert the labels to GeoJSON"
-        ) from error
-    frame = geopandas.read_file(path)
-    if frame.crs is None:
-        raise SourceError(f"{path}: no CRS; expected georeferenced labels")
-    return list(frame.iterfeatures()), frame.crs.to_wkt()
+    rows = read_rows(path, unknown_crs=grid.crs_wkt)
+    labels = point_labels if rows.points is not None else shape_labels
+    return labels(path, rows, grid, column, groups)
 
 
 def _bounds(grid: Grid) -> str:

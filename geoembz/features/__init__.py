@@ -1,7 +1,15 @@
 """Points and polygons to sample a store at, and tables to write the result to."""
 
 from geoembz.features.model import Features
-from geoembz.features.read import read_features
+from geoembz.features.read import is_feature_file, read_features, read_rows
+from geoembz.features.rows import FeatureRows
 from geoembz.features.write import write_features
 
-__all__ = ["Features", "read_features", "write_features"]
+__all__ = [
+    "FeatureRows",
+    "Features",
+    "is_feature_file",
+    "read_features",
+    "read_rows",
+    "write_features",
+]

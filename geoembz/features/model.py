@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pyarrow import compute
 
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.features.rows import FeatureRows
 from geoembz.wkb import Geometry, encode, encode_points, map_vertices
 
 _AREAS = {"Polygon", "MultiPolygon"}
@@ -45,6 +46,13 @@ class Features:
             raise InvalidConfigError(f"{self.name}: expected either points or polygons")
 
     @classmethod
+    def of_rows(cls, rows: FeatureRows) -> Self:
+        """Return the features of a file; see `of`."""
+        if rows.points is not None:
+            return cls(rows.name, rows.crs, rows.points, None, rows.columns)
+        return cls.of(rows.name, rows.crs, rows.geometries or (), rows.columns)
+
+    @classmethod
     def of(
         cls, name: str, crs: str, geometries: Sequence[Geometry | None], columns: pa.Table
     ) -> Self:
@@ -55,6 +63,7 @@ class Features:
         SourceError
             If both occur, or something else does.
         """
+        geometries = [_single(geometry) for geometry in geometries]
         kinds = {geometry["type"] for geometry in geometries if geometry is not None}
         if kinds <= {"Point"}:
             missing = (np.nan, np.nan)
@@ -107,3 +116,10 @@ class Features:
         ).cast(pa.binary())
         known = pa.array(np.isfinite(self.points).all(axis=1))
         return compute.if_else(known, packed, pa.scalar(None, pa.binary()))
+
+
+def _single(geometry: Geometry | None) -> Geometry | None:
+    """Return the point that a collection of one point is; GIS software writes such."""
+    if geometry is None or geometry["type"] != "MultiPoint" or len(geometry["coordinates"]) != 1:
+        return geometry
+    return {"type": "Point", "coordinates": geometry["coordinates"][0]}

@@ -123,7 +123,7 @@ def test_mistakes_in_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="swapped"):
         read_features(tmp_path / "swapped.csv")
     (tmp_path / "none.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(SourceError, match="expected longitude and latitude"):
+    with pytest.raises(SourceError, match="longitude and latitude"):
         read_features(tmp_path / "none.csv")
     with pytest.raises(SourceError, match="no such file"):
         read_features(tmp_path / "absent.csv")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz.errors import SourceError
-from geoembz.geoparquet import geometry_names, read_emb
+from geoembz.geoparquet import encodings, read_emb
 from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import SourceInfo
 from geoembz.sources.identity import display_name, split_query
@@ -93,7 +93,9 @@ def recognise_vector(
     product = recognise(schema.names)
     if product is EARTH_INDEX and b"emb" not in (files.footer or {}):
         product = PLAIN
-    columns = find_vector(name, schema, product, wanted=wanted, places=geometry_names(files.footer))
+    columns = find_vector(
+        name, schema, product, wanted=wanted, places=encodings(files.footer).keys()
+    )
     if wanted is not None and not set(columns) & set(product.columns):
         product = PLAIN  # its law and its model are those of another column
     check_numbers(name, schema, columns, law=product is EARTH_ENGINE)
@@ -251,7 +253,9 @@ def row_vectors(
     )
 
 
-def open_files(paths: Sequence[str], *, crs: str | None = None) -> TableFiles:
+def open_files(
+    paths: Sequence[str], *, crs: str | None = None, allow_empty: bool = False
+) -> TableFiles:
     """Open files of one kind, Parquet or CSV; see `ParquetFiles` and `CsvFiles`.
 
     Raises
@@ -265,7 +269,9 @@ def open_files(paths: Sequence[str], *, crs: str | None = None) -> TableFiles:
             f"{display_name(paths[0])} and {len(paths) - 1} more: CSV and Parquet together; "
             "expected files of one product and model; convert them one by one"
         )
-    return CsvFiles.open(paths) if any(is_csv) else ParquetFiles.open(paths, crs=crs)
+    if any(is_csv):
+        return CsvFiles.open(paths)
+    return ParquetFiles.open(paths, crs=crs, allow_empty=allow_empty)
 
 
 def read_dimension(name: str, files: TableFiles, vector: Sequence[str]) -> int:

@@ -18,6 +18,7 @@ from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.tables.bounded import column_bytes, read_bounded
 from geoembz.sources.tables.columns import plain_batch, plain_schema
 from geoembz.sources.tables.files import explained, one_schema, place_of
+from geoembz.sources.tables.native_geometry import as_wkb, native_columns
 
 _BUFFER_BYTES = 2**20
 """Read ahead in a column. Without it Parquet's reader takes a whole row group into memory."""
@@ -50,6 +51,8 @@ class ParquetFiles:
         Every row group, in order.
     folders
         Values that a file's path says, by column, for each file.
+    native
+        Columns of native geometries with their encodings, for each file; `schema` has them as WKB.
     sizes
         Bytes of each column in memory, as far as the footers tell it.
     """
@@ -59,10 +62,13 @@ class ParquetFiles:
     footer: Mapping[bytes, bytes] | None
     groups: tuple[_Group, ...]
     folders: Mapping[str, Mapping[str, int | str | None]]
+    native: Mapping[str, Mapping[str, str]]
     sizes: Mapping[str, float]
 
     @classmethod
-    def open(cls, paths: Sequence[str], *, crs: str | None = None) -> "ParquetFiles":
+    def open(
+        cls, paths: Sequence[str], *, crs: str | None = None, allow_empty: bool = False
+    ) -> "ParquetFiles":
         """Read the footers; files without rows say nothing.
 
         Raises
@@ -75,10 +81,10 @@ class ParquetFiles:
         sizes: Counter[str] = Counter()
         for path in paths:
             with explained(path), _open(path) as file:
-                if not file.metadata.num_rows:
+                if not file.metadata.num_rows and not allow_empty:
                     continue
                 names.append(path)
-                schemas.append(plain_schema(display_name(path), file.schema_arrow))
+                schemas.append(_schema(path, file))
                 footers.append(file.schema_arrow.metadata)
                 metadata = file.metadata
                 numbers = range(metadata.num_row_groups)
@@ -95,8 +101,12 @@ class ParquetFiles:
             pa.field(name, _folder_type([values[name] for values in folders.values()]))
             for name in folders[names[0]]
         ]
+        native = {
+            path: native_columns(footer, schema)
+            for path, footer in zip(names, footers, strict=True)
+        }
         whole = pa.schema([*schema, *fields])
-        return cls(tuple(names), whole, footers[0], tuple(groups), folders, sizes)
+        return cls(tuple(names), whole, footers[0], tuple(groups), folders, native, sizes)
 
     @property
     def group_rows(self) -> Sequence[int]:
@@ -105,7 +115,7 @@ class ParquetFiles:
 
     def row_bytes(self, columns: Sequence[str]) -> float:
         """Return the mean size of a row; see `TableFiles`."""
-        return sum(self.sizes.get(name, 0) for name in columns) / sum(self.group_rows)
+        return sum(self.sizes.get(name, 0) for name in columns) / max(sum(self.group_rows), 1)
 
     def scan(
         self, columns: Sequence[str], batch_rows: int, group: int | None = None
@@ -119,7 +129,25 @@ class ParquetFiles:
             stored = [name for name in columns if name not in values] or self.schema.names[:1]
             with explained(path):
                 for batch in read_bounded(partial(_open, path), numbers, stored, batch_rows):
+                    batch = _with_wkb(path, batch, self.native[path])
                     yield plain_batch(_with_values(batch, values), schema)
+
+
+def _schema(path: str, file: parquet.ParquetFile) -> pa.Schema:
+    """Return a file's columns with plain types, native geometries as WKB."""
+    schema = plain_schema(display_name(path), file.schema_arrow)
+    for name in native_columns(file.schema_arrow.metadata, schema):
+        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.binary()))
+    return schema
+
+
+def _with_wkb(path: str, batch: pa.RecordBatch, native: Mapping[str, str]) -> pa.RecordBatch:
+    for name, encoding in native.items():
+        if (index := batch.schema.get_field_index(name)) >= 0:
+            where = f"{display_name(path)}, column {name!r}"
+            wkb = as_wkb(where, batch.column(index), encoding)
+            batch = batch.set_column(index, name, wkb)
+    return batch
 
 
 @contextmanager

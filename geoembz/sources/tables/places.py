@@ -86,6 +86,26 @@ class Places:
             centres[beyond, 0] -= turn
         return centres
 
+    def geometries(self, batch: pa.RecordBatch) -> list[Geometry | None]:
+        """Return the geometry of each row, None where there is none; boxes as polygons.
+
+        Raises
+        ------
+        SourceError
+            If one is damaged.
+        """
+        column = batch.column(self.columns[0])
+        if self.kind == "wkb":
+            return [None if cell is None else decode(cell) for cell in column.to_pylist()]
+        if self.kind == "geojson":
+            name = f"column {self.columns[0]!r}"
+            return [_geometry(text, name) for text in column.to_pylist()]
+        bounds = self.bounds(self.columns[0], batch)
+        known = np.isfinite(bounds).all(axis=1)
+        return [
+            _box(*row) if is_known else None for row, is_known in zip(bounds, known, strict=True)
+        ]
+
     def _joined(self, batch: pa.RecordBatch, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return bounds in which the sides of the antimeridian stand beside each other."""
         turn = full_turn(self.crs) if self.is_degrees and self.kind not in {"xy", "point"} else None
@@ -118,6 +138,11 @@ class Places:
         return np.column_stack([_floats(compute.struct_field(column, name)) for name in names])
 
 
+def _box(xmin: float, ymin: float, xmax: float, ymax: float) -> Geometry:
+    ring = [[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax], [xmin, ymin]]
+    return {"type": "Polygon", "coordinates": [[list(map(float, place)) for place in ring]]}
+
+
 def _across(geometry: Geometry, turn: float) -> tuple[float, float]:
     """Return from where to where a geometry reaches, its parts brought together on the circle.
 
@@ -144,7 +169,11 @@ def _geometry(text: str | None, where: str) -> Geometry | None:
 
 
 def find_places(
-    where: str, schema: pa.Schema, footer: Mapping[bytes, bytes] | None, crs: str | None
+    where: str,
+    schema: pa.Schema,
+    footer: Mapping[bytes, bytes] | None,
+    crs: str | None,
+    unknown_crs: str | None = None,
 ) -> Places:
     """Find out where the rows' places stand.
 
@@ -158,6 +187,8 @@ def find_places(
         Key-value metadata of the file.
     crs
         Replaces the declared CRS.
+    unknown_crs
+        CRS of columns `x` and `y`, and of geometries whose CRS is declared unknown; None refuses.
 
     Raises
     ------
@@ -166,13 +197,18 @@ def find_places(
     InvalidConfigError
         If columns `x` and `y` do, but nothing says in which CRS.
     """
-    geo = read_geo(where, footer, crs)
+    geo = read_geo(where, footer, crs, unknown_crs)
     names = schema.names
     if geo is not None and geo.name in names:
-        kind = {"WKB": "wkb", "point": "point"}.get(geo.encoding)
-        if kind is None:
-            raise SourceError(f"{where}: geometries encoded as {geo.encoding!r}; expected WKB")
-        return Places(kind, (geo.name,), geo.crs)
+        kind = schema.field(geo.name).type
+        if geo.encoding == "point" and pa.types.is_struct(kind):
+            return Places("point", (geo.name,), geo.crs)
+        if not _is_binary(kind):  # native lines and areas have become WKB where they entered
+            raise SourceError(
+                f"{where}: geometries encoded as {geo.encoding!r} in a column of {kind}; expected "
+                "WKB, or one of GeoParquet's native encodings"
+            )
+        return Places("wkb", (geo.name,), geo.crs)
     if "geometry" in names and _is_binary(schema.field("geometry").type):
         return Places("wkb", ("geometry",), crs or CRS84)
     if (found := degrees_columns(names)) is not None:
@@ -182,9 +218,10 @@ def find_places(
     if "bbox" in names and _is_box(schema.field("bbox").type):
         return Places("box", ("bbox",), crs or CRS84)
     if {"x", "y"} <= set(names):
-        if crs is None:
+        known = crs or unknown_crs
+        if known is None:
             raise InvalidConfigError(f"{where}: columns x and y, but no CRS; give it with --crs")
-        return Places("xy", ("x", "y"), crs)
+        return Places("xy", ("x", "y"), known)
     raise SourceError(
         f"{where}: columns {', '.join(names[:12])}{' …' if len(names) > 12 else ''}; expected a "
         "GeoParquet geometry, longitude and latitude (lon, lat), or x and y with --crs"
