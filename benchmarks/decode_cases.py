@@ -51,8 +51,9 @@ def make_wide(path: str, source: str) -> float:
     repeats = (1, *(-(-want // have) for want, have in zip(shard.shape, reader.shape, strict=True)))
     writer = StoreWriter(path, StorePlan(reader.encoding, chunks))
     tiled = np.tile(codes, repeats)[:, *shard.slices]
-    writer.write_shard(shard, tiled, np.ones(shard.shape, dtype=np.bool_))
-    writer.finish(replace(reader.attributes, grid=replace(reader.attributes.grid, shape=shape)))
+    stored = writer.write_shard(shard, tiled, np.ones(shard.shape, dtype=np.bool_))
+    grid = replace(reader.attributes.grid, shape=shape)
+    writer.finish(replace(reader.attributes, grid=grid), stored)
     return 0.0
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import zarr_cm
 
-from geoembz._version import FORMAT_VERSION
+from geoembz._version import FORMAT_VERSION, READ_VERSIONS
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
 from geoembz.geography import gsd
 from geoembz.grid import Grid, Transform
@@ -34,6 +34,9 @@ CF_TIME = {
     "calendar": "proleptic_gregorian",
 }
 """Attributes of the coordinate `time`."""
+
+WITHOUT_DIGESTS = "0.1"
+"""The one format version whose stores do not say which object belongs where."""
 
 UNKNOWN_MODEL = "urn:geoembz:model:unknown"
 
@@ -354,11 +357,16 @@ def check_version(where: str, attributes: Mapping[str, Any]) -> None:
             "expected one written by `geoembz convert`"
         )
     version = attributes.get("geoembz:version")
-    if version != FORMAT_VERSION:
+    if version not in READ_VERSIONS:
         raise StoreVersionError(
-            f"{where}: format version {version!r}; this geoembz reads {FORMAT_VERSION!r}; "
-            "install a newer geoembz"
+            f"{where}: format version {version!r}; this geoembz reads "
+            f"{' and '.join(map(repr, READ_VERSIONS))}; install a newer geoembz"
         )
+
+
+def records_digests(version: str) -> bool:
+    """Whether stores of a format version say which object belongs where (since 0.2)."""
+    return version != WITHOUT_DIGESTS
 
 
 def cf_grid_mapping(grid: Grid) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from typing import Any
 
 from geoembz.assess.result import Evaluation
 from geoembz.errors import StoreError
-from geoembz.store import ObjectTree
+from geoembz.store import ObjectTree, write_root
+from geoembz.store.grids import grid_names
+from geoembz.store.seal import ROOT, root_content, sealed_objects
 
 _KEPT = ("delta", "ci95", "mcnemar_p", "verdict", "n_test", "n_groups", "worst_class", "worst_drop")
 
@@ -46,15 +48,27 @@ def record_in_store(evaluation: Evaluation, store: str) -> list[str]:
     tree = ObjectTree(store)
     if not tree.is_local:
         return [f"{store}: not a local store; the summary was not recorded in it"]
-    document = tree.read_json("zarr.json")
+    document = tree.read_json(ROOT)
     found = summary(evaluation)
     digest = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
     document["attributes"]["geoembz:report"] = found
     document["attributes"]["geoemb:benchmark"] = [f"urn:geoembz:report:sha256:{digest}"]
     try:
-        tree.write("zarr.json", json.dumps(document, indent=2).encode())
+        tree.write(ROOT, root_content(document, sealed_objects(document)))
     except OSError as error:
         raise StoreError(
             f"{store}: the summary cannot be recorded ({error.strerror}); pass --no-record"
         ) from error
+    _repeat_in_root(tree)
     return ["recorded in the store: geoembz:report"]
+
+
+def _repeat_in_root(grid: ObjectTree) -> None:
+    """Write the root that holds a grid anew: it repeats the grid's metadata, and their digest."""
+    path = grid.local_path.resolve()
+    root = ObjectTree(path.parent)
+    document = root.read_json(ROOT)
+    attributes = document.get("attributes", {}) if isinstance(document, dict) else {}
+    names = grid_names(root.url, attributes)
+    if path.name in names:
+        write_root(root.url, names)

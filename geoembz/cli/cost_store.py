@@ -13,7 +13,7 @@ from typing import Any, Literal
 from geoembz.cost import Layout, ObjectCount
 from geoembz.errors import InvalidConfigError, StoreError
 
-_ARRAY, _CODES, _SHARDS = "/zarr.json", "embedding", "/c/"
+_ARRAY, _SHARDS = "/zarr.json", "/c/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +87,18 @@ def measure_store(url: str) -> StoreSize:
         If there is no store, or no `embedding` array with data in it.
     """
     from geoembz.store import ObjectTree
+    from geoembz.store.names import is_codes
 
     tree = ObjectTree(url)
     sizes = tree.sizes()
     folders = Counter(key.rpartition(_SHARDS)[0] for key in sizes if _SHARDS in key)
     named = [key.removesuffix(_ARRAY) for key in sizes if key.endswith(_ARRAY)]
-    read = [name + _ARRAY for name in named if name in folders or _is_codes(name + _ARRAY)]
+    read = [name + _ARRAY for name in named if name in folders or is_codes(name)]
     metadata = {key.removesuffix(_ARRAY): found for key, found in tree.read_json_many(read)}
     arrays = {
         folder: _codes(document, f"{url}/{folder}{_ARRAY}")
         for folder, document in metadata.items()
-        if _is_codes(folder + _ARRAY)
+        if is_codes(folder)
     }
     if not arrays:
         raise StoreError(
@@ -122,15 +123,13 @@ def measure_store(url: str) -> StoreSize:
     )
 
 
-def _is_codes(key: str) -> bool:
-    return f"/{key}".endswith(f"/{_CODES}{_ARRAY}")
-
-
 def _scales(folder: str, metadata: Any) -> bool:
     """Whether an array has more shards where there are more pixels or rows."""
     names = metadata.get("dimension_names") if isinstance(metadata, Mapping) else None
+    from geoembz.store.names import is_codes
+
     axes = set(map(str, names)) if isinstance(names, list) else set()
-    return _is_codes(folder + _ARRAY) or {"y", "x"} <= axes or "sample" in axes
+    return is_codes(folder) or {"y", "x"} <= axes or "sample" in axes
 
 
 def _spans(arrays: Mapping[str, _Codes], keys: Iterable[str]) -> list[int]:

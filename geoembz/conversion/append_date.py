@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._version import __version__
+from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.conventions import StoreAttributes
 from geoembz.conversion.append_checks import fitted
 from geoembz.conversion.append_options import AppendOptions
@@ -15,7 +15,7 @@ from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
-from geoembz.conversion.shards import Written, summarise, write_shards
+from geoembz.conversion.shards import Written, stored_objects, summarise, write_shards
 from geoembz.conversion.site import Build, Site
 from geoembz.conversion.totals import total_fidelity, total_pixels, written_at
 from geoembz.conversion.workers import ThreadWorkers
@@ -28,6 +28,7 @@ from geoembz.store import (
     StoreReader,
     StoreWriter,
 )
+from geoembz.store.seal import sealed_objects
 
 _CENTRE_SAMPLES = 16_384
 """Pixels for the mean that the centred cosine takes off."""
@@ -95,6 +96,7 @@ class DateAppending:
             "append": date,
             "position": dates.index(date) if date in dates else len(dates),
             "software": __version__,
+            "format": FORMAT_VERSION,
             "seed": self.options.seed,
             "encoding": reader.encoding.hash,
             "sources": [info.identity() for info in self.source.info],
@@ -118,7 +120,9 @@ class DateAppending:
             progress,
         )
         written = summarise(self.source, results)
-        writer.finish(self._attributes(reader.attributes, written, position), build.fence)
+        attributes = self._attributes(reader.attributes, written, position)
+        former = sealed_objects({"attributes": reader.group.attrs.asdict()})
+        writer.finish(attributes, stored_objects(results), build.fence, former)
         return written
 
     def _prepare(self, build: Build, reader: StoreReader) -> NDArray[np.float64]:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._version import __version__
+from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.conventions import Layout
 from geoembz.conversion.basis import check_coverage
 from geoembz.conversion.destination import Destination
 from geoembz.conversion.raster_record import raster_summary, store_attributes
 from geoembz.conversion.runner import Progress, run_tasks
 from geoembz.conversion.sampling import PixelRoles, draw_sample, sample_mean
-from geoembz.conversion.shards import summarise, write_shards
+from geoembz.conversion.shards import stored_objects, summarise, write_shards
 from geoembz.conversion.site import Build, Site
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.workers import Workers
@@ -90,7 +90,7 @@ class RasterConversion:
         attributes = store_attributes(
             self.source, writer.plan, written, model=self.model, license=self.license
         )
-        writer.finish(attributes, build.fence)
+        writer.finish(attributes, stored_objects(results), build.fence)
 
     def _prepare(self, build: Build) -> tuple[StoreWriter, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion, and plan the store."""
@@ -160,6 +160,7 @@ class RasterConversion:
         traits = traits_of(self.source)
         return {
             "software": __version__,
+            "format": FORMAT_VERSION,
             "sources": [info.identity() for info in self.source.info],
             "date": self.date,
             "product": traits.product,

@@ -16,6 +16,7 @@ from geoembz.conversion.workers import Workers
 from geoembz.evaluation import FidelitySums
 from geoembz.sources import Source, occupies, with_checksum
 from geoembz.store import StoreWriter
+from geoembz.store.digests import StoredObject, lost_objects
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,31 @@ def write_shards(
         Called with the numbers of finished and of missing shards.
     """
     shards = [shard for shard in writer.plan.chunks.shards() if occupies(source, shard)]
-    done = build.journal.finished()
+    done = _finished(build, writer)
     missing = [shard for shard in shards if (shard.row, shard.col) not in done]
     roles = PixelRoles(seed, source.grid.shape)
     task = ShardTask(source, writer, build.journal, build.fence, roles, centre, workers.may_repeat)
-    results = {key: ShardResult.from_json(document) for key, document in done.items()}
+    results = dict(done)
     fresh = workers.run(task, missing, progress=progress)
     build.tree.remove_partials()  # a killed worker may have left some
     results |= {(shard.row, shard.col): new for shard, new in zip(missing, fresh, strict=True)}
     return [results[shard.row, shard.col] for shard in shards]
+
+
+def _finished(build: Build, writer: StoreWriter) -> dict[tuple[int, int], ShardResult]:
+    """Return what the journal says is done, but shards that were lost or cut since: do them again.
+
+    A journal may outlive what it records: power fails, a disk is cleaned.
+    """
+    recorded = build.journal.finished().items()
+    done = {key: ShardResult.from_json(document) for key, document in recorded}
+    lost = set(lost_objects(build.tree, stored_objects(list(done.values())), writer.date))
+    return {key: result for key, result in done.items() if lost.isdisjoint(result.stored)}
+
+
+def stored_objects(results: Sequence[ShardResult]) -> dict[str, StoredObject]:
+    """Return the objects of all shards, by key."""
+    return {key: entry for result in results for key, entry in result.stored.items()}
 
 
 def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool = False) -> Written:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._version import __version__
+from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.conventions import UNKNOWN_MODEL, check_model
 from geoembz.conversion.basis import check_coverage, check_dimension
 from geoembz.conversion.destination import Destination
@@ -26,9 +26,15 @@ from geoembz.conversion.table_options import TableOptions
 from geoembz.conversion.table_record import table_attributes, table_footer, table_summary
 from geoembz.conversion.table_rows import RowFormat, numeric_columns
 from geoembz.conversion.table_sampling import draw_rows
-from geoembz.conversion.table_shards import chunk_bounds, spill_folder, write_table_shards
+from geoembz.conversion.table_shards import (
+    chunk_bounds,
+    finished_shards,
+    spill_folder,
+    stored_rows,
+    write_table_shards,
+)
 from geoembz.encoding import Encoding, Recipe
-from geoembz.errors import NoValidPixelsError
+from geoembz.errors import NoValidPixelsError, StoreError
 from geoembz.evaluation import FidelitySums
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store.tables import TablePlan, TableReader, TableWriter, choose_rows
@@ -95,10 +101,17 @@ class _TableConversion:
             license=self.options.license,
             checksum=self.options.checksum,
         )
-        bounds = chunk_bounds(writer, build.journal)
+        done = finished_shards(build.journal)
         starts = [shard.row for shard in writer.plan.shards()]
+        if len(done) < len(starts):
+            raise StoreError(
+                f"{self.destination.url}: {len(starts) - len(done):,} of {len(starts):,} "
+                "finished shards are gone or cut; expected nobody else to change the destination; "
+                "run the same command again: it writes them anew"
+            )
         footer = table_footer(self.source, attributes)
-        writer.finish(attributes, bounds, starts, footer, build.fence)
+        bounds = chunk_bounds(done)
+        writer.finish(attributes, bounds, starts, footer, stored_rows(done), build.fence)
 
     def _summary(self, started: float) -> ConvertSummary:
         reader = TableReader.open(self.destination.url)
@@ -168,7 +181,7 @@ class _TableConversion:
         plan, workers = writer.plan, self.options.workers
         form = self._format(plan)
         encoder = TableEncoder(plan.encoding, self.roles, centre)
-        finished = frozenset(row for row, _ in build.journal.finished())
+        finished = frozenset(finished_shards(build.journal))
         with spill_folder(build.tree) as folder:
             spill = Spill(folder, form.spilled, plan.shard, plan.encoding.bytes_per_vector)
             found = spill_encoded(
@@ -193,6 +206,7 @@ class _TableConversion:
         fixed = options.fixed
         return {
             "software": __version__,
+            "format": FORMAT_VERSION,
             "sources": [asdict(info) for info in self.source.info],
             "rows": self.survey.n_rows,
             "crs": self.source.crs,

@@ -2,8 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from geoembz.conversion.spill import Spill
 from geoembz.conversion.table_rows import VALID, RowFormat, X, Y
 from geoembz.grid import Window
 from geoembz.store import Journal, ObjectTree
+from geoembz.store.digests import StoredObject, StoredObjects, lost_objects, parse_objects
 from geoembz.store.files import make_parents
 from geoembz.store.journal import FOLDER
 from geoembz.store.objects import local_faults
@@ -45,8 +47,8 @@ def write_table_shards(
     progress
         Called with the numbers of finished and of missing shards.
     """
-    done = build.journal.finished()
-    missing = [shard for shard in writer.plan.shards() if (shard.row, 0) not in done]
+    done = finished_shards(build.journal)
+    missing = [shard for shard in writer.plan.shards() if shard.row not in done]
 
     def task(shard: Window) -> dict[str, Any]:
         build.fence.check()
@@ -57,10 +59,40 @@ def write_table_shards(
     run_tasks(task, missing, workers=workers, progress=progress)
 
 
-def chunk_bounds(writer: TableWriter, journal: Journal) -> NDArray[np.float64]:
-    """Return the recorded bounds of chunks, float64 ``(n_chunks, 4)``; NaN where unknown."""
-    done = journal.finished()
-    bounds = [row for shard in writer.plan.shards() for row in done[shard.row, 0]["bounds"]]
+@dataclass(frozen=True)
+class FinishedShard:
+    """What the journal says of a finished shard.
+
+    Parameters
+    ----------
+    bounds
+        ``xmin, ymin, xmax, ymax`` of the places in each chunk; None where none is known.
+    stored
+        The objects that were written, by key.
+    """
+
+    bounds: Sequence[Sequence[float | None]]
+    stored: StoredObjects
+
+
+def finished_shards(journal: Journal) -> dict[int, FinishedShard]:
+    """Return the shards that are done, by first row, but those that were lost or cut since."""
+    done = {
+        row: FinishedShard(document["bounds"], parse_objects(document["stored"]))
+        for (row, _), document in journal.finished().items()
+    }
+    lost = set(lost_objects(journal.tree, stored_rows(done)))
+    return {row: shard for row, shard in done.items() if lost.isdisjoint(shard.stored)}
+
+
+def stored_rows(done: Mapping[int, FinishedShard]) -> dict[str, StoredObject]:
+    """Return the objects of all shards, by key."""
+    return {key: entry for shard in done.values() for key, entry in shard.stored.items()}
+
+
+def chunk_bounds(done: Mapping[int, FinishedShard]) -> NDArray[np.float64]:
+    """Return the bounds of all chunks, float64 ``(n_chunks, 4)``; NaN where unknown."""
+    bounds = [chunk for row in sorted(done) for chunk in done[row].bounds]
     return np.array(bounds, dtype=np.float64).reshape(-1, 4)
 
 
@@ -84,10 +116,10 @@ def spill_folder(tree: ObjectTree) -> Iterator[Path]:
 def _write_shard(
     writer: TableWriter, form: RowFormat, spill: Spill, shard: Window
 ) -> dict[str, Any]:
-    """Put a shard's rows in order, write them, and return the bounds of its chunks."""
+    """Put a shard's rows in order, write them, return the bounds of its chunks and its objects."""
     rows = spill.read(shard.row)
     places = np.column_stack([np.asarray(rows[axis]) for axis in (X, Y)])
-    writer.write_shard(
+    stored = writer.write_shard(
         shard.row,
         form.codes(rows),
         np.asarray(rows[VALID]),
@@ -97,7 +129,7 @@ def _write_shard(
     )
     chunk = writer.plan.chunk
     parts = (places[start : start + chunk] for start in range(0, len(places), chunk))
-    return {"bounds": [_bounds(part) for part in parts]}
+    return {"bounds": [_bounds(part) for part in parts], "stored": stored}
 
 
 def _bounds(places: NDArray[np.float64]) -> list[float | None]:

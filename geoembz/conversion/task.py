@@ -18,6 +18,7 @@ from geoembz.quantization import Codes
 from geoembz.quantization.power import PowerQuantizer
 from geoembz.sources import Source, SourceData
 from geoembz.store import Fence, Journal, StoreWriter
+from geoembz.store.digests import StoredObjects, parse_objects
 
 _DECODED_PIXELS = 8 * TILE_PIXELS
 """Pixels decoded at once where a source holds codes of its own."""
@@ -37,12 +38,15 @@ class ShardResult:
         Number of pixels that the source rejected as corrupt.
     partial_pixels
         Number of valid pixels that hold the source's nodata value in some components.
+    stored
+        The objects that were written, by key.
     """
 
     valid_pixels: int = 0
     fidelity: FidelitySums = field(default_factory=FidelitySums)
     rejected_pixels: int = 0
     partial_pixels: int = 0
+    stored: StoredObjects = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal records it."""
@@ -51,6 +55,7 @@ class ShardResult:
             "rejected_pixels": self.rejected_pixels,
             "partial_pixels": self.partial_pixels,
             "fidelity": self.fidelity.to_dict(),
+            "stored": dict(self.stored),
         }
 
     @classmethod
@@ -61,6 +66,7 @@ class ShardResult:
             FidelitySums.from_dict(document["fidelity"]),
             document["rejected_pixels"],
             document.get("partial_pixels", 0),
+            parse_objects(document["stored"]),
         )
 
 
@@ -128,8 +134,8 @@ class ShardTask:
                 self._encode(block, data, codes[:, rows, cols], valid[rows, cols])
             )
         self.fence.check()  # again: to read and encode takes a while
-        self.writer.write_shard(shard, codes, valid)
-        result = ShardResult(int(valid.sum()), fidelity, rejected, partial)
+        stored = self.writer.write_shard(shard, codes, valid)
+        result = ShardResult(int(valid.sum()), fidelity, rejected, partial, stored)
         self.journal.record(shard, result.to_json())
         return result
 

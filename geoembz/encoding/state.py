@@ -15,7 +15,7 @@ import numpy as np
 import rfc8785
 from numpy.typing import NDArray
 
-from geoembz._version import FORMAT_VERSION
+from geoembz._version import ENCODING_VERSION
 from geoembz.bounded_json import parse_object
 from geoembz.encoding.fit import FitReport
 from geoembz.errors import EncodingError
@@ -153,7 +153,7 @@ def to_bytes(
 ) -> bytes:
     """Return an encoding as an ``.npz`` archive; see `Encoding.to_bytes`."""
     document = {
-        "version": FORMAT_VERSION,
+        "version": ENCODING_VERSION,
         "encoding": dict(config),
         "hash": claimed,
         "fit": asdict(report),
@@ -186,10 +186,10 @@ def from_bytes(content: bytes, where: str) -> Loaded:
 
 
 def _check_version(where: str, version: object) -> None:
-    if version != FORMAT_VERSION:
+    if version != ENCODING_VERSION:
         raise EncodingError(
             f"{where}: an encoding file of version {version!r}; this geoembz reads "
-            f"{FORMAT_VERSION!r}; install a newer geoembz"
+            f"{ENCODING_VERSION!r}; install a newer geoembz"
         )
 
 

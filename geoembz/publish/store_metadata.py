@@ -7,6 +7,7 @@ from typing import Any
 from geoembz.bounded_json import parse_object
 from geoembz.errors import StoreError
 from geoembz.publish.tree import ObjectTree
+from geoembz.store.names import is_codes
 from geoembz.store_schema import check_if_known
 
 PROJ_FIELDS = ("proj:code", "proj:wkt2", "proj:projjson")
@@ -54,7 +55,7 @@ def read_metadata(tree: ObjectTree) -> StoreMetadata:
             path = key.removesuffix("zarr.json").rstrip("/")
             if document.get("node_type") == "group":
                 groups[path] = _attributes(f"{tree.url}/{path}", document)
-            elif path.rsplit("/", 1)[-1] == "embedding" and codes is None:
+            elif is_codes(path) and codes is None:
                 codes = document
     placed = {path: _with_box(attributes) for path, attributes in groups.items()}
     grids = {

@@ -16,10 +16,19 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
 from geoembz.codecs import PREFIX, ProjectionStage, QuantizerStage
-from geoembz.conventions import CF_TIME, TIME, Layout, StoreAttributes, cf_axis, cf_grid_mapping
+from geoembz.conventions import (
+    CF_TIME,
+    TIME,
+    Layout,
+    StoreAttributes,
+    cf_axis,
+    cf_grid_mapping,
+    records_digests,
+)
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Grid
+from geoembz.store.digests import StoredObjects, write_digests
 from geoembz.store.layout import ChunkLayout
 
 if TYPE_CHECKING:
@@ -161,8 +170,20 @@ def create_mask(group: zarr.Group, plan: StorePlan) -> None:
     )
 
 
-def store_documents(plan: StorePlan, attributes: StoreAttributes) -> dict[str, bytes]:
-    """Return every object of a finished store but the shards, by key, root ``zarr.json`` last."""
+def store_documents(
+    plan: StorePlan, attributes: StoreAttributes, stored: StoredObjects, date: int = 0
+) -> dict[str, bytes]:
+    """Return every object of a finished store but the shards, by key, root ``zarr.json`` last.
+
+    Parameters
+    ----------
+    plan, attributes
+        The store.
+    stored
+        What was written of `embedding` and `valid`, at one date where there is a time axis.
+    date
+        Position of that date: chunks of `digests` that belong to others are not returned.
+    """
     objects: dict[str, Buffer] = {}
     memory = MemoryStore(objects)
     root = zarr.create_group(memory, attributes=attributes.to_json())
@@ -173,6 +194,9 @@ def store_documents(plan: StorePlan, attributes: StoreAttributes) -> dict[str, b
     if plan.dates:
         _write_time(root, plan.dates)
     write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    if records_digests(attributes.version):
+        arrays = (EMBEDDING, VALID) if plan.has_mask else (EMBEDDING,)
+        write_digests(root, objects, arrays, stored, date)
     return consolidated(memory, objects)
 
 

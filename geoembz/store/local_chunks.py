@@ -8,7 +8,7 @@ zstd, alone or inside ``sharding_indexed`` with its index at the end. All else i
 import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from geoembz.memory import recycled
+from geoembz.store.lost import LossStore
 from geoembz.store.zstd import decompress
 from geoembz.threads import shared_pool
 
@@ -56,6 +57,8 @@ class LocalChunks:
         Shape of one object and of one chunk in it.
     is_sharded
         Whether objects are shards; a shard may hold one chunk only.
+    check_absent
+        Told the key of each object that is absent; raises if it is lost.
     """
 
     array: zarr.Array[Any]
@@ -63,11 +66,14 @@ class LocalChunks:
     stored: tuple[int, ...]
     chunk: tuple[int, ...]
     is_sharded: bool
+    check_absent: Callable[[str], None] | None = None
 
     @classmethod
     def of(cls, array: zarr.Array[Any]) -> Self | None:
         """Return the array as local chunks; None where only Zarr can read it."""
-        if not isinstance(array.store, LocalStore):
+        lossy = array.store if isinstance(array.store, LossStore) else None
+        local = array.store if lossy is None else lossy.local
+        if not isinstance(local, LocalStore):
             return None
         document = array.metadata.to_dict()
         codecs: Any = document.get("codecs")
@@ -78,8 +84,9 @@ class LocalChunks:
         chunk, inner = _unsharded(codecs, stored)
         if chunk is None or not _is_zstd(inner, array.dtype):
             return None
-        folder, is_sharded = array.store.root / array.path, inner is not codecs
-        return cls(array, folder, stored, chunk, is_sharded)
+        folder, is_sharded = local.root / array.path, inner is not codecs
+        check = None if lossy is None else lossy.check_absent
+        return cls(array, folder, stored, chunk, is_sharded, check)
 
     def read(self, selection: Sequence[int | slice]) -> NDArray[Any]:
         """Read a contiguous selection, as ``array[selection]`` would; absent chunks are fill.
@@ -117,6 +124,8 @@ class LocalChunks:
                 for (start, stop), first, size in zip(spans, origin, self.stored, strict=True)
             ]
             index = self._index(path)
+            if index is None:
+                self._absent(path)
             for within in _touched(inside, self.chunk):
                 starts = zip(origin, within, self.chunk, strict=True)
                 at = tuple(first + step * size for first, step, size in starts)
@@ -124,6 +133,12 @@ class LocalChunks:
                     yield _Piece(path, at, n_bytes=0)
                 else:
                     yield _Piece(path, at, *map(int, index[within]))
+
+    def _absent(self, path: Path) -> None:
+        """Refuse that an object is not there which was stored."""
+        if self.check_absent is not None:
+            key = path.relative_to(self.folder).as_posix()
+            self.check_absent(f"{self.array.path}/{key}")
 
     def _index(self, path: Path) -> NDArray[np.uint64] | None:
         """Read where a shard's chunks are, ``(…, 2)``: offset and size; None without a shard."""
@@ -149,6 +164,8 @@ class LocalChunks:
             target.append(slice(low - start, high - start))
         content = None if piece.n_bytes == 0 else _read(piece)
         if content is None:
+            if piece.n_bytes != 0:
+                self._absent(piece.path)
             out[tuple(target)] = self.array.fill_value
             return
         dtype = self.array.dtype.newbyteorder("<")

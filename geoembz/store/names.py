@@ -124,6 +124,18 @@ def check_key(key: str) -> str:
     return key
 
 
+def is_codes(path: str) -> bool:
+    """Whether an array holds the codes of a store, or of a grid of one.
+
+    Examples
+    --------
+    >>> is_codes("embedding"), is_codes("utm31n/embedding"), is_codes("digests/embedding")
+    (True, True, False)
+    """
+    *groups, name = path.split("/")
+    return name == "embedding" and "digests" not in groups
+
+
 def _check_parts(what: str, path: str) -> None:
     odd = sorted({c for c in path if not c.isprintable() or c in _FORBIDDEN})
     parts = path.split("/")

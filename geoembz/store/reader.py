@@ -11,16 +11,18 @@ import zarr
 from numpy.typing import NDArray
 from zarr.errors import NodeNotFoundError
 
-from geoembz.conventions import StoreAttributes, check_version
+from geoembz.conventions import StoreAttributes, check_version, records_digests
 from geoembz.encoding import Encoding, FitReport
 from geoembz.encoding.state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.grid import Window
 from geoembz.quantization import Codes
+from geoembz.store.digests import DIGESTS
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guarded
 from geoembz.store.journal import Journal
 from geoembz.store.local_chunks import LocalChunks
+from geoembz.store.lost import loss_checked
 from geoembz.store.names import check_key
 from geoembz.store.objects import ObjectTree
 from geoembz.store.writer import open_zarr_store, store_faults
@@ -115,17 +117,20 @@ class StoreReader:
     def codes(self) -> zarr.Array[Any]:
         """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
         if self.attributes.layout == "plain":
-            return open_array(self.url, self.group, EMBEDDING)
+            return self._complete(open_array(self.url, self.group, EMBEDDING))
         array = _member(self.url, self.group, EMBEDDING)
         document = plain_document(array.metadata.to_dict(), self.encoding)
-        return guarded(open_codes(array.store, document, array.path))
+        return self._complete(guarded(open_codes(array.store, document, array.path)))
 
     @cached_property
     def mask(self) -> zarr.Array[Any] | None:
         """Validity ``([time,] height, width)``; None where codes say it, or all are valid."""
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
-        return open_array(self.url, self.group, VALID)
+        return self._complete(open_array(self.url, self.group, VALID))
+
+    def _complete(self, array: zarr.Array[Any]) -> zarr.Array[Any]:
+        return complete_array(self.url, self.group, self.attributes.version, array)
 
     def check_size(self) -> None:
         """Refuse a raster of which not even the coordinates would fit into memory.
@@ -448,6 +453,24 @@ def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
         If it has not, or the array claims what cannot be believed.
     """
     return guarded(_member(url, group, name))
+
+
+def complete_array(
+    url: str, group: zarr.Group, version: str, array: zarr.Array[Any]
+) -> zarr.Array[Any]:
+    """Return an array of which a lost object is an error, where the store says what it has.
+
+    Parameters
+    ----------
+    url, group, version
+        The store, and the version of its format.
+    array
+        One of its arrays.
+    """
+    if not records_digests(version):
+        return array
+    digests = open_array(url, group, f"{DIGESTS}/{array.path.removeprefix(f'{group.path}/')}")
+    return loss_checked(url, array, digests)
 
 
 def _member(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from zarr.storage import MemoryStore
 
-from geoembz.conventions import RootAttributes, StoreAttributes
+from geoembz.conventions import RootAttributes, StoreAttributes, records_digests
 from geoembz.errors import StoreError
 from geoembz.store.objects import ObjectTree
+from geoembz.store.seal import ROOT, root_content, sha256
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -34,7 +35,8 @@ def write_root(url: str | ObjectTree, names: Sequence[str]) -> RootAttributes:
         If one is missing or has another encoding than the first.
     """
     tree = url if isinstance(url, ObjectTree) else ObjectTree(url)
-    documents = {name: _document(tree, name) for name in names}
+    contents = {name: _content(tree, name) for name in names}
+    documents = {name: json.loads(content) for name, content in contents.items()}
     children = {
         name: StoreAttributes.from_json(f"{tree.url}/{name}", document["attributes"])
         for name, document in documents.items()
@@ -52,15 +54,21 @@ def write_root(url: str | ObjectTree, names: Sequence[str]) -> RootAttributes:
         # Zarr v3 readers look for consolidated metadata although v3 does not specify it yet.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         zarr.consolidate_metadata(memory)
-    tree.write("zarr.json", objects["zarr.json"].to_bytes())
+    digests = {f"{name}/{ROOT}": sha256(content) for name, content in contents.items()}
+    versions = {child.version for child in children.values()}
+    has_digests = all(records_digests(version) for version in versions)
+    document = json.loads(objects[ROOT].to_bytes())
+    tree.write(ROOT, root_content(document, digests if has_digests else None))
     return attributes
 
 
-def _document(tree: ObjectTree, name: str) -> dict[str, Any]:
-    document = tree.read_json(f"{name}/zarr.json")
-    if not isinstance(document, dict) or _CONSOLIDATED not in document:
+def _content(tree: ObjectTree, name: str) -> bytes:
+    """Return the root document of a complete store, as it stands."""
+    document = tree.read_json(f"{name}/{ROOT}")
+    content = tree.read(f"{name}/{ROOT}")
+    if content is None or not isinstance(document, dict) or _CONSOLIDATED not in document:
         raise StoreError(f"{tree.url}/{name}: no complete store; repeat the conversion")
-    return document
+    return content
 
 
 def _insert(objects: "dict[str, Buffer]", key: str, document: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Write a store: shards in any order from any number of workers, metadata at the end."""
 
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,10 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import FsspecStore, LocalStore, MemoryStore
 
-from geoembz.conventions import StoreAttributes
+from geoembz.conventions import StoreAttributes, records_digests
 from geoembz.grid import Window
 from geoembz.quantization import Codes
+from geoembz.store.digests import DIGESTS, StoredObject, StoredObjects, check_stored
 from geoembz.store.documents import (
     EMBEDDING,
     VALID,
@@ -25,6 +27,7 @@ from geoembz.store.files import write_file
 from geoembz.store.lock import Fence
 from geoembz.store.objects import ObjectTree, local_faults
 from geoembz.store.remote import remote_faults, storage_options
+from geoembz.store.seal import ROOT, sealed
 from geoembz.store.stored_chunks import ChunkWriter
 
 if TYPE_CHECKING:
@@ -60,11 +63,18 @@ class StoreWriter:
         }
         self._arrays: dict[str, ChunkWriter] = {}
 
+    @property
+    def date(self) -> int | None:
+        """Position on the time axis that is written to; None where there is no such axis."""
+        return next(iter(self._at), None)
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out open arrays."""
         return {**self.__dict__, "_arrays": {}}
 
-    def write_shard(self, window: Window, codes: Codes, valid: NDArray[np.bool_]) -> None:
+    def write_shard(
+        self, window: Window, codes: Codes, valid: NDArray[np.bool_]
+    ) -> dict[str, StoredObject]:
         """Write the codes of one shard, and their validity where it is an array of its own.
 
         A shard without a valid pixel is not written: readers see the fill value, nodata.
@@ -77,24 +87,66 @@ class StoreWriter:
             Shape ``(code_length, height, width)``.
         valid
             bool, shape ``(height, width)``.
+
+        Returns
+        -------
+        stored
+            The objects that were written, by key: those with a valid pixel.
         """
         if not valid.any():
-            return
+            return {}
         dates = (np.newaxis,) * len(self._at)
         with write_faults(self.url, f"PUT shard at row {window.row}, column {window.col}"):
-            self._array(EMBEDDING).write((*self._at, 0, window.row, window.col), codes[dates])
+            corner = (*self._at, 0, window.row, window.col)
+            stored = self._array(EMBEDDING).write(corner, codes[dates], valid[(*dates, np.newaxis)])
             if self.plan.has_mask:
-                self._array(VALID).write((*self._at, window.row, window.col), valid[dates])
+                corner = (*self._at, window.row, window.col)
+                stored |= self._array(VALID).write(corner, valid[dates])
+        return stored
 
-    def finish(self, attributes: StoreAttributes, fence: Fence | None = None) -> None:
+    def finish(
+        self,
+        attributes: StoreAttributes,
+        stored: StoredObjects,
+        fence: Fence | None = None,
+        former: Mapping[str, str] | None = None,
+    ) -> None:
         """Write the small arrays, then all metadata, the root's last: the store now exists.
 
-        A fence is asked before the root.
+        Parameters
+        ----------
+        attributes
+            Of the group.
+        stored
+            What `write_shard` returned, of all shards together.
+        fence
+            Asked before the root.
+        former
+            Of a store that grows by a date, the digests in its root document.
+
+        Raises
+        ------
+        StoreError
+            If a shard was lost or cut since it was written.
         """
-        for key, content in store_documents(self.plan, attributes).items():
-            if fence is not None and key == "zarr.json":
+        check_stored(self.tree, stored, self.date)
+        objects = store_documents(self.plan, attributes, stored, self.date or 0)
+        if records_digests(attributes.version):
+            objects = sealed(objects, self._of_other_dates(former or {}))
+        for key, content in objects.items():
+            if fence is not None and key == ROOT:
                 fence.check()
             self.tree.write(key, content)
+
+    def _of_other_dates(self, former: Mapping[str, str]) -> dict[str, str]:
+        """Return the SHA-256 of the chunks of `digests` that belong to other dates of the store."""
+        own = tuple(f"{DIGESTS}/{name}/c/{self.date}/" for name in self._documents)
+        every = tuple(f"{DIGESTS}/{name}/c/" for name in self._documents)
+        return {
+            key: value
+            for key, value in former.items()
+            if key.startswith(every) and not key.startswith(own)
+        }
 
     def _array(self, name: str) -> ChunkWriter:
         if name not in self._arrays:

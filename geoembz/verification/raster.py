@@ -1,16 +1,18 @@
 """Read every stored shard of a grid: codes, validity, coordinates.
 
-A damaged chunk fails its checksum (zstd's, and crc32c of a shard's index); a lost one reads as
-nodata, so valid pixels are counted against what the store says about itself.
+Objects are compared with their digests, then decoded, and valid pixels are counted against what the
+store says about itself. In format 0.1, without digests, that is all that tells of a lost object.
 """
 
 from collections.abc import Callable, Iterator
-from math import ceil
+from dataclasses import dataclass
+from math import ceil, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.conventions import records_digests
 from geoembz.errors import GeoembzError
 from geoembz.grid import Window
 from geoembz.publish import Problem
@@ -18,6 +20,8 @@ from geoembz.publish.transfer import for_each
 from geoembz.store import StoreReader
 from geoembz.store.reader import MOST_COORDINATES, open_array
 from geoembz.store.tables import TableReader
+from geoembz.verification.contents import Contents
+from geoembz.verification.digests import ShardDigests
 from geoembz.verification.documents import check_conventions
 from geoembz.verification.listing import chunk_positions
 from geoembz.verification.result import Part
@@ -56,9 +60,14 @@ def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: i
     refused = _refusal(reader, n_shards, listed=present is not None)
     if refused is not None:
         return Part(n_shards, frozenset({*problems, refused}))
-    places = _places(reader, present, (n_dates, rows, cols))
-    found = for_each(places, lambda place: _check_shard(reader, place, present), workers)
-    damaged = {problem for _, _, problem in found if problem is not None}
+    arrays = ("embedding", "valid") if reader.mask is not None else ("embedding",)
+    digests, unreadable = ShardDigests.of(
+        reader.url, reader.group, reader.attributes.version, arrays
+    )
+    places = _places(reader, present, digests, (n_dates, rows, cols))
+    check = _ShardCheck(reader, digests, present, Contents(reader))
+    found = for_each(places, check, workers)
+    damaged = {problem for _, _, faults in found for problem in faults} | unreadable
     if not damaged:
         counts = [0] * n_dates
         for date, count, _ in found:
@@ -73,22 +82,26 @@ def _refusal(reader: StoreReader, n_shards: int, *, listed: bool) -> Problem | N
     size = rows * cols * reader.encoding.bytes_per_vector
     if size > LARGEST_OBJECT_BYTES:
         return Problem("embedding/zarr.json", f"shards of {size:,} bytes; none was read")
-    if not listed and n_shards > MOST_UNLISTED_SHARDS:
+    is_known = listed or records_digests(reader.attributes.version)
+    if not is_known and n_shards > MOST_UNLISTED_SHARDS:
         what = f"{n_shards:,} shards, and a server that cannot list them; none was read"
         return Problem("embedding/zarr.json", f"{what}; verify a copy of it, or by its s3:// URL")
     return None
 
 
 def _places(
-    reader: StoreReader, present: frozenset[str] | None, limits: tuple[int, int, int]
+    reader: StoreReader,
+    present: frozenset[str] | None,
+    digests: ShardDigests,
+    limits: tuple[int, int, int],
 ) -> Iterator[Place]:
-    """Yield the shards that are stored; all there may be where nobody can list them."""
-    if present is None:
+    """Yield the shards that are stored or should be; all there may be where nobody can list."""
+    if present is None and prod(limits) <= MOST_UNLISTED_SHARDS:
         yield from ((d, r, c) for d, r, c in np.ndindex(limits))
         return
     found = set()
     for name in ("embedding", "valid"):
-        for position in chunk_positions(present, name):
+        for position in (*chunk_positions(present or frozenset(), name), *digests.places(name)):
             date = position[0] if reader.dates else 0
             found.add((date, *position[-2:]))
     inside = (
@@ -97,31 +110,57 @@ def _places(
     yield from sorted(inside)
 
 
-def _check_shard(
-    reader: StoreReader, place: Place, present: frozenset[str] | None
-) -> tuple[int, int, Problem | None]:
-    """Return the date, how many pixels of a shard are valid, and what is wrong with it."""
-    date, row, col = place
-    (height, width), (rows, cols) = reader.shape, reader.stored_chunk
-    top, left = row * rows, col * cols
-    window = Window(top, left, min(rows, height - top), min(cols, width - left))
-    at = f"{date}/" if reader.dates else ""
-    codes_key = key = f"embedding/c/{at}0/{row}/{col}"
-    try:
-        codes = reader.read_codes(window, date)
-        key = f"valid/c/{at}{row}/{col}"
-        mask = reader.read_mask(window, date)
-    except (GeoembzError, OSError) as error:
-        return date, 0, Problem(key, str(error))
-    valid, mixed = _validity(reader, codes, mask)
-    problem = None
-    if mixed:
-        problem = Problem(codes_key, f"{mixed:,} pixels are nodata in part")
-    elif valid and present is not None:
-        lost = [key for key in _parts(reader, at, row, col) if key not in present]
-        if lost:
-            problem = Problem(lost[0], f"missing, and {valid:,} pixels are valid there")
-    return date, valid, problem
+@dataclass(frozen=True)
+class _ShardCheck:
+    """Looks at one shard after the other.
+
+    Parameters
+    ----------
+    reader
+        The open store.
+    digests
+        What its objects should be.
+    present
+        Every key of it; None where the server cannot list.
+    contents
+        Decodes objects that were read.
+    """
+
+    reader: StoreReader
+    digests: ShardDigests
+    present: frozenset[str] | None
+    contents: Contents[StoreReader]
+
+    def __call__(self, place: Place) -> tuple[int, int, list[Problem]]:
+        """Return the date, how many pixels of a shard are valid, and what is wrong with it."""
+        date, row, col = place
+        at = f"{date}/" if self.reader.dates else ""
+        parts = _parts(self.reader, at, row, col)
+        mask_key = f"valid/c/{at}{row}/{col}"
+        problems, contents = self.digests.check([*parts, mask_key])
+        if problems:
+            return date, 0, problems
+        window, key = self._window(row, col), parts[0]
+        try:
+            with self.contents.reader_of(contents) as reader:
+                codes = reader.read_codes(window, date)
+                key = mask_key
+                mask = reader.read_mask(window, date)
+        except (GeoembzError, OSError) as error:
+            return date, 0, [Problem(key, str(error))]
+        valid, mixed = _validity(self.reader, codes, mask)
+        if mixed:
+            problems.append(Problem(parts[0], f"{mixed:,} pixels are nodata in part"))
+        elif valid and self.present is not None:
+            lost = [key for key in parts if key not in self.present]
+            what = f"missing, and {valid:,} pixels are valid there"
+            problems += [Problem(key, what) for key in lost[:1]]
+        return date, valid, problems
+
+    def _window(self, row: int, col: int) -> Window:
+        (height, width), (rows, cols) = self.reader.shape, self.reader.stored_chunk
+        top, left = row * rows, col * cols
+        return Window(top, left, min(rows, height - top), min(cols, width - left))
 
 
 def _parts(reader: StoreReader, at: str, row: int, col: int) -> list[str]:

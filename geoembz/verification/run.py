@@ -13,6 +13,7 @@ from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
 from geoembz.store.tables.documents import TABLE
 from geoembz.threads import worker_count
+from geoembz.verification.digests import check_small_objects
 from geoembz.verification.documents import check_documents
 from geoembz.verification.listing import (
     below,
@@ -84,15 +85,17 @@ def _check_content(store: str, workers: int) -> Part:
     tree = ObjectTree(store)
     nodes, problems = check_documents(tree)
     try:
-        group = open_group(store)
         present = present_keys(tree)
+        problems |= check_small_objects(tree, present)
+        group = open_group(store)
         parts = list(_parts(store, group, present, workers))
     except GeoembzError as error:
         return Part(0, frozenset({*problems, Problem("zarr.json", str(error))}))
     if nodes and present is not None:
         others = frozenset({TABLE}) if is_table_store(group) else frozenset()
-        problems |= set(unexpected_objects(present, nodes, others))
-        problems |= set(missing_objects(present, nodes))
+        named = {problem.key for problem in problems}
+        found = {*unexpected_objects(present, nodes, others), *missing_objects(present, nodes)}
+        problems |= {problem for problem in found if problem.key not in named}
     for part in parts:
         problems |= part.problems
     return Part(sum(part.shards for part in parts), frozenset(problems))
@@ -112,6 +115,8 @@ def _parts(
     expected = group.attrs.get("geoembz:encoding_hash")
     for name in names if isinstance(names, list) else []:
         key = check_key(str(name))
+        small = check_small_objects(ObjectTree(f"{store}/{key}"), below(present, key))
+        yield Part(0, frozenset(small)).below(key)
         try:
             reader = StoreReader.open(f"{store}/{key}")
         except GeoembzError as error:

@@ -11,6 +11,8 @@ from geoembz.publish import Problem
 from geoembz.publish.transfer import for_each
 from geoembz.store.tables import TableReader
 from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
+from geoembz.verification.contents import Contents
+from geoembz.verification.digests import ShardDigests
 from geoembz.verification.documents import check_conventions
 from geoembz.verification.raster import LARGEST_OBJECT_BYTES, check_mapping
 from geoembz.verification.result import Part
@@ -35,9 +37,21 @@ def check_table(reader: TableReader, workers: int) -> Part:
     if step * reader.encoding.bytes_per_vector > LARGEST_OBJECT_BYTES or n_shards > MOST_SHARDS:
         what = f"{n_shards:,} shards of {step:,} rows; none was read"
         return Part(n_shards, frozenset({*problems, Problem("embedding/zarr.json", what)}))
-    starts = range(0, reader.n_rows, step)
-    found = for_each(starts, lambda start: _check_shard(reader, start, step), workers)
-    damaged = {problem for _, faults in found for problem in faults}
+    digests, unreadable = ShardDigests.of(
+        reader.url, reader.group, reader.attributes.version, _row_arrays(reader)
+    )
+    contents = Contents(reader)
+
+    def check(start: int) -> tuple[int, list[Problem]]:
+        problems, objects = digests.check(_keys(reader, start // step))
+        if problems:
+            return 0, problems
+        with contents.reader_of(objects) as known:
+            count, problems, places = _read_shard(known, start, step)
+        return count, problems or _check_places(reader, places[0], places[1], start)
+
+    found = for_each(range(0, reader.n_rows, step), check, workers)
+    damaged = {problem for _, faults in found for problem in faults} | unreadable
     counted, declared = sum(count for count, _ in found), reader.attributes.rows["valid"]
     if not damaged and counted != declared:
         what = f"{counted:,} valid rows; the store was written with {declared:,}: shards are lost"
@@ -47,8 +61,26 @@ def check_table(reader: TableReader, workers: int) -> Part:
     )
 
 
-def _check_shard(reader: TableReader, start: int, step: int) -> tuple[int, list[Problem]]:
-    """Return how many rows of a shard are valid, and what is wrong with it."""
+def _row_arrays(reader: TableReader) -> list[str]:
+    """Return the paths of all arrays with a row for each sample."""
+    mask = [] if reader.mask is None else ["valid"]
+    return ["embedding", *mask, *_columns(reader)]
+
+
+def _columns(reader: TableReader) -> list[str]:
+    return ["x", "y", *(f"{COLUMNS}/{name}" for name in reader.attributes.columns)]
+
+
+def _keys(reader: TableReader, number: int) -> list[str]:
+    """Return the keys of all objects that hold the rows of a shard."""
+    codes, *others = _row_arrays(reader)
+    return [f"{codes}/c/{number}/0", *(f"{name}/c/{number}" for name in others)]
+
+
+def _read_shard(
+    reader: TableReader, start: int, step: int
+) -> tuple[int, list[Problem], list[NDArray[Any]]]:
+    """Return how many rows of a shard are valid, what is wrong with it, and its x and y."""
     rows = np.arange(start, min(start + step, reader.n_rows))
     number = start // step
     problems: list[Problem] = []
@@ -58,13 +90,12 @@ def _check_shard(reader: TableReader, start: int, step: int) -> tuple[int, list[
     except (GeoembzError, OSError, ValueError, RuntimeError) as error:
         problems.append(Problem(f"embedding/c/{number}/0", str(error)))
     places = []
-    names = ["x", "y", *(f"{COLUMNS}/{name}" for name in reader.attributes.columns)]
-    for name in names:
+    for name in _columns(reader):
         try:
             places.append(reader.values(reader.column(name), rows))
         except (GeoembzError, OSError, ValueError, RuntimeError) as error:
             problems.append(Problem(f"{name}/c/{number}", str(error)))
-    return count, problems or _check_places(reader, places[0], places[1], start)
+    return count, problems, places[:2]
 
 
 def _check_places(

@@ -26,9 +26,12 @@ def files(store: Path) -> list[Path]:
 def shards(store: Path, *names: str) -> int:
     """Count the shards of the arrays of some names, in all grids."""
     return sum(
-        1 for path in files(store)
-        if (found := re.search(r"(\w+)/c/", path.as_posix())) and found[1] in names
-    )  # fmt: skip
+        1
+        for path in files(store)
+        if (found := re.search(r"(\w+)/(\w+)/c/|$", path.relative_to(store.parent).as_posix()))
+        and found[2] in names
+        and found[1] != "digests"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -185,6 +185,35 @@ def read_chunk(
     return out
 
 
+def wrong_objects(store: Path) -> set[str]:
+    """Return the keys of objects that are not what the store says [Digests]."""
+    content = (store / "zarr.json").read_bytes()
+    attributes = json.loads(content)["attributes"]
+    seal = attributes["geoembz:digests"]
+    own = seal["document"].encode()
+    wrong = set()
+    if hashlib.sha256(content.replace(own, b"0" * 64)).hexdigest() != seal["document"]:
+        wrong.add("zarr.json")
+    files = {p.relative_to(store).as_posix(): p for p in store.rglob("*") if p.is_file()}
+    found = {key: hashlib.sha256(path.read_bytes()).hexdigest() for key, path in files.items()}
+    known = {"zarr.json", *seal["objects"]}
+    wrong |= {key for key, digest in seal["objects"].items() if found.get(key) != digest}
+    for name in attributes.get("geoembz:grids", []):
+        inside = wrong_objects(store / name)
+        wrong |= {f"{name}/{key}" for key in inside}
+        known |= {key for key in found if key.startswith(f"{name}/")}
+    for path in (store / "digests").rglob("zarr.json"):
+        if json.loads(path.read_text())["node_type"] == "array":
+            array = path.parent.relative_to(store / "digests").as_posix()
+            digests = read_array(path.parent)
+            for place in np.ndindex(digests.shape[:-1]):
+                key = "/".join([array, "c", *map(str, place)])
+                stored = digests[place].tobytes().hex() if digests[place].any() else ""
+                wrong |= {key} if stored != found.get(key, "")[:32] else set()
+                known.add(key)
+    return wrong | (files.keys() - known)
+
+
 def content_hash(config: dict[str, Any], arrays: dict[str, Array]) -> str:
     """Hash an encoding (spec/encoding.md, "Hash")."""
     content = rfc8785.dumps({key: value for key, value in config.items() if key != "recipe"})

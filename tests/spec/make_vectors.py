@@ -9,12 +9,12 @@ once, are the exceptions (spec/README.md, "Golden vectors").
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._version import FORMAT_VERSION
+from geoembz._version import ENCODING_VERSION, FORMAT_VERSION
 from geoembz.codecs import PREFIX
 from geoembz.codecs.stages import Stage
 from geoembz.conventions import Layout, StoreAttributes
@@ -25,6 +25,9 @@ from geoembz.projection import Projection
 from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter
 from tests.spec import vector_kinds, vector_states
 from tests.spec.vector_states import DIMENSION, values
+
+if TYPE_CHECKING:
+    from geoembz.store.digests import StoredObject
 
 VECTORS = Path(__file__).resolve().parents[2] / "spec" / "vectors"
 SHAPE = (5, 6)
@@ -40,14 +43,15 @@ ENCODINGS = (
 )
 
 
-def main(target: Path = VECTORS / FORMAT_VERSION) -> None:
-    """Write the vectors of this version that are missing."""
-    if not (target / "pack").exists():
-        _write_packing(target / "pack")
+def main(vectors: Path = VECTORS) -> None:
+    """Write the vectors that are missing: of stores, codecs and encodings, by their versions."""
+    parts, target = vectors / ENCODING_VERSION, vectors / FORMAT_VERSION
+    if not (parts / "pack").exists():
+        _write_packing(parts / "pack")
     for name, stage, data in vector_states.codec_cases():
-        if not (target / "codecs" / name).exists():
-            _write_codec(target / "codecs" / name, name.partition("-")[0], stage, data)
-    _write_encodings(target / "encoding")
+        if not (parts / "codecs" / name).exists():
+            _write_codec(parts / "codecs" / name, name.partition("-")[0], stage, data)
+    _write_encodings(parts / "encoding")
     for store in _stores():
         if not (target / "stores" / f"{store['name']}.zarr").exists():
             _write_store(target / "stores", **store)
@@ -174,10 +178,11 @@ def _write_store(
         data[:, 4:, 4:] = np.inf
     codes, valid = built.encode_block(data.reshape(DIMENSION, -1))
     codes, valid = codes.reshape(-1, *SHAPE), valid.reshape(SHAPE)
+    stored: dict[str, StoredObject] = {}
     for window in chunks.shards():
         rows, cols = window.slices
-        writer.write_shard(window, codes[:, rows, cols], valid[rows, cols])
-    writer.finish(_attributes(built, crs, layout, int(valid.sum())))
+        stored |= writer.write_shard(window, codes[:, rows, cols], valid[rows, cols])
+    writer.finish(_attributes(built, crs, layout, int(valid.sum())), stored)
     reader = StoreReader.open(writer.url)
     window = reader.attributes.grid.window
     np.save(folder / f"{name}.codes.npy", codes)

@@ -1,5 +1,6 @@
 """Stores with a time axis, roots of several grids and tables are what ``spec/`` says."""
 
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from geoembz.geoparquet import read_emb, read_geo
 from geoembz.store import StoreReader, View
 from geoembz.store.tables import TableReader
+from geoembz.verification import verify
 from tests.spec import independent, make_vectors, vector_kinds
 from tests.spec.test_schemas import STORE_SCHEMA, conventions, validate
-from tests.spec.test_vectors import VERSIONS, read_json
+from tests.spec.test_vectors import STORES, VERSIONS, read_json
 from tests.trees import objects
 
 __all__ = ["conventions"]
@@ -64,6 +66,26 @@ def test_missing_kinds_are_written_again_byte_for_byte(tmp_path: Path) -> None:
         assert came.keys() == expected.keys()
         differing = {key for key, content in came.items() if content != expected[key]}
         assert all(key.endswith("table.parquet") for key in differing)
+
+
+RECORDED = [
+    path for path in (*STORES, *TIMES, *ROOTS, *TABLES) if "0.1" not in path.parent.parent.name
+]
+
+
+@pytest.mark.parametrize("store", RECORDED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_object_has_its_digest(store: Path, tmp_path: Path) -> None:
+    """A reader made from the text and ours find nothing wrong, and name what was changed."""
+    assert independent.wrong_objects(store) == set()
+    assert verify(str(store)).problems == ()
+    copy = shutil.copytree(store, tmp_path / "copy.zarr")
+    files = sorted(path for path in copy.rglob("*") if path.is_file())
+    for path in [path for path in files if "digests" not in path.parts][::8]:
+        key, content = path.relative_to(copy).as_posix(), path.read_bytes()
+        path.write_bytes(content + b" ")
+        assert key in independent.wrong_objects(copy)
+        assert key in {problem.key for problem in verify(str(copy)).problems}
+        path.write_bytes(content)
 
 
 @each_time

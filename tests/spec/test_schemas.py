@@ -187,7 +187,7 @@ def test_the_encoding_page_shows_golden_encodings() -> None:
 
 def test_the_annotated_example_is_a_golden_store() -> None:
     """format.md shows the metadata of a golden store, shortened only where it says so."""
-    store = SPEC / "vectors" / "0.1" / "stores" / "int8-plain.zarr"
+    store = SPEC / "vectors" / "0.2" / "stores" / "int8-plain.zarr"
     group = read_json(store / "zarr.json")
     del group["consolidated_metadata"]
     group["attributes"]["proj:wkt2"] = "PROJCRS[…]"

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from geoembz.conventions import StoreAttributes
 from geoembz.encoding import Encoding
 from geoembz.geoparquet import write_emb, write_geo
-from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter, write_root
+from geoembz.store import (
+    ChunkLayout,
+    Journal,
+    ObjectTree,
+    StorePlan,
+    StoreReader,
+    StoreWriter,
+    write_root,
+)
+from geoembz.store.digests import StoredObject
+from geoembz.store.seal import sealed_objects
 from geoembz.store.tables import Column, TableAttributes, TablePlan, TableReader, TableWriter
 from geoembz.wkb import encode_points
 from tests.spec.vector_states import DIMENSION, values
@@ -29,7 +39,6 @@ _SPACES: tuple[Literal["reduced", "original"], ...] = ("reduced", "original")
 def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
     """Write a store with two dates: the second, an earlier year, was appended; it has gaps."""
     chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=True)
-    plan = StorePlan(built, chunks, "plain", DATES)
     url = str(folder / "two-dates.zarr")
     entries: list[dict[str, Any]] = []
     whole = []
@@ -37,8 +46,9 @@ def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
         data = values((DIMENSION, *SHAPE)) / np.float32(position + 1)
         if position:
             data[3, 1, 2], data[:, 4:, 4:] = np.nan, np.inf
+        plan = StorePlan(built, chunks, "plain", DATES[: position + 1])
         writer = StoreWriter(url, plan, position)
-        codes, valid = _write_grid(writer, data)
+        codes, valid, stored = _write_grid(writer, data)
         whole.append(codes)
         alone = attributes(built, "EPSG:32633", int(valid.sum()))
         sources = [{"uri": f"urn:example:raster:{date[:4]}"}]
@@ -50,9 +60,13 @@ def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
                 "fidelity": dict(alone.fidelity),
             }
         )
-    total = {name: sum(entry["pixels"][name] for entry in entries) for name in ("total", "valid")}
-    together = tuple(source for entry in entries for source in entry["sources"])
-    writer.finish(replace(alone, times=tuple(entries), pixels=total, sources=together))
+        total = {
+            name: sum(entry["pixels"][name] for entry in entries) for name in ("total", "valid")
+        }
+        together = tuple(source for entry in entries for source in entry["sources"])
+        attributes_now = replace(alone, times=tuple(entries), pixels=total, sources=together)
+        root = ObjectTree(url).read_json("zarr.json")  # of the first date, if this is the second
+        writer.finish(attributes_now, stored, former=sealed_objects(root))
     reader = StoreReader.open(url)
     window = reader.attributes.grid.window
     np.save(folder / "two-dates.codes.npy", np.stack(whole))
@@ -68,9 +82,10 @@ def write_grids(folder: Path, built: Encoding, attributes: Attributes) -> None:
     for index, (name, crs) in enumerate(zones.items()):
         plan = StorePlan(built, ChunkLayout(SHAPE, (2, 2), (2, 2), is_sharded=False))
         writer = StoreWriter(str(root / name), plan)
-        codes, valid = _write_grid(writer, values((DIMENSION, *SHAPE)) / np.float32(2**index))
+        data = values((DIMENSION, *SHAPE)) / np.float32(2**index)
+        codes, valid, stored = _write_grid(writer, data)
         entry = attributes(built, crs, int(valid.sum()))
-        writer.finish(replace(entry, sources=({"uri": f"urn:example:raster:{name}"},)))
+        writer.finish(replace(entry, sources=({"uri": f"urn:example:raster:{name}"},)), stored)
         reader = StoreReader.open(writer.url)
         np.save(folder / f"two-zones.{name}.codes.npy", codes)
         for space in _SPACES:
@@ -99,9 +114,10 @@ def write_table(folder: Path, name: str, built: Encoding, *, others: bool) -> No
     numbers = {"count": rows.astype("<i4"), "when": rows.astype("<i8") * 86_400}
     points = [point.tobytes() for point in encode_points(places[:, 0], places[:, 1])]
     table = pa.table({"name": [f"chip {row}" for row in rows], "geometry": points})
+    stored: dict[str, StoredObject] = {}
     for shard in plan.shards():
         span = shard.slices[0]
-        writer.write_shard(
+        stored |= writer.write_shard(
             shard.row,
             np.ascontiguousarray(codes[:, span].T),
             valid[span],
@@ -113,7 +129,8 @@ def write_table(folder: Path, name: str, built: Encoding, *, others: bool) -> No
     bounds += [[np.nan] * 4] * (plan.n_chunks - len(bounds))
     attributes = _table_attributes(built, int(valid.sum()), others=others)
     starts = [shard.row for shard in plan.shards()]
-    writer.finish(attributes, np.array(bounds), starts, _footer(attributes))
+    writer.finish(attributes, np.array(bounds), starts, _footer(attributes), stored)
+    Journal(ObjectTree(writer.url)).clear()
     reader = TableReader.open(writer.url)
     np.save(folder / f"{name}.codes.npy", codes.T)
     for space in _SPACES:
@@ -122,15 +139,16 @@ def write_table(folder: Path, name: str, built: Encoding, *, others: bool) -> No
 
 def _write_grid(
     writer: StoreWriter, data: NDArray[np.float32]
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Encode a raster and write its shards; return codes and validity."""
+) -> tuple[NDArray[Any], NDArray[np.bool_], dict[str, StoredObject]]:
+    """Encode a raster and write its shards; return codes, validity and what was stored."""
     encoding = writer.plan.encoding
     codes, valid = encoding.encode_block(data.reshape(DIMENSION, -1))
     codes, valid = codes.reshape(-1, *SHAPE), valid.reshape(SHAPE)
+    stored: dict[str, StoredObject] = {}
     for window in writer.plan.chunks.shards():
         rows, cols = window.slices
-        writer.write_shard(window, codes[:, rows, cols], valid[rows, cols])
-    return codes, valid
+        stored |= writer.write_shard(window, codes[:, rows, cols], valid[rows, cols])
+    return codes, valid, stored
 
 
 def _known_chunks(places: NDArray[np.float64]) -> list[NDArray[np.float64]]:

@@ -103,11 +103,11 @@ def test_a_uuid_that_is_no_text_is_passed_over(store: Path) -> None:
     assert geoembz.open(store).sizes["y"] == 24
 
 
-@pytest.mark.parametrize("version", ["0.2", "1.0", 0.1, None])
+@pytest.mark.parametrize("version", ["0.3", "1.0", 0.1, None])
 def test_another_format_version_is_refused(store: Path, version: object) -> None:
     """A newer store says which version it is, which one is known, and what to do."""
     change(store, lambda document: document["attributes"].update({"geoembz:version": version}))
-    with pytest.raises(StoreVersionError, match=r"reads '0\.1'.*newer geoembz"):
+    with pytest.raises(StoreVersionError, match=r"reads '0\.1' and '0\.2'.*newer geoembz"):
         geoembz.open(store)
 
 

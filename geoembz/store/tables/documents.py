@@ -7,6 +7,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
+from geoembz.conventions import records_digests
+from geoembz.store.digests import StoredObjects, write_digests
 from geoembz.store.documents import (
     EMBEDDING,
     VALID,
@@ -53,8 +55,17 @@ def create_arrays(group: zarr.Group, plan: TablePlan) -> None:
         _create_rows(columns, plan, column.name, dtype, fill, dict(column.attributes))
 
 
+def row_arrays(plan: TablePlan) -> list[str]:
+    """Return the paths of all arrays with a `sample` axis."""
+    columns = (f"{COLUMNS}/{column.name}" for column in plan.columns)
+    return [EMBEDDING, *([VALID] if plan.has_mask else []), "x", "y", *columns]
+
+
 def table_documents(
-    plan: TablePlan, attributes: TableAttributes, chunk_bbox: NDArray[np.float64]
+    plan: TablePlan,
+    attributes: TableAttributes,
+    chunk_bbox: NDArray[np.float64],
+    stored: StoredObjects,
 ) -> dict[str, bytes]:
     """Return every object of a finished store but the shards, by key, root ``zarr.json`` last."""
     from pyproj import CRS
@@ -68,6 +79,8 @@ def table_documents(
     mapping["spatial_ref"] = mapping["crs_wkt"]
     write_small(root, "spatial_ref", np.array(0, dtype=np.int64), (), mapping)
     write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    if records_digests(attributes.version):
+        write_digests(root, objects, row_arrays(plan), stored)
     return consolidated(memory, objects)
 
 

@@ -16,7 +16,14 @@ from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.geography import BBox, placed_boxes, spans
 from geoembz.store.documents import EMBEDDING, VALID
 from geoembz.store.objects import ObjectTree
-from geoembz.store.reader import View, is_table_store, open_array, open_group, read_encoding
+from geoembz.store.reader import (
+    View,
+    complete_array,
+    is_table_store,
+    open_array,
+    open_group,
+    read_encoding,
+)
 from geoembz.store.tables.attributes import TableAttributes
 from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
 from geoembz.threads import single_threaded_blas
@@ -85,14 +92,18 @@ class TableReader:
     @cached_property
     def codes(self) -> zarr.Array[Any]:
         """The codes ``(sample, code_length)``."""
-        return open_array(self.url, self.group, EMBEDDING)
+        return self._complete(EMBEDDING)
 
     @cached_property
     def mask(self) -> zarr.Array[Any] | None:
         """Validity ``(sample,)``; None where codes say it."""
         if self.encoding.nodata is not None:
             return None
-        return open_array(self.url, self.group, VALID)
+        return self._complete(VALID)
+
+    def _complete(self, name: str) -> zarr.Array[Any]:
+        array = open_array(self.url, self.group, name)
+        return complete_array(self.url, self.group, self.attributes.version, array)
 
     @cached_property
     def chunk_bbox(self) -> NDArray[np.float64]:
@@ -101,7 +112,7 @@ class TableReader:
 
     def column(self, name: str, *, of_table: bool = False) -> zarr.Array[Any]:
         """Return `x` or `y`, or a numeric column of the table, as an array."""
-        return open_array(self.url, self.group, f"{COLUMNS}/{name}" if of_table else name)
+        return self._complete(f"{COLUMNS}/{name}" if of_table else name)
 
     def values(self, array: zarr.Array[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
         """Return the values of some rows of an array with one number per row."""

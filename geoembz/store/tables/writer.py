@@ -1,5 +1,6 @@
 """Write a table store: shards in any order, the other columns in one file, metadata at the end."""
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,13 @@ from pyarrow import parquet
 from zarr.storage import MemoryStore
 
 from geoembz.quantization import Codes
+from geoembz.store.digests import StoredObject, StoredObjects, check_stored
 from geoembz.store.documents import EMBEDDING, VALID, open_codes
 from geoembz.store.files import PARTIAL
 from geoembz.store.journal import FOLDER
 from geoembz.store.lock import Fence
 from geoembz.store.objects import ObjectTree
+from geoembz.store.seal import ALGORITHM, ROOT, sealed
 from geoembz.store.stored_chunks import ChunkWriter
 from geoembz.store.tables.attributes import TableAttributes
 from geoembz.store.tables.documents import COLUMNS, TABLE, create_arrays, table_documents
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 _ROW_GROUP_ROWS = 16_384
 _PARTS = f"{FOLDER}/parts"
+_ALWAYS = np.ones(1, np.bool_)
+"""Places and columns are stored whatever they hold: absent, they would read as the fill value."""
 
 
 class TableWriter:
@@ -62,7 +67,7 @@ class TableWriter:
         places: NDArray[np.float64],
         columns: Mapping[str, NDArray[Any]],
         others: pa.Table | None,
-    ) -> None:
+    ) -> dict[str, StoredObject]:
         """Write the rows of one shard.
 
         Parameters
@@ -79,19 +84,27 @@ class TableWriter:
             The numeric columns, by name.
         others
             The rows' other columns; None where the table has none.
+
+        Returns
+        -------
+        stored
+            The objects that were written, by key: vectors and validity where a row is valid,
+            places and columns always.
         """
         if others is not None:
             sink = pa.BufferOutputStream()
             parquet.write_table(others, sink, compression="zstd")
             self._tree.write(_part(start), sink.getvalue().to_pybytes())
+        known = {"x": places[:, 0], "y": places[:, 1]}
+        known |= {f"{COLUMNS}/{name}": values for name, values in columns.items()}
+        stored: dict[str, StoredObject] = {}
         with write_faults(self.url, f"PUT shard at row {start}"):
-            for index, name in enumerate("xy"):
-                self._array(name).write((start,), places[:, index])
-            for name, values in columns.items():
-                self._array(f"{COLUMNS}/{name}").write((start,), values)
+            for name, values in known.items():
+                stored |= self._array(name).write((start,), values, _ALWAYS)
             if self.plan.has_mask:
-                self._array(VALID).write((start,), valid)
-            self._array(EMBEDDING).write((start, 0), codes)
+                stored |= self._array(VALID).write((start,), valid)
+            stored |= self._array(EMBEDDING).write((start, 0), codes, valid[:, np.newaxis])
+        return stored
 
     def finish(
         self,
@@ -99,6 +112,7 @@ class TableWriter:
         chunk_bbox: NDArray[np.float64],
         starts: Sequence[int],
         footer: Mapping[bytes, bytes],
+        stored: StoredObjects,
         fence: Fence | None = None,
     ) -> None:
         """Write the file of other columns and all metadata, the root's last: the store exists.
@@ -113,18 +127,26 @@ class TableWriter:
             First rows of all shards, in order.
         footer
             Key-value metadata of the file of other columns.
+        stored
+            What `write_shard` returned, of all shards together.
         fence
             Asked before the root.
+
+        Raises
+        ------
+        StoreError
+            If a shard was lost or cut since it was written.
         """
-        if attributes.table is not None:
-            self._join_parts(starts, footer)
-        for key, content in table_documents(self.plan, attributes, chunk_bbox).items():
-            if fence is not None and key == "zarr.json":
+        check_stored(self._tree, stored)
+        others = {} if attributes.table is None else {TABLE: self._join_parts(starts, footer)}
+        objects = table_documents(self.plan, attributes, chunk_bbox, stored)
+        for key, content in sealed(objects, others).items():
+            if fence is not None and key == ROOT:
                 fence.check()
             self._tree.write(key, content)
 
-    def _join_parts(self, starts: Sequence[int], footer: Mapping[bytes, bytes]) -> None:
-        """Write the shards' parts as one Parquet file, one after the other."""
+    def _join_parts(self, starts: Sequence[int], footer: Mapping[bytes, bytes]) -> str:
+        """Write the shards' parts as one Parquet file, in order; return its SHA-256."""
         with tempfile.TemporaryDirectory(prefix="geoembz-") as folder:
             path = Path(folder) / TABLE
             if self._tree.is_local:  # a rename must not leave the disk
@@ -139,10 +161,13 @@ class TableWriter:
                 writer.write_table(part.cast(writer.schema), _ROW_GROUP_ROWS)
             if writer is not None:
                 writer.close()
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, ALGORITHM).hexdigest()
             if self._tree.is_local:
                 path.replace(self._tree.local_path / TABLE)
             else:
                 self._tree.filesystem.put_file(str(path), f"{self._tree.root}/{TABLE}")
+        return digest
 
     def _array(self, name: str) -> ChunkWriter:
         array = open_codes(writable_store(self._tree), self._documents[name], name)
