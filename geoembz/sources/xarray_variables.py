@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from geoembz.errors import SourceError
 from geoembz.grid import Window
 from geoembz.sources import xarray_facts as facts
-from geoembz.sources.band_names import BandNames, cleaned
+from geoembz.sources.band_names import BandNames, cleaned, natural_order, pattern
+from geoembz.sources.band_runs import run_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -117,7 +118,7 @@ def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Lay
     others = {name: array for name, array in variables.items() if name not in masks}
     named = [others[name] for name in VARIABLE_NAMES if name in others]
     cubes = named or [array for array in others.values() if array.ndim == 3]
-    flat = [array for array in others.values() if array.ndim == 2]
+    flat = _counted([array for array in others.values() if array.ndim == 2])
     valid = _valid(variables, masks)
     crs = facts.declared_crs(data)
     if len(cubes) == 1:
@@ -132,6 +133,18 @@ def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Lay
     names = cleaned([array.name for array in flat])
     crs = facts.declared_crs(flat[0]) or crs
     return Layers("xarray Dataset", arrays, (rows, columns), names, crs, _turned(valid, arrays[0]))
+
+
+def _counted(arrays: list["xr.DataArray"]) -> list["xr.DataArray"]:
+    """Return variables in the order of their numbers, as files of one band stand.
+
+    Files list them otherwise: Zarr by the alphabet, ``e10`` before ``e2``.
+    """
+    names = [str(array.name) for array in arrays]
+    run = run_of(names)
+    if run is None or any(pattern(name) != run for name in names):
+        return arrays
+    return sorted(arrays, key=lambda array: natural_order(str(array.name)))
 
 
 def _of_cube(array: "xr.DataArray", crs: Any, valid: "xr.DataArray | None") -> Layers:

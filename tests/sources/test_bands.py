@@ -233,3 +233,19 @@ def test_other_bands_in_one_file_are_told_of(tmp_path: Path, cube: NDArray[np.fl
     assert open_source(path, product="raster").dimension == 4
     plain = write(tmp_path / "p.tif", cube[:3], ["red", "green", "blue"])
     assert traits_of(open_source(plain)).notes == ()
+
+
+def test_one_variable_per_band_stands_as_one_file_per_band(
+    tmp_path: Path, cube: NDArray[np.float32]
+) -> None:
+    """Zarr lists e10 before e2; numbers decide, as they do for files."""
+    places = {"y": 5_299_995.0 - 10 * np.arange(6), "x": 500_005.0 + 10 * np.arange(6)}
+    names = sorted(f"e{band}" for band in range(12))
+    bands = {name: (("y", "x"), cube[int(name[1:])]) for name in names}
+    source = open_xarray(xr.Dataset(bands, coords=places), OpenOptions(crs="EPSG:32632"))
+    for name in names:
+        write(tmp_path / f"{name}.tif", cube[int(name[1:])][np.newaxis], [])
+    files = open_source(tmp_path)
+    assert names_of(source) == names_of(files)
+    np.testing.assert_array_equal(read(source), read(files))
+    np.testing.assert_array_equal(read(source), cube[:12])
