@@ -74,8 +74,8 @@ def ordered_as(source: Source, wanted: BandNames, whose: str) -> Source:
     if order is None:
         raise SourceError(
             f"{source.name}: bands {listed(own)}; but {whose}: bands {listed(wanted)}; expected "
-            "the same bands, in any order; choose the same bands of both (gdal_translate -b), or "
-            "convert them to stores of their own"
+            "the same bands, in any order; choose the same bands of both (gdal_translate -b), name "
+            "them alike if they are the same, or convert them to stores of their own"
         )
     return OrderedSource(source, order, wanted, [_note(own, wanted, order)])
 

@@ -49,7 +49,7 @@ def outside(groups: Sequence[tuple[Sequence[str], np.dtype[np.generic]]]) -> dic
     Examples
     --------
     >>> outside([(["A0"], np.dtype("f4")), (["A1"], np.dtype("f4")), (["mask"], np.dtype("u1"))])
-    {2: 'uint8, mask; but the others are floats A0, A1'}
+    {2: 'mask of type uint8; but the others are floats A0, A1'}
     """
     run = run_of(name for names, _ in groups for name in names)
 
@@ -59,7 +59,7 @@ def outside(groups: Sequence[tuple[Sequence[str], np.dtype[np.generic]]]) -> dic
     kinds = Counter(dtype.kind for names, dtype in groups if is_member(names))
     kind = max(kinds, key=lambda kind: (kinds[kind], kind == "f"), default="f")
     strangers = {
-        index: f"{dtype}, {listed(tuple(names))}"
+        index: f"{listed(tuple(names))} of type {dtype}"
         for index, (names, dtype) in enumerate(groups)
         if dtype.kind != kind or not is_member(names)
     }

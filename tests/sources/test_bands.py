@@ -216,7 +216,9 @@ def test_other_variables_beside_one_band_variables_are_refused(
     bands = {f"e{band}": (("y", "x"), cube[band]) for band in range(8)}
     data = xr.Dataset({**bands, name: (("y", "x"), cube[0].astype(dtype))}, coords=places)
     opening = OpenOptions(crs="EPSG:32632")
-    with pytest.raises(SourceError, match=f"variable {np.dtype(dtype)}, {name}; but the others"):
+    with pytest.raises(
+        SourceError, match=f"variable {name} of type {np.dtype(dtype)}; but the others"
+    ):
         open_xarray(data, opening)
     every = open_xarray(data, OpenOptions(crs="EPSG:32632", product="raster"))
     assert every.dimension == 9
