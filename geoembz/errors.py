@@ -3,6 +3,7 @@
 Every message says where, what came, what was expected and what to do. None shows a secret.
 """
 
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -71,6 +72,34 @@ def _without_value(part: str, is_web: bool) -> str:
     return "***" if is_web and part not in {"", "&", "?", "#"} else part
 
 
+_ADVICE = {
+    errno.EACCES: "no permission; change the permissions, or choose another place",
+    errno.EPERM: "not permitted; change the permissions, or choose another place",
+    errno.EROFS: "the disk is read-only; choose another place",
+    errno.ENOSPC: "the disk is full; make room, or choose another place",
+    errno.EDQUOT: "the quota is used up; make room, or choose another place",
+    errno.EFBIG: "larger than files may be here; choose another place",
+    errno.ENOENT: "no such file or folder; check the path",
+    errno.ENOTDIR: "a part of the path is no folder; check the path",
+    errno.EISDIR: "a folder; expected a file; check the path",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n), or take fewer --workers",
+    errno.EIO: "the disk does not answer; check it",
+}
+"""What the errors of an operating system mean here, and what to do."""
+
+
+def os_fault(error: OSError) -> str:
+    """Return an error of the operating system in words, and what to do.
+
+    Examples
+    --------
+    >>> os_fault(PermissionError(13, "Permission denied"))
+    'no permission; change the permissions, or choose another place'
+    """
+    return _ADVICE.get(error.errno or 0, error.strerror or str(error))
+
+
 class GeoembzError(Exception):
     """Base of every error that geoembz raises on purpose.
 
@@ -126,6 +155,10 @@ class StoreError(GeoembzError):
 
 class SchedulerError(GeoembzError):
     """A cluster that cannot be reached, or that lost what it was to do."""
+
+
+class OutputError(GeoembzError):
+    """A file that a command was to write, and cannot."""
 
 
 class StoreVersionError(StoreError):

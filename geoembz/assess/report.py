@@ -12,6 +12,7 @@ from geoembz.assess.pareto import pareto_plot
 from geoembz.assess.report_tables import costs, fidelity, verdicts
 from geoembz.assess.result import Evaluation, worst_class
 from geoembz.errors import InvalidConfigError
+from geoembz.output import output_faults, output_file
 from geoembz.sources import Source, open_source
 from geoembz.sources.band_order import ordered_as
 from geoembz.store import StoreReader
@@ -64,12 +65,16 @@ def write_report(
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise InvalidConfigError(f"{directory}: is a file; expected a directory for the report")
-    directory.mkdir(parents=True, exist_ok=True)
+    with output_faults(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     template = Template(files("geoembz.assess").joinpath("report.html").read_text("utf-8"))
     page = directory / "report.html"
-    page.write_text(template.substitute(_parts(evaluation, store, source)), encoding="utf-8")
+    text = template.substitute(_parts(evaluation, store, source))
     numbers = json.dumps(evaluation.to_json(), indent=2)
-    (directory / "report.json").write_text(numbers + "\n", encoding="utf-8")
+    with output_file(page) as partial:
+        partial.write_text(text, encoding="utf-8")
+    with output_file(directory / "report.json") as partial:
+        partial.write_text(numbers + "\n", encoding="utf-8")
     return page
 
 

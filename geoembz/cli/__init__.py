@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from geoembz.cli.signals import end, interruptible, interruption
-from geoembz.errors import GeoembzError, redact
+from geoembz.errors import GeoembzError, os_fault, redact
 from geoembz.spelling import flags
 from geoembz.text import printable
 
@@ -66,7 +66,9 @@ def _report(error: Exception, *, debug: bool) -> int:
     if isinstance(error, GeoembzError):
         message = str(error)  # printable already, each detail on its line
     elif isinstance(error, OSError):
-        message = printable(redact(str(error)))
+        place = f"{error.filename}: " if error.filename is not None else ""
+        said = f"{place}{os_fault(error)}" if error.errno is not None else str(error)
+        message = printable(redact(said))
     else:
         message = printable(redact(f"{type(error).__name__}: {error}"))
         message += "; this is a bug: run again with --debug, report it"

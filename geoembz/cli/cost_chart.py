@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from geoembz.cost import CostEstimate, format_bytes, format_usd
 from geoembz.cost.estimate import GB, PB, SENTINEL2_PB_PER_YEAR, TB
 from geoembz.errors import InvalidConfigError, MissingPackageError
+from geoembz.output import output_faults
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,7 +71,8 @@ def draw_costs(results: Sequence[CostEstimate], chosen: int, path: Path) -> None
     )
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower right", frameon=False)
-    figure.savefig(path, dpi=150)
+    with output_faults(path):
+        figure.savefig(path, dpi=150)
 
 
 def _draw_bars(axes: "Axes", results: Sequence[CostEstimate], chosen: int, unit: int) -> None:

@@ -14,6 +14,7 @@ from geoembz.encoding.decoder import Decoder, Space
 from geoembz.encoding.fit import EncodingFitter, FitReport
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz.output import output_file
 from geoembz.projection import Projection, normalized
 from geoembz.quantization import Codes, Quantizer, fill_value, is_nodata, quantizer_from_state
 
@@ -435,12 +436,14 @@ class Encoding:
         ------
         InvalidConfigError
             If something exists at `path`.
+        OutputError
+            If it cannot be written.
         """
-        try:
-            with Path(path).open("xb") as file:
-                file.write(self.to_bytes())
-        except FileExistsError as error:
-            raise InvalidConfigError(f"{path}: exists; remove it or name another file") from error
+        target, content = Path(path), self.to_bytes()
+        if target.exists():
+            raise InvalidConfigError(f"{path}: exists; remove it or name another file")
+        with output_file(target) as partial:
+            partial.write_bytes(content)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -1,6 +1,5 @@
 """A store, or a part of it, as a cloud-optimized GeoTIFF."""
 
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,11 @@ from geoembz.errors import InvalidConfigError
 from geoembz.export.band_labels import band_labels
 from geoembz.export.region import Region, open_region
 from geoembz.export.tiling import draft_side, tile_side, window_shape
+from geoembz.export.whole import refuse_cut
 from geoembz.features.write import check_output
 from geoembz.geography import BBox
 from geoembz.grid import split
+from geoembz.output import output_file
 from geoembz.store import StoreReader, View
 from geoembz.text import aligned
 
@@ -135,15 +136,15 @@ def export(
         "GDAL_TIFF_INTERNAL_MASK": True,
         "GDAL_VALIDATE_CREATION_OPTIONS": False,  # it would warn of tiles below 128 pixels
     }
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        plain, finished = Path(folder) / "plain.tif", Path(folder) / "cog.tif"
-        with rasterio.Env(**settings):
-            with rasterio.open(plain, "w", **profile) as raster:
-                raster.descriptions = band_labels(region.reader, space, bands)
-                _fill(raster, region, space, components, whiten)
-                raster.update_tags(**_tags(region, space))
-            _optimize(plain, finished, profile)
-        finished.replace(target)
+    with output_file(target) as finished, rasterio.Env(**settings):
+        plain = finished.with_name(f"{finished.name}.plain.tif")
+        with rasterio.open(plain, "w", **profile) as raster:
+            raster.descriptions = band_labels(region.reader, space, bands)
+            _fill(raster, region, space, components, whiten)
+            raster.update_tags(**_tags(region, space))
+        refuse_cut(plain, target)
+        _optimize(plain, finished, profile)
+        refuse_cut(finished, target)
     return ExportSummary(
         str(target),
         space,

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.export.merge import merge
 from geoembz.export.region import Region, open_regions, refuse_two_parts
+from geoembz.export.whole import refuse_cut
 from geoembz.features.write import check_output
 from geoembz.geography import BBox
 from geoembz.grid import Grid, Window, split
+from geoembz.output import output_file
 from geoembz.store import StoreReader
 from geoembz.text import aligned
 
@@ -222,17 +224,14 @@ def _write(path: Path, image: NDArray[np.uint8], grid: Grid) -> None:
             "compress": "deflate",
             "tiled": True,
         }
-    partial = path.with_name(f".{path.name}.partial{path.suffix}")
     shape = {"count": count, "height": height, "width": width, "dtype": "uint8"}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(partial, "w", **shape, **profile) as raster:
-                colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
-                shown = colours if count == 4 else [ColorInterp.gray]
-                if is_tiff:
-                    raster.colorinterp = [*shown, ColorInterp.alpha]
-                raster.write(image)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with output_file(path) as partial, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(partial, "w", **shape, **profile) as raster:
+            colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+            shown = colours if count == 4 else [ColorInterp.gray]
+            if is_tiff:
+                raster.colorinterp = [*shown, ColorInterp.alpha]
+            raster.write(image)
+        if is_tiff:
+            refuse_cut(partial, path)

@@ -14,6 +14,7 @@ from geoembz.errors import InvalidConfigError
 from geoembz.features.write import EMBEDDING, GEOMETRY, PARQUET, check_output, vector_array
 from geoembz.geography import BBox
 from geoembz.geoparquet import free_name, read_geo, write_emb, write_geo
+from geoembz.output import output_file
 from geoembz.store import View
 from geoembz.store.tables import TableReader
 from geoembz.text import aligned
@@ -110,8 +111,8 @@ def export_table(
             f"bbox {bbox}: no row of {reader.url} lies there; it covers {reader.attributes.bbox} "
             f"in {reader.attributes.crs_code or 'its CRS'}"
         )
-    partial, writer, count = target.with_name(f".{target.name}.partial"), None, 0
-    try:
+    writer, count = None, 0
+    with output_file(target) as partial:
         for rows, others in _blocks(reader, selected):
             vectors = reader.read(rows, space, components, whiten)
             table = _block_table(reader, rows, others, vectors)
@@ -122,9 +123,6 @@ def export_table(
             count += len(rows)
         if writer is not None:
             writer.close()
-            partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
     columns = tuple(writer.schema.names) if writer is not None else ()
     size = target.stat().st_size
     return TableExportSummary(str(target), space, count, length, columns, size)

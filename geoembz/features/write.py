@@ -12,6 +12,7 @@ from pyarrow import compute
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.features.model import Features
 from geoembz.geoparquet import write_geo
+from geoembz.output import output_file
 
 PARQUET = (".parquet", ".geoparquet", ".gpq")
 GEOMETRY, EMBEDDING = "geometry", "embedding"
@@ -66,15 +67,11 @@ def write_features(
     table = features.columns.select([name for name in kept if name != GEOMETRY])
     for name, values in columns.items():
         table = table.append_column(name, values)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with output_file(path) as partial:
         if path.suffix.lower() in PARQUET:
             _write_parquet(partial, table, features, emb)
         else:
             _write_csv(partial, table, features)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _write_parquet(path: Path, table: pa.Table, features: Features, emb: bytes) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geoembz.features.write import PARQUET
 from geoembz.geoparquet import write_geo
+from geoembz.output import output_file
 from geoembz.scoring import Metric
 from geoembz.text import aligned
 from geoembz.wkb import encode_points
@@ -120,15 +121,11 @@ class SearchResult:
 
     def write(self, path: Path) -> None:
         """Write ``.parquet`` (GeoParquet) or ``.geojson``; a file that exists is replaced whole."""
-        partial = path.with_name(f".{path.name}.partial")
-        try:
+        with output_file(path) as partial:
             if path.suffix.lower() in PARQUET:
                 self._write_parquet(partial)
             else:
                 partial.write_text(json.dumps(self.to_geojson()), encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def _write_parquet(self, path: Path) -> None:
         from pyarrow import parquet

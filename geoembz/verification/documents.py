@@ -54,7 +54,7 @@ def check_conventions(stored: Mapping[str, Any], expected: Mapping[str, Any]) ->
     yield from _check_code(stored)
     for name in sorted(name for name in expected if name.startswith(_CONVENTIONS)):
         if name == "zarr_conventions":
-            declared = {entry.get("uuid") for entry in stored.get(name, ())}
+            declared = [entry["uuid"] for entry in stored.get(name, ()) if _has_uuid(entry)]
             missing = [e for e in expected[name] if e["uuid"] not in declared]
             for entry in missing:
                 yield Problem("zarr.json", f"convention {entry['name']} is not declared")
@@ -95,6 +95,10 @@ def _check_node(tree: ObjectTree, path: str, document: Mapping[str, Any]) -> Pro
 
 def _bare(document: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != _CONSOLIDATED}
+
+
+def _has_uuid(entry: object) -> bool:
+    return isinstance(entry, Mapping) and "uuid" in entry
 
 
 def _short(value: object) -> str:

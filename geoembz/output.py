@@ -1,0 +1,108 @@
+"""Write one file for a user: whole or not at all, faults in words, leftovers swept.
+
+A file is written under a name of this process beside its place, and renamed when it is whole. What
+a killed process left there goes when the next one writes the same file.
+"""
+
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from geoembz.errors import GeoembzError, OutputError, os_fault
+
+_FULL_BYTES = 2**20
+_LIBRARIES = ("rasterio", "pyarrow", "matplotlib", "PIL")
+"""Whose own errors mean here that a file cannot be written."""
+
+
+@contextmanager
+def output_file(target: Path) -> Iterator[Path]:
+    """Give a name to write to; what was written there replaces `target` when the block ends.
+
+    Further files of the block may have names that begin with the one given: they are removed.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written: no permission, no room, no such folder.
+
+    Examples
+    --------
+    >>> with output_file(tmp_path / "a.txt") as path:
+    ...     _ = path.write_text("whole")
+    >>> [path.name for path in tmp_path.glob("a*")]
+    ['a.txt']
+    """
+    _sweep(target)
+    partial = target.with_name(f"{_stem(target)}{os.getpid()}.partial{target.suffix}")
+    try:
+        with output_faults(target):
+            yield partial
+            if partial.exists():
+                partial.replace(target)
+    finally:
+        for path in target.parent.glob(f"{_literal(partial.name)}*"):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def output_faults(target: Path | str) -> Iterator[None]:
+    """Say in words why a file cannot be written.
+
+    Raises
+    ------
+    OutputError
+        Where the block meets an error of the system, or of a library that writes files.
+    """
+    try:
+        yield
+    except GeoembzError:
+        raise
+    except Exception as error:
+        is_libraries = type(error).__module__.split(".")[0] in _LIBRARIES
+        if not isinstance(error, OSError) and not is_libraries:
+            raise
+        raise OutputError(f"{target}: cannot be written ({_reason(target, error)})") from error
+
+
+def _reason(target: Path | str, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return os_fault(error)
+    folder = Path(target).parent
+    if folder.is_dir() and shutil.disk_usage(folder).free < _FULL_BYTES:
+        return f"the disk is full: {error}; make room, or choose another place"
+    return f"{error.__cause__ or error}; check that the disk has room and the folder may be written"
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed processes of this machine left of the same file."""
+    stem = _stem(target)
+    pattern = re.compile(rf"{re.escape(stem)}(\d+)\.partial")
+    for path in target.parent.glob(f"{_literal(stem)}*"):
+        found = pattern.match(path.name)
+        if found is not None and not _is_alive(int(found[1])):
+            path.unlink(missing_ok=True)
+
+
+def _stem(target: Path) -> str:
+    host = re.sub(r"\W", "-", socket.gethostname())[:32]
+    return f".{target.name[:128]}.{host}-"
+
+
+def _literal(name: str) -> str:
+    """Return a name as a pattern that matches it alone."""
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
