@@ -98,6 +98,18 @@ class ObjectTree:
             return None
         return content
 
+    def check_ranges(self) -> None:
+        """Make sure that a part of an object can be read; one byte of the root's document is.
+
+        Raises
+        ------
+        StoreError
+            If the server sends whole objects only.
+        """
+        if not self.is_local:
+            with self._faults("GET", "zarr.json"):
+                self.filesystem.cat_file(f"{self.root}/zarr.json", start=0, end=1)
+
     def read_json(self, key: str) -> Any:
         """Return an object's JSON; None where there is no object.
 

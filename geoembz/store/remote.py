@@ -17,6 +17,7 @@ from geoembz.store.names import check_endpoint, parse_store_url
 
 _ATTEMPTS = 8
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
+HTTP = ("http://", "https://")
 _LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs")
 
 
@@ -63,12 +64,21 @@ def open_filesystem(url: str) -> tuple[Any, str]:
     """
     options = storage_options(url)
     try:
+        if url.startswith(HTTP):
+            return ranged_http(), url.rstrip("/")
         filesystem, root = fsspec.core.url_to_fs(url, **options)
     except (ValueError, ImportError) as error:
         raise StoreError(
             f"{url}: {error}; expected a path or a URL such as s3://bucket/prefix"
         ) from error
     return filesystem, root.rstrip("/") or root
+
+
+def ranged_http(**options: Any) -> Any:
+    """Return the file system of HTTP; imported only here, as it needs half a second."""
+    from geoembz.store.http import RangedHttp
+
+    return RangedHttp(**options)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from geoembz.store.documents import (
 from geoembz.store.files import write_file
 from geoembz.store.lock import Fence
 from geoembz.store.objects import ObjectTree, local_faults
-from geoembz.store.remote import remote_faults, storage_options
+from geoembz.store.remote import HTTP, ranged_http, remote_faults, storage_options
 from geoembz.store.seal import ROOT, sealed
 from geoembz.store.stored_chunks import ChunkWriter
 
@@ -173,6 +173,8 @@ def writable_store(tree: ObjectTree) -> LocalStore | FsspecStore:
 
 
 def _remote_store(tree: ObjectTree, *, read_only: bool) -> FsspecStore:
+    if tree.url.startswith(HTTP):
+        return FsspecStore(ranged_http(asynchronous=True), path=tree.root, read_only=read_only)
     return FsspecStore.from_url(
         tree.url, storage_options=storage_options(tree.url), read_only=read_only
     )

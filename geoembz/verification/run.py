@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import zarr
+from zarr.core.metadata import ArrayV3Metadata
 
 from geoembz.conventions import GRIDS
 from geoembz.errors import GeoembzError, InvalidConfigError, redact
@@ -88,6 +89,8 @@ def _check_content(store: str, workers: int) -> Part:
         present = present_keys(tree)
         problems |= check_small_objects(tree, present)
         group = open_group(store)
+        if _has_shards(group):
+            tree.check_ranges()  # said once, not for each shard
         parts = list(_parts(store, group, present, workers))
     except GeoembzError as error:
         return Part(0, frozenset({*problems, Problem("zarr.json", str(error))}))
@@ -99,6 +102,14 @@ def _check_content(store: str, workers: int) -> Part:
     for part in parts:
         problems |= part.problems
     return Part(sum(part.shards for part in parts), frozenset(problems))
+
+
+def _has_shards(group: zarr.Group) -> bool:
+    """Whether parts of objects are read: shards of one chunk are read whole."""
+    nodes = group.metadata.consolidated_metadata
+    members = {} if nodes is None else nodes.flattened_metadata
+    arrays = [member for member in members.values() if isinstance(member, ArrayV3Metadata)]
+    return any(array.shards not in {None, array.chunks} for array in arrays)
 
 
 def _parts(
