@@ -14,6 +14,7 @@ from geoembz.geography.longitudes import (
     spans,
     unrolled,
 )
+from geoembz.geography.outline import outline, span_of
 from geoembz.geography.systems import (
     datum_label,
     is_geographic,
@@ -32,12 +33,14 @@ __all__ = [
     "is_geographic",
     "metres_per_unit",
     "narrowest",
+    "outline",
     "parsed",
     "pixel_area",
     "placed_boxes",
     "refuse_empty_box",
     "same_crs",
     "shifts",
+    "span_of",
     "spans",
     "unrolled",
     "utm_zone",

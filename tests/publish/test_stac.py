@@ -210,6 +210,27 @@ def test_antimeridian() -> None:
         assert max(longitudes) - min(longitudes) < 2
 
 
+def test_longitudes_beyond_180() -> None:
+    """A grid from 0 to 360 has its place within ±180, as GeoJSON wants it."""
+    place = footprint([{"proj:code": "EPSG:4326", "spatial:bbox": [350, 49.8, 350.2, 50]}])
+    assert place.geometry["type"] == "Polygon"
+    assert place.bbox == pytest.approx((-10, 49.8, -9.8, 50))
+    assert {lon for lon, _ in place.geometry["coordinates"][0]} == {-10, -9.8}
+
+
+def test_zones_on_both_sides_are_one_geometry() -> None:
+    """Overlapping grids are joined, and the box goes the short way round."""
+    grids = [
+        {"proj:code": "EPSG:32660", "spatial:bbox": [700000, 0, 900000, 100000]},
+        {"proj:code": "EPSG:32601", "spatial:bbox": [100000, 0, 300000, 100000]},
+    ]
+    place = footprint(grids)
+    assert place.geometry["type"] == "MultiPolygon"
+    assert len(place.geometry["coordinates"]) == 2
+    assert place.bbox[0] > 178
+    assert place.bbox[2] < -178
+
+
 def test_whole_earth() -> None:
     """A global grid covers all longitudes."""
     place = footprint([{"proj:code": "EPSG:4326", "spatial:bbox": [-180, -90, 180, 90]}])
