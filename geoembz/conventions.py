@@ -13,7 +13,7 @@ import zarr_cm
 
 from geoembz._version import FORMAT_VERSION, READ_VERSIONS
 from geoembz.errors import InvalidConfigError, StoreError, StoreVersionError
-from geoembz.geography import gsd
+from geoembz.geography import declared_gsd, gsd
 from geoembz.grid import Grid, Transform
 from geoembz.text import checked_names
 
@@ -35,8 +35,8 @@ CF_TIME = {
 }
 """Attributes of the coordinate `time`."""
 
-WITHOUT_DIGESTS = "0.1"
-"""The one format version whose stores do not say which object belongs where."""
+FIRST_VERSION = "0.1"
+"""The format version without digests, and with sizes of pixels by the CRS's unit alone."""
 
 UNKNOWN_MODEL = "urn:geoembz:model:unknown"
 
@@ -155,7 +155,8 @@ class StoreAttributes:
             },
             "geoemb:build_version": self.software,
         }
-        if (width := gsd(self.grid)) is not None:
+        measure = declared_gsd if self.version == FIRST_VERSION else gsd
+        if (width := measure(self.grid)) is not None:
             attributes["geoemb:gsd"] = width
         return attributes
 
@@ -366,7 +367,7 @@ def check_version(where: str, attributes: Mapping[str, Any]) -> None:
 
 def records_digests(version: str) -> bool:
     """Whether stores of a format version say which object belongs where (since 0.2)."""
-    return version != WITHOUT_DIGESTS
+    return version != FIRST_VERSION
 
 
 def cf_grid_mapping(grid: Grid) -> dict[str, Any]:

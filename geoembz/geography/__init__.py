@@ -5,7 +5,7 @@ the work, and are imported when they are called.
 """
 
 from geoembz.geography.boxes import BBox, box_around, placed_boxes, refuse_empty_box
-from geoembz.geography.ground import gsd, metres_per_unit, pixel_area
+from geoembz.geography.ground import declared_gsd, gsd, metres_per_unit, pixel_area
 from geoembz.geography.longitudes import (
     full_turn,
     into_range,
@@ -27,6 +27,7 @@ __all__ = [
     "BBox",
     "box_around",
     "datum_label",
+    "declared_gsd",
     "full_turn",
     "gsd",
     "into_range",

@@ -45,6 +45,15 @@ def gsd(grid: Grid) -> float | None:
     return width * unit if unit == _unit(system) else float(f"{width * unit:.{_DIGITS}g}")
 
 
+def declared_gsd(grid: Grid) -> float | None:
+    """Return the width of a pixel by the CRS's unit of length alone, in metres; None without one.
+
+    What stores of format 0.1 say; off by a half in Web Mercator at 60° N.
+    """
+    system = horizontal(grid.crs_wkt)
+    return abs(grid.transform[0]) * _unit(system) if system.is_projected else None
+
+
 def metres_per_unit(crs: str, x: float, y: float) -> tuple[float, float]:
     """Return the length on the ground of one CRS unit at a place, along x and along y, in metres.
 

@@ -8,7 +8,7 @@ import zarr
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from geoembz.conventions import WITHOUT_DIGESTS, records_digests
+from geoembz.conventions import FIRST_VERSION, records_digests
 from geoembz.store import ObjectTree, StoreReader
 from geoembz.store.seal import ROOT
 from geoembz.store.tables import TableReader
@@ -30,7 +30,7 @@ class Contents[R: (StoreReader, TableReader)]:
         if root is not None:
             self._objects = {ROOT: _buffer(root)}
             group = zarr.open_group(MemoryStore(self._objects), mode="r", zarr_format=3)
-            unchecked = replace(reader.attributes, version=WITHOUT_DIGESTS)
+            unchecked = replace(reader.attributes, version=FIRST_VERSION)
             self._reader = replace(reader, group=group, attributes=unchecked)
 
     def _root(self, tree: ObjectTree) -> bytes | None:

@@ -177,6 +177,8 @@ def _validity(
     if mask is not None:
         return int(mask.sum()), 0
     missing = reader.encoding.is_nodata(codes)
+    if not np.count_nonzero(missing):  # most shards
+        return codes[0].size, 0
     some, every = missing.any(axis=0), missing.all(axis=0)
     return int((~some).sum()), int((some & ~every).sum())
 

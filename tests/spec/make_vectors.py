@@ -8,6 +8,7 @@ once, are the exceptions (spec/README.md, "Golden vectors").
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,9 @@ GRIDS = {
     "EPSG:32632": (10.0, 0.0, 400_000.0, 0.0, -10.0, 5_300_000.0),
     "EPSG:32633": (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_300_000.0),
     "EPSG:4326": (0.25, 0.0, 15.0, 0.0, -0.25, 48.0),
+    "EPSG:3857": (10.0, 0.0, 1_000_000.0, 0.0, -10.0, 8_400_000.0),  # at 60° N: 5 m on the ground
 }
+NAMES = ("A00", "A01", None, "A03", "A04", "A05", "A06", "A07")
 ENCODINGS = (
     *("pca5-int8", "pca5-int4", "binary", "float32"),
     *("svd5-int4-lloyd", "pca5w1-rot-int8-quantile", "rot-binary", "l2-float16", "pca5-int2"),
@@ -153,7 +156,13 @@ def _stores() -> list[dict[str, Any]]:
         {"name": "pq-codec", "recipe": "pca5w1-pq5x8", **whole, "layout": "codec"},
         {"name": "whitened-plain", "recipe": "pca5w1-rot-int8-lloyd", "crs": utm, "gaps": True},
         {"name": "power-codec", "recipe": "aef", "crs": utm, "gaps": True, "layout": "codec"},
-        {"name": "float16-plain", "recipe": "random5-float16", "crs": utm, "gaps": True},
+        {
+            "name": "float16-plain",
+            "recipe": "random5-float16",
+            "crs": "EPSG:3857",
+            "gaps": True,
+            "names": NAMES,
+        },
     ]
 
 
@@ -167,6 +176,7 @@ def _write_store(
     layout: Layout = "plain",
     shards: bool = True,
     prefix: int | None = None,
+    names: tuple[str | None, ...] = (),
 ) -> None:
     """Write one store and what its views hold; `gaps` makes a pixel and a whole shard invalid."""
     built = encoding(recipe)
@@ -182,7 +192,8 @@ def _write_store(
     for window in chunks.shards():
         rows, cols = window.slices
         stored |= writer.write_shard(window, codes[:, rows, cols], valid[rows, cols])
-    writer.finish(_attributes(built, crs, layout, int(valid.sum())), stored)
+    attributes = replace(_attributes(built, crs, layout, int(valid.sum())), band_names=names)
+    writer.finish(attributes, stored)
     reader = StoreReader.open(writer.url)
     window = reader.attributes.grid.window
     np.save(folder / f"{name}.codes.npy", codes)

@@ -6,6 +6,7 @@ References: spec/format.md, "Digests", "Chunks and shards".
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,14 @@ def test_a_conversion_that_lost_shards_does_not_end_well(
             geoembz.convert(path, store, **options)
     geoembz.convert(path, store, **options)
     assert objects(store) == objects(whole)
+
+
+@pytest.mark.parametrize(("version", "width"), [("0.1", 10.0), ("0.2", 5.01)])
+def test_sizes_of_pixels_are_those_of_the_version(version: str, width: float) -> None:
+    """0.1 went by the CRS's unit: such stores must not be blamed for what 0.2 knows better."""
+    url = str(GOLDEN.parent / "0.2" / "stores" / "float16-plain.zarr")  # Web Mercator at 60° N
+    attributes = replace(StoreReader.open(url).attributes, version=version)
+    assert attributes.to_json()["geoemb:gsd"] == width
 
 
 def test_stores_of_0_1_stay_what_they_are(tmp_path: Path) -> None:
