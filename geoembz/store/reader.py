@@ -1,7 +1,8 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol, Self
@@ -14,7 +15,7 @@ from zarr.errors import NodeNotFoundError
 from geoembz.conventions import StoreAttributes, check_version, records_digests
 from geoembz.encoding import Encoding, FitReport
 from geoembz.encoding.state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
-from geoembz.errors import EncodingError, InvalidConfigError, StoreError
+from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
 from geoembz.grid import Window
 from geoembz.quantization import Codes
 from geoembz.store.digests import DIGESTS
@@ -276,15 +277,9 @@ class StoreReader:
         return sum(ObjectTree(self.url).sizes().values())
 
     def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
-        try:
-            with store_faults(self.url, f"GET {array.path}"):
-                local = LocalChunks.of(array)
-                return np.asarray(array[selection]) if local is None else local.read(selection)
-        except (RuntimeError, ValueError) as error:
-            raise StoreError(
-                f"{self.url}: {array.path} cannot be read at {selection} ({error}); a shard is cut "
-                "or corrupt: fetch it again"
-            ) from error
+        with read_faults(self.url, array.path, selection):
+            local = LocalChunks.of(array)
+            return np.asarray(array[selection]) if local is None else local.read(selection)
 
     def _check_shapes(self) -> None:
         """Refuse arrays that are not what the encoding and the grid say, before reading them."""
@@ -300,6 +295,34 @@ class StoreReader:
                 f"{self.url}: {VALID} has shape {self.mask.shape}; expected "
                 f"{(*times, *self.shape)}; the store is damaged"
             )
+
+
+@contextmanager
+def read_faults(url: str, path: str, selection: object = "all") -> Iterator[None]:
+    """Say what is damaged where an object of a store cannot be read: libraries have other errors.
+
+    Parameters
+    ----------
+    url, path
+        The store, and the array or file in it.
+    selection
+        Which part is read.
+
+    Raises
+    ------
+    StoreError
+        In place of what libraries raise.
+    """
+    try:
+        with store_faults(url, f"GET {path}"):
+            yield
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, GeoembzError):
+            raise
+        raise StoreError(
+            f"{url}: {path} cannot be read at {selection} ({error}); a shard is cut or corrupt: "
+            "fetch it again"
+        ) from error
 
 
 def _claim(out: NDArray[np.float32]) -> list[Future[None]]:

@@ -142,6 +142,7 @@ def test_numbered_columns_are_ordered_by_number(
     ("change", "message"),
     [
         (lambda c: c.pop("e3"), "number 3 is missing"),
+        (lambda c: c.update({"e3": ["?"] * ROWS}), "'e3' is a column of string"),
         (lambda c: c.update({"e03": c["e0"]}), r"'e03' and 'e3' have one number"),
         (lambda c: [c.pop("e3"), c.update(run("ndvi_", numbers(3)))], "several columns"),
     ],

@@ -102,7 +102,7 @@ def find_vector(
         )
     if not found:
         raise _nothing(where, schema)
-    return _columns(where, found[0])
+    return _columns(where, schema, found[0])
 
 
 def numbered_runs(names: Iterable[str]) -> list[Run]:
@@ -181,7 +181,7 @@ def _named(where: str, schema: pa.Schema, wanted: str) -> tuple[str, ...]:
     runs = numbered_runs(_real_columns(schema))
     for run in runs:
         if wanted == run.prefix or wanted in run.columns:
-            return _columns(where, run)
+            return _columns(where, schema, run)
     if wanted in schema.names:
         raise SourceError(
             f"{where}: --vector {wanted!r}: a column of {schema.field(wanted).type}; expected "
@@ -195,13 +195,20 @@ def _named(where: str, schema: pa.Schema, wanted: str) -> tuple[str, ...]:
     )
 
 
-def _columns(where: str, found: str | Run) -> tuple[str, ...]:
+def _columns(where: str, schema: pa.Schema, found: str | Run) -> tuple[str, ...]:
     if isinstance(found, str):
         return (found,)
     if found.fault:
+        others = [
+            f"{field.name!r} is a column of {field.type}"
+            for field in schema
+            if not is_real(field.type)
+            and (match := _NUMBERED.fullmatch(field.name))
+            and match[1] == found.prefix
+        ]
         raise SourceError(
-            f"{where}: columns {found}: {found.fault}; expected every number from 0 or 1 on once; "
-            "name another vector with --vector, or mend the columns"
+            f"{where}: columns {found}: {', '.join([found.fault, *others[:3]])}; expected every "
+            "number from 0 or 1 on once; name another vector with --vector, or mend the columns"
         )
     return found.columns
 

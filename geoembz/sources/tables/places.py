@@ -65,7 +65,16 @@ class Places:
         InvalidConfigError
             If the CRS is none.
         """
-        bounds = self._bounds(batch)
+        try:
+            bounds = self._bounds(batch)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            kinds = ", ".join(
+                f"{name!r} of {batch.schema.field(name).type}" for name in self.columns
+            )
+            raise SourceError(
+                f"{where}: columns {kinds} hold no coordinates ({error}); expected numbers: mend "
+                "the rows that hold something else"
+            ) from error
         bounds[~np.isfinite(bounds).all(axis=1)] = np.nan
         latitudes = (bounds[:, 1] + bounds[:, 3]) / 2
         if self.is_degrees and np.nanmax(np.abs(latitudes), initial=0.0) > 90:

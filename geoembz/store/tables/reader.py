@@ -1,6 +1,7 @@
 """Read a table store: rows by number or by place, only the chunks that hold them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -23,6 +24,7 @@ from geoembz.store.reader import (
     open_array,
     open_group,
     read_encoding,
+    read_faults,
 )
 from geoembz.store.tables.attributes import TableAttributes
 from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
@@ -108,7 +110,8 @@ class TableReader:
     @cached_property
     def chunk_bbox(self) -> NDArray[np.float64]:
         """Bounds of each chunk's places, shape ``(n_chunks, 4)``; NaN where none is known."""
-        return np.asarray(open_array(self.url, self.group, CHUNK_BBOX)[...], dtype=np.float64)
+        array = open_array(self.url, self.group, CHUNK_BBOX)
+        return np.asarray(self._at(array, ...), dtype=np.float64)
 
     def column(self, name: str, *, of_table: bool = False) -> zarr.Array[Any]:
         """Return `x` or `y`, or a numeric column of the table, as an array."""
@@ -118,7 +121,7 @@ class TableReader:
         """Return the values of some rows of an array with one number per row."""
         out = np.empty(len(rows), array.dtype)
         for positions, wanted, span in self._spans(rows):
-            out[positions] = np.asarray(array[span])[wanted]
+            out[positions] = self._at(array, span)[wanted]
         return out
 
     def known(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -127,7 +130,8 @@ class TableReader:
             return self.values(self.mask, rows)
         out = np.empty(len(rows), np.bool_)
         for positions, wanted, span in self._spans(rows):
-            out[positions] = ~self.encoding.is_nodata(np.asarray(self.codes[span, :1])[wanted, 0])
+            first = self._at(self.codes, (span, slice(1)))[wanted, 0]
+            out[positions] = ~self.encoding.is_nodata(first)
         return out
 
     def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
@@ -178,7 +182,7 @@ class TableReader:
         found = [np.empty(0, np.int64)]
         for first, last in _runs(np.flatnonzero(meets)):
             span = slice(first * rows, min((last + 1) * rows, self.n_rows))
-            x, y = (np.asarray(self.column(name)[span]) for name in "xy")
+            x, y = (self._at(self.column(name), span) for name in "xy")
             inside = (x >= xmin) & (x <= xmax) & (y >= ymin) & (y <= ymax)
             found.append(np.flatnonzero(inside) + span.start)
         return np.concatenate(found)
@@ -211,11 +215,11 @@ class TableReader:
         out = np.empty((len(rows), length), self.encoding.code_dtype if is_codes else np.float32)
         decoder = None if space == "codes" else self.encoding.decoder(space, components, whiten)
         for positions, wanted, span in self._spans(rows):
-            codes = np.asarray(self.codes[span])[wanted]
+            codes = self._at(self.codes, span)[wanted]
             if decoder is None:
                 out[positions] = codes
                 continue
-            mask = None if self.mask is None else np.asarray(self.mask[span], np.bool_)[wanted]
+            mask = None if self.mask is None else self._at(self.mask, span)[wanted]
             with single_threaded_blas():
                 out[positions] = decoder.decode(np.ascontiguousarray(codes.T), mask).T
         return out
@@ -224,17 +228,39 @@ class TableReader:
         """Yield the columns that are no arrays, in the order of the rows."""
         if self.attributes.table is None:
             return
-        tree = ObjectTree(self.url)
-        with tree.filesystem.open(f"{tree.root}/{TABLE}", "rb") as file:
-            yield from parquet.ParquetFile(file).iter_batches(8192, columns=columns)
+        with self._others_file() as file:
+            if file.metadata.num_rows != self.n_rows:
+                raise StoreError(
+                    f"{self.url}: {TABLE} has {file.metadata.num_rows:,} rows; expected "
+                    f"{self.n_rows:,}; the store is damaged: fetch it again"
+                )
+            yield from file.iter_batches(8192, columns=columns)
 
     def others_footer(self) -> dict[bytes, bytes]:
         """Return the key-value metadata of the file with the other columns."""
         if self.attributes.table is None:
             return {}
+        with self._others_file() as file:
+            return dict(file.schema_arrow.metadata or {})
+
+    def _at(self, array: zarr.Array[Any], selection: Any) -> NDArray[Any]:
+        with read_faults(self.url, array.path, selection):
+            return np.asarray(array[selection])
+
+    @contextmanager
+    def _others_file(self) -> Iterator[parquet.ParquetFile]:
+        """Open the file with the other columns; pyarrow says `OSError` where pages are damaged."""
         tree = ObjectTree(self.url)
-        with tree.filesystem.open(f"{tree.root}/{TABLE}", "rb") as file:
-            return dict(parquet.ParquetFile(file).schema_arrow.metadata or {})
+        with read_faults(self.url, TABLE):
+            try:
+                with tree.filesystem.open(f"{tree.root}/{TABLE}", "rb") as file:
+                    yield parquet.ParquetFile(file)
+            except FileNotFoundError as error:
+                raise StoreError(f"{self.url}: {TABLE} is missing; fetch it again") from error
+            except OSError as error:
+                if error.errno is not None:  # the system's, not pyarrow's
+                    raise
+                raise ValueError(error) from error
 
     def stored_bytes(self) -> int:
         """Return the size of all objects of the store, in bytes."""

@@ -20,7 +20,7 @@ from geoembz.store.documents import EMBEDDING, VALID, open_codes
 from geoembz.store.files import PARTIAL
 from geoembz.store.journal import FOLDER
 from geoembz.store.lock import Fence
-from geoembz.store.objects import ObjectTree
+from geoembz.store.objects import ObjectTree, local_faults
 from geoembz.store.seal import ALGORITHM, ROOT, sealed
 from geoembz.store.stored_chunks import ChunkWriter
 from geoembz.store.tables.attributes import TableAttributes
@@ -147,7 +147,10 @@ class TableWriter:
 
     def _join_parts(self, starts: Sequence[int], footer: Mapping[bytes, bytes]) -> str:
         """Write the shards' parts as one Parquet file, in order; return its SHA-256."""
-        with tempfile.TemporaryDirectory(prefix="geoembz-") as folder:
+        with (
+            local_faults(self.url),
+            tempfile.TemporaryDirectory(prefix="geoembz-") as folder,
+        ):
             path = Path(folder) / TABLE
             if self._tree.is_local:  # a rename must not leave the disk
                 path = self._tree.local_path / FOLDER / f"{TABLE}{PARTIAL}"
