@@ -141,6 +141,10 @@ class SourceError(GeoembzError):
     """An input that cannot be found, read or understood."""
 
 
+class SourceChangedError(SourceError):
+    """An input that was written to, replaced or deleted while it was converted."""
+
+
 class NoValidPixelsError(SourceError):
     """An input in which not one pixel (or too few) can be used."""
 

@@ -14,7 +14,7 @@ from geoembz.conversion.site import Build
 from geoembz.conversion.task import ShardResult, ShardTask
 from geoembz.conversion.workers import Workers
 from geoembz.evaluation import FidelitySums
-from geoembz.sources import Source, occupies, with_checksum
+from geoembz.sources import Source, check_unchanged, occupies, with_checksum
 from geoembz.store import StoreWriter
 from geoembz.store.digests import StoredObject, lost_objects
 
@@ -102,8 +102,15 @@ def stored_objects(results: Sequence[ShardResult]) -> dict[str, StoredObject]:
 
 
 def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool = False) -> Written:
-    """Add up the shards of a source; with `checksum`, read its files once more for their hashes."""
-    inputs = map(with_checksum, source.info) if checksum else source.info
+    """Add up the shards of a source; with `checksum`, read its files once more for their hashes.
+
+    Raises
+    ------
+    SourceChangedError
+        If an input is another than when it was opened.
+    """
+    inputs = tuple(map(with_checksum, source.info)) if checksum else source.info
+    check_unchanged(source.info)  # after all that is read of them
     pixels, fidelity = total(results)
     return Written(
         sources=tuple(info.provenance() for info in inputs),

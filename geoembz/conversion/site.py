@@ -27,7 +27,7 @@ from geoembz.conversion.placing import (
     swap,
     sweep,
 )
-from geoembz.errors import DestinationExistsError, StoreError
+from geoembz.errors import DestinationExistsError, SourceChangedError, StoreError
 from geoembz.store import DestinationLock, Fence, Journal, ObjectTree
 from geoembz.store.journal import COMPLETE, FOLDER, as_read
 from geoembz.store.objects import local_faults
@@ -272,10 +272,7 @@ class Site:
     def _abandon(self, build: Build, error: BaseException) -> None:
         """Give up what a failed conversion built, unless it is worth going on with."""
         with suppress(StoreError):  # the server that failed, most likely; the error is on its way
-            is_kept = self._resumes or (
-                build.has_finished() if isinstance(error, Exception) else build.journal.exists()
-            )
-            if is_kept or not self._lock.is_ours():
+            if _is_kept(build, error, resumes=self._resumes) or not self._lock.is_ours():
                 return
             if build.tree.is_local:
                 discard(build.tree.local_path)
@@ -284,3 +281,12 @@ class Site:
             parts = () if "append" in build.plan else (*_WRITTEN_FIRST, *names)
             for name in (*parts, FOLDER):
                 build.tree.remove(name)
+
+
+def _is_kept(build: Build, error: BaseException, *, resumes: bool) -> bool:
+    """Whether what was built before an error is worth going on with."""
+    if isinstance(error, SourceChangedError):
+        return False  # of two inputs
+    if resumes:
+        return True
+    return build.has_finished() if isinstance(error, Exception) else build.journal.exists()

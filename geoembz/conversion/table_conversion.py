@@ -5,7 +5,7 @@ and everything, encoded and spilled by shard. Then every shard is put in order a
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -207,7 +207,7 @@ class _TableConversion:
         return {
             "software": __version__,
             "format": FORMAT_VERSION,
-            "sources": [asdict(info) for info in self.source.info],
+            "sources": [info.identity() for info in self.source.info],
             "rows": self.survey.n_rows,
             "crs": self.source.crs,
             "vector": list(self.source.vector),

@@ -11,7 +11,7 @@ from geoembz.conversion.table_rows import GEOMETRY
 from geoembz.encoding import Encoding
 from geoembz.evaluation import FidelitySums
 from geoembz.geoparquet import free_name, write_emb, write_geo
-from geoembz.sources import with_checksum
+from geoembz.sources import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store.tables import TableAttributes, TablePlan, TableReader
 from geoembz.store.tables.documents import TABLE
@@ -46,7 +46,8 @@ def table_attributes(
     from pyproj import CRS
 
     encoding, places = plan.encoding, survey.places
-    inputs = map(with_checksum, source.info) if checksum else source.info
+    inputs = tuple(map(with_checksum, source.info)) if checksum else source.info
+    check_unchanged(source.info)  # after all that is read of them
     crs = CRS.from_user_input(source.crs)
     authority = crs.to_authority()
     known = places[np.isfinite(places).all(axis=1)]

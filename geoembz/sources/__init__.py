@@ -18,6 +18,7 @@ from geoembz.sources.grouping import grid_name
 from geoembz.sources.guards import check_vectors
 from geoembz.sources.mosaic import OVERLAPS, MosaicSource, Overlap
 from geoembz.sources.provenance import with_checksum
+from geoembz.sources.stamps import check_unchanged
 
 __all__ = [
     "OVERLAPS",
@@ -31,6 +32,7 @@ __all__ = [
     "SourceData",
     "SourceInfo",
     "SourceTraits",
+    "check_unchanged",
     "check_vectors",
     "finished",
     "grid_name",

@@ -3,7 +3,7 @@
 Adding a product is adding one leaf module beside this one.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geoembz.grid import Grid, Window
 from geoembz.sources.band_names import BandNames
+from geoembz.sources.stamps import Stamp
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,9 @@ class SourceInfo:
         the same; a store does not hold it, since a copy of the file must give the same store.
     path
         Where the content can be read again, as it was given; never written anywhere.
+    watched
+        The files and objects that the content comes from, as they were when it was opened: the
+        first is that of `path`; others are members of a virtual raster, masks and the like.
     """
 
     uri: str
@@ -41,15 +45,22 @@ class SourceInfo:
     sha256: str | None = None
     mtime_ns: int | None = None
     path: str | None = field(default=None, repr=False, compare=False)
+    watched: tuple[Stamp, ...] = field(default=(), repr=False, compare=False)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells this version of the object from others."""
-        return {name: value for name, value in asdict(self).items() if name != "path"}
+        known = {
+            name: getattr(self, name)
+            for name in ("uri", "size_bytes", "version", "sha256", "mtime_ns")
+        }
+        others = [stamp.brief() for stamp in self.watched[1:]]
+        return known | ({"files": others} if others else {})
 
     def provenance(self) -> dict[str, Any]:
         """Return what a store says about this object."""
         known = {name: value for name, value in self.identity().items() if value is not None}
-        known.pop("mtime_ns", None)
+        for name in ("mtime_ns", "files"):
+            known.pop(name, None)
         return known
 
 

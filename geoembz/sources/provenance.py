@@ -1,6 +1,7 @@
 """What identifies the version of an input that was read: URI, size, ETag, modification time."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -8,29 +9,40 @@ from urllib.parse import quote
 from geoembz.sources.base import SourceInfo
 from geoembz.sources.identity import public_uri, without_credentials
 from geoembz.sources.remote import object_status, read_range
+from geoembz.sources.stamps import Stamp
 from geoembz.sources.subdatasets import Subdataset
 
 _HASHED_BYTES = 16 * 2**20
 """What is read at once for a checksum."""
 
 
-def identify(path: str) -> SourceInfo:
-    """Return the identity of a local file, a URL or a GDAL ``/vsi`` path, without credentials."""
+def identify(path: str, files: Sequence[str] = ()) -> SourceInfo:
+    """Return the identity of a local file, a URL or a GDAL ``/vsi`` path, without credentials.
+
+    Parameters
+    ----------
+    path
+        What was opened.
+    files
+        Local files that it is read from, such as the members of a virtual raster.
+    """
     part = Subdataset.of(path)
     if part is not None:
-        whole = identify(part.file)
+        whole = identify(part.file, files)
         return replace(whole, uri=f"{whole.uri}#{quote(part.member)}")
     if path.startswith("/vsi"):  # first: /vsicurl/https://… holds a scheme, too
         return SourceInfo(uri=f"gdal:{quote(without_credentials(path))}")
     if "://" in path:
         size_bytes, etag = object_status(path)
-        return SourceInfo(uri=public_uri(path), size_bytes=size_bytes, version=etag, path=path)
+        uri, own = public_uri(path), (Stamp(path, size_bytes, etag),)
+        return SourceInfo(uri, size_bytes=size_bytes, version=etag, path=path, watched=own)
     status = Path(path).stat()
     return SourceInfo(
         uri=f"file:{quote(Path(path).name)}",
         size_bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
         path=path,
+        watched=(Stamp.of(path), *(Stamp.of(name) for name in sorted(set(files) - {path}))),
     )
 
 
@@ -40,9 +52,11 @@ def identify_tree(path: str, member: str = "") -> SourceInfo:
     if "://" in path:
         return SourceInfo(uri=public_uri(path).rstrip("/") + suffix)
     documents = (Path(path, member, name) for name in ("zarr.json", ".zgroup", ".zmetadata"))
-    times = [document.stat().st_mtime_ns for document in documents if document.exists()]
+    found = [document for document in documents if document.exists()]
     return SourceInfo(
-        uri=f"file:{quote(Path(path).name)}{suffix}", mtime_ns=max(times, default=None)
+        uri=f"file:{quote(Path(path).name)}{suffix}",
+        mtime_ns=max((document.stat().st_mtime_ns for document in found), default=None),
+        watched=tuple(Stamp.of(str(document)) for document in found),
     )
 
 

@@ -78,7 +78,8 @@ class RasterSource:
         refuse_cut_off(self.name, file)
         with _environment(self.path):  # masks and metadata beside the file are looked for late
             self._describe(self._dataset(), nodata, placement or Placement(crs))
-        self.info: tuple[SourceInfo, ...] = (identify(self.path),)
+            files = _local_files(file, self._dataset())
+        self.info: tuple[SourceInfo, ...] = (identify(self.path, files),)
 
     def _describe(self, dataset: Any, nodata: float | str | None, placement: Placement) -> None:
         """Take down what the open file declares."""
@@ -177,6 +178,13 @@ def _grid(name: str, dataset: Any, placement: Placement) -> Grid:
         a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
         transform = (a, b, c, d, e, f)
     return make_grid(name, dataset.crs, transform, dataset.shape, placement.crs)
+
+
+def _local_files(path: str, dataset: Any) -> list[str]:
+    """Return the files that a local raster is read from: members, masks, metadata beside it."""
+    if "://" in path or path.startswith("/vsi"):
+        return []  # to ask costs requests
+    return [name for name in dataset.files if Path(name).is_file()]
 
 
 @lru_cache(maxsize=64)
