@@ -25,7 +25,7 @@ def chip_layout(product: Product, crs: Any, survey: Survey) -> dict[str, Any]:
     --------
     >>> from pyproj import CRS
     >>> from geoembz.sources.tables.products import CLAY_V1_5
-    >>> survey = Survey(np.zeros((1, 2)), frozenset(), (2560.0, 2560.0))
+    >>> survey = Survey(np.array([[5e5, 5e6]]), frozenset(), (2560.0, 2560.0))
     >>> chip_layout(CLAY_V1_5, CRS(32633), survey)["chip_size"]
     [256, 256]
     """

@@ -14,6 +14,7 @@ def offset(base: Grid, tile: Grid) -> tuple[int, int] | None:
 
     Examples
     --------
+    >>> from dataclasses import replace
     >>> base = Grid("", None, (10.0, 0.0, 0.0, 0.0, -10.0, 0.0), (4, 4))
     >>> offset(base, replace(base, transform=(10.0, 0.0, 20.0, 0.0, -10.0, -30.0)))
     (3, 2)

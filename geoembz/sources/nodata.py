@@ -114,8 +114,8 @@ def settled(
     Examples
     --------
     >>> relu = np.array([[0, 0, 3.0]])  # one pixel, zero in two of three components
-    >>> settled(relu.T, None, Nodata.of([0, 0, 0])).valid
-    array([ True])
+    >>> settled(relu.T, None, Nodata.of([0, 0, 0])).partial
+    1
     >>> settled(relu.T - 9999, None, Nodata.of([-9999] * 3)).rejected
     1
     """

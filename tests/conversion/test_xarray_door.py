@@ -144,7 +144,7 @@ def test_the_crs_may_be_a_variable(name: str, filled: NDArray[np.float32], tmp_p
     plain = data.drop_vars("spatial_ref", errors="ignore") if name != "spatial_ref" else data
     plain.to_zarr(tmp_path / "own.zarr", consolidated=False)
     opened = xr.open_zarr(tmp_path / "own.zarr", consolidated=False)
-    geoembz.convert(opened, tmp_path / "out", quantizer="float32")
+    geoembz.convert(opened, tmp_path / "out", quantizer="float32", nodata=-9999)
     assert geoembz.open(tmp_path / "out").rio.crs.to_epsg() == 32632
 
 
@@ -154,9 +154,10 @@ def test_a_missing_crs_is_asked_for_in_python(filled: NDArray[np.float32], tmp_p
     with pytest.raises(SourceError, match=r"crs='EPSG:…'") as caught:
         geoembz.convert(data, tmp_path / "out")
     assert "--crs" not in str(caught.value)
-    geoembz.convert(data, tmp_path / "out", crs="EPSG:32632", quantizer="float32")
+    options: dict[str, Any] = {"quantizer": "float32", "nodata": -9999}
+    geoembz.convert(data, tmp_path / "out", crs="EPSG:32632", **options)
     labelled = data.assign_attrs(crs="EPSG:32632")
-    geoembz.convert(labelled, tmp_path / "labelled", quantizer="float32")
+    geoembz.convert(labelled, tmp_path / "labelled", **options)
     assert geoembz.open(tmp_path / "labelled").rio.crs.to_epsg() == 32632
 
 

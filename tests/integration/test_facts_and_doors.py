@@ -180,5 +180,7 @@ def test_the_page_shows_these_cells(repository: Path, tmp_path: Path) -> None:
     for number, (name, cells) in enumerate(rows.items()):
         word = "honoured" if name in HONOURED else "refused"
         for door, cell in zip(DOORS, cells, strict=True):
-            entrance = DOORS[door](fact(name), tmp_path / f"{number} {door}".replace(" ", "_"))
+            folder = tmp_path / f"{number} {door}".replace(" ", "_")
+            folder.mkdir()
+            entrance = DOORS[door](fact(name), folder)
             assert cell == ("–" if entrance is None else word), (name, door)
