@@ -49,7 +49,7 @@ def read(source: Path, *, rows: int, cols: int, **gdal: Any) -> float:
     from rasterio.windows import Window as RasterWindow
 
     from geoembz.grid import Window, split
-    from geoembz.sources.raster import BLOCK_CACHE_BYTES
+    from geoembz.sources.gdal import BLOCK_CACHE_BYTES
 
     with rasterio.open(source) as raster:
         count, height, width = raster.count, raster.height, raster.width

@@ -5,13 +5,16 @@ or both would make the same mistake.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from geoembz.sources.gdal import gdal_environment, open_gdal
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -235,10 +238,11 @@ def _components(raster: Any) -> list[int]:
     ]
 
 
-def _open_raster(path: str) -> Any:
-    from geoembz.sources.gdal import open_gdal
-
-    return open_gdal(path)
+@contextmanager
+def _open_raster(path: str) -> Iterator[Any]:
+    """Open a raster under the settings of the process: they say which server is asked."""
+    with gdal_environment(path), open_gdal(path) as raster:
+        yield raster
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:

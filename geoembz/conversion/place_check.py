@@ -34,6 +34,9 @@ CODED_PRODUCTS = ("aef", "olmoearth")
 MOST_DIFFERING = 0.02
 """Share of places that may differ: codes within rounding of a boundary may come out one apart."""
 
+_LARGEST_NUMBER = 1e30
+"""Beyond it floats are fill, declared or not (spec/format.md, "Nodata")."""
+
 _SAME_DISTANCE = 0.045
 """Distance of two vectors, relative to their length, below which they are the same encoded twice:
 a cosine of 0.999, more than one code of int8 moves and less than a neighbour's vector differs."""
@@ -255,10 +258,11 @@ def _agree(
     """
     if expected.shape[1] != encoding.dimension:
         return np.zeros(len(expected), dtype=np.bool_)
-    known = np.isfinite(expected)
+    known = np.abs(expected) < _LARGEST_NUMBER  # false for NaN
     whole, some = known.all(axis=1), known.any(axis=1)
     missing = ~np.isfinite(stored).all(axis=1)
     agree = np.where(whole, False, np.where(some, True, missing))
+    agree |= whole & missing & (np.ptp(expected, axis=1) == 0)  # fill that nobody declared
     if unit_norm:
         lengths = np.linalg.norm(np.nan_to_num(expected), axis=1)
         agree |= whole & missing & (np.abs(lengths - 1) > 0.02)

@@ -14,6 +14,11 @@ from rasterio.env import ensure_env_with_credentials
 from rasterio.io import DatasetReader
 
 from geoembz.sources.identity import split_query
+from geoembz.sources.remote import gdal_s3_options
+
+BLOCK_CACHE_BYTES = 64 * 2**20
+"""GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
+default, 5 % of the machine's memory, would only grow the process."""
 
 _OF_SUFFIX = {
     ".tif": ("GTiff",),
@@ -91,3 +96,16 @@ def _in_files() -> tuple[str, ...]:
     with rasterio.Env() as environment:
         known = environment.drivers()
     return tuple(sorted(name for name in known if name.upper() not in _NEVER))
+
+
+def gdal_environment(path: str) -> Any:
+    """Return the GDAL settings for a path, a context manager: masks beside it need them, too.
+
+    READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
+    """
+    on_s3 = path.startswith("s3://") or "/vsis3/" in path
+    return rasterio.Env(
+        GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
+        GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
+        **(gdal_s3_options() if on_s3 else {}),
+    )

@@ -18,7 +18,7 @@ from geoembz.grid import Grid, Window
 from geoembz.memory import recycled
 from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.base import SourceData, SourceInfo
-from geoembz.sources.gdal import open_gdal
+from geoembz.sources.gdal import gdal_environment, open_gdal
 from geoembz.sources.georeference import make_grid, refuse_unplaced
 from geoembz.sources.handles import new_token, open_handle
 from geoembz.sources.identity import display_name
@@ -27,13 +27,8 @@ from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.nodata import Nodata, settled
 from geoembz.sources.placement import Placement
 from geoembz.sources.provenance import identify
-from geoembz.sources.remote import gdal_s3_options
 from geoembz.sources.scaling import Scaling
 from geoembz.sources.subdatasets import Subdataset, refuse_several
-
-BLOCK_CACHE_BYTES = 64 * 2**20
-"""GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own
-default, 5 % of the machine's memory, would only grow the process."""
 
 
 class RasterSource:
@@ -76,7 +71,7 @@ class RasterSource:
         file = self.path if part is None else part.file
         _refuse_missing(file)
         refuse_cut_off(self.name, file)
-        with _environment(self.path):  # masks and metadata beside the file are looked for late
+        with gdal_environment(self.path):  # masks and metadata beside the file are looked for late
             self._describe(self._dataset(), nodata, placement or Placement(crs))
             files = _local_files(file, self._dataset())
         self.info: tuple[SourceInfo, ...] = (identify(self.path, files),)
@@ -119,7 +114,7 @@ class RasterSource:
         """Read a window's numbers as they are stored, and what a mask says; None without one."""
         try:
             raw = None if self._tiles is None else self._tiles.read(window)
-            with _environment(self.path):
+            with gdal_environment(self.path):
                 if raw is None:
                     raw = recycled((self.dimension, *window.shape), self.stored_dtype)
                     self._dataset().read(self._bands, window=_region(window), out=raw)
@@ -159,7 +154,7 @@ class RasterSource:
 
     def _open(self) -> Any:
         try:
-            with _environment(self.path):
+            with gdal_environment(self.path):
                 return open_gdal(self.path)
         except (RasterioError, OSError) as error:
             raise SourceError(
@@ -195,19 +190,6 @@ def _shared(names: BandNames) -> BandNames:
 
 def _region(window: Window) -> Any:
     return rasterio.windows.Window(window.col, window.row, window.width, window.height)
-
-
-def _environment(path: str) -> Any:
-    """Return the GDAL settings that every open and read of a path runs under.
-
-    READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
-    """
-    on_s3 = path.startswith("s3://") or "/vsis3/" in path
-    return rasterio.Env(
-        GDAL_CACHEMAX=BLOCK_CACHE_BYTES,
-        GDAL_DISABLE_READDIR_ON_OPEN="TRUE",
-        **(gdal_s3_options() if on_s3 else {}),
-    )
 
 
 def _reason(error: Exception) -> str:

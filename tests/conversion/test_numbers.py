@@ -320,3 +320,16 @@ def test_zero_vectors_of_other_models_stay(
     path = make_raster(tmp_path / "in.tif", values)
     summary = geoembz.convert(path, tmp_path / "out", quantizer="float32")
     assert summary.valid_pixels == holes.size
+
+
+def test_the_check_by_place_knows_what_is_rejected(
+    scene: NDArray[np.float32], make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    """`check` agrees where undeclared fill is left out, and where nodata is a number in part."""
+    values = np.maximum(scene, 0).astype(np.float32)
+    values[:, :9] = np.finfo(np.float32).min
+    values[:, 20:30] = 0
+    path = make_raster(tmp_path / "in.tif", values, nodata=0)
+    summary = geoembz.convert(path, tmp_path / "out", quantizer="int8", check=True)
+    assert summary.valid_pixels < (values[0] > -1).sum()
+    assert summary.checked_pixels

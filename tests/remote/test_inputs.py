@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+from numpy.typing import NDArray
 
 import geoembz
 from geoembz.errors import SourceError
@@ -128,3 +130,48 @@ def test_what_is_not_there_is_named_without_secrets(prefix: str, tmp_path: Path)
             geoembz.convert(f"{prefix}/{name}", tmp_path / "out.zarr")
         assert SECRET not in str(caught.value)
     assert not (tmp_path / "out.zarr").exists()
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> tuple[Path, NDArray[np.bool_]]:
+    """Write a raster with a mask file beside it; return it and where it is valid."""
+    values = products.unit_vectors(70, 90, dimension=4)
+    known = np.ones((70, 90), np.bool_)
+    known[:20], known[40, 5] = False, False
+    path = products.write_raster(tmp_path / "in" / "m.tif", values)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(known)
+    assert path.with_name("m.tif.msk").exists()
+    return path, known
+
+
+def test_a_mask_beside_an_object_holds(
+    masked: tuple[Path, NDArray[np.bool_]],
+    bucket: Server,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The configured server is asked for it, when opening, reading, and checking by place."""
+    path, known = masked
+    for file in path.parent.iterdir():
+        bucket.put(f"deep/{file.name}", file.read_bytes())
+    url = f"s3://{bucket.bucket}/deep/m.tif"
+    summary = geoembz.convert(url, tmp_path / "out", quantizer="float32", check=True)
+    assert summary.valid_pixels == known.sum()
+    assert summary.checked_pixels
+    decoded = geoembz.open(tmp_path / "out")["embedding"].values
+    np.testing.assert_array_equal(np.isfinite(decoded).all(axis=0), known)
+    assert "amazonaws" not in "".join(capfd.readouterr())
+
+
+def test_a_mask_beside_a_file_on_a_web_server_holds(
+    masked: tuple[Path, NDArray[np.bool_]], bucket: Server, tmp_path: Path
+) -> None:
+    """The same over HTTP, where nothing is signed."""
+    bucket.make_public("s3:*")
+    path, known = masked
+    for file in path.parent.iterdir():
+        bucket.put(f"deep/{file.name}", file.read_bytes())
+    url = f"{bucket.endpoint}/{bucket.bucket}/deep/m.tif"
+    summary = geoembz.convert(url, tmp_path / "out", quantizer="float32")
+    assert summary.valid_pixels == known.sum()
