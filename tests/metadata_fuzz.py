@@ -20,12 +20,14 @@ import numpy as np
 from geoembz.cli import main as command
 from geoembz.errors import GeoembzError
 
-VECTORS = Path(__file__).parents[1] / "spec" / "vectors" / "0.1"
+VECTORS = Path(__file__).parents[1] / "spec" / "vectors"
 GOLDEN = [
-    *(VECTORS / "stores" / f"{name}.zarr" for name in ("int8-plain", "int4-plain", "int8-codec")),
-    VECTORS / "times" / "two-dates.zarr",
-    VECTORS / "grids" / "two-zones.zarr",
-    VECTORS / "tables" / "int8.zarr",
+    VECTORS / version / f"{name}.zarr"
+    for version in ("0.2", "0.1")
+    for name in (
+        *("stores/int8-plain", "stores/int4-plain", "stores/int8-codec"),
+        *("times/two-dates", "grids/two-zones", "tables/int8"),
+    )
 ]
 SLOWEST_SECONDS = 20.0
 MADE = {

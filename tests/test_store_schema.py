@@ -94,7 +94,6 @@ def test_it_says_what_jsonschema_says(store: Path) -> None:
         ("geoembz:times", [{"time": 3}], "is missing|expected string"),
         ("proj:code", 3, "proj:code is 3; expected string or null"),
         ("geoemb:quantization", {"original_dtype": 3}, "geoemb:quantization"),
-        ("zarr_conventions", [[1], {"uuid": "5bdee612-a44e-461d-a046-554e1bff041c"}], "object"),
         ("other", float("nan"), "no plain JSON"),
         ("other", [[]] * 3, ""),
     ],
