@@ -5,9 +5,10 @@ Knows only arithmetic: a CRS is an opaque string here. `Affine` coefficients are
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +140,56 @@ class Grid:
     def window(self) -> Window:
         """The whole grid as a window."""
         return Window(0, 0, *self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks(Sequence[Window]):
+    """The blocks of a raster, row by row, as `split` cuts them, none made before it is asked for.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the raster, in pixels.
+    block_shape
+        Height and width of a block.
+
+    Examples
+    --------
+    >>> blocks = Blocks((10**9, 10**9), (512, 512))
+    >>> len(blocks), blocks[-1].shape
+    (3814701500625, (512, 512))
+    """
+
+    shape: tuple[int, int]
+    block_shape: tuple[int, int]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._rows * self._cols
+
+    @overload
+    def __getitem__(self, index: int) -> Window: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Window]: ...
+
+    def __getitem__(self, index: int | slice) -> Window | list[Window]:
+        """Return a block by its number, or several."""
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        row, col = divmod(range(len(self))[index], self._cols)
+        height, width = self.block_shape
+        top, left = row * height, col * width
+        bottom, right = min(top + height, self.shape[0]), min(left + width, self.shape[1])
+        return Window(top, left, bottom - top, right - left)
+
+    @property
+    def _rows(self) -> int:
+        return -(-self.shape[0] // self.block_shape[0])
+
+    @property
+    def _cols(self) -> int:
+        return -(-self.shape[1] // self.block_shape[1])
 
 
 def split(window: Window, block_shape: tuple[int, int]) -> Iterator[Window]:

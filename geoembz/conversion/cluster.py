@@ -52,7 +52,7 @@ def open_cluster(scheduler: str, count: int) -> Iterator["ClusterWorkers"]:
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=":0",
+                dashboard_address="127.0.0.1:0",  # it has no password: for this machine alone
                 memory_limit=0,  # what threads would take, processes may take
                 silence_logs=logging.CRITICAL,
             )

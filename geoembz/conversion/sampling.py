@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.errors import NoValidPixelsError
-from geoembz.grid import Window, split
+from geoembz.grid import Blocks, Window, split
 from geoembz.sources import Source, SourceData, occupies
 
 HELD_OUT_PIXELS = 16_384
@@ -27,8 +27,11 @@ _SMALLEST_RASTER = 64
 _READ_BYTES = 32 * 2**20
 """Decoded size of what is read at once, where the source's blocks allow it."""
 
-_LARGEST_READ_BYTES = 256 * 2**20
+_LARGEST_READ_BYTES = 128 * 2**20
 """Beyond this a source's block is read in parts."""
+
+_MOST_LISTED = 2**18
+"""Blocks of a raster that are listed; of more, each is made when it is its turn."""
 
 _FEWEST_BLOCKS, _MOST_BLOCKS, _BLOCK_SHARE = 8, 64, 8
 
@@ -85,6 +88,8 @@ def read_shape(source: Source) -> tuple[int, int]:
     pixel_bytes = source.dimension * source.dtype.itemsize
     while rows > 1 and rows * cols * pixel_bytes > _LARGEST_READ_BYTES:
         rows = -(-rows // 2)
+    while cols > 1 and rows * cols * pixel_bytes > _LARGEST_READ_BYTES:
+        cols = -(-cols // 2)
     while cols < width and 2 * rows * cols * pixel_bytes <= _READ_BYTES:
         cols *= 2
     while rows < height and 2 * rows * cols * pixel_bytes <= _READ_BYTES:
@@ -129,15 +134,13 @@ def draw_sample(
     NoValidPixelsError
         If the raster has no valid pixel.
     """
-    windows = [
-        window
-        for window in split(source.grid.window, read_shape(source))
-        if occupies(source, window)
-    ]
+    windows: Sequence[Window] = Blocks(source.grid.shape, read_shape(source))
+    if len(windows) <= _MOST_LISTED:  # of more, those that are empty are found by reading them
+        windows = [window for window in windows if occupies(source, window)]
     if not windows:
         raise NoValidPixelsError("no pixel at all: expected embeddings")
-    rounds = list(_rounds(windows, roles.seed))
-    share = -(-n_samples // len(rounds[0]))
+    first = next(_rounds(windows, roles.seed))
+    share = -(-n_samples // len(first))
 
     def sample(window: Window) -> tuple[NDArray[np.float32], int]:
         data = source.read(window) if read is None else read(window)
@@ -154,26 +157,30 @@ def draw_sample(
                 return blocks, rejected, True
         return blocks, rejected, False
 
-    parts = rounds[0]
+    parts = first
     if read is None:
         parts = [_one_block(source, window, roles.seed, 4 * share) for window in parts]
-    if parts != rounds[0]:
+    if parts != first:
         blocks, _, is_enough = collect([parts])
         if is_enough:
             return blocks
-    blocks, rejected, _ = collect(rounds)
+    blocks, rejected, _ = collect(_rounds(windows, roles.seed))
     if not any(block.shape[1] for block in blocks):
-        if rejected:
-            raise NoValidPixelsError(
-                f"no valid pixel: {rejected:,} are corrupt or filled (scales out of range, nodata "
-                "in some bands only, one number throughout, or a length that the product does not "
-                "have), the others nodata; fetch it again"
-            )
-        raise NoValidPixelsError(
-            "no valid pixel: every one is nodata, masked, NaN or infinite; expected embeddings; "
-            "check the nodata value (--nodata)"
-        )
+        raise _no_pixel(rejected)
     return blocks
+
+
+def _no_pixel(rejected: int) -> NoValidPixelsError:
+    if rejected:
+        return NoValidPixelsError(
+            f"no valid pixel: {rejected:,} are corrupt or filled (scales out of range, nodata "
+            "in some bands only, one number throughout, or a length that the product does not "
+            "have), the others nodata; fetch it again"
+        )
+    return NoValidPixelsError(
+        "no valid pixel: every one is nodata, masked, NaN or infinite; expected embeddings; "
+        "check the nodata value (--nodata)"
+    )
 
 
 def sample_mean(sample: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
@@ -223,9 +230,9 @@ def _rounds(windows: Sequence[Window], seed: int) -> Iterator[Sequence[Window]]:
     edges = np.linspace(0, len(windows), count + 1).astype(int)
     first = {int(rng.integers(low, high)) for low, high in pairwise(edges)}
     yield [windows[index] for index in sorted(first)]
-    rest = [index for index in rng.permutation(len(windows)) if int(index) not in first]
+    rest = (index for index in rng.permutation(len(windows)) if int(index) not in first)
     for batch in batched(rest, count):
-        yield [windows[index] for index in batch]
+        yield [windows[int(index)] for index in batch]
 
 
 def _uniform(index: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:

@@ -5,10 +5,14 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 MOST_OPEN = 24
 """Files that one thread keeps open."""
+
+_MOST_FILES = 65_536
 
 _tokens = itertools.count()
 _local = threading.local()
@@ -28,6 +32,7 @@ def open_handle(token: int, opener: Callable[[], Any]) -> Any:
     Files are never shared between threads: GDAL's are not safe to read from two at once. One that
     is let go is closed as soon as nobody reads from it.
     """
+    allow_many_files()
     handles = _handles()
     if token in handles:
         handles.move_to_end(token)
@@ -36,6 +41,24 @@ def open_handle(token: int, opener: Callable[[], Any]) -> Any:
     if len(handles) > MOST_OPEN:
         handles.popitem(last=False)
     return handle
+
+
+@cache
+def allow_many_files() -> None:
+    """Let this process open as many files as the system allows it: each worker keeps some open.
+
+    The usual limit of 1,024, which a process may raise by itself, is meant for programs that wait
+    for files with `select`; nothing here does.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # what a sandbox forbids is no fault: fewer files then
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def n_open() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from geoembz.errors import InvalidConfigError
-from geoembz.grid import Window, split
+from geoembz.grid import Blocks, Window, split
 
 CHUNK_BYTES = 2**20
 """Largest inner chunk chosen by default, before entropy coding."""
@@ -18,6 +18,9 @@ SHARD_BYTES = 64 * 2**20
 
 LARGEST_SHARD_BYTES = 128 * 2**20
 """Largest shard accepted to keep a source's block, or its strips, whole."""
+
+MOST_SHARDS = 2**21
+"""Most tasks that one conversion plans: each costs about a kilobyte."""
 
 SMALL_SHARD_BYTES = 8 * 2**20
 """Shards grow to this size even where few are left to share among workers."""
@@ -90,7 +93,7 @@ def choose_layout(
     Raises
     ------
     InvalidConfigError
-        If a side is not positive or the shard is no multiple of the chunk.
+        If a side is not positive, the shard is no multiple of the chunk, or there are too many.
 
     References
     ----------
@@ -122,7 +125,20 @@ def choose_layout(
         )
     else:
         outer = (shard // asked * side, shard // asked * side)
-    return ChunkLayout(shape, inner, _clip(outer, inner, shape), is_sharded, prefix)
+    layout = ChunkLayout(shape, inner, _clip(outer, inner, shape), is_sharded, prefix)
+    _refuse_too_many(layout)
+    return layout
+
+
+def _refuse_too_many(layout: ChunkLayout) -> None:
+    count = len(Blocks(layout.shape, layout.shard))
+    if count > MOST_SHARDS:
+        rows, cols = layout.shape
+        raise InvalidConfigError(
+            f"a raster of {rows:,} x {cols:,} pixels makes {count:,} shards of {layout.shard[0]} x "
+            f"{layout.shard[1]}; expected at most {MOST_SHARDS:,}, so that a plan fits into "
+            "memory; take a larger --shard, or convert it in parts"
+        )
 
 
 def _chunk_side(shape: tuple[int, int], bytes_per_pixel: int) -> int:
