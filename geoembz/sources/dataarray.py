@@ -156,6 +156,8 @@ def _grid(layers: Layers, placement: Placement) -> Grid:
     if array.rio.get_gcps() and not array.coords.keys() >= {rows, columns}:
         raise control_points_only(layers.name, "ground control points")
     if rows not in array.coords or columns not in array.coords:
+        if any(coordinate.ndim == 2 for coordinate in array.coords.values()):
+            raise control_points_only(layers.name, "geolocation arrays", "-geoloc ")
         raise SourceError(
             f"{layers.name}: no coordinates {rows!r} and {columns!r}; expected pixel centres; say "
             "where it lies with --like RASTER, or with --crs and --transform"

@@ -141,8 +141,8 @@ def control_points_only(name: str, points: str, option: str = "") -> SourceError
 def _unplaced(name: str, transform: Transform) -> str:
     return (
         f"{name}: no georeference: its transform {transform} counts rows and columns; expected a "
-        "transform to the coordinates of a CRS (--crs does not replace one); give it one, such as "
-        "with `gdal_translate -a_ullr XMIN YMAX XMAX YMIN SRC DST`"
+        "transform to the coordinates of a CRS (--crs does not replace one); give it one with "
+        "--transform or --like RASTER, or `gdal_translate -a_ullr XMIN YMAX XMAX YMIN SRC DST`"
     )
 
 

@@ -147,8 +147,14 @@ class ZarrCube:
 
     def _find_grid(self, shape: tuple[int, int], crs: str | None) -> Grid:
         attributes = {**open_group(self.path).attrs.asdict(), **self._open().attrs.asdict()}
+        by_names = "spatial:transform" not in attributes and _ROW_NAMES[0] not in self._open()
         return make_grid(
-            self.name, self._system(attributes), self._transform(attributes), shape, crs
+            self.name,
+            self._system(attributes),
+            self._transform(attributes),
+            shape,
+            crs,
+            are_degrees=by_names,  # coordinates lat and lon, then
         )
 
     def _system(self, attributes: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ import pytest
 import rasterio
 import rioxarray  # registers .rio
 import xarray as xr
+import zarr
 from pyproj import CRS
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
@@ -20,6 +21,7 @@ from geoembz.sources import InputOptions, MosaicSource, open_source, open_source
 from geoembz.sources.bands import BandsSource
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.raster import RasterSource
+from tests import products
 from tests.conftest import MakeRaster
 
 # rasterio warns of rasters without a transform where a test writes one
@@ -124,6 +126,31 @@ def test_control_points_of_an_xarray_object_are_named(with_points: Path) -> None
     assert isinstance(array, xr.DataArray)
     with array, pytest.raises(SourceError, match=r"ground control points.*gdalwarp"):
         geoembz.convert(array, "/nonexistent/out.zarr", crs="EPSG:4326")
+
+
+def test_geolocation_arrays_are_named(values: np.ndarray) -> None:
+    """Curvilinear coordinates, two of two dimensions, make no grid."""
+    lon, lat = np.meshgrid(np.linspace(9, 10, SIDE), np.linspace(48, 47, SIDE))
+    coordinates = {"lon": (("y", "x"), lon + 0.1 * lat), "lat": (("y", "x"), lat)}
+    array = xr.DataArray(values, dims=("band", "y", "x"), coords=coordinates, name="embedding")
+    with pytest.raises(SourceError, match=r"geolocation arrays.*gdalwarp -geoloc"):
+        geoembz.convert(array, "/nonexistent/out.zarr", crs="EPSG:4326")
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("lon", "lat")])
+def test_a_zarr_group_is_placed_by_its_coordinates(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Numbers 0.5, 1.5, … are pixels where they are called x and y, and degrees as lon and lat."""
+    path = tmp_path / "aef.zarr"
+    products.write_aef_zarr(path, products.aef_codes(SIDE, SIDE)[np.newaxis])
+    root = zarr.open_group(path, mode="a")
+    for axis, name in zip("xy", names, strict=True):
+        del root[axis]
+        root.create_array(name, data=np.arange(SIDE) + 0.5)
+    if names == ("x", "y"):
+        with pytest.raises(SourceError, match="no georeference"):
+            open_source(path, product="aef")
+    else:
+        assert open_source(path, product="aef").grid.bbox == (0.0, 0.0, 24.0, 24.0)
 
 
 def test_label_rasters_without_a_place_are_refused(with_points: Path, tmp_path: Path) -> None:
