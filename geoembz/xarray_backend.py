@@ -15,8 +15,9 @@ from geoembz.accessor import register
 from geoembz.conventions import CF_TIME, TIME, cf_axis, cf_grid_mapping
 from geoembz.errors import InvalidConfigError
 from geoembz.grid import Window
+from geoembz.plain_attributes import plain_attributes
 from geoembz.store import StorePlan, StoreReader, View
-from geoembz.store.grids import open_one
+from geoembz.store.grids import grid_names, open_one
 from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
 from geoembz.xarray_tables import dimension_coordinate, table_dataset
@@ -29,6 +30,7 @@ VIEWS: tuple[View, ...] = ("original", "reduced", "codes")
 class GeoembzBackend(BackendEntrypoint):
     """Open geoembz stores with ``xr.open_dataset(url, engine="geoembz", space=…)``."""
 
+    supports_groups = True
     description = "Compressed Earth embeddings, decoded lazily"
     open_dataset_parameters: ClassVar[tuple[str, ...]] = (
         "filename_or_obj",
@@ -60,6 +62,27 @@ class GeoembzBackend(BackendEntrypoint):
             dataset = _dataset(open_one(url, grid, group), space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
         return dataset.drop_vars(list(dropped or ()), errors="ignore")
+
+    def open_groups_as_dict(  # type: ignore[override]
+        self, filename_or_obj: str | Path, **options: Any
+    ) -> dict[str, xr.Dataset]:
+        """Open a store of several grids, each a group; one grid, or a table, is the root itself.
+
+        `xarray.open_datatree` calls it; options are those of `open_dataset`.
+        """
+        url = str(filename_or_obj)
+        attributes = open_group(url).attrs.asdict()
+        names = grid_names(url, attributes)
+        if not names:
+            return {"/": self.open_dataset(url, **options)}
+        children = {f"/{name}": self.open_dataset(url, grid=name, **options) for name in names}
+        return {"/": xr.Dataset(attrs=plain_attributes(attributes)), **children}
+
+    def open_datatree(  # type: ignore[override]
+        self, filename_or_obj: str | Path, **options: Any
+    ) -> xr.DataTree:
+        """Open a store as a tree, one node for each of its grids."""
+        return xr.DataTree.from_dict(self.open_groups_as_dict(filename_or_obj, **options))
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """Never guess: other engines read the codes, and which is wanted only the user knows."""
@@ -245,6 +268,8 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
             "view": {"space": space, "components": components, "whiten": whiten},
         },
     )
+    if embedding.dtype == np.float16:
+        embedding.encoding["dtype"] = np.dtype(np.float32)  # netCDF has no 16-bit floats
     variables = {"embedding": embedding}
     if space == "codes" and reader.mask is not None:
         variables["valid"] = xr.Variable(
@@ -255,7 +280,7 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
         )
     named = dimension_coordinate(reader.attributes.band_names, space)
     coordinates = {**_coordinates(reader), **named}
-    dataset = xr.Dataset(variables, coordinates, reader.group.attrs.asdict())
+    dataset = xr.Dataset(variables, coordinates, plain_attributes(reader.group.attrs.asdict()))
     dataset.encoding["source"] = reader.url
     return dataset
 

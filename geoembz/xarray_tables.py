@@ -10,6 +10,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from geoembz.errors import InvalidConfigError
+from geoembz.plain_attributes import plain_attributes
 from geoembz.store import EMBEDDING, StorePlan, View
 from geoembz.store.tables import TableReader
 from geoembz.store.tables.documents import SAMPLE
@@ -90,7 +91,7 @@ def table_dataset(
     mapping = dict(reader.group["spatial_ref"].attrs)
     coordinates |= dimension_coordinate(reader.attributes.band_names, space)
     coordinates["spatial_ref"] = xr.Variable((), np.int64(0), mapping)
-    dataset = xr.Dataset(variables, coordinates, reader.group.attrs.asdict())
+    dataset = xr.Dataset(variables, coordinates, plain_attributes(reader.group.attrs.asdict()))
     dataset.encoding["source"] = reader.url
     return xr.decode_cf(dataset, decode_coords=False, mask_and_scale=False)
 
