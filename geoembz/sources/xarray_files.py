@@ -7,6 +7,7 @@ import zarr
 from geoembz.errors import SourceError
 from geoembz.sources.identity import display_name
 from geoembz.sources.inputs import NETCDF_SUFFIXES
+from geoembz.sources.subdatasets import Subdataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -16,7 +17,13 @@ _EXPECTED = "variables with named dimensions y, x and one of components, or one 
 
 
 def is_netcdf(path: str) -> bool:
-    """Whether a local path is, by its name, a netCDF file; those of servers are left to GDAL."""
+    """Whether a local path is, by its name, a netCDF file, or names a variable of one.
+
+    Those of servers are left to GDAL.
+    """
+    part = Subdataset.of(path)
+    if part is not None:
+        return part.prefix.upper() == "NETCDF" and is_netcdf(part.file)
     return "://" not in path and path.lower().endswith(NETCDF_SUFFIXES)
 
 
@@ -33,6 +40,9 @@ def open_netcdf(path: str) -> "xr.Dataset":
     """
     import xarray as xr
 
+    part = Subdataset.of(path)
+    if part is not None:
+        return _variable(open_netcdf(part.file), display_name(path), part.member)
     name = display_name(path)
     try:
         dataset = xr.open_dataset(path, chunks={}, decode_coords="all", mask_and_scale=False)
@@ -75,6 +85,15 @@ def open_zarr_group(path: str, root: zarr.Group) -> "xr.Dataset":
             f"groups, AlphaEarth's (time, 64, y, x) int8, a store of geoembz, or {_EXPECTED}"
         ) from error
     return _with_vectors(dataset, name, "a Zarr group", [member for member, _ in root.members()])
+
+
+def _variable(dataset: "xr.Dataset", name: str, variable: str) -> "xr.Dataset":
+    """Return a Dataset of one variable, with the attributes of all."""
+    if variable not in dataset.data_vars:
+        raise SourceError(
+            f"{name}: no such variable; expected one of {', '.join(map(str, dataset.data_vars))}"
+        )
+    return dataset[[variable]]
 
 
 def _with_vectors(dataset: "xr.Dataset", name: str, kind: str, members: list[str]) -> "xr.Dataset":

@@ -108,3 +108,23 @@ def test_credentials_stay_out_of_messages() -> None:
     name = 'ZARR:"/vsicurl/https://user:secret@example.org/a.zarr?key=1":/emb'
     assert "secret" not in display_name(name)
     assert "key" not in display_name(name)
+
+
+def test_variables_without_standard_names_are_placed(
+    rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """GDAL does not place them; a cube is read by name, a name that is not there is refused."""
+    stored = rng.integers(10, 900, (4, 24, 20)).astype(np.int16)
+    with xr.open_dataset(
+        write_netcdf(tmp_path / "a.nc", stored), mask_and_scale=False, decode_coords="all"
+    ) as opened:
+        plain = opened.load()
+    cube = plain.to_array("band").drop_attrs(deep=False).rename("cube").drop_vars("band")
+    bare = xr.Dataset({"cube": cube, "other": cube * 2})
+    for axis in "xy":
+        bare[axis].attrs.clear()
+    bare.to_netcdf(tmp_path / "bare.nc", engine="scipy")
+    read = open_source(f'NETCDF:"{tmp_path / "bare.nc"}":other').read(Window(0, 0, 24, 20))
+    np.testing.assert_array_equal(read.values, stored * 2)
+    with pytest.raises(SourceError, match="no such variable; expected one of cube, other"):
+        open_source(f"netcdf:{tmp_path / 'bare.nc'}:none")
