@@ -2,7 +2,7 @@
 
 import builtins
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +248,63 @@ def test_the_primary_geometry_of_several_is_taken(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         open_table(tmp_path / "u.parquet").survey().places, np.column_stack([X + 25, Y + 25])
     )
+
+
+class Wkb(pa.ExtensionType):  # type: ignore[misc]
+    """GeoArrow's type, which pyarrow writes as Parquet's GEOMETRY."""
+
+    def __init__(self, crs: Any) -> None:
+        self.crs = crs
+        super().__init__(pa.binary(), "geoarrow.wkb")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return json.dumps({} if self.crs is None else {"crs": self.crs}).encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: Any, content: bytes) -> "Wkb":
+        return cls(json.loads(content or b"{}").get("crs"))
+
+
+@pytest.fixture
+def known_to_arrow() -> Iterator[None]:
+    """Register the type while a file is written."""
+    pa.register_extension_type(Wkb(None))
+    yield
+    pa.unregister_extension_type("geoarrow.wkb")
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["registered", "unknown"])
+@pytest.mark.parametrize("arrow_schema", [True, False], ids=["extension", "logical type only"])
+def test_geometries_of_parquet_and_geoarrow_types_are_found(
+    arrow_schema: bool, is_known: bool, known_to_arrow: None, tmp_path: Path
+) -> None:
+    """Without a `geo` footer their CRS is in the type, whatever the column is called."""
+    wkb = pa.array(shapely.to_wkb(shapely.points(X, Y)).tolist(), pa.binary())
+    vectors = list(np.random.default_rng(0).normal(size=(SIZE, 4)).astype(np.float32))
+    place = pa.ExtensionArray.from_storage(Wkb(UTM), wkb)
+    path = tmp_path / "t.parquet"
+    pq.write_table(
+        pa.table({"embedding": vectors, "place": place}), path, store_schema=arrow_schema
+    )
+    assert b"geo" not in (pq.read_schema(path).metadata or {})
+    if not is_known:
+        pa.unregister_extension_type("geoarrow.wkb")
+    try:
+        table = open_table(path)
+        assert table.crs == UTM
+        np.testing.assert_allclose(table.survey().places, np.column_stack([X, Y]))
+        assert read_features(path).crs == UTM
+    finally:
+        if not is_known:
+            pa.register_extension_type(Wkb(None))
+
+
+def test_geoarrow_without_a_crs_is_unknown(tmp_path: Path) -> None:
+    """Field metadata alone say what a column is."""
+    axes = pa.StructArray.from_arrays([pa.array(X), pa.array(Y)], ["x", "y"])
+    field = pa.field("place", axes.type, metadata={"ARROW:extension:name": "geoarrow.point"})
+    pq.write_table(pa.Table.from_arrays([axes], schema=pa.schema([field])), tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match="CRS of 'place' is unknown"):
+        read_features(tmp_path / "t.parquet")
+    found = read_features(tmp_path / "t.parquet", crs=UTM)
+    np.testing.assert_array_equal(found.points, np.column_stack([X, Y]))

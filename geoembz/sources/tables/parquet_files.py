@@ -18,6 +18,7 @@ from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.tables.bounded import column_bytes, read_bounded
 from geoembz.sources.tables.columns import plain_batch, plain_schema
 from geoembz.sources.tables.files import explained, one_schema, place_of
+from geoembz.sources.tables.geo_footer import geo_footer
 from geoembz.sources.tables.native_geometry import as_wkb, native_columns
 
 _BUFFER_BYTES = 2**20
@@ -84,8 +85,8 @@ class ParquetFiles:
                 if not file.metadata.num_rows and not allow_empty:
                     continue
                 names.append(path)
-                schemas.append(_schema(path, file))
-                footers.append(file.schema_arrow.metadata)
+                footers.append(geo_footer(file, display_name(path)))
+                schemas.append(_schema(path, file, footers[-1]))
                 metadata = file.metadata
                 numbers = range(metadata.num_row_groups)
                 sizes.update(column_bytes(file))
@@ -133,10 +134,10 @@ class ParquetFiles:
                     yield plain_batch(_with_values(batch, values), schema)
 
 
-def _schema(path: str, file: parquet.ParquetFile) -> pa.Schema:
+def _schema(path: str, file: parquet.ParquetFile, footer: Mapping[bytes, bytes]) -> pa.Schema:
     """Return a file's columns with plain types, native geometries as WKB."""
     schema = plain_schema(display_name(path), file.schema_arrow)
-    for name in native_columns(file.schema_arrow.metadata, schema):
+    for name in native_columns(footer, schema):
         schema = schema.set(schema.get_field_index(name), pa.field(name, pa.binary()))
     return schema
 
