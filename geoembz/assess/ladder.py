@@ -54,7 +54,7 @@ def _components(name: str) -> int:
     return Recipe.parse(name).n_components or 0
 
 
-def convert_command(source: str, recipe: str, seed: int = 0) -> str:
+def convert_command(source: str, recipe: str, seed: int = 0, vector: str | None = None) -> str:
     """Return the command that converts a source by a recipe.
 
     Examples
@@ -70,4 +70,6 @@ def convert_command(source: str, recipe: str, seed: int = 0) -> str:
         options = ["--recipe", recipe]
     if seed:
         options += ["--seed", str(seed)]
+    if vector is not None:
+        options += ["--vector", vector]
     return shlex.join(["geoembz", "convert", source, "OUT.zarr", *options])

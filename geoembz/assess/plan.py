@@ -121,7 +121,7 @@ def plan(
         ),
         chosen=chosen,
         passed_over=tuple(option.recipe for option in considered if option is not chosen),
-        command=convert_command(sample.name, chosen.recipe, seed),
+        command=convert_command(sample.name, chosen.recipe, seed, vector),
         n_pixels=_pixels(grid, area_km2),
         split=_split(arena),
         seed=seed,

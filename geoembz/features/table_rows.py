@@ -16,8 +16,10 @@ TEXT_TABLE = ".txt"
 """CSV by another name."""
 
 _BATCH_ROWS = 65_536
-_MOST_BYTES = 2**30
-"""Largest columns of features: all are held in memory."""
+_MOST_BYTES, _MOST_LONG_BYTES = 2**31, 2**28
+"""Largest columns of features, and of rows that are long: all are held in memory."""
+
+_LONG_ROW_BYTES = 2**14
 
 
 def read_table_rows(path: Path, crs: str | None, unknown_crs: str | None) -> FeatureRows:
@@ -43,14 +45,15 @@ def read_table_rows(path: Path, crs: str | None, unknown_crs: str | None) -> Fea
     is_text = path.suffix.lower() == TEXT_TABLE
     files = CsvFiles.open([name]) if is_text else open_files([name], crs=crs, allow_empty=True)
     places = find_places(name, files.schema, files.footer, crs, unknown_crs)
-    batches, size = [], 0
+    batches, size, count = [], 0, 0
     for batch in files.scan(files.schema.names, _BATCH_ROWS):
         batches.append(batch)
-        size += batch.nbytes
-        if size > _MOST_BYTES:
+        size, count = size + batch.nbytes, count + len(batch)
+        most = _MOST_LONG_BYTES if size > count * _LONG_ROW_BYTES else _MOST_BYTES
+        if size > most:
             raise SourceError(
-                f"{name}: its columns take more than {_MOST_BYTES // 2**20} MB; expected features "
-                "that fit into memory: leave large columns out, or split the file"
+                f"{name}: columns of {count:,} rows take more than {most // 2**20} MB; expected "
+                "features that fit into memory: leave large columns out, or split the file"
             )
     table = pa.Table.from_batches(batches, files.schema)
     hidden = () if places.kind in {"xy", "box"} else places.columns

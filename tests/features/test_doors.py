@@ -308,3 +308,14 @@ def test_geoarrow_without_a_crs_is_unknown(tmp_path: Path) -> None:
         read_features(tmp_path / "t.parquet")
     found = read_features(tmp_path / "t.parquet", crs=UTM)
     np.testing.assert_array_equal(found.points, np.column_stack([X, Y]))
+
+
+def test_long_rows_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of kilobytes whose texts decode to gigabytes is refused while it is read."""
+    text = pa.array(["x" * 200_000] * SIZE)
+    pq.write_table(pa.table({"lon": X, "lat": Y / 1e5, "text": text}), tmp_path / "t.parquet")
+    assert read_features(tmp_path / "t.parquet", crs="OGC:CRS84").columns.num_rows == SIZE
+    monkeypatch.setattr("geoembz.features.table_rows._MOST_LONG_BYTES", 2**20)
+    monkeypatch.setattr("geoembz.sources.tables.bounded.TEXT_BYTES", 2**19)
+    with pytest.raises(SourceError, match=r"columns of \d rows take more than 1 MB"):
+        read_features(tmp_path / "t.parquet")

@@ -75,6 +75,9 @@ def test_the_vector_can_be_named(
     assert read_table(ambiguous, vector=name).vectors.shape == (ROWS, dimension)
     evaluation = geoembz.evaluate(table=ambiguous, recipes=["int8"], vector=name, tasks=[])
     assert evaluation.dimension == dimension
+    planned = geoembz.plan(ambiguous, vector=name, recipes=["int8"], max_loss=0.5)
+    assert planned.dimension == dimension
+    assert f"--vector {name}" in planned.command
 
 
 def test_an_interrupted_conversion_of_another_vector_is_not_taken_up(
