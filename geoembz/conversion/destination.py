@@ -90,17 +90,20 @@ class Destination:
                     "rename; delete it first or choose another one"
                 )
             return self
-        placed = any(Journal(ObjectTree(path)).is_complete() for path in builds(tree.local_path))
+        path = tree.local_path.resolve()
+        can_swap = os.access(path.parent, os.W_OK) and not os.path.ismount(path)
+        if not is_store and not journal.has_traces():
+            return self
+        if can_swap:
+            return type(self)(self.url, replaces=True, breaks_lock=self.breaks_lock)
+        placed = any(Journal(ObjectTree(build)).is_complete() for build in builds(path))
         if not is_store and not placed and not journal.exists():
             return type(self)(self.url, gives_up=True, breaks_lock=self.breaks_lock)
-        path = tree.local_path.resolve()
-        if os.path.ismount(path) or not os.access(path.parent, os.W_OK):
-            raise InvalidConfigError(
-                f"{self.url}: --overwrite builds in {path.parent} and renames, which is "
-                f"{'another disk' if os.path.ismount(path) else 'write-protected'}; expected a "
-                "folder of its own there; delete what it holds, or choose another destination"
-            )
-        return type(self)(self.url, replaces=True, breaks_lock=self.breaks_lock)
+        raise InvalidConfigError(
+            f"{self.url}: --overwrite builds in {path.parent} and renames, which is "
+            f"{'another disk' if os.path.ismount(path) else 'write-protected'}; expected a folder "
+            "of its own there; delete what it holds, or choose another destination"
+        )
 
 
 def holds_already(url: str) -> str:

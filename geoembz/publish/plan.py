@@ -12,7 +12,7 @@ from geoembz.publish.tree import Listed
 from geoembz.store.names import check_key
 
 ROOT = "zarr.json"
-_JOURNAL = ".geoembz/"
+_JOURNAL = ".geoembz"
 
 
 def phases(keys: Iterable[str]) -> list[list[str]]:
@@ -42,9 +42,11 @@ def check_source(keys: Iterable[str], url: str) -> None:
         If there is no root metadata, or a journal of a conversion that has not ended.
     """
     found = [check_key(key) for key in keys]
-    if any(key.startswith(_JOURNAL) for key in found):
+    journal = next((key for key in found if _JOURNAL in key.split("/")), None)
+    if journal is not None:  # at the root, or of a store below it
         raise StoreError(
-            f"publish: {url} is not complete (it has a journal); run geoembz convert to its end"
+            f"publish: {url} is not complete, or being written to (it has {journal}); run the "
+            "command that wrote it again, to its end"
         )
     if ROOT not in found:
         raise StoreError(f"publish: {url} has no {ROOT}; expected a Zarr v3 store; check the path")

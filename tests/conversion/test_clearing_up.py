@@ -1,0 +1,155 @@
+"""Killed while a store is put in its place or its journal removed: the same command ends it."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import geoembz
+from geoembz.errors import DestinationExistsError, StoreError
+from geoembz.publish.plan import check_source
+from geoembz.verification import verify
+from tests.conversion.stopped import OPTIONS
+from tests.conversion.test_takeover import run
+from tests.trees import names, objects
+
+ROUNDS = [
+    ("new", "place", 1),
+    ("new", "forget", 1),
+    ("overwrite", "fallback", 2),
+    ("overwrite", "forget", 1),
+    ("append", "clear", 1),
+    *(
+        pytest.param(kind, place, number, marks=pytest.mark.slow)
+        for kind, place, number in [
+            ("new", "complete", 1),
+            ("new", "rename", 1),
+            ("new", "rename", 3),
+            ("new", "clear", 1),
+            ("new", "unlink", 1),
+            ("new", "unlink", 20),
+            ("new", "release", 1),
+            ("overwrite", "complete", 1),
+            ("overwrite", "swap", 1),
+            ("overwrite", "fallback", 1),
+            ("overwrite", "fallback", 3),
+            ("overwrite", "clear", 1),
+            ("overwrite", "unlink", 3),
+            ("overwrite", "unlink", 60),
+            ("overwrite", "release", 1),
+            ("append", "complete", 1),
+            ("append", "place", 1),
+            ("append", "rename", 1),
+            ("append", "rename", 2),
+            ("append", "unlink", 3),
+            ("append", "release", 1),
+            ("append", "forget", 1),
+            ("replace", "place", 1),
+            ("replace", "rename", 1),
+            ("replace", "rename", 2),
+            ("replace", "rename", 3),
+            ("replace", "forget", 1),
+            ("table", "place", 1),
+            ("table", "clear", 1),
+            ("table", "forget", 1),
+        ]
+    ),
+]
+
+KINDS: dict[str, dict[str, Any]] = {
+    "new": {},
+    "overwrite": {"overwrite": True},
+    "append": {"appends": True, "time": "2021"},
+    "replace": {"appends": True, "time": "2020", "replace_date": True},
+    "table": {"shard": 32, "chunk": 16},
+}
+
+
+@pytest.fixture
+def prepare(
+    raster: Path, raster_with_holes: Path, tmp_path: Path
+) -> Callable[[str, Path], tuple[Path, dict[str, Any]]]:
+    """Return what makes the destination of a kind, and gives its source and options."""
+
+    def prepared(kind: str, store: Path) -> tuple[Path, dict[str, Any]]:
+        if kind == "overwrite":
+            geoembz.convert(raster_with_holes, store, pca=3)
+        if kind in ("append", "replace"):
+            geoembz.convert(raster_with_holes, store, time="2020", **OPTIONS)
+        if kind != "table":
+            return raster, KINDS[kind]
+        rng = np.random.default_rng(0)
+        columns = {f"X_{index}": rng.normal(size=100).astype(np.float32) for index in range(8)}
+        places = {"lat": rng.uniform(40, 41, 100), "lon": rng.uniform(8, 9, 100)}
+        texts = {"name": [f"chip {number}" for number in range(100)]}
+        pq.write_table(pa.table(texts | places | columns), tmp_path / "rows.parquet")
+        return tmp_path / "rows.parquet", KINDS[kind]
+
+    return prepared
+
+
+@pytest.mark.parametrize(("kind", "place", "number"), ROUNDS)
+def test_killed_while_clearing_up(
+    kind: str,
+    place: str,
+    number: int,
+    prepare: Callable[[str, Path], tuple[Path, dict[str, Any]]],
+    tmp_path: Path,
+) -> None:
+    """Exit 0, the bytes of an undisturbed command, and nothing beside or inside of them."""
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    store, fresh = tmp_path / "x" / "out", tmp_path / "y" / "out"
+    for path in (store, fresh):
+        source, options = prepare(kind, path)
+    assert run("never", 0, source, fresh, **options) == 0, (tmp_path / "y/errors").read_text()
+    assert run(place, number, source, store, **options) == -signal.SIGKILL
+    assert run("never", 0, source, store, **options) == 0, (tmp_path / "x/errors").read_text()
+    assert objects(store) == objects(fresh)
+    assert names(store) == names(fresh)
+    assert names(tmp_path / "x") == ["errors", "out"]
+    assert verify(str(store)).problems == ()
+
+
+def test_whoever_comes_next_sweeps_up(raster: Path, tmp_path: Path) -> None:
+    """Another command finds a complete store, and leaves no trace of the one that was killed."""
+    store = tmp_path / "out"
+    assert run("forget", 1, raster, store) == -signal.SIGKILL
+    assert ".geoembz" in names(store)
+    with pytest.raises(DestinationExistsError, match="holds a store already"):
+        geoembz.convert(raster, store, pca=2)
+    assert ".geoembz" not in names(store)
+
+
+def test_journals_are_not_published(raster: Path, tmp_path: Path) -> None:
+    """Wherever they lie: of the store itself, or of one below it."""
+    for key in (".geoembz/plan.json", "utm31n/.geoembz/shards/0_0.json"):
+        with pytest.raises(StoreError, match="is not complete"):
+            check_source(["zarr.json", "utm31n/zarr.json", key], "x.zarr")
+    check_source(["zarr.json", "utm31n/zarr.json"], "x.zarr")
+
+
+def test_a_refused_date_leaves_nothing(raster: Path, tmp_path: Path) -> None:
+    """An append that is refused touches nothing, be it for its date or its pixels."""
+    store = tmp_path / "out"
+    geoembz.convert(raster, store, time="2020", **OPTIONS)
+    before = names(store)
+    with pytest.raises(geoembz.GeoembzError):
+        geoembz.append(store, raster, time="2020")
+    assert names(store) == before
+
+
+def test_a_file_of_the_user_s_survives(raster: Path, tmp_path: Path) -> None:
+    """Also where a store is replaced: what no Zarr store has goes with the place."""
+    store = tmp_path / "out"
+    geoembz.convert(raster, store, pca=3)
+    (store / "README.txt").write_text("mine")
+    geoembz.convert(raster, store, overwrite=True, **OPTIONS)
+    assert (store / "README.txt").read_text() == "mine"
+    geoembz.convert(raster, tmp_path / "fresh", **OPTIONS)
+    assert objects(store) == {**objects(tmp_path / "fresh"), "README.txt": b"mine"}
