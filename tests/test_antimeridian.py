@@ -82,6 +82,9 @@ def test_chips_lie_where_they_are(chips: Path, tmp_path: Path) -> None:
     store = tmp_path / "out.zarr"
     geoembz.convert(chips, store, recipe="float32")
     reader = TableReader.open(str(store))
+    assert reader.attributes.bbox is not None
+    west, _, east, _ = reader.attributes.bbox
+    assert (west, east) == pytest.approx((10.0, -179.9))  # the shortest way round
     x = np.sort(np.abs(np.asarray(reader.column("x")[:])))
     np.testing.assert_allclose(x, [10.0, 179.9, 179.9, *[180.0] * 20], atol=1e-9)
     assert len(reader.select((179.5, -20, -179.5, -10))) == N_CHIPS - 1

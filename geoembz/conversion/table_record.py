@@ -2,14 +2,13 @@
 
 from dataclasses import asdict
 
-import numpy as np
-
 from geoembz._version import __version__
 from geoembz.conversion.chips import chip_layout
 from geoembz.conversion.summary import ConvertSummary
 from geoembz.conversion.table_rows import GEOMETRY
 from geoembz.encoding import Encoding
 from geoembz.evaluation import FidelitySums
+from geoembz.geography import box_of
 from geoembz.geoparquet import free_name, write_emb, write_geo
 from geoembz.sources import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
@@ -50,12 +49,10 @@ def table_attributes(
     check_unchanged(source.info)  # after all that is read of them
     crs = CRS.from_user_input(source.crs)
     authority = crs.to_authority()
-    known = places[np.isfinite(places).all(axis=1)]
-    bbox = (*known.min(axis=0).tolist(), *known.max(axis=0).tolist()) if len(known) else None
     return TableAttributes(
         crs_wkt=crs.to_wkt("WKT2_2019"),
         crs_code=":".join(authority) if authority else None,
-        bbox=bbox,
+        bbox=box_of(source.crs, places),
         chip_layout=chip_layout(source.product, crs, survey),
         encoding=encoding.config(),
         encoding_hash=encoding.hash,

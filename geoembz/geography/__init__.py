@@ -4,7 +4,7 @@ The only room that knows what a projection does to the ground; pyproj, shapely a
 the work, and are imported when they are called.
 """
 
-from geoembz.geography.boxes import BBox, box_around, placed_boxes, refuse_empty_box
+from geoembz.geography.boxes import BBox, box_around, box_of, placed_boxes, refuse_empty_box
 from geoembz.geography.ground import declared_gsd, gsd, metres_per_unit, pixel_area
 from geoembz.geography.longitudes import (
     full_turn,
@@ -26,6 +26,7 @@ from geoembz.geography.systems import (
 __all__ = [
     "BBox",
     "box_around",
+    "box_of",
     "datum_label",
     "declared_gsd",
     "full_turn",

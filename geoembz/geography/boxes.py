@@ -5,8 +5,11 @@ There a box has a west that is larger than its east, as in GeoJSON (RFC 7946) an
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from geoembz.errors import InvalidConfigError
-from geoembz.geography.longitudes import full_turn, spans
+from geoembz.geography.longitudes import full_turn, spans, unrolled
 from geoembz.geography.systems import parsed, same_crs
 
 _MARGIN = 0.05
@@ -32,6 +35,26 @@ def refuse_empty_box(bbox: BBox, crs: str) -> None:
             f"bbox {bbox}; expected xmin, ymin, xmax, ymax with xmin < xmax and ymin < ymax (in "
             "degrees a larger xmin means: across the antimeridian)"
         )
+
+
+def box_of(crs: str, places: NDArray[np.float64]) -> BBox | None:
+    """Return the box around places, shape ``(n, 2)``; None where none is known.
+
+    Where they lie on both sides of the antimeridian, within half the circle, xmin is the larger.
+
+    Examples
+    --------
+    >>> box_of("EPSG:4326", np.array([[179.0, -17.0], [-179.0, -16.0]]))
+    (179.0, -17.0, -179.0, -16.0)
+    """
+    known = places[np.isfinite(places).all(axis=1)]
+    if not len(known):
+        return None
+    x, y = unrolled(crs, known[:, 0]), known[:, 1]
+    west, east, turn = float(x.min()), float(x.max()), full_turn(crs)
+    if turn is not None and east > known[:, 0].max():
+        east -= turn
+    return west, float(y.min()), east, float(y.max())
 
 
 def placed_boxes(

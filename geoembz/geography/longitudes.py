@@ -180,7 +180,7 @@ def narrowest(turn: float, ranges: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def unrolled(crs: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return coordinates with whole turns added so that they lie as close together as may be.
+    """Return coordinates with whole turns added where half the circle then holds all of them.
 
     Places on both sides of the antimeridian stand beside each other then, beyond 180.
 
@@ -193,4 +193,4 @@ def unrolled(crs: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
     if turn is None or not len(known) or known.max() - known.min() <= turn / 2:
         return x
     low, high = narrowest(turn, np.column_stack([known, known]))
-    return into_range(crs, x, low, high)
+    return into_range(crs, x, low, high) if high - low <= turn / 2 else x

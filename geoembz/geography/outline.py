@@ -35,7 +35,7 @@ def outline(crs: str, bbox: BBox) -> list[Any]:
     crs
         In any form that PROJ knows.
     bbox
-        ``(xmin, ymin, xmax, ymax)`` in it.
+        ``(xmin, ymin, xmax, ymax)`` in it; xmin is the larger across the antimeridian.
 
     Raises
     ------
@@ -47,6 +47,9 @@ def outline(crs: str, bbox: BBox) -> list[Any]:
     >>> [part.bounds for part in outline("EPSG:4326", (170.0, -20.0, 190.0, -10.0))]
     [(170.0, -20.0, 180.0, -10.0), (-180.0, -20.0, -170.0, -10.0)]
     """
+    xmin, ymin, xmax, ymax = bbox
+    if xmin > xmax and (turn := full_turn(crs)) is not None:  # across the antimeridian
+        bbox = xmin, ymin, xmax + turn, ymax
     if bbox[0] == bbox[2] or bbox[1] == bbox[3]:
         return _flat(crs, bbox)
     if full_turn(crs) is not None:

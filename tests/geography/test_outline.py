@@ -69,6 +69,12 @@ def test_the_globe_is_one_box(box: BBox) -> None:
 
 def test_boxes_around_parts_cross_the_antimeridian() -> None:
     """West is larger than east there (RFC 7946), and a pole takes all longitudes."""
+    assert span_of(outline("EPSG:4326", (170.0, -20.0, -150.0, 10.0))) == (
+        170.0,
+        -20.0,
+        -150.0,
+        10.0,
+    )
     assert span_of(outline(*BOXES["across 180 in degrees"])) == (170.0, -20.0, 30.0, 10.0)
     west, _, east, _ = span_of(outline(*BOXES["UTM zone 1"]))
     assert (179 < west < 180, -180 < east < -178) == (True, True)
