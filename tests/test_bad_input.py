@@ -240,7 +240,7 @@ def test_stores_that_cannot_be_read_exit_with_1(
         geoembz.convert(place.folder / "good.tif", store)
         path = store / "zarr.json"
         path.write_text(
-            path.read_text().replace('"geoembz:version": "0.1"', '"geoembz:version": "9"')
+            path.read_text().replace('"geoembz:version": "0.2"', '"geoembz:version": "9"')
         )
     with pytest.raises(SystemExit) as caught:
         main([command, str(store)])

@@ -164,13 +164,7 @@ def loss_checked(url: str, array: zarr.Array[Any], digests: zarr.Array[Any]) -> 
     StoreError
         If the two do not belong together.
     """
-    expected = (*object_counts(array.metadata.to_dict()), DIGEST_BYTES)
-    is_small = prod(digests.chunks) <= MOST_CHUNK_BYTES and digests.chunks[-1] == DIGEST_BYTES
-    if digests.shape != expected or digests.dtype != np.uint8 or not is_small:
-        raise StoreError(
-            f"{url}: {digests.path} is {digests.dtype} {digests.shape} in chunks of "
-            f"{digests.chunks}; expected uint8 {expected}; the store is damaged"
-        )
+    check_together(url, array, digests)
     store = LossStore(array.store, array.path, digests, url)
     bound = zarr.AsyncArray(
         metadata=array.metadata,
@@ -178,3 +172,20 @@ def loss_checked(url: str, array: zarr.Array[Any], digests: zarr.Array[Any]) -> 
         config=array._async_array.config,  # noqa: SLF001 - no public name
     )
     return zarr.Array(bound)
+
+
+def check_together(url: str, array: zarr.Array[Any], digests: zarr.Array[Any]) -> None:
+    """Refuse digests that are not those of an array's objects, before they are read.
+
+    Raises
+    ------
+    StoreError
+        If their shape or type is another, or a chunk of them cannot be believed.
+    """
+    expected = (*object_counts(array.metadata.to_dict()), DIGEST_BYTES)
+    is_small = prod(digests.chunks) <= MOST_CHUNK_BYTES and digests.chunks[-1] == DIGEST_BYTES
+    if digests.shape != expected or digests.dtype != np.uint8 or not is_small:
+        raise StoreError(
+            f"{url}: {digests.path} is {digests.dtype} {digests.shape} in chunks of "
+            f"{digests.chunks}; expected uint8 {expected}; the store is damaged"
+        )

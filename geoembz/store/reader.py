@@ -119,7 +119,7 @@ class StoreReader:
         """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
         if self.attributes.layout == "plain":
             return self._complete(open_array(self.url, self.group, EMBEDDING))
-        array = _member(self.url, self.group, EMBEDDING)
+        array = array_of(self.url, self.group, EMBEDDING)
         document = plain_document(array.metadata.to_dict(), self.encoding)
         return self._complete(guarded(open_codes(array.store, document, array.path)))
 
@@ -475,7 +475,7 @@ def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
     StoreError
         If it has not, or the array claims what cannot be believed.
     """
-    return guarded(_member(url, group, name))
+    return guarded(array_of(url, group, name))
 
 
 def complete_array(
@@ -496,7 +496,14 @@ def complete_array(
     return loss_checked(url, array, digests)
 
 
-def _member(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+def array_of(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array that a store must have, to look at its metadata.
+
+    Raises
+    ------
+    StoreError
+        If it has not.
+    """
     try:
         member = group.get(name)
     except _MALFORMED as error:

@@ -18,11 +18,15 @@ from geoembz.publish import Problem
 from geoembz.publish.transfer import for_each
 from geoembz.store import ObjectTree
 from geoembz.store.digests import DIGEST_BYTES, DIGESTS
+from geoembz.store.lost import check_together
 from geoembz.store.names import check_key
-from geoembz.store.reader import open_array
+from geoembz.store.reader import array_of, open_array
 from geoembz.store.seal import ALGORITHM, ROOT, SEAL, is_sealed, sealed_objects
 
 _WORKERS = 8
+MOST_DIGEST_BYTES = 2**30
+"""Digests of 67 million shards: what claims more is refused unread."""
+
 _SHOWN = 12
 """Digits of a digest that are shown."""
 
@@ -86,7 +90,12 @@ class ShardDigests:
         for name in arrays if records_digests(version) else ():
             path = f"{DIGESTS}/{name}"
             try:
-                found[name] = np.asarray(open_array(url, group, path)[...])
+                digests = open_array(url, group, path)
+                check_together(url, array_of(url, group, name), digests)
+                if digests.nbytes > MOST_DIGEST_BYTES:
+                    problems.add(Problem(path, f"{digests.nbytes:,} bytes; none was read"))
+                    continue
+                found[name] = np.asarray(digests[...])
             except (GeoembzError, OSError, ValueError, RuntimeError) as error:
                 problems.add(Problem(path, f"cannot be read ({error})"))
         return cls(ObjectTree(url), found), problems

@@ -314,3 +314,16 @@ def test_stores_of_0_1_stay_what_they_are(tmp_path: Path) -> None:
     assert attributes["geoembz:version"] == "0.1"
     assert not (store / "digests").exists()
     assert verify(str(store)).problems == ()
+
+
+@pytest.mark.parametrize("shape", [[1, 3, 2, 16], [1, 3, 3, 8], [10**6, 3, 3, 16]])
+def test_digests_of_another_shape_are_refused(shape: list[int], store: Path) -> None:
+    """Before anything is read or allocated for them."""
+    for path in (store / "zarr.json", store / "digests/embedding/zarr.json"):
+        document = json.loads(path.read_text())
+        nodes = document.get("consolidated_metadata", {}).get("metadata", {})
+        nodes.get("digests/embedding", document)["shape"] = shape
+        path.write_text(json.dumps(document))
+    with pytest.raises(StoreError, match="digests/embedding is uint8"):
+        geoembz.open(store)
+    assert "digests/embedding/zarr.json" in keys_of(store)
