@@ -46,7 +46,11 @@ Product = Annotated[
 ]
 Nodata = Annotated[
     str | None,
-    typer.Option(metavar="V", help="Nodata value, or 'none'.", show_default="as declared"),
+    typer.Option(
+        metavar="V",
+        help="Nodata value, several with commas, or 'none'.",
+        show_default="as declared",
+    ),
 ]
 SourceCrs = Annotated[
     str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")

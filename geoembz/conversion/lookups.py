@@ -124,10 +124,11 @@ class RasterPlaces:
         raw = raster.read(bands, window=window)[:, 0, 0]
         masked = raster.read_masks(bands, window=window)[:, 0, 0] == 0
         if self._nodata is not None:
-            own = np.nan if self._nodata.lower() == "none" else float(self._nodata)
-            masked = (
-                raw == np.asarray(own).astype(raw.dtype) if own == own else np.zeros_like(masked)
-            )
+            masked = np.zeros_like(masked)
+            for text in [] if self._nodata.lower() == "none" else self._nodata.split(","):
+                own = float(text)
+                if own == own:
+                    masked |= raw == np.asarray(own).astype(raw.dtype)
         if self._coded and raw.dtype == np.int8:
             codes = raw.astype(np.float64)
             decoded = np.sign(codes) * (np.abs(codes) / _CODE_FACTOR) ** 2

@@ -107,7 +107,7 @@ def refuse_undeclared_fill(name: str, sample: Sequence[NDArray[np.float32]]) -> 
     raise SourceError(
         f"{name}: {found.size:,} of {total:,} sampled vectors hold {number} in all components, "
         f"{what}: it looks like nodata that nobody declared; pass --nodata {number}, or --nodata "
-        "none to take them as vectors"
+        "none to take them as vectors (several numbers with commas)"
     )
 
 

@@ -54,7 +54,8 @@ class Nodata:
         declared
             One value per component, or several; None where there is none.
         override
-            Replaces all of them; ``"none"`` says that there is none.
+            Replaces all of them: a number, or several as text, such as ``"0,-9999"``; ``"none"``
+            says that there is none.
 
         Returns
         -------
@@ -69,7 +70,7 @@ class Nodata:
         if says_none(override):
             return None
         if override is not None:
-            declared = [_number(override)] * len(declared)
+            declared = [_numbers(override)] * len(declared)
         columns = [() if entry is None else np.atleast_1d(entry).tolist() for entry in declared]
         values = np.full((max(map(len, columns), default=0), len(columns)), np.nan)
         for place, column in enumerate(columns):
@@ -187,8 +188,10 @@ def _impossible(raw: NDArray[Any]) -> NDArray[np.bool_] | None:
     return np.asarray(((size > LARGEST_NUMBER) & np.isfinite(raw)).any(axis=0), np.bool_)
 
 
-def _number(nodata: float | str) -> float:
+def _numbers(nodata: float | str) -> list[float]:
     try:
-        return float(nodata)
+        return [float(number) for number in str(nodata).split(",")]
     except ValueError as error:
-        raise InvalidConfigError(f"nodata {nodata!r}; expected a number, nan or none") from error
+        raise InvalidConfigError(
+            f"nodata {nodata!r}; expected a number, several with commas, nan or none"
+        ) from error

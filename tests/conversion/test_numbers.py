@@ -333,3 +333,14 @@ def test_the_check_by_place_knows_what_is_rejected(
     summary = geoembz.convert(path, tmp_path / "out", quantizer="int8", check=True)
     assert summary.valid_pixels < (values[0] > -1).sum()
     assert summary.checked_pixels
+
+
+def test_several_values_may_be_given(make_raster: MakeRaster, tmp_path: Path) -> None:
+    """A raster that fills with two numbers; what was declared is named again."""
+    values = products.unit_vectors(20, 20, dimension=16)
+    values[:, :3], values[:, 5] = -9999, 0
+    path = make_raster(tmp_path / "in.tif", values, nodata=-9999)
+    with pytest.raises(SourceError, match="hold 0 in all components"):
+        geoembz.convert(path, tmp_path / "out")
+    summary = geoembz.convert(path, tmp_path / "out", nodata="0,-9999", check=True)
+    assert summary.valid_pixels == 16 * 20
