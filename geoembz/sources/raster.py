@@ -2,7 +2,7 @@
 
 import copy
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -28,6 +28,7 @@ from geoembz.sources.nodata import Nodata, settled
 from geoembz.sources.placement import Placement
 from geoembz.sources.provenance import identify
 from geoembz.sources.scaling import Scaling
+from geoembz.sources.sparse_tiles import PresentBlocks
 from geoembz.sources.subdatasets import Subdataset, refuse_several
 
 
@@ -84,6 +85,8 @@ class RasterSource:
         chosen = [band - 1 for band in self._bands]
         self.band_names = _shared(cleaned([_name(dataset, index) for index in chosen]))
         self.nodata = Nodata.of([dataset.nodatavals[index] for index in chosen], nodata)
+        declared = (dataset.nodatavals[index] for index in chosen)
+        self._fill = [0.0 if value is None else float(value) for value in declared]
         self._masks = _masks(dataset, self._bands)
         self._alpha: int | None = min(set(dataset.indexes) - set(self._bands), default=None)
         self.scaling = Scaling.of(
@@ -126,6 +129,22 @@ class RasterSource:
                 "the file is truncated or damaged: fetch it again"
             ) from error
         return raw, None if mask is None else mask != 0
+
+    def occupies(self, window: Window) -> bool:
+        """Whether a window can hold a valid pixel: blocks that a sparse GeoTIFF lacks cannot."""
+        return not self._absent_is_nodata or self._present is None or self._present.touches(window)
+
+    @property
+    def _absent_is_nodata(self) -> bool:
+        """Whether what GDAL puts for absent blocks is invalid: the declared nodata, or else 0."""
+        fill = np.array(self._fill).reshape(-1, 1, 1)
+        known = settled(fill, None, self.nodata).valid
+        return not np.isfinite(fill).all() or (known is not None and not known.any())
+
+    @cached_property
+    def _present(self) -> PresentBlocks | None:
+        with gdal_environment(self.path):
+            return PresentBlocks.of(self._dataset(), self.path)
 
     def unmasked(self) -> Self:
         """Return the same raster with its nodata value read as a number like others."""
