@@ -147,8 +147,12 @@ def _degrees(
     Beyond the edge of the Earth some projections answer with a place that lies elsewhere.
     """
     from pyproj import Transformer
+    from pyproj.exceptions import ProjError
 
-    transformer = Transformer.from_crs(horizontal(crs), _WORLD, always_xy=True)
+    try:
+        transformer = Transformer.from_crs(horizontal(crs), _WORLD, always_xy=True)
+    except ProjError as error:  # a local CRS, such as that of a building site
+        raise InvalidConfigError(f"CRS {parsed(crs).name!r}: {error}") from error
     lon, lat = (np.asarray(part, np.float64) for part in transformer.transform(x, y))
     with np.errstate(invalid="ignore"):
         back = np.asarray(transformer.transform(lon, lat, direction="INVERSE"))

@@ -243,6 +243,7 @@ def test_whole_earth() -> None:
     [
         {"proj:code": "EPSG:999999", "spatial:bbox": [0, 0, 1, 1]},
         {"proj:code": "EPSG:4326", "spatial:bbox": [0, 0]},
+        {"proj:wkt2": 'LOCAL_CS["site",UNIT["metre",1]]', "spatial:bbox": [0, 0, 1, 1]},
         {"proj:code": "EPSG:32633", "spatial:bbox": ["a", 0, 1, 1]},
     ],
 )
