@@ -4,6 +4,7 @@ Both are written below ``reference/generated``, which git ignores, so neither ca
 it describes.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +74,7 @@ def command_section(command: Any, name: str, level: int) -> Iterator[str]:
     if level > 1:
         yield f"{'#' * level} `{name}`\n"
     yield f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```\n"
-    yield f"{(command.help or '').replace(chr(8), '').strip()}\n"
+    yield f"{_flags_as_code((command.help or '').replace(chr(8), '').strip())}\n"
     for parameter in command.params:
         yield from parameter_entry(parameter, context)
     for subcommand in getattr(command, "commands", {}).values():
@@ -87,4 +88,9 @@ def parameter_entry(parameter: Any, context: Any) -> Iterator[str]:
     if record is None:
         return
     signature, text = record
-    yield f"`{signature.strip()}`\n: {' '.join(text.split()) or 'Required.'}\n"
+    yield f"`{signature.strip()}`\n: {_flags_as_code(' '.join(text.split())) or 'Required.'}\n"
+
+
+def _flags_as_code(text: str) -> str:
+    """Put flags into backticks, where they are not yet: prose turns ``--`` into a dash."""
+    return re.sub(r"(?<![\w`-])--[a-z][a-z0-9-]*(?!`)\b", r"`\g<0>`", text)

@@ -102,6 +102,11 @@ def evaluate(
     >>> evaluation.recipes[0].recipe, evaluation.split["kind"]
     ('pca16-int8', 'blocked')
     """
+    if store is not None and source is None and table is None:
+        raise InvalidConfigError(
+            f"evaluate: {store} is judged against what it was made from; give that with --source"
+            f"{_made_from(str(store))}"
+        )
     if (table is None) == (source is None):
         raise InvalidConfigError(
             "evaluate: give a source (of the store, or to try recipes on), or a table; not both"
@@ -173,3 +178,12 @@ def label_options(
             "evaluate: --label-column, --label-nodata and --groups need --labels (or --table)"
         )
     return None
+
+
+def _made_from(store: str) -> str:
+    """Return what a store says about its inputs, for the advice to name them."""
+    uris = [str(entry.get("uri", "")) for entry in StoreReader.open(store).attributes.sources]
+    if not uris:
+        return ""
+    more = f" and {len(uris) - 1} more" if len(uris) > 1 else ""
+    return f" (it was made from {uris[0].removeprefix('file:')}{more})"

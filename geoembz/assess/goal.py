@@ -25,8 +25,10 @@ class Goal:
         if self.max_loss is not None and self.budget is not None:
             raise InvalidConfigError("plan: --max-loss and --bytes exclude each other; give one")
         if self.max_loss is not None and not 0 <= self.max_loss < 1:
+            hint = f"; did you mean {self.max_loss:g}%?" if 1 <= self.max_loss <= 100 else ""
             raise InvalidConfigError(
-                f"plan: a loss of at most {self.max_loss}; expected 0 to 1, for example 1% or 0.01"
+                f"plan: a loss of at most {self.max_loss}; expected less than 1, for example 1% "
+                f"or 0.01{hint}"
             )
         if self.budget is not None and self.budget < 1:
             raise InvalidConfigError(f"plan: {self.budget} bytes; expected 1 or more")

@@ -12,6 +12,8 @@ from geoembz.errors import GeoembzError, os_fault, redact
 from geoembz.spelling import flags
 from geoembz.text import printable
 
+_COMPLETE = "_GEOEMBZ_COMPLETE"
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit 0 on success, 1 on bad data, 2 on bad usage.
@@ -30,7 +32,10 @@ def _main(words: Sequence[str], *, debug: bool, is_program: bool) -> None:
     try:
         _run([word for word in words if word != "--debug"])
     except Exception as error:  # noqa: BLE001 - every one is reported
-        sys.exit(_report(error, debug=debug))
+        code = _report(error, debug=debug)
+        if _wants_json(words):
+            _print_error(error, code)
+        sys.exit(code)
     except (KeyboardInterrupt, SystemExit) as error:  # Typer makes an exit of Ctrl-C
         number = interruption(error)
         if number is None or debug:
@@ -38,11 +43,38 @@ def _main(words: Sequence[str], *, debug: bool, is_program: bool) -> None:
         end(number, at_once=is_program)
 
 
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether standard output is to be JSON: a name behind the flag says which file is instead."""
+    if "--json" not in words:
+        return False
+    takes_file = words[0] in {"evaluate", "plan"} if words else False
+    return not takes_file or list(words)[words.index("--json") + 1 :][:1] == ["-"]
+
+
+def _print_error(error: Exception, code: int) -> None:
+    """Print an error as JSON on standard output, for scripts."""
+    import json
+
+    said = str(error) if isinstance(error, GeoembzError) else printable(redact(str(error)))
+    document = {"type": type(error).__name__, "message": said, "exit_code": code}
+    print(json.dumps({"error": document}))  # noqa: T201
+
+
+def _completion() -> None:
+    """Take click's spelling of the variable that asks for completion, as well as Typer's."""
+    import os
+
+    shell, _, what = os.environ.get(_COMPLETE, "").partition("_")
+    if what == "source":
+        os.environ[_COMPLETE] = f"source_{shell}"
+
+
 def _run(words: list[str]) -> None:
     import warnings
 
     from geoembz.cli.app import app
 
+    _completion()
     former = warnings.showwarning
     warnings.showwarning = _show_warning
     try:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from geoembz.cli.append import append
+from geoembz.cli.commands import Commands
 from geoembz.cli.convert import convert
 from geoembz.cli.cost import cost
 from geoembz.cli.evaluate import evaluate
@@ -20,9 +21,9 @@ from geoembz.cli.verify import verify
 from geoembz.text import printable
 
 app = typer.Typer(
+    cls=Commands,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Compress Earth embeddings into cloud-native Zarr stores that any Zarr reader opens.",

@@ -50,6 +50,7 @@ def export(
 ) -> None:
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
     from geoembz import export as library
+    from geoembz.store.reader import is_table_store, open_group
 
     options: dict[str, Any] = {
         "bbox": parse_bbox(bbox),
@@ -61,6 +62,8 @@ def export(
     }
     if to is None:
         to = Format.COG if Path(out).suffix.lower() in {".tif", ".tiff"} else Format.GEOPARQUET
+        if to is Format.GEOPARQUET and not is_table_store(open_group(store)):
+            to = Format.COG  # which says that rasters become .tif
     if to is Format.COG:
         show(library.export(store, out, time=time, grid=grid, **options), as_json=json_)
         return

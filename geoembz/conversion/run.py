@@ -35,7 +35,7 @@ def convert(
     source: Inputs,
     store: str | Path,
     *,
-    recipe: str | None = None,
+    recipe: str | Recipe | None = None,
     pca: int | None = None,
     quantizer: str | None = None,
     layout: Layout = "plain",
@@ -297,15 +297,17 @@ def convert(
     return check_conversion(summary, source, grids, opening, date) if check else summary
 
 
-def _asked_recipe(recipe: str | None, pca: int | None, quantizer: str | None) -> Recipe | None:
+def _asked_recipe(
+    recipe: str | Recipe | None, pca: int | None, quantizer: str | None
+) -> Recipe | None:
     """Return the recipe that the options spell; None where they say nothing."""
     if recipe is not None:
         if pca is not None or quantizer is not None:
             raise InvalidConfigError(
-                f"recipe {recipe!r} says projection and quantizer already; leave out pca and the "
-                "quantizer, or the recipe"
+                f"recipe {str(recipe)!r} says projection and quantizer already; leave out pca and "
+                "the quantizer, or the recipe"
             )
-        return Recipe.parse(recipe)
+        return recipe if isinstance(recipe, Recipe) else Recipe.parse(recipe)
     if pca is None and quantizer is None:
         return None
     projection = None if pca is None else "pca"

@@ -227,10 +227,21 @@ def _decimal(number: float) -> str:
 
 def _unknown(name: str, word: str) -> InvalidConfigError:
     close = _closest(word)
+    whole = name.strip().lower().replace("_", "-")
+    if "_" in name and _is_recipe(whole):
+        close = whole
     hint = f" (did you mean {close!r}?)" if close else ""
     return InvalidConfigError(
         f"recipe {name!r}: {word!r} is unknown or out of place{hint}; expected {_grammar()}"
     )
+
+
+def _is_recipe(name: str) -> bool:
+    try:
+        Recipe.parse(name)
+    except InvalidConfigError:
+        return False
+    return True
 
 
 def _closest(word: str) -> str | None:

@@ -224,7 +224,8 @@ def date_position(reader: StoreReader, time: str | None) -> int:
         return 0
     found = [index for index, date in enumerate(dates) if time and date.startswith(str(time))]
     if len(found) != 1:
-        raise InvalidConfigError(f"time {time!r}: {reader.url} has {_dates(dates)}")
+        what = "which date?" if time is None else f"time {time!r}:"
+        raise InvalidConfigError(f"{what} {reader.url} has {_dates(dates)}")
     return found[0]
 
 

@@ -223,6 +223,10 @@ def _known(paths: Sequence[str], given: str) -> list[str]:
         for path in paths
         if path.lower().endswith(TABLE_SUFFIXES) and not _is_private(path, given)
     ]
+    if not kept and not paths and _is_glob(given):
+        raise SourceError(
+            f"{display_name(given)}: no file matches; check the pattern and the folder it is in"
+        )
     if not kept:
         raise SourceError(
             f"{display_name(given)}: not a raster, and there is no input in it; expected rasters "

@@ -1,0 +1,54 @@
+"""What Typer's own messages of wrong usage lack: which command, argument or value was meant."""
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+MEANT = {"open": "info", "show": "info", "ls": "info", "stat": "info", "compress": "convert"}
+"""Commands that people try, and what they are called here."""
+
+_NUMBERS = {"integer": "a whole number", "number": "a number"}
+
+
+class Commands(TyperGroup):
+    """The commands, with advice for what is typed wrong."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; name the one that was meant."""
+        if args and args[0] in MEANT and args[0] not in self.commands:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {MEANT[args[0]]!r}?")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; say what came where a number was expected, and which store lacks."""
+        words = [*getattr(ctx, "_protected_args", ()), *ctx.args]
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            _explain(error, words)
+            raise
+
+
+def _explain(error: Any, words: list[str]) -> None:
+    """Change an error's parameter or message to what the user can act on."""
+    parameter = error.param
+    if parameter is None:
+        return
+    is_missing = type(error).__name__ == "MissingParameter"
+    if is_missing and parameter.name == "source" and parameter.nargs == -1 and len(words) > 1:
+        # One word alone is taken for the store: what is missing is the store.
+        error.param = next(other for other in error.ctx.command.params if other.name == "store")
+    kind = next((kind for kind in _NUMBERS if f"valid {kind}" in str(error.message)), None)
+    value = _value(words, parameter.opts)
+    if kind is not None and value is not None:
+        error.message = f"{value!r}; expected {_NUMBERS[kind]}"
+
+
+def _value(words: list[str], flags: list[str]) -> str | None:
+    """Return what stands behind a flag."""
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in flags:
+            return value if equals else following
+    return None
