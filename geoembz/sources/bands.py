@@ -56,11 +56,11 @@ class BandsSource:
         self.name = f"{first.name} and {len(self._parts) - 1} more"
         self.grid, self.block_shape = best_named([part.grid for part in parts]), first.block_shape
         self.dimension = len(self.band_names)
-        self._stored_dtype = np.result_type(*(part.stored_dtype for part in self._parts))
+        self.stored_dtype = np.result_type(*(part.stored_dtype for part in self._parts))
         self._nodata = self._joined_nodata()
         self._scaling = self._joined_scaling()
         self.dtype: np.dtype[np.generic] = (
-            self._stored_dtype if self._scaling is None else np.dtype(np.float32)
+            self.stored_dtype if self._scaling is None else np.dtype(np.float32)
         )
         self.info: tuple[SourceInfo, ...] = tuple(
             info for part in self._parts for info in part.info
@@ -70,7 +70,7 @@ class BandsSource:
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        raw = np.empty((self.dimension, *window.shape), self._stored_dtype)
+        raw = np.empty((self.dimension, *window.shape), self.stored_dtype)
         read = [part.read_stored(window) for part in self._parts]
         masks = [mask for _, mask in read if mask is not None]
         known = np.logical_and.reduce(masks) if masks else None

@@ -77,11 +77,11 @@ class DataArraySource:
         self.band_names = self._layers.band_names
         self.dimension = len(self.band_names)
         self.outsiders = _outsiders(self._layers)
-        self._stored_dtype = _real_dtype(self.name, self._layers.arrays)
+        self.stored_dtype = _real_dtype(self.name, self._layers.arrays)
         self._nodata = Nodata.of(self._layers.nodata(), nodata)
         self._scaling = Scaling.of(*self._layers.scaling())
         self.dtype: np.dtype[np.generic] = (
-            self._stored_dtype if self._scaling is None else np.dtype(np.float32)
+            self.stored_dtype if self._scaling is None else np.dtype(np.float32)
         )
         self.grid: Grid = _grid(self._layers, placement)
         self.block_shape = _blocks(first, self.grid.shape)
@@ -89,7 +89,7 @@ class DataArraySource:
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        raw, known = self._layers.read(window, self._stored_dtype)
+        raw, known = self._layers.read(window, self.stored_dtype)
         data = settled(raw, known, self._nodata)
         return data if self._scaling is None else replace(data, values=self._scaling.apply(raw))
 

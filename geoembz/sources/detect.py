@@ -35,6 +35,11 @@ class Undecoded(Source, Protocol):
         """Name of each band; None where it has none."""
         ...
 
+    @property
+    def stored_dtype(self) -> np.dtype[np.generic]:
+        """Type of the numbers before any declared scale and offset."""
+        ...
+
     def unmasked(self) -> Source:
         """Return the same with nodata values read as numbers like others."""
         ...
@@ -196,6 +201,12 @@ def recognise(raster: Undecoded, path: str, options: OpenOptions) -> Source:
                 "(signed square law), or --product raster to take them as numbers"
             )
         return north_up(raster if options.product else _doubted(raster))
+    if raster.stored_dtype == np.int8 != raster.dtype and product in _CODES:
+        raise SourceError(
+            f"{raster.name}: int8 of product {product} with a declared scale or offset; expected "
+            "codes under the signed square law, which need none; say --product raster to take the "
+            "scaled numbers, or remove the scale, such as with `gdal_edit -scale 1 -offset 0 FILE`"
+        )
     if raster.dtype == np.int8 and product in _CODES:
         refuse_other_nodata(product, options.nodata)
         # −128 in all bands is nodata and in some bands corrupt: the law looks, not the raster.

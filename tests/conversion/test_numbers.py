@@ -344,3 +344,21 @@ def test_several_values_may_be_given(make_raster: MakeRaster, tmp_path: Path) ->
         geoembz.convert(path, tmp_path / "out")
     summary = geoembz.convert(path, tmp_path / "out", nodata="0,-9999", check=True)
     assert summary.valid_pixels == 16 * 20
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_codes_with_a_scale_contradict_their_law(split: bool, tmp_path: Path) -> None:
+    """AlphaEarth's int8 under a declared linear scale: neither law is taken without a word."""
+    codes = products.aef_codes(20, 20)[:2] if split else products.aef_codes(20, 20)
+    groups = [[0], [1]] if split else [list(range(64))]
+    for number, bands in enumerate(groups):
+        names = [NAMES[band] for band in bands]
+        path = products.write_raster(tmp_path / f"in/{number}.tif", codes[bands], names=names)
+        with rasterio.open(path, "r+") as dataset:
+            dataset.scales = (1 / 127.5,) * len(bands)
+    with pytest.raises(SourceError, match="declared scale"):
+        open_source(tmp_path / "in")
+    if not split:
+        source = open_source(tmp_path / "in", product="raster")
+        read = source.read(Window(0, 0, 20, 20)).values
+        np.testing.assert_array_equal(read, (codes / 127.5).astype(np.float32))
