@@ -102,8 +102,11 @@ def append(
     else:
         matched = _matched(url, members, grids)
         with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
+            told = _told(url, date)
             added = [
-                DateAppending(f"{url.rstrip('/')}/{name}", grid, options).run(progress)
+                DateAppending(
+                    f"{url.rstrip('/')}/{name}", grid, options, is_ahead=name not in told
+                ).run(progress)
                 for name, grid in matched.items()
             ]
             lock.fence.check()
@@ -152,3 +155,15 @@ def _members(url: str) -> list[str] | None:
     document = ObjectTree(url).read_json("zarr.json")
     attributes = document.get("attributes", {}) if isinstance(document, dict) else {}
     return [str(name) for name in attributes[GRIDS]] if GRIDS in attributes else None
+
+
+def _told(url: str, date: str) -> set[str]:
+    """Return the stores of a root that have a date as the root knows: it is written last."""
+    document = ObjectTree(url).read_json("zarr.json")
+    members = document.get("consolidated_metadata", {}).get("metadata", {})
+    return {
+        name
+        for name, member in members.items()
+        for entry in member.get("attributes", {}).get("geoembz:times", [])
+        if entry["time"] == date
+    }

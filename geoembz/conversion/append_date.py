@@ -46,11 +46,14 @@ class DateAppending:
         The date's pixels, on the grid of the store.
     options
         How.
+    is_ahead
+        Whether an interrupted call may have appended the date here, of several stores, already.
     """
 
     url: str
     source: Source
     options: AppendOptions
+    is_ahead: bool = False
 
     def run(self, progress: Progress | None) -> tuple[Written, tuple[str, ...]]:
         """Append; readers see the store as it was until the metadata are written.
@@ -72,11 +75,20 @@ class DateAppending:
             plan = self._plan(reader)
             if plan in site.ended:
                 return written_at(reader.attributes.times[plan["position"]]), ()
+            if self.is_ahead and self._is_here(reader):
+                return written_at(reader.attributes.times[plan["position"]]), ()
             is_begun = any(journal.matches(plan) for journal in site.journals())
             source = fitted(self.url, reader, self.source, self.options, is_begun=is_begun)
             written = replace(self, source=source).write(site.begin(plan), reader, progress)
             site.finish()
         return written, (*traits_of(source).notes, *self._order_notes(reader))
+
+    def _is_here(self, reader: StoreReader) -> bool:
+        """Whether the store has the date, from the same inputs."""
+        entries = {entry["time"]: entry for entry in reader.attributes.times}
+        entry = entries.get(self.options.date)
+        ours = [info.provenance() for info in self.source.info]
+        return entry is not None and list(entry["sources"]) == ours
 
     def _order_notes(self, reader: StoreReader) -> list[str]:
         """Return what to tell of a date that is stored behind later ones."""

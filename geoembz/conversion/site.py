@@ -157,8 +157,11 @@ class Site:
         with local_faults(self.destination.url):
             sweep(path)
             for build in [] if self.destination.replaces else builds(path):
-                if Journal(ObjectTree(build)).is_complete():
+                left = Journal(ObjectTree(build))
+                if left.is_complete():
                     self._place(build)
+                elif left.plan() in (None, *self.ended):  # never begun, or placed already
+                    discard(build)
             for build in builds_beside(path):
                 if self.ended or not self.destination.replaces:
                     discard(build)

@@ -1,6 +1,7 @@
 """Killed while a store is put in its place or its journal removed: the same command ends it."""
 
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,48 @@ def test_a_file_of_the_user_s_survives(raster: Path, tmp_path: Path) -> None:
     assert (store / "README.txt").read_text() == "mine"
     geoembz.convert(raster, tmp_path / "fresh", **OPTIONS)
     assert objects(store) == {**objects(tmp_path / "fresh"), "README.txt": b"mine"}
+
+
+def test_dates_of_several_grids_are_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted between two stores of a root, an append goes on with the second."""
+    from tests.conversion.test_grids import write_zones
+
+    paths = write_zones(tmp_path / "in")
+    for name in ("out", "fresh"):
+        geoembz.convert(paths, tmp_path / name, pca=4, time="2020")
+    geoembz.append(tmp_path / "fresh", paths, time="2021")
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(sys.modules["geoembz.conversion.append"], "write_root", fail)
+        with pytest.raises(KeyboardInterrupt):
+            geoembz.append(tmp_path / "out", paths, time="2021")
+    geoembz.append(tmp_path / "out", paths, time="2021")
+    assert objects(tmp_path / "out") == objects(tmp_path / "fresh")
+
+
+def test_several_grids_are_overwritten_after_an_abandoned_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With other flags than the first time, and with the same."""
+    from tests.conversion.test_grids import write_zones
+
+    paths = write_zones(tmp_path / "in")
+    geoembz.convert(paths, tmp_path / "out", pca=4)
+    for pca in (3, 2, 2):
+        with monkeypatch.context() as patch:
+
+            def fail(*_: object) -> None:
+                raise KeyboardInterrupt
+
+            patch.setattr("geoembz.conversion.grids.write_root", fail)
+            with pytest.raises(KeyboardInterrupt):
+                geoembz.convert(paths, tmp_path / "out", pca=pca, overwrite=True)
+    geoembz.convert(paths, tmp_path / "out", pca=5, overwrite=True)
+    geoembz.convert(paths, tmp_path / "fresh", pca=5)
+    assert objects(tmp_path / "out") == objects(tmp_path / "fresh")
+    assert names(tmp_path) == ["fresh", "in", "out"]
