@@ -98,7 +98,7 @@ def write_digests(
     """
     by_array: dict[str, list[tuple[tuple[int, ...], str]]] = {}
     for key, (digest, _) in stored.items():
-        name, _, place = key.partition("/c/")
+        name, _, place = key.rpartition("/c/")
         by_array.setdefault(name, []).append((tuple(map(int, place.split("/"))), digest))
     group = root.create_group(DIGESTS)
     for name in arrays:
@@ -146,7 +146,7 @@ def lost_objects(tree: ObjectTree, stored: StoredObjects, date: int | None = Non
     """
     below = "c" if date is None else f"c/{date}"
     there: dict[str, int] = {}
-    for array in sorted({key.partition("/c/")[0] for key in stored}):
+    for array in sorted({key.rpartition("/c/")[0] for key in stored}):
         there |= tree.sizes(f"{array}/{below}")
     return [key for key, (_, size) in stored.items() if there.get(key) != size]
 

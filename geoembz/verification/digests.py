@@ -124,7 +124,7 @@ class ShardDigests:
         problems: list[Problem] = []
         contents: dict[str, bytes] = {}
         for key in keys:
-            array, _, place = key.partition("/c/")
+            array, _, place = key.rpartition("/c/")
             if array not in self._arrays:
                 continue
             try:
