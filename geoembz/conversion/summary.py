@@ -154,7 +154,7 @@ class ConvertSummary:
             (f"{self.unit}s", f"{self.pixels:,}  ({kept:.1%} valid)"),
             ("bytes in", f"{self.bytes_in:,}"),
             ("bytes stored", f"{self.bytes_stored:,}"),
-            ("ratio", f"{self.ratio:.1f} x"),
+            ("ratio", f"{self.ratio:.1f} x  (to the numbers uncompressed, not to their files)"),
             (f"bytes/{self.unit}", f"{self.bytes_per_pixel:.2f}"),
             ("explained variance", f"{self.explained_variance:.4f}"),
             ("cosine", figure(self.cosine)),
@@ -163,6 +163,8 @@ class ConvertSummary:
             (f"held-out {self.unit}s", f"{self.held_out_pixels:,}"),
             ("seconds", f"{self.seconds:.2f}"),
         ]
+        if self.rmse == 0:
+            rows.append(("loss", "none: decoded numbers are those that were read (lossless)"))
         if self.rejected_pixels:
             rows.append(("rejected pixels", f"{self.rejected_pixels:,}  ({REJECTED})"))
         if self.partial_pixels:

@@ -59,10 +59,14 @@ class ExportSummary:
 
     def to_table(self) -> str:
         """Return the summary as lines of text."""
+        height, width = self.shape
         rows = [
             ("written", self.out),
             ("holds", f"{self.bands} bands, {self.dtype}, space {self.space}"),
-            ("size", f"{self.shape[0]} x {self.shape[1]} pixels, {self.bytes_written:,} bytes"),
+            (
+                "size",
+                f"{width} x {height} pixels (width x height), {self.bytes_written:,} bytes",
+            ),
             ("nodata", "a mask" if self.nodata is None else f"{self.nodata:g}"),
         ]
         return aligned(rows)

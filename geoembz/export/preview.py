@@ -59,9 +59,13 @@ class PreviewSummary:
 
     def to_table(self) -> str:
         """Return the summary as lines of text."""
+        height, width = self.shape
         rows = [
             ("picture", self.out),
-            ("size", f"{self.shape[0]} x {self.shape[1]} pixels, one of {self.step} shown"),
+            (
+                "size",
+                f"{width} x {height} pixels (width x height), one of {self.step} shown",
+            ),
             ("shows", f"components {', '.join(map(str, self.bands))}"),
             ("with data", f"{self.valid_share:.1%}"),
         ]

@@ -92,16 +92,16 @@ class StoreInfo:
     def to_table(self) -> str:
         """Return the information as lines of text."""
         height, width = self.shape
-        cut = f"chunks {self.chunk[0]} x {self.chunk[1]}"
+        cut = f"chunks {self.chunk[1]} x {self.chunk[0]}"
         if self.shard is not None:
-            cut += f" in shards {self.shard[0]} x {self.shard[1]}"
+            cut += f" in shards {self.shard[1]} x {self.shard[0]}"
         return aligned(
             [
                 ("store", self.store),
                 ("format", f"{self.version}, layout {self.layout}"),
                 ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
                 ("encoding", self.encoding_hash),
-                ("grid", f"{height} x {width} pixels, {self.crs}, {cut}"),
+                ("grid", f"{width} x {height} pixels (width x height), {self.crs}, {cut}"),
                 *([("dates", ", ".join(self.dates))] if self.dates else []),
                 *([("bands", listed(self.band_names))] if self.band_names else []),
                 ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
