@@ -1,10 +1,12 @@
-"""Choose the object tree for a URL: S3 by its own means, the rest by fsspec."""
+"""Choose the object tree for a URL: S3 and HTTP by their own means, the rest by fsspec."""
 
 from geoembz.publish.fsspec_tree import FsspecTree
+from geoembz.publish.http_tree import HttpTree
 from geoembz.publish.retry import RetryPolicy
 from geoembz.publish.s3_tree import S3Tree, s3_filesystem
 from geoembz.publish.tree import ObjectTree
 from geoembz.store.names import check_endpoint, parse_store_url
+from geoembz.store.remote import ranged_http
 
 
 def open_tree(
@@ -36,6 +38,8 @@ def open_tree(
     endpoint = check_endpoint(endpoint_url)
     if store.protocol == "s3":
         return S3Tree(store, s3_filesystem(endpoint, anonymous=anonymous), policy)
+    if store.protocol in ("http", "https"):
+        return HttpTree(store, ranged_http(), policy)
     import fsspec
 
     return FsspecTree(store, fsspec.filesystem(store.protocol), policy)

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from geoembz.errors import StoreError
 from geoembz.publish.digest import Digest
 from geoembz.store.names import StoreUrl
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as a listing shows it; `md5` only where the server computed one."""
+    """An object as a listing shows it; `md5` only where the server computed one, `size` too."""
 
-    size: int
+    size: int | None
     md5: str | None = None
 
 
@@ -46,3 +47,13 @@ class ObjectTree(Protocol):
     def beside(self) -> "ObjectTree":
         """Return the tree that holds this one's siblings: manifest, STAC."""
         ...
+
+
+def find(tree: ObjectTree, key: str) -> bytes | None:
+    """Return an object's content; None where there is no such object."""
+    try:
+        return tree.read(key)
+    except StoreError as error:
+        if isinstance(error.__context__, FileNotFoundError):
+            return None
+        raise

@@ -1,0 +1,76 @@
+"""Stores on a plain web server: compared with a manifest and with copies, and copied from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from geoembz.errors import StoreError
+from geoembz.publish import publish, verify_objects
+from geoembz.publish.http_tree import HttpTree
+from geoembz.publish.manifest import manifest_name
+from geoembz.publish.open_tree import open_tree
+from geoembz.store.recorded import recorded_digests
+from geoembz.verification import verify
+from tests.sources.serving import serving_apart
+from tests.trees import files, objects
+from tests.verification.kinds import KINDS
+
+GOLDEN = Path(__file__).parents[2] / "spec" / "vectors" / "0.1"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that is served."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """Serve the folder from a process of its own."""
+    with serving_apart(folder) as url:
+        yield url
+
+
+@pytest.mark.parametrize("kind", ["dated", "grids", "unsharded", "table"])
+def test_kinds_of_store(kind: str, folder: Path, address: str, tmp_path: Path) -> None:
+    """`verify --manifest`, `--against` on either side, and `publish` from a web server."""
+    KINDS[kind](tmp_path, 1)
+    original, served = tmp_path / "store.zarr", folder / kind / "store.zarr"
+    publish(str(original), str(served))
+    url = f"{address}/{kind}/store.zarr"
+    assert verify(url, manifest=True).problems == ()
+    assert verify(url, against=str(original)).problems == ()
+    assert verify(str(original), against=url).problems == ()
+    publish(url, str(tmp_path / "back.zarr"))
+    assert objects(tmp_path / "back.zarr") == objects(original)
+    assert set(open_tree(url).list()) == set(objects(original))
+    shard = next(path for path in files(served) if path.parts[-2].isdigit())
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    found = verify_objects(url)
+    assert [problem.key for problem in found] == [shard.relative_to(served).as_posix()]
+
+
+def test_stores_without_digests_are_listed_by_their_manifest(
+    folder: Path, address: str, tmp_path: Path
+) -> None:
+    """Of format 0.1: what the manifest says; without one, the error says what is missing."""
+    golden = next(path.parent for path in sorted(GOLDEN.rglob("zarr.json")))
+    served = folder / "old.zarr"
+    publish(str(golden), str(served))
+    assert recorded_digests((served / "zarr.json").read_bytes(), str.encode) is None
+    publish(f"{address}/old.zarr", str(tmp_path / "back.zarr"))
+    assert objects(tmp_path / "back.zarr") == objects(golden)
+    (folder / manifest_name("old.zarr")).unlink()
+    with pytest.raises(StoreError, match=r"cannot be listed .*old\.zarr\.manifest\.json"):
+        publish(f"{address}/old.zarr", str(tmp_path / "more.zarr"))
+
+
+def test_web_servers_are_not_written_to(address: str, tmp_path: Path) -> None:
+    """A destination that only reads is refused in words; so is a source that is not there."""
+    KINDS["unsharded"](tmp_path, 1)
+    with pytest.raises(StoreError, match="which only reads"):
+        publish(str(tmp_path / "store.zarr"), f"{address}/new.zarr")
+    with pytest.raises(StoreError, match=r"no zarr\.json"):
+        publish(f"{address}/nothing.zarr", str(tmp_path / "copy.zarr"))
+    assert isinstance(open_tree(f"{address}/new.zarr"), HttpTree)
