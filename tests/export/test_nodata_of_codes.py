@@ -21,6 +21,7 @@ RECIPES = (
     "ternary",
     "binary",
     "pq4x8",
+    "float16",
     "float32",
     "aef",
     "pca5-ternary",
