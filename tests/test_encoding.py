@@ -3,6 +3,7 @@
 import json
 import pickle
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -379,3 +380,21 @@ def test_invalid_pixels_are_nan_even_where_blas_skips_products_with_zero(
     assert np.isnan(expected[:, ::7]).all()
     monkeypatch.setattr(decoder, "affine_tile", skipping)
     np.testing.assert_array_equal(encoding.decode_block(codes), expected)
+
+
+def test_blocks_are_kept_by_reference_or_copied_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list is taken as it lies, an iterator may use its memory again: the fit is the same."""
+    monkeypatch.setattr("geoembz.encoding.fit.RESERVOIR_VECTORS", 500)
+    rng = np.random.default_rng(0)
+    blocks = [rng.normal(size=(DIMENSION, n)).astype(np.float32) for n in (300, 1, 0, 280, 90)]
+
+    def reused() -> Iterator[NDArray[np.float32]]:
+        memory = np.empty((DIMENSION, 300), dtype=np.float32)
+        for block in blocks:
+            here = memory[:, : block.shape[1]]
+            here[...] = block
+            yield here
+
+    for recipe in ("pca5-int8", "l2-pca4-int4-lloyd"):
+        listed = Encoding.fit_blocks(blocks, recipe, DIMENSION)
+        assert Encoding.fit_blocks(reused(), recipe, DIMENSION).hash == listed.hash

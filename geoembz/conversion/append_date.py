@@ -147,7 +147,7 @@ class DateAppending:
         check_vectors(self.source, sample, self.options.nodata)
         encoding = reader.encoding
         check_coverage(self.source.name, encoding, sample, strict=False)
-        centre = sample_mean([encoding.target(block) for block in sample])
+        centre = sample_mean(encoding, sample)
         build.fence.check()
         if not build.tree.is_local:
             for array in (EMBEDDING, VALID):  # of a former date: gaps must not show its shards

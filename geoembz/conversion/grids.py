@@ -190,4 +190,4 @@ def _fit(
     first = next(iter(parts.values()))
     dimension = next(iter(grids.values())).dimension
     encoding = fixed or Encoding.fit_blocks(sample, first.recipe, dimension, first.seed)
-    return encoding, sample_mean([encoding.target(block) for block in sample])
+    return encoding, sample_mean(encoding, sample)

@@ -126,7 +126,7 @@ class RasterConversion:
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
         if self.fixed is not None and not self.is_part:
             self.check_basis(self.fixed, sample)
-        return encoding, sample_mean([encoding.target(block) for block in sample])
+        return encoding, sample_mean(encoding, sample)
 
     def _writer(self, build: Build, encoding: Encoding) -> StoreWriter:
         chunks = choose_layout(

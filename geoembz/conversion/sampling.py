@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.encoding import Encoding
 from geoembz.errors import NoValidPixelsError
 from geoembz.grid import Blocks, Window, split
 from geoembz.sources import Source, SourceData, occupies
@@ -183,11 +184,14 @@ def _no_pixel(rejected: int) -> NoValidPixelsError:
     )
 
 
-def sample_mean(sample: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Return the mean vector of a sample, float64 ``(dimension,)``."""
-    total: NDArray[np.float64] = np.sum(
-        [block.sum(axis=1, dtype=np.float64) for block in sample], axis=0
-    )
+def sample_mean(encoding: Encoding, sample: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return the mean of what decoding rebuilds of a sample, float64 ``(dimension,)``.
+
+    Block after block: of thousands of components a second copy of the sample is half a gigabyte.
+    """
+    total = np.zeros(encoding.dimension)
+    for block in sample:
+        total += encoding.target(block).sum(axis=1, dtype=np.float64)
     mean: NDArray[np.float64] = total / sum(block.shape[1] for block in sample)
     return mean
 

@@ -1,6 +1,6 @@
 """Streamed fitting: exact moments of every vector seen, and a seeded sample for the quantizer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
-from geoembz.projection import FittedProjection, Moments, fit_projection, normalized
+from geoembz.projection import (
+    MOST_PIXELS,
+    FittedProjection,
+    Moments,
+    Projection,
+    fit_projection,
+    normalized,
+)
 from geoembz.quantization import Quantizer, fit_quantizer
 from geoembz.threads import single_threaded_blas
 
@@ -61,13 +68,17 @@ class EncodingFitter:
         Length of the vectors.
     seed
         Chooses the vectors that the quantizer sees.
+    borrows
+        The caller keeps all blocks as they are until the fit ends, so that none is copied.
     """
 
-    def __init__(self, recipe: Recipe, dimension: int, seed: int = 0) -> None:
+    def __init__(
+        self, recipe: Recipe, dimension: int, seed: int = 0, *, borrows: bool = False
+    ) -> None:
         recipe.check_dimension("fit", dimension)
         self.recipe, self.dimension, self.seed = recipe, dimension, seed
         self._moments: Moments | None = None
-        self._reservoir = _Reservoir(dimension, seed)
+        self._reservoir = _Reservoir(dimension, seed, borrows=borrows)
 
     def update(self, block: NDArray[Any]) -> None:
         """Take in columns ``(dimension, n_pixels)``; those that are not finite are left out."""
@@ -111,7 +122,7 @@ class EncodingFitter:
                 rotate=recipe.rotate,
                 seed=self.seed,
             )
-            scores = fitted.projection.transform(self._reservoir.vectors)
+            scores = self._reservoir.scores(fitted.projection)
             quantizer = fit_quantizer(
                 recipe.quantizer, scores, recipe.method, **self._quantizer_options()
             )
@@ -131,29 +142,57 @@ class EncodingFitter:
 class _Reservoir:
     """A uniform sample without replacement: the vectors with the smallest seeded random keys."""
 
-    def __init__(self, dimension: int, seed: int) -> None:
+    def __init__(self, dimension: int, seed: int, *, borrows: bool) -> None:
+        self._borrows = borrows
         self._blocks = [np.empty((dimension, 0), dtype=np.float32)]
         self._keys: list[NDArray[np.float64]] = [np.empty(0)]
-        self._count = 0
         self._rng = np.random.default_rng(seed)
 
     def add(self, values: NDArray[np.float32]) -> None:
-        self._blocks.append(values.copy())  # the caller may use its memory again
+        # The caller may use its memory again, unless it says that it does not.
+        self._blocks.append(values if self._borrows else values.copy())
         self._keys.append(self._rng.random((values.shape[1],)))
-        self._count += values.shape[1]
-        if self._count > RESERVOIR_VECTORS:
-            self._join()
+        if sum(map(len, self._keys)) > RESERVOIR_VECTORS:
+            self._thin_out()
 
-    @property
-    def vectors(self) -> NDArray[np.float32]:
-        """The sample, float32 ``(dimension, n)``, in the order of arrival."""
-        self._join()
-        return self._blocks[0]
+    def scores(self, projection: Projection) -> NDArray[np.float32]:
+        """Return the scores of the sample, float32 ``(n_components, n)``, in order of arrival.
 
-    def _join(self) -> None:
-        """Make one block of all, with no more than there is room for."""
-        keys, vectors = np.concatenate(self._keys), np.concatenate(self._blocks, axis=1)
-        if len(keys) > RESERVOIR_VECTORS:
-            kept = np.sort(np.argpartition(keys, RESERVOIR_VECTORS)[:RESERVOIR_VECTORS])
-            keys, vectors = keys[kept], vectors[:, kept]
-        self._keys, self._blocks, self._count = [keys], [vectors], len(keys)
+        Whole tiles at a time, as all vectors at once would be transformed: their second copy is
+        half a gigabyte where they have thousands of components.
+        """
+        count = sum(map(len, self._keys))
+        scores = np.empty((projection.n_components, count), dtype=np.float32)
+        start = 0
+        for tile in _regrouped(self._blocks, MOST_PIXELS):
+            projection.transform(tile, scores[:, start : start + tile.shape[1]])
+            start += tile.shape[1]
+        return scores
+
+    def _thin_out(self) -> None:
+        """Keep no more than there is room for, block by block: at once it would take twice that."""
+        keys = np.concatenate(self._keys)
+        kept = np.zeros(len(keys), dtype=np.bool_)
+        kept[np.argpartition(keys, RESERVOIR_VECTORS)[:RESERVOIR_VECTORS]] = True
+        start = 0
+        for number, block in enumerate(self._blocks):
+            here = kept[start : start + block.shape[1]]
+            start += block.shape[1]
+            self._keys[number], self._blocks[number] = self._keys[number][here], block[:, here]
+
+
+def _regrouped(blocks: Sequence[NDArray[np.float32]], width: int) -> Iterator[NDArray[np.float32]]:
+    """Yield the columns of blocks again in blocks of one width, but for the last."""
+    waiting: list[NDArray[np.float32]] = []
+    missing = width
+    for block in blocks:
+        start = 0
+        while start < block.shape[1]:
+            part = block[:, start : start + missing]
+            waiting.append(part)
+            start, missing = start + part.shape[1], missing - part.shape[1]
+            if not missing:
+                yield np.concatenate(waiting, axis=1)
+                waiting, missing = [], width
+    if waiting:
+        yield np.concatenate(waiting, axis=1)

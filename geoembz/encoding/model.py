@@ -115,9 +115,13 @@ class Encoding:
         dimension: int,
         seed: int = 0,
     ) -> Self:
-        """Fit a recipe to any number of blocks ``(dimension, n_pixels)`` in bounded memory."""
+        """Fit a recipe to any number of blocks ``(dimension, n_pixels)`` in bounded memory.
+
+        Blocks in a list are taken as they lie; those of an iterator are copied where they are kept,
+        since it may use their memory again.
+        """
         recipe = Recipe.parse(recipe) if isinstance(recipe, str) else recipe
-        fitter = EncodingFitter(recipe, dimension, seed)
+        fitter = EncodingFitter(recipe, dimension, seed, borrows=isinstance(blocks, list))
         for block in blocks:
             fitter.update(block)
         fitted, quantizer, report = fitter.finish()
@@ -301,8 +305,11 @@ class Encoding:
         return Decoder.of(self.projection, self.quantizer, space, components, weights)
 
     def target(self, values: NDArray[Any]) -> NDArray[np.float32]:
-        """Return what decoding rebuilds of ``(dimension, n_pixels)``: unit vectors after `l2`."""
-        return normalized(values) if self.normalize else values.astype(np.float32)
+        """Return what decoding rebuilds of ``(dimension, n_pixels)``: unit vectors after `l2`.
+
+        Where that is `values` themselves no copy is made.
+        """
+        return normalized(values) if self.normalize else values.astype(np.float32, copy=False)
 
     def _weights(self, whiten: float) -> NDArray[np.float64]:
         """Return the factor of each component under a whitening metric."""
