@@ -135,7 +135,7 @@ def test_no_edit_of_metadata_breaks_a_command(tmp_path: Path) -> None:
     assert fuzz(tmp_path, 200, seed=12, each=1) == []
 
 
-@pytest.mark.slow
+@pytest.mark.experiment
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", range(10))
 def test_no_edit_of_five_thousand_breaks_a_command(seed: int, tmp_path: Path) -> None:
