@@ -321,3 +321,16 @@ def test_kilobytes_of_repeated_text_do_not_fill_the_memory(
     with pytest.raises(SourceError, match=r"rows 0 to 23 .* more than 4 MB.*shard=…"):
         geoembz.convert(path, tmp_path / "out.zarr")
     assert again(path, tmp_path, chunk=2, shard=2)["text"].to_pylist() == [text] * ROWS
+
+
+@pytest.mark.parametrize("later", ["9223372036854775811", "1.5"])
+def test_whole_numbers_beyond_int64_stay_whole(later: str, tmp_path: Path) -> None:
+    """Ids of S2 cells have 64 bits; as float64 eleven of them would be lost."""
+    ids = [str(2**63 + 1), str(2**64 - 1), "", later]
+    rows = [f"{cell},{9 + n},47,0.5,{n}.25,-1" for n, cell in enumerate(ids)]
+    (tmp_path / "a.csv").write_text("\n".join(["s2,lon,lat,e0,e1,e2", *rows]))
+    column = next(iter(open_table(tmp_path / "a.csv").batches())).columns["s2"]
+    if later == "1.5":  # what pyarrow makes of such a column
+        assert column.type == pa.float64()
+    else:
+        assert column.to_pylist() == [2**63 + 1, 2**64 - 1, None, int(later)]

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from geoembz.errors import SourceError
@@ -16,7 +17,7 @@ from geoembz.sources.tables.files import explained, one_schema, place_of
 _BLOCK_BYTES = 16 * 2**20
 """A block must hold a whole row; rows of 4,000 numbers are 80 kB."""
 
-_WIDER = {pa.null(): pa.int64(), pa.int64(): pa.float64()}
+_WIDER = {pa.null(): pa.int64(), pa.int64(): pa.float64(), pa.uint64(): pa.float64()}
 """What a column becomes when a later row does not fit; all else becomes text."""
 
 
@@ -92,6 +93,7 @@ def _types(path: str) -> pa.Schema:
     with explained(path):
         with _open(path) as reader:
             found = plain_schema(display_name(path), reader.schema)
+            found = _with_large_numbers(path, found)
         unsure = [field.name for field in found if not _holds_fractions_or_text(field.type)]
         while (wrong := _misfit(path, found, unsure)) is not None:
             kind = found.field(wrong).type
@@ -99,6 +101,26 @@ def _types(path: str) -> pa.Schema:
             if kind == wider:
                 break
             found = found.set(wrong, pa.field(found.names[wrong], wider))
+    return found
+
+
+def _with_large_numbers(path: str, found: pa.Schema) -> pa.Schema:
+    """Return a schema in which whole numbers beyond int64 stay whole: ids of S2 cells, hashes.
+
+    pyarrow takes them for float64, which has 53 bits for their 64.
+    """
+    floats = [field.name for field in found if pa.types.is_floating(field.type)]
+    if not floats:
+        return found
+    texts = csv.ConvertOptions(
+        include_columns=floats, column_types=dict.fromkeys(floats, pa.string())
+    )
+    with _open(path, texts) as reader:
+        first = reader.read_next_batch()
+    for name in floats:
+        written = first[name].filter(pc.not_equal(first[name], ""))
+        if len(written) and pc.all(pc.match_substring_regex(written, r"^\s*\d+\s*$")).as_py():
+            found = found.set(found.get_field_index(name), pa.field(name, pa.uint64()))
     return found
 
 
