@@ -24,6 +24,9 @@ def publish(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace another store at the destination.")
     ] = False,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take the destination from another command.")
+    ] = False,
     stac: Annotated[bool, typer.Option(help="Write a STAC item and collection beside it.")] = True,
     start: Annotated[
         str | None,
@@ -60,6 +63,7 @@ def publish(
         workers=workers,
         anon_check=anon_check,
         overwrite=overwrite,
+        break_lock=break_lock,
         progress=_progress,
     )
     say(_summary(report))

@@ -60,6 +60,19 @@ class FsspecTree:
         if digest(self.read(key)) != expected:
             raise StoreError(f"publish: {self.url}/{key} is not what was sent; check the disk")
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Store an object unless there is one; return whether it was stored."""
+        path = f"{self._root()}/{check_key(key)}"
+
+        def action() -> bool:
+            try:
+                self.fs.pipe_file(path, data, mode="create")
+            except FileExistsError:
+                return False
+            return True
+
+        return with_retries(action, f"PUT {path}", self.policy)
+
     def delete(self, key: str) -> None:
         """Delete an object."""
         path = f"{self._root()}/{check_key(key)}"

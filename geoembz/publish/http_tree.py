@@ -63,6 +63,10 @@ class HttpTree:
         """Refuse to write."""
         raise self._read_only()
 
+    def create(self, key: str, data: bytes) -> bool:  # noqa: ARG002
+        """Refuse to write."""
+        raise self._read_only()
+
     def delete(self, key: str) -> None:  # noqa: ARG002
         """Refuse to delete."""
         raise self._read_only()

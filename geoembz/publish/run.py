@@ -11,11 +11,12 @@ from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.publish.digest import Digest, digest
 from geoembz.publish.manifest import Manifest, manifest_name, manifest_of
 from geoembz.publish.open_tree import open_tree
-from geoembz.publish.plan import ROOT, check_source, leftovers, phases
+from geoembz.publish.original import Original
+from geoembz.publish.plan import ROOT, leftovers, phases
 from geoembz.publish.retry import RetryPolicy
-from geoembz.publish.store_metadata import check_root
+from geoembz.publish.target import Target, held
 from geoembz.publish.transfer import for_each
-from geoembz.publish.tree import Listed, ObjectTree
+from geoembz.publish.tree import ObjectTree
 
 _ABSENT = "embedding/c/absent"
 
@@ -56,6 +57,7 @@ def publish(
     workers: int = 8,
     anon_check: bool = False,
     overwrite: bool = False,
+    break_lock: bool = False,
     policy: RetryPolicy | None = None,
     progress: Progress | None = None,
 ) -> PublishReport:
@@ -80,6 +82,8 @@ def publish(
     overwrite
         Replace another store at the destination. Its root goes first, so that readers find no
         store rather than a mixture.
+    break_lock
+        Take the destination from a command that holds it.
     policy
         Retries of each request.
     progress
@@ -90,61 +94,63 @@ def publish(
     InvalidConfigError
         If a name is refused; nothing was read or written.
     DestinationExistsError
-        If something else is at the destination.
+        If something else is at the destination, or another command writes there.
     StoreError
-        If the source is no complete store, the server refuses, stays away, or stored something
-        else; if `anon_check` fails.
+        If the source is no complete store, or changes meanwhile; if the server refuses, stays
+        away, or stored something else; if `anon_check` fails.
     """
     source = open_tree(store_path, endpoint_url=endpoint_url, policy=policy)
-    target = open_tree(url, endpoint_url=endpoint_url, policy=policy)
-    if source.url == target.url:
+    tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
+    if source.url == tree.url:
         raise InvalidConfigError(f"publish: {url} is the store itself; choose another destination")
-    keys = list(source.list())
-    check_source(keys, store_path)
-    content = source.read(ROOT)
-    check_root(content, f"publish: {store_path}")
-    root = digest(content)
-    there = dict(target.list())
-    old = leftovers(keys, root, there, str(target.url), overwrite=overwrite)
-    if old.hide_root:
-        target.delete(ROOT)
-        there.pop(ROOT)
-    sender = _Sender(source, target, there, len(keys), progress)
-    *before, last = phases(keys)
-    for group in before:
-        sender.send(group, workers)
-    for_each(old.extra, target.delete, workers)
-    digests = sender.digests | {ROOT: root}
-    manifest = manifest_of(target.url.name, digests)
-    _write_manifest(target, manifest)
-    sender.send(last, workers)
-    _check_listing(target, sender.digests)
+    original = Original.of(source)
+    with held(tree, breaks=break_lock) as target:
+        sender = _Sender(original, target, progress)
+        manifest = _send(sender, workers, overwrite=overwrite)
     if anon_check:
         check_anonymous(url, sender.digests, endpoint_url=endpoint_url)
     return PublishReport(
-        url=str(target.url),
-        manifest_url=str(target.url) + manifest_name(""),
-        n_objects=len(keys),
+        url=str(tree.url),
+        manifest_url=str(tree.url) + manifest_name(""),
+        n_objects=len(original.keys),
         n_uploaded=sender.n_uploaded,
-        n_skipped=len(keys) - sender.n_uploaded,
+        n_skipped=len(original.keys) - sender.n_uploaded,
         bytes_uploaded=sender.bytes_uploaded,
         manifest=manifest,
     )
 
 
+def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> Manifest:
+    """Make a destination hold a store, and nothing else; the root comes last."""
+    original, target = sender.original, sender.target
+    root = digest(original.root)
+    old = leftovers(original.keys, root, sender.there, str(target.tree.url), overwrite=overwrite)
+    if old.hide_root:
+        target.check_held()
+        target.tree.delete(ROOT)
+        sender.there.pop(ROOT)
+    *before, last = phases(original.keys)
+    for group in before:
+        target.check_held()
+        sender.send(group, workers)
+    for_each(old.extra, target.tree.delete, workers)
+    original.check_unchanged()
+    if ROOT not in sender.there:  # what is hidden is looked at before it is shown
+        target.check(sender.digests)
+    manifest = manifest_of(target.tree.url.name, sender.digests | {ROOT: root})
+    target.check_held()
+    _write_manifest(target.tree, manifest)
+    sender.send(last, workers)
+    target.check_visible(sender.digests)
+    return manifest
+
+
 class _Sender:
     """Sends groups of objects and remembers their digests; the one place with state."""
 
-    def __init__(
-        self,
-        source: ObjectTree,
-        target: ObjectTree,
-        there: dict[str, Listed],
-        n_objects: int,
-        progress: Progress | None,
-    ) -> None:
-        self._source, self._target, self._there = source, target, there
-        self._n_objects, self._progress = n_objects, progress
+    def __init__(self, original: Original, target: Target, progress: Progress | None) -> None:
+        self.original, self.target, self.there = original, target, target.listed()
+        self._n_objects, self._progress = len(original.keys), progress
         self._lock, self._n_done = threading.Lock(), 0
         self.digests: dict[str, Digest] = {}
         self.n_uploaded = 0
@@ -158,11 +164,10 @@ class _Sender:
             self.bytes_uploaded += value.size * sent
 
     def _send_one(self, key: str) -> tuple[str, Digest, bool]:
-        data = self._source.read(key)
-        value = digest(data)
+        data, value = self.original.read(key)
         needed = not self._is_there(key, value)
         if needed:
-            self._target.write(key, data, value)
+            self.target.tree.write(key, data, value)
         with self._lock:
             self._n_done += 1
             if self._progress is not None:
@@ -170,29 +175,17 @@ class _Sender:
         return key, value, needed
 
     def _is_there(self, key: str, value: Digest) -> bool:
-        listed = self._there.get(key)
+        listed = self.there.get(key)
         if listed is None or listed.size != value.size:
             return False
         if listed.md5 is not None:
             return listed.md5 == value.md5
-        return digest(self._target.read(key)) == value
+        return digest(self.target.tree.read(key)) == value
 
 
 def _write_manifest(target: ObjectTree, manifest: Manifest) -> None:
     data = manifest.to_json()
     target.beside().write(manifest_name(target.url.name), data, digest(data))
-
-
-def _check_listing(target: ObjectTree, digests: dict[str, Digest]) -> None:
-    there = target.list()
-    for key, value in digests.items():
-        listed = there.get(key)
-        if listed is None or listed.size != value.size or listed.md5 not in (None, value.md5):
-            raise StoreError(
-                f"publish: {target.url}/{key} was stored, and now it is "
-                f"{'gone' if listed is None else 'another'}; something else writes there; "
-                "stop it and run the same command again"
-            )
 
 
 def check_anonymous(

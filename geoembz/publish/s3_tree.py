@@ -13,7 +13,9 @@ from geoembz.errors import StoreError
 from geoembz.publish.digest import Digest, content_type, digest
 from geoembz.publish.retry import RetryPolicy, with_retries
 from geoembz.publish.tree import Listed
+from geoembz.store.faults import fault_code
 from geoembz.store.names import StoreUrl, check_endpoint, check_key
+from geoembz.store.objects import EXISTS_CODES
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _SINGLE_PUT_BYTES = 5 * 2**30
@@ -102,19 +104,37 @@ class S3Tree:
                 "check the server, then run the same command again"
             )
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Store an object unless there is one; return whether it was stored."""
+
+        def action() -> bool:
+            try:
+                self.fs.call_s3("put_object", **self._at(key), Body=data, IfNoneMatch="*")
+            except OSError as error:
+                if isinstance(error, FileExistsError) or fault_code(error) in EXISTS_CODES:
+                    return False
+                raise
+            return True
+
+        return with_retries(action, f"PUT {self.url}/{check_key(key)}", self.policy)
+
     def delete(self, key: str) -> None:
         """Delete an object."""
         self._call("delete_object", "DELETE", check_key(key))
 
     def _call(self, method: str, verb: str, key: str, **arguments: Any) -> dict[str, Any]:
         what = f"{verb} {self.url}" + (f"/{key}" if key else "")
-        if key:
-            arguments["Key"] = f"{self.url.prefix}/{key}".lstrip("/")
+        arguments |= self._at(key)
         body = arguments.pop("Body", None)
 
         def action() -> dict[str, Any]:
             if body is not None:  # a stream: aiohttp warns of large raw bytes
                 arguments["Body"] = io.BytesIO(body)
-            return dict(self.fs.call_s3(method, Bucket=self.url.bucket, **arguments))
+            return dict(self.fs.call_s3(method, **arguments))
 
         return with_retries(action, what, self.policy)
+
+    def _at(self, key: str) -> dict[str, str]:
+        """Return how a request names an object; without a key, the bucket."""
+        bucket = {"Bucket": self.url.bucket}
+        return {**bucket, "Key": f"{self.url.prefix}/{key}".lstrip("/")} if key else bucket

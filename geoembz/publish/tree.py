@@ -40,6 +40,13 @@ class ObjectTree(Protocol):
         """Store an object whole and make sure that it is what the server stored."""
         ...
 
+    def create(self, key: str, data: bytes) -> bool:
+        """Store an object unless there is one; return whether it was stored.
+
+        Some servers know no conditional requests and store in any case: read back what matters.
+        """
+        ...
+
     def delete(self, key: str) -> None:
         """Delete an object."""
         ...

@@ -1,4 +1,4 @@
-"""A lock that keeps two converters off one destination.
+"""A lock that keeps two writers off one destination: converters, publishers.
 
 There is one for a destination, whatever is done there: in ``.geoembz/``, where every reader of the
 destination sees it and no Zarr reader looks. A lock is stale when its process has died on this
@@ -16,7 +16,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from geoembz.bounded_json import parse_object
 from geoembz.errors import DestinationExistsError, SourceError, StoreError
@@ -71,6 +71,32 @@ class Fence:
             )
 
 
+class LockPlace(Protocol):
+    """What a lock needs of the destination that it is kept in; see `ObjectTree`."""
+
+    url: str
+
+    def read(self, key: str, most: int | None = None) -> bytes | None:
+        """Return an object's content; None where there is none."""
+        ...
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write an object unless there is one; return whether it was written."""
+        ...
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object."""
+        ...
+
+    def remove(self, prefix: str = "") -> None:
+        """Delete everything below a key."""
+        ...
+
+    def remove_empty(self, prefix: str = "") -> None:
+        """Remove a local folder if there is no file."""
+        ...
+
+
 class DestinationLock:
     """Holds a destination for the length of a block.
 
@@ -82,7 +108,7 @@ class DestinationLock:
         Take it from whoever holds it.
     """
 
-    def __init__(self, tree: ObjectTree, *, breaks: bool = False) -> None:
+    def __init__(self, tree: LockPlace, *, breaks: bool = False) -> None:
         self._tree, self._breaks = tree, breaks
         self._token = uuid.uuid4().hex
         self._ended = threading.Event()
@@ -104,7 +130,7 @@ class DestinationLock:
         Raises
         ------
         DestinationExistsError
-            If another conversion holds it.
+            If another command holds it.
         StoreError
             If the destination cannot be written.
         """
@@ -140,12 +166,12 @@ class DestinationLock:
                 return
             if owner and not self._breaks and not is_stale(owner):
                 raise DestinationExistsError(
-                    f"{self._tree.url}: another conversion writes there ({_describe(owner)}); "
+                    f"{self._tree.url}: another command writes there ({_describe(owner)}); "
                     "expected one at a time; wait for it, or end it and repeat; if its machine is "
                     f"gone, wait {STALE_SECONDS / 60:.0f} minutes or pass --break-lock"
                 )
             self._tree.remove(LOCK)
-        raise StoreError(f"{self._tree.url}/{LOCK}: cannot be made; expected one conversion there")
+        raise StoreError(f"{self._tree.url}/{LOCK}: cannot be made; expected one writer there")
 
     def release(self) -> None:
         """Stop the heartbeat and remove the lock, if it is there and ours.
@@ -163,7 +189,7 @@ class DestinationLock:
                 self._tree.remove(LOCK)
                 self._tree.remove_empty(FOLDER)
 
-    def carry(self, tree: ObjectTree) -> None:
+    def carry(self, tree: LockPlace) -> None:
         """Write the lock to what is about to take the destination's place."""
         tree.write(LOCK, self._content())
 
@@ -221,7 +247,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _owner(tree: ObjectTree) -> dict[str, Any]:
+def _owner(tree: LockPlace) -> dict[str, Any]:
     """Return what the lock says; empty where there is none or it is torn."""
     content = tree.read(LOCK, _MOST_BYTES)
     try:

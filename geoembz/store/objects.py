@@ -19,7 +19,8 @@ from geoembz.store.files import PARTIAL, walk_files, write_file
 from geoembz.store.remote import open_filesystem, remote_faults
 
 _READERS, _READ_BATCH, _READ_PART = 32, 1_024, 32
-_EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+"""What servers answer where an object is that was to be created."""
 
 
 @contextmanager
@@ -153,7 +154,7 @@ class ObjectTree:
             try:
                 self.filesystem.pipe_file(f"{self.root}/{key}", content, mode="create")
             except OSError as error:
-                if isinstance(error, FileExistsError) or fault_code(error) in _EXISTS_CODES:
+                if isinstance(error, FileExistsError) or fault_code(error) in EXISTS_CODES:
                     return False
                 raise
         return True
