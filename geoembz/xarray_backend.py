@@ -18,7 +18,7 @@ from geoembz.grid import Window
 from geoembz.plain_attributes import plain_attributes
 from geoembz.store import StorePlan, StoreReader, View
 from geoembz.store.grids import grid_names, open_one
-from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.reader import is_table_store, open_group, unreplaced
 from geoembz.store.tables import TableReader
 from geoembz.xarray_tables import dimension_coordinate, table_dataset
 
@@ -232,6 +232,10 @@ class _LazyMask(BackendArray):
         return result
 
     def _read(self, mask: zarr.Array[Any], key: tuple[int | slice, ...]) -> NDArray[Any]:
+        with unreplaced(self._reader.watch):
+            return self._at(mask, key)
+
+    def _at(self, mask: zarr.Array[Any], key: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._reader.dates:
             return np.asarray(mask[key])
         date, *rest = key

@@ -60,12 +60,13 @@ class Leftovers:
     ----------
     extra
         Keys at the destination that the source does not have.
-    hide_root
-        Whether a root is there that must go first, so that nobody reads a mixture.
+    hidden
+        Documents that must go first, in this order, so that nobody reads a mixture: the root's, and
+        those just below it, which may be roots of grids.
     """
 
     extra: tuple[str, ...] = ()
-    hide_root: bool = False
+    hidden: tuple[str, ...] = ()
 
 
 def leftovers(
@@ -86,4 +87,7 @@ def leftovers(
         raise DestinationExistsError(
             f"publish: {url} holds {what}; choose another prefix, or say --overwrite to replace it"
         )
-    return Leftovers(extra, hide_root=old is not None and (differs or bool(extra)))
+    if old is None or not (differs or extra):
+        return Leftovers(extra)
+    below = (key for key in sorted(there) if key.count("/") == 1 and key.endswith(f"/{ROOT}"))
+    return Leftovers(extra, (ROOT, *below))

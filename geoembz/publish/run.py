@@ -125,15 +125,15 @@ def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> Manifest:
     original, target = sender.original, sender.target
     root = digest(original.root)
     old = leftovers(original.keys, root, sender.there, str(target.tree.url), overwrite=overwrite)
-    if old.hide_root:
+    for key in old.hidden:
         target.check_held()
-        target.tree.delete(ROOT)
-        sender.there.pop(ROOT)
+        target.tree.delete(key)
+        sender.there.pop(key)
     *before, last = phases(original.keys)
     for group in before:
         target.check_held()
         sender.send(group, workers)
-    for_each(old.extra, target.tree.delete, workers)
+    for_each([key for key in old.extra if key not in old.hidden], target.tree.delete, workers)
     original.check_unchanged()
     if ROOT not in sender.there:  # what is hidden is looked at before it is shown
         target.check(sender.digests)

@@ -26,6 +26,7 @@ from geoembz.store.local_chunks import LocalChunks
 from geoembz.store.lost import loss_checked
 from geoembz.store.names import check_key
 from geoembz.store.objects import ObjectTree
+from geoembz.store.watch import Watch
 from geoembz.store.writer import open_zarr_store, store_faults
 from geoembz.store_schema import check_attributes
 from geoembz.threads import shared_pool, single_threaded_blas, worker_count
@@ -97,6 +98,7 @@ class StoreReader:
         encoding = read_encoding(url, group, attributes)
         reader = cls(url, attributes, encoding, group)
         reader._check_shapes()
+        reader.watch.check()  # what was read to open it is of one store, too
         return reader
 
     @property
@@ -277,9 +279,14 @@ class StoreReader:
         return sum(ObjectTree(self.url).sizes().values())
 
     def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
-        with read_faults(self.url, array.path, selection):
+        with unreplaced(self.watch), read_faults(self.url, array.path, selection):
             local = LocalChunks.of(array)
             return np.asarray(array[selection]) if local is None else local.read(selection)
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Looks whether this store is still the one that was opened."""
+        return Watch(self.url, self.group, open_group)
 
     def _check_shapes(self) -> None:
         """Refuse arrays that are not what the encoding and the grid say, before reading them."""
@@ -295,6 +302,21 @@ class StoreReader:
                 f"{self.url}: {VALID} has shape {self.mask.shape}; expected "
                 f"{(*times, *self.shape)}; the store is damaged"
             )
+
+
+@contextmanager
+def unreplaced(watch: Watch) -> Iterator[None]:
+    """Look after a read, be it done or failed, whether the store is still the one that was opened.
+
+    Raises
+    ------
+    StoreError
+        If it was replaced.
+    """
+    try:
+        yield
+    finally:
+        watch.check()
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from geoembz.store.objects import ObjectTree, local_faults
 from geoembz.store.remote import HTTP, ranged_http, remote_faults, storage_options
 from geoembz.store.seal import ROOT, sealed
 from geoembz.store.stored_chunks import ChunkWriter
+from geoembz.store.watch import ReadStore
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -157,11 +158,11 @@ class StoreWriter:
         return self._arrays[name]
 
 
-def open_zarr_store(url: str) -> LocalStore | FsspecStore:
+def open_zarr_store(url: str) -> ReadStore | FsspecStore:
     """Return a Zarr store at a local path or an fsspec URL, to be read."""
     tree = ObjectTree(url)
     if tree.is_local:
-        return LocalStore(tree.local_path, read_only=True)
+        return ReadStore(tree.local_path, read_only=True)
     return _remote_store(tree, read_only=True)
 
 

@@ -49,7 +49,7 @@ def another(store: Path) -> Path:
 
 def at(moment: int, action: Callable[[], object]) -> Callable[[int, int], None]:
     """Return a progress that does something once, when so many objects are done."""
-    seen = []
+    seen: list[int] = []
 
     def progress(done: int, total: int) -> None:
         if not seen and done >= moment:

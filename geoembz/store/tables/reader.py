@@ -25,9 +25,11 @@ from geoembz.store.reader import (
     open_group,
     read_encoding,
     read_faults,
+    unreplaced,
 )
 from geoembz.store.tables.attributes import TableAttributes
 from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
+from geoembz.store.watch import Watch
 from geoembz.threads import single_threaded_blas
 
 _BLOCK_CHUNKS = 64
@@ -84,7 +86,13 @@ class TableReader:
                 f"{url}: {EMBEDDING} is {reader.codes.dtype} {reader.codes.shape}; expected "
                 f"{reader.encoding.code_dtype} {expected}; the store is damaged"
             )
+        reader.watch.check()  # what was read to open it is of one store, too
         return reader
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Looks whether this store is still the one that was opened."""
+        return Watch(self.url, self.group, open_group)
 
     @property
     def n_rows(self) -> int:
@@ -244,14 +252,14 @@ class TableReader:
             return dict(file.schema_arrow.metadata or {})
 
     def _at(self, array: zarr.Array[Any], selection: Any) -> NDArray[Any]:
-        with read_faults(self.url, array.path, selection):
+        with unreplaced(self.watch), read_faults(self.url, array.path, selection):
             return np.asarray(array[selection])
 
     @contextmanager
     def _others_file(self) -> Iterator[parquet.ParquetFile]:
         """Open the file with the other columns; pyarrow says `OSError` where pages are damaged."""
         tree = ObjectTree(self.url)
-        with read_faults(self.url, TABLE):
+        with unreplaced(self.watch), read_faults(self.url, TABLE):
             try:
                 with tree.filesystem.open(f"{tree.root}/{TABLE}", "rb") as file:
                     yield parquet.ParquetFile(file)
