@@ -157,7 +157,7 @@ class Blocks(Sequence[Window]):
     --------
     >>> blocks = Blocks((10**9, 10**9), (512, 512))
     >>> len(blocks), blocks[-1].shape
-    (3814701500625, (512, 512))
+    (3814697265625, (512, 512))
     """
 
     shape: tuple[int, int]

@@ -178,7 +178,7 @@ def test_a_crs_can_be_given(
         open_source(path, crs="EPSG:999999")
 
 
-@pytest.mark.parametrize("nodata", ["water", "", "1,5"])
+@pytest.mark.parametrize("nodata", ["water", "", "1;5", "0,water"])
 def test_nodata_that_is_no_number_is_refused(nodata: str, rasters: dict[str, Path]) -> None:
     with pytest.raises(InvalidConfigError, match="expected a number"):
         open_source(rasters["tiles"], nodata=nodata)
