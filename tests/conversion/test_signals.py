@@ -18,12 +18,12 @@ from tests.conftest import REPOSITORY
 from tests.trees import names, objects
 
 PROGRAM = """
-import sys, time
+import os, sys, time
 from geoembz.cli import main
 if sys.argv[1] == "fit":
     from geoembz.conversion.raster_conversion import RasterConversion
     def slow(*_):
-        print("there", flush=True)
+        os.write(1, b"there\\n")  # whole, whichever thread is first
         time.sleep(60)
     RasterConversion._fit = slow
 else:
@@ -31,7 +31,7 @@ else:
     write = StoreWriter.write_shard
     def slow(self, *arguments):
         write(self, *arguments)
-        print("there", flush=True)
+        os.write(1, b"there\\n")  # whole, whichever thread is first
         time.sleep(0.5)
     StoreWriter.write_shard = slow
 del sys.argv[1]
