@@ -18,10 +18,16 @@ from geoembz.publish import publish
 from geoembz.store import StoreReader, watch
 from geoembz.store.tables import TableReader
 from tests import products
-from tests.publish.conftest import Server, moto_endpoint, server
+from tests.publish.conftest import (
+    Server,
+    gateway_directory,
+    gateway_endpoint,
+    moto_endpoint,
+    server,
+)
 from tests.verification.kinds import write_pair
 
-__all__ = ["moto_endpoint", "server"]
+__all__ = ["gateway_directory", "gateway_endpoint", "moto_endpoint", "server"]
 
 ALL = Window(0, 0, 40, 48)
 REPLACED = "open it again"
