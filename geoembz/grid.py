@@ -93,6 +93,11 @@ class Grid:
                 f"grid: transform {self.transform} is not invertible; "
                 "expected (a, b, c, d, e, f) with finite numbers and a*e != b*d"
             )
+        if not all(map(math.isfinite, self.bbox)):
+            raise InvalidConfigError(
+                f"grid: transform {self.transform} puts a corner of {self.shape} pixels beyond all "
+                "numbers; expected coordinates that float64 can hold"
+            )
 
     @property
     def is_rectilinear(self) -> bool:

@@ -11,7 +11,8 @@ import pytest
 import zarr
 
 import geoembz
-from geoembz.errors import GeoembzError, StoreError, StoreVersionError
+from geoembz.errors import GeoembzError, InvalidConfigError, StoreError, StoreVersionError
+from geoembz.grid import Grid
 from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
 
@@ -180,3 +181,12 @@ def test_places_without_a_store_are_refused(store: Path, tmp_path: Path) -> None
     for place in ("nothing", "file", "group", "v2", "empty", "store/embedding", "store/encoding"):
         with pytest.raises(StoreError, match=place):
             geoembz.open(tmp_path / place)
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_grid_whose_corners_no_number_holds_is_refused(place: int) -> None:
+    """Coefficients that are finite can give an infinite box, which no JSON can say."""
+    transform = [10.0, 0.0, 0.0, 0.0, -10.0, 0.0]
+    transform[place] = 1e308
+    with pytest.raises(InvalidConfigError, match="beyond all numbers"):
+        Grid("", None, tuple(transform), (64, 64))  # type: ignore[arg-type]
