@@ -84,7 +84,7 @@ def _sweep(target: Path) -> None:
     pattern = re.compile(rf"{re.escape(stem)}(\d+)\.partial")
     for path in target.parent.glob(f"{_literal(stem)}*"):
         found = pattern.match(path.name)
-        if found is not None and not _is_alive(int(found[1])):
+        if found is not None and not is_alive(int(found[1])):
             path.unlink(missing_ok=True)
 
 
@@ -98,7 +98,8 @@ def _literal(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs; also where it is another user's."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

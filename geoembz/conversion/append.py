@@ -1,11 +1,10 @@
 """Grow a store along its time axis, with the encoding that it has."""
 
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from geoembz.conventions import GRIDS
 from geoembz.conversion.append_date import DateAppending
 from geoembz.conversion.append_options import AppendOptions
 from geoembz.conversion.opening import Inputs, open_inputs
@@ -17,6 +16,7 @@ from geoembz.errors import InvalidConfigError
 from geoembz.geography import parsed, same_crs
 from geoembz.sources import InputOptions, OpenOptions, Source
 from geoembz.store import DestinationLock, ObjectTree, StoreReader, write_root
+from geoembz.store.grids import grid_names
 from geoembz.threads import worker_count
 
 
@@ -92,7 +92,7 @@ def append(
     grids = open_inputs(source, replace(given, opening=opening))
     url = str(store)
     members = _members(url)
-    if members is None:
+    if not members:
         if len(grids) > 1:
             raise InvalidConfigError(
                 f"{url}: one grid, but the inputs lie in {', '.join(grids)}; expected inputs of one"
@@ -128,7 +128,7 @@ def append(
     )
 
 
-def _matched(url: str, members: list[str], grids: Mapping[str, Source]) -> dict[str, Source]:
+def _matched(url: str, members: Sequence[str], grids: Mapping[str, Source]) -> dict[str, Source]:
     """Return sources by the stores of a root that lie in their CRS, whatever they are called."""
     systems = {
         name: StoreReader.open(f"{url.rstrip('/')}/{name}").attributes.grid.crs_wkt
@@ -150,11 +150,11 @@ def _matched(url: str, members: list[str], grids: Mapping[str, Source]) -> dict[
     return found
 
 
-def _members(url: str) -> list[str] | None:
-    """Return the names of a root's stores; None where there is one store."""
+def _members(url: str) -> tuple[str, ...]:
+    """Return the names of a root's stores; none where there is one store."""
     document = ObjectTree(url).read_json("zarr.json")
-    attributes = document.get("attributes", {}) if isinstance(document, dict) else {}
-    return [str(name) for name in attributes[GRIDS]] if GRIDS in attributes else None
+    attributes = document.get("attributes") if isinstance(document, dict) else None
+    return grid_names(url, attributes if isinstance(attributes, dict) else {})
 
 
 def _told(url: str, date: str) -> set[str]:

@@ -20,6 +20,7 @@ from typing import Any, Protocol, Self
 
 from geoembz.bounded_json import parse_object
 from geoembz.errors import DestinationExistsError, SourceError, StoreError
+from geoembz.output import is_alive
 from geoembz.store.journal import FOLDER, LOCK
 from geoembz.store.objects import ObjectTree
 
@@ -230,21 +231,11 @@ def is_stale(owner: dict[str, Any]) -> bool:
         return True
     if owner.get("host") != socket.gethostname():
         return False
-    return owner.get("token") not in _held if pid == os.getpid() else not _is_alive(pid)
+    return owner.get("token") not in _held if pid == os.getpid() else not is_alive(pid)
 
 
 def _describe(owner: dict[str, Any]) -> str:
     return f"process {owner.get('pid')} on {owner.get('host')}"
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
 
 
 def _owner(tree: LockPlace) -> dict[str, Any]:
