@@ -48,7 +48,7 @@ def read(source: Path, *, rows: int, cols: int, **gdal: Any) -> float:
     import rasterio
     from rasterio.windows import Window as RasterWindow
 
-    from geoembz.grid import Window, split
+    from geoembz._geo.grid import Window, split
     from geoembz.sources.gdal import BLOCK_CACHE_BYTES
 
     with rasterio.open(source) as raster:

@@ -40,7 +40,7 @@ def make_wide(path: str, source: str) -> float:
     """Make a store of `WIDE` squared pixels of which one shard is written: codes of `source`."""
     import numpy as np
 
-    from geoembz.grid import Window
+    from geoembz._geo.grid import Window
     from geoembz.store import StorePlan, StoreReader, StoreWriter, choose_layout
 
     reader = StoreReader.open(source)

@@ -13,8 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import peak_bytes, seconds
-from geoembz.assess import Sample
-from geoembz.assess.run import evaluate_sample
+from geoembz._evaluate import Sample
+from geoembz._evaluate.run import evaluate_sample
 
 RECIPES = (
     "int8",

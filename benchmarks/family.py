@@ -18,9 +18,9 @@ import numpy as np
 from benchmarks.rate_pipeline import NEIGHBOURS, Problem, completed, percent, read, split
 from benchmarks.rate_recipes import Choice
 from benchmarks.report import RESULTS, Table
+from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
+from geoembz._evaluate.metrics.statistics import mcnemar_exact
 from geoembz.encoding import Encoding, Recipe
-from geoembz.evaluation.neighbours import cosine_neighbours, majority_vote
-from geoembz.evaluation.statistics import mcnemar_exact
 
 EUROSAT = "eurosat_efficientnet_lite0_1280d_f16"
 FIELDS = ("experiment", "bytes", "recipe", "whiten", "accuracy", "loss_points", "note")

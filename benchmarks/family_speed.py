@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from benchmarks.report import Row, Target, parse_options, publish
+from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
-from geoembz.projection import Moments, fit_projection
-from geoembz.quantization import fit_quantizer
-from geoembz.threads import single_threaded_blas
+from geoembz.encoding.projection import Moments, fit_projection
+from geoembz.encoding.quantization import fit_quantizer
 
 DIMENSION, COMPONENTS = 512, 64
 LLOYD_COMPONENTS, LLOYD_SAMPLES = 256, 200_000

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 import geoembz
 from benchmarks.article_numbers import COMBINED
 from benchmarks.article_tables import NUMBERS, REPOSITORY
-from geoembz.assess import Evaluation
-from geoembz.assess.figures import COLOURS, class_plot, panels, svg
-from geoembz.assess.pareto import Point, draw_panel, pareto_plot
+from geoembz._evaluate import Evaluation
+from geoembz._evaluate.figures import COLOURS, class_plot, panels, svg
+from geoembz._evaluate.pareto import Point, draw_panel, pareto_plot
 
 FOLDER = REPOSITORY / "docs/pictures"
 RECIPES = (

@@ -77,9 +77,9 @@ def generate(spec: RasterSpec, path: Path, seed: int = 0) -> None:
     from rasterio.transform import from_origin
     from rasterio.windows import Window as RasterWindow
 
-    from geoembz.demo.scene import Model, Scene
-    from geoembz.demo.synthetic import CRS, ORIGIN, PIXEL_SIZE_M
-    from geoembz.grid import Window, split
+    from geoembz._demo.scene import Model, Scene
+    from geoembz._demo.synthetic import CRS, ORIGIN, PIXEL_SIZE_M
+    from geoembz._geo.grid import Window, split
 
     scene, model = Scene.draw(_SCENE, seed), Model.draw(spec.dimension, seed)
     profile = {

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.assess.tables import read_table
-from geoembz.encoding import Encoding, Recipe
-from geoembz.errors import InvalidConfigError
-from geoembz.evaluation.neighbours import (
+from geoembz._evaluate.metrics.neighbours import (
     Neighbours,
     cosine_neighbours,
     hamming_neighbours,
     majority_vote,
 )
-from geoembz.evaluation.probe import fit_probe
-from geoembz.evaluation.splits import fold_ids
-from geoembz.projection import Moments, fit_projection, normalized
-from geoembz.quantization import Codes, fit_quantizer
-from geoembz.threads import single_threaded_blas
+from geoembz._evaluate.metrics.probe import fit_probe
+from geoembz._evaluate.metrics.splits import fold_ids
+from geoembz._evaluate.tables import read_table
+from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding import Encoding, Recipe
+from geoembz.encoding.projection import Moments, fit_projection, normalized
+from geoembz.encoding.quantization import Codes, fit_quantizer
+from geoembz.errors import InvalidConfigError
 
 type Floats = NDArray[np.float32]
 type Labels = NDArray[np.int64]

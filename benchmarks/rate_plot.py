@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rate_recipes import Choice
-from geoembz.assess.figures import COLOURS
+from geoembz._evaluate.figures import COLOURS
 from geoembz.encoding import Recipe
 
 MARKERS = "osD^vP"

@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.rate_pipeline import Hits, Problem, split
 from benchmarks.rate_recipes import LARGEST_CHOICE, Choice, article, candidates
-from geoembz.evaluation.splits import fold_ids
-from geoembz.evaluation.statistics import mcnemar_exact
+from geoembz._evaluate.metrics.splits import fold_ids
+from geoembz._evaluate.metrics.statistics import mcnemar_exact
 
 N_FOLDS = 5
 

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from geoembz.threads import worker_count
+from geoembz._util.threads import worker_count
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("geoembz", "numpy", "zarr", "numcodecs", "xarray", "rasterio", "dask", "scikit-learn")

@@ -19,14 +19,14 @@ from zarr.storage import MemoryStore
 from benchmarks.convert import prepare
 from benchmarks.rasters import RasterSpec
 from benchmarks.report import Row, parse_options, publish, warm
-from geoembz.conversion.runner import run_tasks
-from geoembz.conversion.sampling import PixelRoles, draw_sample, read_shape
+from geoembz._convert.runner import run_tasks
+from geoembz._convert.sampling import PixelRoles, draw_sample, read_shape
+from geoembz._geo.grid import Window, split
+from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding, Recipe
-from geoembz.grid import Window, split
 from geoembz.sources import Source, open_source
 from geoembz.store import EMBEDDING, Journal, ObjectTree, StorePlan, StoreWriter, choose_layout
 from geoembz.store.documents import create_codes
-from geoembz.threads import single_threaded_blas
 
 RECIPES = ("pca64-int8", "pca64-int4")
 FIT_SAMPLES = 65_536

@@ -19,12 +19,12 @@ from typing import Any
 
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import peak_bytes
-from geoembz.conversion import batches
-from geoembz.conversion.cluster import open_cluster
-from geoembz.conversion.shards import total
-from geoembz.conversion.task import ShardResult
-from geoembz.evaluation import FidelitySums
-from geoembz.grid import Window
+from geoembz._convert import batches
+from geoembz._convert.cluster import open_cluster
+from geoembz._convert.shards import total
+from geoembz._convert.task import ShardResult
+from geoembz._evaluate.metrics import FidelitySums
+from geoembz._geo.grid import Window
 from geoembz.store import ChunkLayout, Journal, ObjectTree
 
 LAND_PIXELS = 1_500_000_000_000

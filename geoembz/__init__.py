@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from geoembz._version import __version__
 
 if TYPE_CHECKING:
-    from geoembz import demo
-    from geoembz.assess import Evaluation, Plan, evaluate, plan
-    from geoembz.conversion import ConvertSummary, append, convert
+    from geoembz import _demo as demo
+    from geoembz._convert import ConvertSummary, append, convert
+    from geoembz._evaluate import Evaluation, Plan, evaluate, plan
+    from geoembz._search import SearchResult, search
+    from geoembz._search.predict import FoldedModel, fold
+    from geoembz._verify import verify
+    from geoembz._xarray.backend import open_store as open  # noqa: A004 - geoembz.open is the API
     from geoembz.encoding import Encoding, Recipe
     from geoembz.errors import GeoembzError
-    from geoembz.folding import FoldedModel, fold
-    from geoembz.searching import SearchResult, search
-    from geoembz.verification import verify
-    from geoembz.xarray_backend import open_store as open  # noqa: A004 - geoembz.open is the API
 
 __all__ = [
     "ConvertSummary",
@@ -41,22 +41,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ConvertSummary": ("geoembz.conversion", "ConvertSummary"),
+    "ConvertSummary": ("geoembz._convert", "ConvertSummary"),
     "Encoding": ("geoembz.encoding", "Encoding"),
-    "Evaluation": ("geoembz.assess", "Evaluation"),
+    "Evaluation": ("geoembz._evaluate", "Evaluation"),
     "GeoembzError": ("geoembz.errors", "GeoembzError"),
-    "Plan": ("geoembz.assess", "Plan"),
+    "Plan": ("geoembz._evaluate", "Plan"),
     "Recipe": ("geoembz.encoding", "Recipe"),
-    "append": ("geoembz.conversion", "append"),
-    "convert": ("geoembz.conversion", "convert"),
-    "evaluate": ("geoembz.assess", "evaluate"),
-    "FoldedModel": ("geoembz.folding", "FoldedModel"),
-    "SearchResult": ("geoembz.searching", "SearchResult"),
-    "fold": ("geoembz.folding", "fold"),
-    "search": ("geoembz.searching", "search"),
-    "open": ("geoembz.xarray_backend", "open_store"),
-    "plan": ("geoembz.assess", "plan"),
-    "verify": ("geoembz.verification", "verify"),
+    "append": ("geoembz._convert", "append"),
+    "convert": ("geoembz._convert", "convert"),
+    "evaluate": ("geoembz._evaluate", "evaluate"),
+    "FoldedModel": ("geoembz._search.predict", "FoldedModel"),
+    "SearchResult": ("geoembz._search", "SearchResult"),
+    "fold": ("geoembz._search.predict", "fold"),
+    "search": ("geoembz._search", "search"),
+    "open": ("geoembz._xarray.backend", "open_store"),
+    "plan": ("geoembz._evaluate", "plan"),
+    "verify": ("geoembz._verify", "verify"),
 }
 
 

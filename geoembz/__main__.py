@@ -1,6 +1,6 @@
 """``python -m geoembz``."""
 
-from geoembz.cli import main
+from geoembz._cli import main
 
 if __name__ == "__main__":
     main()

@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import ClassVar
 
-from geoembz.spelling import spelled
-from geoembz.text import printable
+from geoembz._spelling import spelled
+from geoembz._text import printable
 
 _SECRET_VARIABLES = re.compile(
     "(SECRET|TOKEN|PASSWORD|PASSWD|USERPWD|(ACCESS|API|STORAGE|SECRET)_?KEY(_ID)?"

@@ -221,9 +221,9 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
 def try_everything(store: Path) -> dict[str, str]:
     """Run what reads a store, and return how each attempt ended: fine, or the error's text."""
     import geoembz
-    from geoembz.cli.cost_store import measure_store
+    from geoembz._cli.cost_store import measure_store
+    from geoembz._publish import publish
     from geoembz.errors import GeoembzError
-    from geoembz.publish import publish
     from geoembz.store import describe
 
     copies = store.parent / "copies"

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from geoembz.cli import main as command
+from geoembz._cli import main as command
 from geoembz.errors import GeoembzError
 
 VECTORS = Path(__file__).parents[1] / "spec" / "vectors"

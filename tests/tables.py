@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from geoembz.wkb import encode, encode_points
+from geoembz._geo.wkb import encode, encode_points
 
 CRS84_JSON = {
     "$schema": "https://proj.org/schemas/v0.7/projjson.schema.json",

@@ -10,11 +10,11 @@ import pytest
 from pyarrow import parquet
 
 import geoembz
-from geoembz.export.table import export_table
-from geoembz.geoparquet import write_geo
-from geoembz.searching.parts import open_parts
+from geoembz._export.table import export_table
+from geoembz._geo.geoparquet import write_geo
+from geoembz._geo.wkb import decode, encode, paths_of
+from geoembz._search.parts import open_parts
 from geoembz.store.tables import TableReader
-from geoembz.wkb import decode, encode, paths_of
 
 HALF = 0.0125
 LATITUDES = np.linspace(-18, -16, 20)

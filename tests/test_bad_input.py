@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.cli import main
+from geoembz._cli import main
 from geoembz.encoding import Encoding
 from geoembz.errors import GeoembzError
 from tests.conftest import MakeRaster

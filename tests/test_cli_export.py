@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from geoembz.cli import main
+from geoembz._cli import main
 from geoembz.store import StoreReader
 from tests.export.conftest import make_store, store
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.cli import main
+from geoembz._cli import main
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 from tests.conftest import MakeRaster

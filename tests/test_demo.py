@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.demo import run_demo
+from geoembz._demo import run_demo
 from geoembz.errors import DestinationExistsError
 from tests.conftest import MakeRaster
 

@@ -15,11 +15,11 @@ from geoembz.distances import (
     table_cosine_distances,
     table_products,
 )
+from geoembz.encoding.projection.maps import random_projection
+from geoembz.encoding.quantization.codebook import CodebookQuantizer
+from geoembz.encoding.quantization.linear import LinearQuantizer
+from geoembz.encoding.quantization.product import ProductQuantizer
 from geoembz.errors import InvalidConfigError
-from geoembz.projection.maps import random_projection
-from geoembz.quantization.codebook import CodebookQuantizer
-from geoembz.quantization.linear import LinearQuantizer
-from geoembz.quantization.product import ProductQuantizer
 
 DIMENSION, K, N, Q = 12, 4, 300, 5
 

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.bounded_json import parse_json, parse_object
-from geoembz.cli import main
+from geoembz._cli import main
+from geoembz._geo.geojson import features_of, read_geojson
+from geoembz._objects.tree import ObjectTree
+from geoembz._util.bounded_json import parse_json, parse_object
 from geoembz.errors import DestinationExistsError, GeoembzError, InvalidConfigError, SourceError
-from geoembz.features import read_features
-from geoembz.geojson import features_of, read_geojson
+from geoembz.sources.features import read_features
 from geoembz.sources.inputs import expand
 from geoembz.store.journal import LOCK
 from geoembz.store.lock import DestinationLock
-from geoembz.store.objects import ObjectTree
 from tests import products
 
 POINT = {"type": "Point", "coordinates": [11.0, 48.0]}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geoembz.encoding import Encoding, Recipe, decoder
+from geoembz.encoding.projection import TILE_PIXELS
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
-from geoembz.projection import TILE_PIXELS
 from tests.families import KINDS
 
 DIMENSION = 11

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoembz import hilbert
+from geoembz._geo import hilbert
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoembz.errors import InvalidConfigError
-from geoembz.projection.maps import (
+from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding.projection.maps import (
     LinearMap,
     random_projection,
     random_rotation,
@@ -14,7 +14,7 @@ from geoembz.projection.maps import (
     select_top_variance,
     soft_whitening,
 )
-from geoembz.threads import single_threaded_blas
+from geoembz.errors import InvalidConfigError
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from geoembz import memory
-from geoembz.memory import recycled
+from geoembz._util import memory
+from geoembz._util.memory import recycled
 
 SHAPE = (2, 1024, 1024)
 

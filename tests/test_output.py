@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.cli import main
+from geoembz._cli import main
+from geoembz._util.output import output_file
 from geoembz.errors import OutputError
-from geoembz.output import output_file
 from tests import products
 from tests.hostile import STORES
 
@@ -20,9 +20,9 @@ TABLE = STORES.parent / "tables" / "int8.zarr"
 
 LIMITED = """
 import resource, sys
-from geoembz.cli import main
+from geoembz._cli import main
 words = sys.argv[2:]
-import geoembz.export, geoembz.searching, geoembz.store, rasterio, pyarrow.parquet, numba
+import geoembz._export, geoembz._search, geoembz.store, rasterio, pyarrow.parquet, numba
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
 main(words)
 """
@@ -137,7 +137,7 @@ def test_leftovers_of_killed_processes_are_swept(tmp_path: Path) -> None:
     """Those of the same file and of this machine; not those of a process that still writes."""
     target = tmp_path / "x[1].tif"
     code = (
-        "import os, sys; from pathlib import Path; from geoembz.output import output_file\n"
+        "import os, sys; from pathlib import Path; from geoembz._util.output import output_file\n"
         "with output_file(Path(sys.argv[1])) as path:\n"
         "    path.write_text('half'); path.with_name(path.name + '.plain.tif').write_text('half')\n"
         "    os._exit(9)"

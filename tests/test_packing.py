@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz import packing
+from geoembz.encoding import packing
+from geoembz.encoding.packing import Bits, pack, packed_length, unpack
 from geoembz.errors import InvalidConfigError
-from geoembz.packing import Bits, pack, packed_length, unpack
 
 WIDTHS: tuple[Bits, ...] = (1, 2, 4)
 widths = st.sampled_from(WIDTHS)

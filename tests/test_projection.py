@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding.projection import TILE_PIXELS, Moments, Projection, fit_projection
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
-from geoembz.projection import TILE_PIXELS, Moments, Projection, fit_projection
-from geoembz.threads import single_threaded_blas
 
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(max_examples=30, deadline=None)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.quantization import (
+from geoembz.encoding.quantization import (
     BITS,
     METHODS,
     Quantizer,
@@ -20,6 +19,7 @@ from geoembz.quantization import (
     quantizer_from_state,
     stored_shapes,
 )
+from geoembz.errors import EncodingError, InvalidConfigError
 
 type Floats = NDArray[np.float32]
 

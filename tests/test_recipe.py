@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoembz.encoding import Recipe
+from geoembz.encoding.projection import KINDS
+from geoembz.encoding.quantization import BITS, METHODS
 from geoembz.errors import GeoembzError, InvalidConfigError
-from geoembz.projection import KINDS
-from geoembz.quantization import BITS, METHODS
 
 COUNTS = st.integers(1, 65_536)
 WORDS = [*KINDS, "l2", "rot", "w", "x8", "aef", "power2x", "-", "64", "0", ".5", *BITS, "lloyd"]

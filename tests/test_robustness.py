@@ -17,9 +17,9 @@ import zarr
 from numpy.typing import NDArray
 from zarr.registry import get_codec_class
 
+from geoembz._geo.grid import Window
 from geoembz.encoding import Encoding
 from geoembz.errors import EncodingError, GeoembzError, StoreError
-from geoembz.grid import Window
 from geoembz.store import StoreReader
 from tests.spec.test_vectors import CODECS, ENCODINGS, STORES, each_codec, read_json
 

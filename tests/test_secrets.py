@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.cli import main
+from geoembz._cli import main
+from geoembz._publish import publish
+from geoembz._publish.stac import write_stac
 from geoembz.errors import GeoembzError, StoreError, redact
-from geoembz.publish import publish
-from geoembz.publish.stac import write_stac
 from tests import products
 from tests.sources.range_server import RangeHandler
 

@@ -9,9 +9,9 @@ import rasterio
 from typer.testing import CliRunner
 
 import geoembz
-from geoembz.cli.app import app
+from geoembz._cli.app import app
+from geoembz._export import export, preview
 from geoembz.errors import InvalidConfigError
-from geoembz.export import export, preview
 from geoembz.store import RootInfo, describe
 from tests.conversion.test_grids import write_zones
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Window, split
+from geoembz._objects.identity import display_name, public_uri
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Window, split
 from geoembz.sources import open_source
-from geoembz.sources.identity import display_name, public_uri
 from tests.conftest import MakeRaster
 
 SHAPE = (5, 37, 41)

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 import geoembz
-from geoembz.cli import main
-from geoembz.cost import Usage, window_read
+from geoembz._cli import main
+from geoembz._cost import Usage, window_read
+from geoembz._export import export, export_table, preview, sample
+from geoembz._publish import publish, verify_objects
+from geoembz._publish.stac import write_stac
+from geoembz._publish.stac_time import checked_interval
+from geoembz._spelling import KEYWORDS, ONLY_FLAGS, flags, spelled
 from geoembz.errors import DestinationExistsError, MissingPackageError
-from geoembz.export import export, export_table, preview, sample
-from geoembz.publish import publish, verify_objects
-from geoembz.publish.stac import write_stac
-from geoembz.publish.stac_time import checked_interval
-from geoembz.spelling import KEYWORDS, ONLY_FLAGS, flags, spelled
 
 PACKAGE = Path(geoembz.__file__).parent
 _FLAG = re.compile(r"(?<![\w`/.-])--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w/-])")

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from geoembz.errors import StoreError
 from geoembz.store import StoreReader, describe
-from geoembz.store_schema import KEYWORDS, check_attributes, faults, store_schema
+from geoembz.store.schema import KEYWORDS, check_attributes, faults, store_schema
 from tests.hostile import GOLDEN as INT8
 from tests.hostile import change_array, change_json
 from tests.metadata_fuzz import GOLDEN, edit, fuzz

@@ -12,13 +12,13 @@ from pyproj import Transformer
 from typer.testing import CliRunner
 
 import geoembz
-from geoembz.cli.app import app
+from geoembz._cli.app import app
+from geoembz._geo.grid import Window
+from geoembz._geo.wkb import encode
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Window
 from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.sources.tables.lattice import TOLERANCE, find_lattice
 from geoembz.store import StoreReader
-from geoembz.wkb import encode
 from tests import tables
 
 SIDE = 320.0

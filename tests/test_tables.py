@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from zarr.storage import WrapperStore
 
 import geoembz
-from geoembz.conversion import table_shards
+from geoembz._convert import table_shards
+from geoembz._export import export_table
 from geoembz.errors import GeoembzError, InvalidConfigError, SourceError, StoreError
-from geoembz.export import export_table
 from geoembz.store import StoreReader, View, describe
 from geoembz.store.tables import TableReader, describe_table
 from geoembz.store.writer import open_zarr_store

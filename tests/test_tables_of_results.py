@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import geoembz
-from geoembz.export import export, preview
+from geoembz._export import export, preview
 from geoembz.store import describe
 from tests.conftest import MakeRaster
 

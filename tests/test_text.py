@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from geoembz.cli import main
+from geoembz._cli import main
+from geoembz._text import aligned, printable
 from geoembz.errors import SourceError
-from geoembz.text import aligned, printable
 from tests.hostile import GOLDEN, change_json
 
 ESCAPES = "\x1b[2J\x1b]0;title\x07\nfake\r\u202egnp\u2066\u2028\x9b31m\x00"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import threadpoolctl
 
-from geoembz.threads import _acquire, _release, single_threaded_blas
+from geoembz._util.threads import _acquire, _release, single_threaded_blas
 
 
 def blas_threads() -> set[int]:

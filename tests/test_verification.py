@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.cli import main
-from geoembz.conversion import append
-from geoembz.publish import publish
-from geoembz.verification import verify
+from geoembz._cli import main
+from geoembz._convert import append
+from geoembz._publish import publish
+from geoembz._verify import verify
 from tests import products, tables
 from tests.conversion.conftest import holes, raster_with_holes, scene
 from tests.conversion.test_grids import write_zones

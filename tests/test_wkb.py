@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geoembz._geo.wkb import Geometry, bounds_of, column_bounds, decode, encode, encode_points
 from geoembz.errors import SourceError
-from geoembz.wkb import Geometry, bounds_of, column_bounds, decode, encode, encode_points
 
 number = st.floats(-1e6, 1e6)
 vertex = st.tuples(number, number).map(list)

@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import geoembz
-from geoembz.plain_attributes import JsonText
+from geoembz._xarray.plain_attributes import JsonText
 from tests import tables
 from tests.closeness import assert_same_vectors
 from tests.conftest import MakeRaster

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from geoembz.conversion.placing import builds
+from geoembz._convert.placing import builds
 from geoembz.store import Journal, ObjectTree
 
 

@@ -63,7 +63,7 @@ def cli_page() -> Iterator[str]:
     yield "# Command line\n"
     import typer.main
 
-    from geoembz.cli.app import app
+    from geoembz._cli.app import app
 
     yield from command_section(typer.main.get_command(app), "geoembz", level=1)
 

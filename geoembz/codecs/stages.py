@@ -11,12 +11,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._util.threads import single_threaded_blas
 from geoembz.codecs.configuration import from_text, length, refuse_unknown, to_text
+from geoembz.encoding.packing import Bits, pack, packed_length, unpack
+from geoembz.encoding.projection import Projection, normalized
+from geoembz.encoding.quantization import Quantizer, fill_value, quantizer_from_state, stored_shapes
 from geoembz.errors import EncodingError
-from geoembz.packing import Bits, pack, packed_length, unpack
-from geoembz.projection import Projection, normalized
-from geoembz.quantization import Quantizer, fill_value, quantizer_from_state, stored_shapes
-from geoembz.threads import single_threaded_blas
 
 PREFIX = "geoembz."
 """What the names of all our codecs start with."""

@@ -6,12 +6,12 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding.kernel import packed_bits
+from geoembz.encoding.packing import unpack
+from geoembz.encoding.projection import TILE_PIXELS, Projection, affine_tile, padded_tile
+from geoembz.encoding.quantization import Codes, Quantizer
 from geoembz.errors import InvalidConfigError
-from geoembz.packing import unpack
-from geoembz.projection import TILE_PIXELS, Projection, affine_tile, padded_tile
-from geoembz.quantization import Codes, Quantizer
-from geoembz.threads import single_threaded_blas
 
 _PLAIN_PIXELS = 1 << 14
 """Pixels that are decoded at a time where that takes no product: long rows, and few NumPy calls."""

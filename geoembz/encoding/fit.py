@@ -7,9 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding.recipe import Recipe
-from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
-from geoembz.projection import (
+from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding.projection import (
     MOST_PIXELS,
     FittedProjection,
     Moments,
@@ -17,8 +16,9 @@ from geoembz.projection import (
     fit_projection,
     normalized,
 )
-from geoembz.quantization import Quantizer, fit_quantizer
-from geoembz.threads import single_threaded_blas
+from geoembz.encoding.quantization import Quantizer, fit_quantizer
+from geoembz.encoding.recipe import Recipe
+from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 
 RESERVOIR_VECTORS = 131_072
 """Vectors kept for fitting the quantizer, whatever the number seen."""

@@ -9,14 +9,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geoembz._util.output import output_file
 from geoembz.encoding import kernel, state
 from geoembz.encoding.decoder import Decoder, Space
 from geoembz.encoding.fit import EncodingFitter, FitReport
+from geoembz.encoding.projection import Projection, normalized
+from geoembz.encoding.quantization import (
+    Codes,
+    Quantizer,
+    fill_value,
+    is_nodata,
+    quantizer_from_state,
+)
 from geoembz.encoding.recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.output import output_file
-from geoembz.projection import Projection, normalized
-from geoembz.quantization import Codes, Quantizer, fill_value, is_nodata, quantizer_from_state
 
 
 @dataclass(frozen=True, eq=False)

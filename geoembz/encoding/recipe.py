@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from geoembz.encoding.projection import KINDS as PROJECTIONS
+from geoembz.encoding.quantization import BITS, METHODS
 from geoembz.errors import InvalidConfigError
-from geoembz.projection import KINDS as PROJECTIONS
-from geoembz.quantization import BITS, METHODS
 
 _COUNT, _NUMBER = "([1-9][0-9]{0,4})", r"([0-9]*\.?[0-9]+)"
 _PROJECTION = re.compile(rf"({'|'.join(PROJECTIONS)}){_COUNT}(?:w{_NUMBER})?")

@@ -15,11 +15,11 @@ import numpy as np
 import rfc8785
 from numpy.typing import NDArray
 
+from geoembz._text import checked_names
+from geoembz._util.bounded_json import parse_object
 from geoembz._version import ENCODING_VERSION
-from geoembz.bounded_json import parse_object
 from geoembz.encoding.fit import FitReport
 from geoembz.errors import EncodingError
-from geoembz.text import checked_names
 
 MAX_DIMENSION = 65_536
 """Longest vector believed; a file that claims more is refused before anything is allocated."""

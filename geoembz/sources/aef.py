@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.grid import Window
 from geoembz.sources.band_names import BandNames, listed
 from geoembz.sources.band_order import OrderedSource, ordered_as
 from geoembz.sources.base import Source, SourceTraits, names_of, occupies

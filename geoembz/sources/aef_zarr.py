@@ -3,7 +3,7 @@
 import numpy as np
 import zarr
 
-from geoembz.grid import Window
+from geoembz._geo.grid import Window
 from geoembz.sources.aef import N_BANDS, decode_codes
 from geoembz.sources.base import Source, SourceData
 from geoembz.sources.zarr_cube import ZarrCube

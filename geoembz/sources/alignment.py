@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from geoembz._geo import parsed, same_crs
+from geoembz._geo.grid import TOLERANCE_PIXELS, Grid
 from geoembz.errors import SourceError
-from geoembz.geography import parsed, same_crs
-from geoembz.grid import TOLERANCE_PIXELS, Grid
 
 
 def offset(base: Grid, tile: Grid) -> tuple[int, int] | None:

@@ -9,8 +9,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._objects.identity import display_name
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.identity import display_name
 from geoembz.sources.placement import Placement
 
 if TYPE_CHECKING:

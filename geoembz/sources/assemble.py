@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from geoembz._objects.identity import display_name, public_input
 from geoembz.errors import SourceError
 from geoembz.sources import aef
 from geoembz.sources.alignment import same_pixels
@@ -12,7 +13,6 @@ from geoembz.sources.bands import BandsSource
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.detect import BANDS, OpenOptions, open_input, recognise
 from geoembz.sources.grouping import grid_name, grouped
-from geoembz.sources.identity import display_name, public_input
 from geoembz.sources.inputs import OTHER_SUFFIXES, expand, is_zarr
 from geoembz.sources.mosaic import MosaicSource, Overlap, of_one_kind
 from geoembz.sources.parts import MOST_BANDS, form_one_embedding, outsiders

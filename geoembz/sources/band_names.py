@@ -6,7 +6,7 @@ Names come from files: `cleaned` is applied where they enter.
 import re
 from collections.abc import Sequence
 
-from geoembz.text import printable
+from geoembz._text import printable
 
 type BandNames = tuple[str | None, ...]
 """One name per component; None where the input has none."""

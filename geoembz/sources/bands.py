@@ -10,8 +10,8 @@ from typing import Self
 
 import numpy as np
 
+from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.grid import Window
 from geoembz.sources.alignment import best_named, describe_grid, same_pixels
 from geoembz.sources.band_names import natural_order
 from geoembz.sources.base import SourceData, SourceInfo, SourceTraits, traits_of

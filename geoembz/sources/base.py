@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.grid import Grid, Window
+from geoembz._geo.grid import Grid, Window
 from geoembz.sources.band_names import BandNames
 from geoembz.sources.stamps import Stamp
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from geoembz._geo.grid import Grid, Window
+from geoembz._objects.identity import display_name
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
-from geoembz.grid import Grid, Window
 from geoembz.sources import xarray_facts as facts
 from geoembz.sources.band_runs import outside
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import control_points_only, make_grid
-from geoembz.sources.identity import display_name
 from geoembz.sources.inputs import is_zarr
 from geoembz.sources.nodata import Nodata, settled
 from geoembz.sources.placement import NOWHERE, Placement

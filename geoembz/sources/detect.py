@@ -6,21 +6,21 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from geoembz._geo.grid import Transform
+from geoembz._objects.identity import display_name, split_query
+from geoembz._objects.reading import exists
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Transform
 from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
 from geoembz.sources.arrays import load_array, place_array
 from geoembz.sources.band_names import BandNames, listed, pattern
 from geoembz.sources.band_runs import run_of
 from geoembz.sources.base import Source, traits_of
-from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.impossible import possible
 from geoembz.sources.inputs import ARRAY_SUFFIXES, is_zarr
 from geoembz.sources.north_up import north_up
 from geoembz.sources.placement import Placement
 from geoembz.sources.power_law import refuse_other_nodata
 from geoembz.sources.raster import RasterSource
-from geoembz.sources.remote import exists
 from geoembz.sources.tessera_npy import SCALES_SUFFIX, TesseraNpySource
 from geoembz.sources.views import labelled
 from geoembz.sources.xarray_files import is_netcdf, open_netcdf, open_zarr_group

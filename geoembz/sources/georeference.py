@@ -8,9 +8,9 @@ from typing import Any
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
+from geoembz._geo import is_geographic, same_crs, utm_zone
+from geoembz._geo.grid import Grid, Transform
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.geography import is_geographic, same_crs, utm_zone
-from geoembz.grid import Grid, Transform
 
 _LARGEST_EASTING = 1_200_000.0
 """UTM eastings stay within 0 to 1,000 km, and tiles reach a little over the edge of a zone."""

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from geoembz.geography import datum_label, same_crs, utm_zone
-from geoembz.grid import Grid
+from geoembz._geo import datum_label, same_crs, utm_zone
+from geoembz._geo.grid import Grid
 from geoembz.sources.alignment import best_named
 from geoembz.sources.base import Source
 

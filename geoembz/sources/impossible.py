@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.grid import Window
+from geoembz._geo.grid import Window
 from geoembz.sources.base import Source, SourceData, SourceTraits, traits_of
 from geoembz.sources.guards import TOLERANCE, square_law
 from geoembz.sources.nodata import one_number, rejecting

@@ -6,12 +6,12 @@ from pathlib import Path, PurePosixPath
 
 import fsspec
 
+from geoembz._objects.identity import display_name, split_query
+from geoembz._objects.reading import s3_is_anonymous
+from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import natural_order
-from geoembz.sources.identity import display_name, split_query
-from geoembz.sources.remote import s3_is_anonymous
 from geoembz.sources.stac import embeddings_asset, is_item
-from geoembz.sources.subdatasets import Subdataset
 from geoembz.sources.tessera import tile_name
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo import same_crs
+from geoembz._geo.grid import Grid, Window
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.geography import same_crs
-from geoembz.grid import Grid, Window
 from geoembz.sources.alignment import covering, offset, refuse_misaligned
 from geoembz.sources.band_order import in_common_order
 from geoembz.sources.base import (

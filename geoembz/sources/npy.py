@@ -9,9 +9,9 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from geoembz._objects.identity import display_name
+from geoembz._objects.reading import read_range
 from geoembz.errors import SourceError
-from geoembz.sources.identity import display_name
-from geoembz.sources.remote import read_range
 
 _HEADER_BYTES = 4096
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.grid import Window
+from geoembz._geo.grid import Window
 from geoembz.sources.base import SourceData
 
 

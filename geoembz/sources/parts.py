@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from geoembz._objects.subdatasets import Subdataset
 from geoembz.sources.alignment import same_pixels
 from geoembz.sources.band_names import listed, pattern, tell_bands_apart
 from geoembz.sources.band_runs import in_order, missing, outside, run_of
 from geoembz.sources.raster import RasterSource
-from geoembz.sources.subdatasets import Subdataset
 
 MOST_BANDS = 16
 """Files with more bands are taken for embeddings of their own, unless they are said to be parts."""

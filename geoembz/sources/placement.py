@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
+from geoembz._geo.grid import Grid, Transform
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Grid, Transform
 
 _COEFFICIENTS = 6
 

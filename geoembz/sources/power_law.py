@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Window
 from geoembz.errors import InvalidConfigError
-from geoembz.grid import Window
 from geoembz.sources.base import Source, SourceData, SourceTraits
 from geoembz.sources.nodata import one_number, rejecting
 from geoembz.sources.views import ViewSource

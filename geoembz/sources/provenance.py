@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+from geoembz._objects.identity import public_uri, without_credentials
+from geoembz._objects.reading import object_status, read_range
+from geoembz._objects.subdatasets import Subdataset
 from geoembz.sources.base import SourceInfo
-from geoembz.sources.identity import public_uri, without_credentials
-from geoembz.sources.remote import object_status, read_range
 from geoembz.sources.stamps import Stamp
-from geoembz.sources.subdatasets import Subdataset
 
 _HASHED_BYTES = 16 * 2**20
 """What is read at once for a checksum."""

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
+from geoembz._geo.grid import Grid, Window
+from geoembz._objects.identity import display_name
+from geoembz._objects.subdatasets import Subdataset, refuse_several
+from geoembz._util.memory import recycled
 from geoembz.errors import SourceError
-from geoembz.grid import Grid, Window
-from geoembz.memory import recycled
 from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.gdal import gdal_environment, open_gdal
 from geoembz.sources.georeference import make_grid, refuse_unplaced
 from geoembz.sources.handles import new_token, open_handle
-from geoembz.sources.identity import display_name
 from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
 from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.nodata import Nodata, settled
@@ -29,7 +30,6 @@ from geoembz.sources.placement import Placement
 from geoembz.sources.provenance import identify
 from geoembz.sources.scaling import Scaling
 from geoembz.sources.sparse_tiles import PresentBlocks
-from geoembz.sources.subdatasets import Subdataset, refuse_several
 
 
 class RasterSource:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.grid import Grid, Window
+from geoembz._geo.grid import Grid, Window
 from geoembz.sources.base import Source, SourceData, occupies, traits_of
 from geoembz.sources.views import ViewSource
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.grid import Window
+from geoembz._geo.grid import Window
 from geoembz.sources import tiff_directory as tiff
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
-from geoembz.bounded_json import parse_json
+from geoembz._objects.identity import display_name
+from geoembz._objects.reading import read_range
+from geoembz._util.bounded_json import parse_json
 from geoembz.errors import SourceError
-from geoembz.sources.identity import display_name
-from geoembz.sources.remote import read_range
 
 ASSET = "embeddings"
 _MOST_BYTES = 16 * 2**20

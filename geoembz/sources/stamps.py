@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from geoembz._objects.identity import display_name
 from geoembz.errors import SourceChangedError
-from geoembz.sources.identity import display_name
 
 if TYPE_CHECKING:
     from geoembz.sources.base import SourceInfo
@@ -36,7 +36,7 @@ class Stamp:
     def of(cls, path: str) -> Self:
         """Return a file or object as it is now."""
         if "://" in path:
-            from geoembz.sources.remote import object_status
+            from geoembz._objects.reading import object_status
 
             return cls(path, *object_status(path))
         try:

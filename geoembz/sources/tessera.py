@@ -10,8 +10,8 @@ from pathlib import PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Grid
 from geoembz.errors import SourceError
-from geoembz.grid import Grid
 from geoembz.sources.base import SourceTraits
 
 PRODUCT = "tessera"

@@ -8,14 +8,14 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from geoembz._geo.grid import Window
+from geoembz._objects.identity import display_name, split_query
+from geoembz._objects.reading import exists
 from geoembz.errors import SourceError
-from geoembz.grid import Window
 from geoembz.sources.base import SourceData, SourceInfo
-from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.npy import NpyArray
 from geoembz.sources.provenance import identify
 from geoembz.sources.raster import RasterSource
-from geoembz.sources.remote import exists
 from geoembz.sources.tessera import TRAITS, check_place, tile_name, usable
 
 SCALES_SUFFIX = "_scales.npy"

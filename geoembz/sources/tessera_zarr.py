@@ -9,7 +9,7 @@ import re
 import numpy as np
 import zarr
 
-from geoembz.grid import Window
+from geoembz._geo.grid import Window
 from geoembz.sources.base import SourceData
 from geoembz.sources.tessera import TRAITS, usable
 from geoembz.sources.zarr_cube import ZarrCube

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from geoembz.grid import Grid, Window
+from geoembz._geo.grid import Grid, Window
 from geoembz.sources.base import (
     Source,
     SourceData,

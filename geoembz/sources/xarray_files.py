@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import zarr
 
+from geoembz._objects.identity import display_name
+from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import SourceError
-from geoembz.sources.identity import display_name
 from geoembz.sources.inputs import NETCDF_SUFFIXES
-from geoembz.sources.subdatasets import Subdataset
 
 if TYPE_CHECKING:
     import xarray as xr

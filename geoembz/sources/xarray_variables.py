@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.grid import Window
 from geoembz.sources import xarray_facts as facts
 from geoembz.sources.band_names import BandNames, cleaned, natural_order, pattern
 from geoembz.sources.band_runs import run_of

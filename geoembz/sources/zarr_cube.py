@@ -8,13 +8,13 @@ import zarr
 from zarr.errors import NodeNotFoundError
 from zarr.storage import FsspecStore, LocalStore
 
+from geoembz._geo.grid import Grid, Transform, Window
+from geoembz._objects.identity import display_name
+from geoembz._objects.reading import s3_is_anonymous
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Grid, Transform, Window
 from geoembz.sources.band_names import BandNames, cleaned
 from geoembz.sources.georeference import make_grid
-from geoembz.sources.identity import display_name
 from geoembz.sources.provenance import identify_tree
-from geoembz.sources.remote import s3_is_anonymous
 
 _STEP_TOLERANCE = 1e-3
 _ROW_NAMES, _COLUMN_NAMES = ("y", "lat", "latitude"), ("x", "lon", "longitude")

@@ -13,9 +13,9 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from geoembz.conventions import TIME
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import StoreError
-from geoembz.store.objects import ObjectTree
+from geoembz.store.conventions import TIME
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer

@@ -15,8 +15,11 @@ from zarr.codecs import ShardingCodec, ZstdCodec
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
+from geoembz._geo.grid import Grid
 from geoembz.codecs import PREFIX, ProjectionStage, QuantizerStage
-from geoembz.conventions import (
+from geoembz.encoding import Encoding
+from geoembz.errors import InvalidConfigError
+from geoembz.store.conventions import (
     CF_TIME,
     TIME,
     Layout,
@@ -25,9 +28,6 @@ from geoembz.conventions import (
     cf_grid_mapping,
     records_digests,
 )
-from geoembz.encoding import Encoding
-from geoembz.errors import InvalidConfigError
-from geoembz.grid import Grid
 from geoembz.store.digests import StoredObjects, write_digests
 from geoembz.store.layout import ChunkLayout
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import zarr
 
-from geoembz.conventions import GRIDS
+from geoembz._objects.names import check_key
 from geoembz.errors import InvalidConfigError, StoreError
-from geoembz.store.names import check_key
+from geoembz.store.conventions import GRIDS
 from geoembz.store.reader import StoreReader, open_group
 
 

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from geoembz._text import aligned, figure
 from geoembz.errors import redact
 from geoembz.sources.band_names import listed
 from geoembz.store.grids import grid_names, open_readers
 from geoembz.store.reader import StoreReader, open_group
-from geoembz.text import aligned, figure
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Window
+from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding
 from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
-from geoembz.grid import Window
-from geoembz.store.objects import ObjectTree
 
 FOLDER = ".geoembz"
 LOCK, COMPLETE = f"{FOLDER}/lock.json", f"{FOLDER}/complete.json"

@@ -7,8 +7,8 @@ input gives the same store everywhere.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from geoembz._geo.grid import Blocks, Window, split
 from geoembz.errors import InvalidConfigError
-from geoembz.grid import Blocks, Window, split
 
 CHUNK_BYTES = 2**20
 """Largest inner chunk chosen by default, before entropy coding."""

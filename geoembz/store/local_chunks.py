@@ -18,10 +18,10 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
-from geoembz.memory import recycled
+from geoembz._util.memory import recycled
+from geoembz._util.threads import shared_pool
 from geoembz.store.lost import LossStore
 from geoembz.store.zstd import decompress
-from geoembz.threads import shared_pool
 
 type Span = tuple[int, int]
 """First and last-plus-one index on one axis."""

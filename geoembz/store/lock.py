@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from geoembz.bounded_json import parse_object
+from geoembz._objects.tree import ObjectTree
+from geoembz._util.bounded_json import parse_object
+from geoembz._util.output import is_alive
 from geoembz.errors import DestinationExistsError, SourceError, StoreError
-from geoembz.output import is_alive
 from geoembz.store.journal import FOLDER, LOCK
-from geoembz.store.objects import ObjectTree
 
 STALE_SECONDS = 600.0
 """Age of the last heartbeat beyond which a lock counts no more."""

@@ -12,24 +12,24 @@ import zarr
 from numpy.typing import NDArray
 from zarr.errors import NodeNotFoundError
 
-from geoembz.conventions import StoreAttributes, check_version, records_digests
+from geoembz._geo.grid import Window
+from geoembz._objects.names import check_key
+from geoembz._objects.tree import ObjectTree
+from geoembz._util.threads import shared_pool, single_threaded_blas, worker_count
 from geoembz.encoding import Encoding, FitReport
+from geoembz.encoding.quantization import Codes
 from geoembz.encoding.state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
 from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
-from geoembz.grid import Window
-from geoembz.quantization import Codes
+from geoembz.store.conventions import StoreAttributes, check_version, records_digests
 from geoembz.store.digests import DIGESTS
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guarded
 from geoembz.store.journal import Journal
 from geoembz.store.local_chunks import LocalChunks
 from geoembz.store.lost import loss_checked
-from geoembz.store.names import check_key
-from geoembz.store.objects import ObjectTree
+from geoembz.store.schema import check_attributes
 from geoembz.store.watch import Watch
 from geoembz.store.writer import open_zarr_store, store_faults
-from geoembz.store_schema import check_attributes
-from geoembz.threads import shared_pool, single_threaded_blas, worker_count
 
 type View = Literal["original", "reduced", "codes"]
 

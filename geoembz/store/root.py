@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from zarr.storage import MemoryStore
 
-from geoembz.conventions import RootAttributes, StoreAttributes, records_digests
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import StoreError
-from geoembz.store.objects import ObjectTree
+from geoembz.store.conventions import RootAttributes, StoreAttributes, records_digests
 from geoembz.store.seal import ROOT, root_content, sha256
 
 if TYPE_CHECKING:

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from geoembz.conventions import GEOEMBZ_UUID, UNKNOWN_MODEL
+from geoembz._geo.grid import Window
+from geoembz._objects.identity import display_name
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
-from geoembz.grid import Window
 from geoembz.sources import Source, SourceData, SourceTraits
-from geoembz.sources.identity import display_name
 from geoembz.sources.provenance import identify_tree
+from geoembz.store.conventions import GEOEMBZ_UUID, UNKNOWN_MODEL
 from geoembz.store.grids import grid_names
-from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import StoreReader
 
 PRODUCT = "geoembz"

@@ -10,9 +10,12 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import FsspecStore, LocalStore, MemoryStore
 
-from geoembz.conventions import StoreAttributes, records_digests
-from geoembz.grid import Window
-from geoembz.quantization import Codes
+from geoembz._geo.grid import Window
+from geoembz._objects.files import write_file
+from geoembz._objects.stores import HTTP, ranged_http, remote_faults, storage_options
+from geoembz._objects.tree import ObjectTree, local_faults
+from geoembz.encoding.quantization import Codes
+from geoembz.store.conventions import StoreAttributes, records_digests
 from geoembz.store.digests import DIGESTS, StoredObject, StoredObjects, check_stored
 from geoembz.store.documents import (
     EMBEDDING,
@@ -23,10 +26,7 @@ from geoembz.store.documents import (
     open_codes,
     store_documents,
 )
-from geoembz.store.files import write_file
 from geoembz.store.lock import Fence
-from geoembz.store.objects import ObjectTree, local_faults
-from geoembz.store.remote import HTTP, ranged_http, remote_faults, storage_options
 from geoembz.store.seal import ROOT, sealed
 from geoembz.store.stored_chunks import ChunkWriter
 from geoembz.store.watch import ReadStore

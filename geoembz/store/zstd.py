@@ -8,7 +8,7 @@ import numpy as np
 from numcodecs.zstd import decompress as _decompress
 from numpy.typing import NDArray
 
-from geoembz.memory import recycled
+from geoembz._util.memory import recycled
 
 FRAME_HEADER_BYTES = 18
 """Longest header of a frame."""

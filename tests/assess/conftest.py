@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from geoembz import convert
-from geoembz.assess import Sample
-from geoembz.demo import DemoFiles, write_demo
+from geoembz._demo import DemoFiles, write_demo
+from geoembz._evaluate import Sample
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from geoembz.cli import main
-from geoembz.demo import DemoFiles
+from geoembz._cli import main
+from geoembz._demo import DemoFiles
 from geoembz.store import StoreReader
 
 

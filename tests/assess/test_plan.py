@@ -7,10 +7,10 @@ import pytest
 import rasterio
 
 from geoembz import plan
-from geoembz.assess import Sample
-from geoembz.assess.choice import frontier, make_arena
-from geoembz.assess.ladder import convert_command, ladder
-from geoembz.demo import DemoFiles
+from geoembz._demo import DemoFiles
+from geoembz._evaluate import Sample
+from geoembz._evaluate.choice import frontier, make_arena
+from geoembz._evaluate.ladder import convert_command, ladder
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 

@@ -12,11 +12,11 @@ from rasterio.transform import from_origin
 from rasterio.warp import transform_geom
 
 from geoembz import evaluate
-from geoembz.assess.labels import read_labels
-from geoembz.assess.rasters import LabelOptions, read_sample
-from geoembz.demo import DemoFiles
+from geoembz._demo import DemoFiles
+from geoembz._evaluate.labels import read_labels
+from geoembz._evaluate.rasters import LabelOptions, read_sample
+from geoembz._geo.grid import Window
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Window
 from geoembz.sources import SourceData, open_source
 from geoembz.sources.raster import RasterSource
 
@@ -255,7 +255,7 @@ def test_thinned_labels_keep_rare_classes(
     monkeypatch: pytest.MonkeyPatch, scene: DemoFiles
 ) -> None:
     """Of a raster with too many labels a share is kept, of rare classes more."""
-    from geoembz.assess import label_raster
+    from geoembz._evaluate import label_raster
 
     monkeypatch.setattr(label_raster, "_MOST_PIXELS", 500)
     monkeypatch.setattr(label_raster, "_FEWEST_PER_CLASS", 20)

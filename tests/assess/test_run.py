@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from geoembz.assess import Sample
-from geoembz.assess.division import divide
-from geoembz.assess.run import evaluate_sample
-from geoembz.assess.sample import cleaned
+from geoembz._evaluate import Sample
+from geoembz._evaluate.division import divide
+from geoembz._evaluate.run import evaluate_sample
+from geoembz._evaluate.sample import cleaned
 from geoembz.errors import InvalidConfigError
 
 

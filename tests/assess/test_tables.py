@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from geoembz.assess.tables import read_table
+from geoembz._evaluate.tables import read_table
 from geoembz.errors import GeoembzError
 
 

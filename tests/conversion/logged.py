@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import geoembz
-from geoembz.grid import Window
+from geoembz._geo.grid import Window
 from geoembz.sources import Source, SourceData, open_source
 
 OPTIONS: dict[str, Any] = {"pca": 5, "chunk": 8, "shard": 8}

@@ -17,20 +17,20 @@ OPTIONS: dict[str, Any] = {"chunk": 8, "shard": 8, "pca": 5, "workers": 1}
 SHARDS = 7 * 6  # of the scene in tests.conversion.conftest
 
 PLACES = {
-    "fit": "geoembz.conversion.raster_conversion:RasterConversion._fit",
+    "fit": "geoembz._convert.raster_conversion:RasterConversion._fit",
     "plan": "geoembz.store.journal:Journal.start",
     "shard": "geoembz.store.writer:StoreWriter.write_shard",
     "object": "geoembz.store.writer:_LocalStore.set_sync",
     "record": "geoembz.store.journal:Journal.record",
     "root": "geoembz.store.writer:StoreWriter.finish",
     "complete": "geoembz.store.journal:Journal.complete",
-    "place": "geoembz.conversion.site:place_inside",
-    "swap": "geoembz.conversion.site:swap",
-    "clear": "geoembz.conversion.site:discard",
+    "place": "geoembz._convert.site:place_inside",
+    "swap": "geoembz._convert.site:swap",
+    "clear": "geoembz._convert.site:discard",
     "release": "geoembz.store.lock:DestinationLock.release",
     "rename": "pathlib:Path.rename",
     "unlink": "os:unlink",
-    "fallback": "geoembz.conversion.placing:exchange",
+    "fallback": "geoembz._convert.placing:exchange",
     "forget": "geoembz.store.journal:Journal.forget",
 }
 """Functions that are about to be entered."""

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz import Encoding
-from geoembz.assess.rasters import read_sample
-from geoembz.conventions import Layout
-from geoembz.conversion import append
+from geoembz._convert import append
+from geoembz._evaluate.rasters import read_sample
+from geoembz._export import export, sample
+from geoembz._verify import verify
 from geoembz.errors import SourceError, StoreError
-from geoembz.export import export, sample
 from geoembz.sources import open_source
 from geoembz.store import StoreReader
+from geoembz.store.conventions import Layout
 from geoembz.store.info import describe
-from geoembz.verification import verify
 from tests import products, tables
 
 NAMES = tuple(f"emb_{band}" for band in range(6))

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz.cli import main
+from geoembz._cli import main
 from geoembz.errors import BasisWarning, EncodingError, InvalidConfigError
 
 DIMENSION = 12

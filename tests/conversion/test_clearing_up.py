@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import geoembz
+from geoembz._publish.plan import check_source
+from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError, StoreError
-from geoembz.publish.plan import check_source
-from geoembz.verification import verify
 from tests.conversion.stopped import OPTIONS
 from tests.conversion.test_takeover import run
 from tests.trees import names, objects
@@ -171,7 +171,7 @@ def test_dates_of_several_grids_are_finished(
         def fail(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(sys.modules["geoembz.conversion.append"], "write_root", fail)
+        patch.setattr(sys.modules["geoembz._convert.append"], "write_root", fail)
         with pytest.raises(KeyboardInterrupt):
             geoembz.append(tmp_path / "out", paths, time="2021")
     geoembz.append(tmp_path / "out", paths, time="2021")
@@ -192,7 +192,7 @@ def test_several_grids_are_overwritten_after_an_abandoned_try(
             def fail(*_: object) -> None:
                 raise KeyboardInterrupt
 
-            patch.setattr("geoembz.conversion.grids.write_root", fail)
+            patch.setattr("geoembz._convert.grids.write_root", fail)
             with pytest.raises(KeyboardInterrupt):
                 geoembz.convert(paths, tmp_path / "out", pca=pca, overwrite=True)
     geoembz.convert(paths, tmp_path / "out", pca=5, overwrite=True)

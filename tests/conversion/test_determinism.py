@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz.conversion import sampling
+from geoembz._convert import sampling
+from geoembz._geo.grid import Window
 from geoembz.encoding import Encoding
-from geoembz.grid import Window
 from tests.conftest import MakeRaster
 from tests.families import KINDS
 from tests.trees import objects

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.conversion import grids as grids_module
+from geoembz._convert import grids as grids_module
 from geoembz.errors import InvalidConfigError
 from tests import products
 

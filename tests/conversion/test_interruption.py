@@ -188,7 +188,7 @@ def test_nothing_of_an_abandoned_overwrite_gets_into_the_next(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("geoembz.conversion.site.swap", killed)
+        patch.setattr("geoembz._convert.site.swap", killed)
         with pytest.raises(Killed):
             geoembz.convert(raster, out, overwrite=True, **OPTIONS)
     geoembz.convert(raster_with_holes, out, overwrite=True, **OPTIONS)

@@ -9,8 +9,8 @@ import rasterio
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.grid import Window
 from geoembz.sources import open_source
 from geoembz.sources.nodata import Nodata, settled
 from tests import products

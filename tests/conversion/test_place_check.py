@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 import geoembz
-from geoembz.cli.app import app
-from geoembz.conversion import place_check
+from geoembz._cli.app import app
+from geoembz._convert import place_check
 from geoembz.errors import InvalidConfigError, StoreError
 from tests import products
 from tests.conversion.test_grids import write_zones

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz.conversion import remembered, run, sampling
-from geoembz.conversion.remembered import RememberedSource
-from geoembz.grid import Window
+from geoembz._convert import remembered, run, sampling
+from geoembz._convert.remembered import RememberedSource
+from geoembz._geo.grid import Window
 from geoembz.sources import open_source
 from geoembz.sources.base import SourceData
 from geoembz.sources.raster import RasterSource

@@ -11,17 +11,17 @@ from typing import Any
 import pytest
 
 import geoembz
-from geoembz.cli import main
-from geoembz.cli.signals import Interruption
-from geoembz.conversion import runner
+from geoembz._cli import main
+from geoembz._cli.signals import Interruption
+from geoembz._convert import runner
 from tests.conftest import REPOSITORY
 from tests.trees import names, objects
 
 PROGRAM = """
 import os, sys, time
-from geoembz.cli import main
+from geoembz._cli import main
 if sys.argv[1] == "fit":
-    from geoembz.conversion.raster_conversion import RasterConversion
+    from geoembz._convert.raster_conversion import RasterConversion
     def slow(*_):
         os.write(1, b"there\\n")  # whole, whichever thread is first
         time.sleep(60)
@@ -103,7 +103,7 @@ def test_an_empty_folder_of_the_user_s_stays(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("geoembz.conversion.raster_conversion.RasterConversion._fit", interrupted)
+        patch.setattr("geoembz._convert.raster_conversion.RasterConversion._fit", interrupted)
         with pytest.raises(KeyboardInterrupt):
             geoembz.convert(raster, tmp_path / "out")
     assert names(tmp_path / "out") == ["notes.txt"]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 import geoembz
+from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError
-from geoembz.verification import verify
 from tests.conftest import REPOSITORY
 from tests.conversion.stopped import OPTIONS, SHARDS
 from tests.trees import names, objects

@@ -11,9 +11,9 @@ import typer
 import zarr
 from typer.testing import CliRunner
 
-from geoembz.cli.cost import cost
+from geoembz._cli.cost import cost
+from geoembz._spelling import flags as flags_shown
 from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
-from geoembz.spelling import flags as flags_shown
 
 app = typer.Typer(rich_markup_mode=None)
 app.command()(cost)
@@ -203,7 +203,7 @@ def test_importing_the_command_is_cheap() -> None:
     import subprocess
 
     code = (
-        "import sys, geoembz.cli.cost; "
+        "import sys, geoembz._cli.cost; "
         "heavy = {'numpy', 'pyproj', 'matplotlib', 'zarr', 'fsspec'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoembz.cost import (
+from geoembz._cost import (
     Holding,
     Layout,
     ObjectCount,

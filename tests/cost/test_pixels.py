@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoembz.cost import geodesic_area_km2, pixels_from_area, pixels_in_region
-from geoembz.cost.grids import pixels_per_utm_grid
+from geoembz._cost import geodesic_area_km2, pixels_from_area, pixels_in_region
+from geoembz._cost.grids import pixels_per_utm_grid
 from geoembz.errors import InvalidConfigError
 
 EARTH_KM2 = 510_065_621.724  # surface of the WGS 84 ellipsoid

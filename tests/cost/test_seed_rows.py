@@ -2,8 +2,8 @@
 
 import pytest
 
-from geoembz.cli.cost_scheme import Scheme
-from geoembz.cost import (
+from geoembz._cli.cost_scheme import Scheme
+from geoembz._cost import (
     LAND_AREA_KM2,
     Holding,
     bits_per_value,
@@ -15,7 +15,7 @@ from geoembz.cost import (
     load_provider,
     pixels_from_area,
 )
-from geoembz.cost.estimate import FLAT_USD_PER_GB_MONTH
+from geoembz._cost.estimate import FLAT_USD_PER_GB_MONTH
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 

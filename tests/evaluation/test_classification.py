@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from geoembz._evaluate.metrics.classification import class_drops, score_classes
+from geoembz._evaluate.metrics.probe import fit_probe
 from geoembz.errors import InvalidConfigError
-from geoembz.evaluation.classification import class_drops, score_classes
-from geoembz.evaluation.probe import fit_probe
 
 
 def blobs(

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from geoembz.errors import InvalidConfigError
-from geoembz.evaluation._topk import REFERENCE_BLOCK, key_rows, nearest
-from geoembz.evaluation.neighbours import (
+from geoembz._evaluate.metrics._topk import REFERENCE_BLOCK, key_rows, nearest
+from geoembz._evaluate.metrics.neighbours import (
     cosine_neighbours,
     hamming_neighbours,
     majority_vote,
     unit_rows,
 )
+from geoembz.errors import InvalidConfigError
 
 
 def vectors(n: int, dimension: int, seed: int) -> NDArray[np.float32]:

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from geoembz.errors import InvalidConfigError
-from geoembz.evaluation.rank import (
+from geoembz._evaluate.metrics.rank import (
     cosine_pair_distances,
     hamming_pair_distances,
     random_pairs,
     recall_at,
     spearman,
 )
+from geoembz.errors import InvalidConfigError
 
 
 def test_recall_counts_the_share_found_whatever_the_order() -> None:

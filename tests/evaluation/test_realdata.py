@@ -5,7 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geoembz.evaluation.neighbours import cosine_neighbours, hamming_neighbours, majority_vote
+from geoembz._evaluate.metrics.neighbours import (
+    cosine_neighbours,
+    hamming_neighbours,
+    majority_vote,
+)
 
 EUROSAT = (
     Path(__file__).absolute().parents[3]

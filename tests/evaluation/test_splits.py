@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoembz.errors import InvalidConfigError
-from geoembz.evaluation.neighbours import cosine_neighbours, majority_vote
-from geoembz.evaluation.spatial import block_ids, blocked_split
-from geoembz.evaluation.splits import (
+from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
+from geoembz._evaluate.metrics.spatial import block_ids, blocked_split
+from geoembz._evaluate.metrics.splits import (
     Split,
     fold_ids,
     labelled_split,
     random_split,
     stratified_sample,
 )
+from geoembz.errors import InvalidConfigError
 
 
 def all_rows(split: Split) -> NDArray[np.int64]:

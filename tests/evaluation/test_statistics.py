@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from geoembz._evaluate.metrics.bootstrap import bootstrap_mean, bootstrap_statistic
+from geoembz._evaluate.metrics.statistics import Comparison, compare_paired, mcnemar_exact
 from geoembz.errors import InvalidConfigError
-from geoembz.evaluation.bootstrap import bootstrap_mean, bootstrap_statistic
-from geoembz.evaluation.statistics import Comparison, compare_paired, mcnemar_exact
 
 type Flags = NDArray[np.bool_]
 

@@ -9,12 +9,12 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score, jaccard_score, r2_score, roc_auc_score
 
+from geoembz._evaluate.metrics.change import change_distances, roc_auc
+from geoembz._evaluate.metrics.regression import fit_ridge, score_regression
+from geoembz._evaluate.metrics.retrieval import score_retrieval
+from geoembz._evaluate.metrics.segmentation import ConfusionMatrix
+from geoembz._evaluate.metrics.spectrum import binary_balance, variance_spectrum
 from geoembz.errors import InvalidConfigError
-from geoembz.evaluation.change import change_distances, roc_auc
-from geoembz.evaluation.regression import fit_ridge, score_regression
-from geoembz.evaluation.retrieval import score_retrieval
-from geoembz.evaluation.segmentation import ConfusionMatrix
-from geoembz.evaluation.spectrum import binary_balance, variance_spectrum
 
 
 def normal(n: int, dimension: int, seed: int = 0) -> NDArray[np.float64]:

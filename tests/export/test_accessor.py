@@ -8,9 +8,9 @@ import rasterio
 from pyproj import Transformer
 
 import geoembz
-from geoembz.conversion.append import append
+from geoembz._convert.append import append
+from geoembz._export import sample
 from geoembz.errors import InvalidConfigError
-from geoembz.export import sample
 from geoembz.store import StoreReader
 from tests.closeness import assert_same_vectors
 from tests.conftest import MakeRaster

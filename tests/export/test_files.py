@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
 import geoembz
+from geoembz._export import export, preview
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.export import export, preview
 from geoembz.store import StoreReader
 from tests.closeness import assert_same_vectors
 from tests.export.conftest import HEIGHT, WIDTH, MakeStore, everything
@@ -123,7 +123,7 @@ def test_memory_follows_the_block_not_the_store(
     make_raster: Any, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     """Exporting holds much less than the decoded raster at any time."""
-    import geoembz.export.cog as module
+    import geoembz._export.cog as module
 
     values = rng.normal(size=(12, 240, 240)).astype(np.float32)
     source = make_raster(tmp_path / "large.tif", values)

@@ -8,13 +8,13 @@ import rasterio
 from typer.testing import CliRunner
 
 import geoembz
-from geoembz.assess.labels import read_labels
-from geoembz.cli.app import app
+from geoembz._cli.app import app
+from geoembz._evaluate.labels import read_labels
+from geoembz._export import preview, sample
+from geoembz._export.cog import export
+from geoembz._export.region import open_regions
+from geoembz._search import search, vectors_at
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.export import preview, sample
-from geoembz.export.cog import export
-from geoembz.export.region import open_regions
-from geoembz.searching import search, vectors_at
 from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
 

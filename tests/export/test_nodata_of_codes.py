@@ -10,8 +10,8 @@ import rasterio
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz.export import export, sample
-from geoembz.export.table import export_table
+from geoembz._export import export, sample
+from geoembz._export.table import export_table
 from tests.conftest import MakeRaster
 
 RECIPES = (

@@ -12,9 +12,9 @@ from rasterio import Affine
 from rasterio.features import geometry_mask
 from zarr.storage import WrapperStore
 
+from geoembz._export import sample
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.export import sample
-from geoembz.features import read_features
+from geoembz.sources.features import read_features
 from geoembz.store import StoreReader
 from geoembz.store.writer import open_zarr_store
 from tests.closeness import assert_same_vectors

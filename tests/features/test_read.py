@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from geoembz._geo.geoparquet import write_geo
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.features import Features, read_features
-from geoembz.geoparquet import write_geo
+from geoembz.sources.features import Features, read_features
 from tests.tables import points_wkb
 
 PLACES = np.array([[10.0, 50.0], [10.5, 50.25], [-3.0, 0.5]])

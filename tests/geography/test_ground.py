@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pyproj import CRS, Geod, Transformer
 
-from geoembz.geography import gsd, metres_per_unit, pixel_area
-from geoembz.grid import Grid, Transform
+from geoembz._geo import gsd, metres_per_unit, pixel_area
+from geoembz._geo.grid import Grid, Transform
 
 PLACES = (
     ("EPSG:3857", (10.0, 0.0, 1_200_000.0, 0.0, -10.0, 8_400_000.0)),

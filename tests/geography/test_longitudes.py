@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoembz.geography import full_turn, into_range, narrowest, shifts, spans, unrolled
+from geoembz._geo import full_turn, into_range, narrowest, shifts, spans, unrolled
 
 DEGREES = st.floats(-540, 540).map(lambda value: round(value, 3))
 

@@ -5,8 +5,8 @@ import pytest
 import shapely
 from pyproj import Geod, Transformer
 
+from geoembz._geo import BBox, outline, span_of
 from geoembz.errors import InvalidConfigError
-from geoembz.geography import BBox, outline, span_of
 
 BOXES: dict[str, tuple[str, BBox]] = {
     "0 to 360": ("EPSG:4326", (350.0, 49.8, 350.2, 50.0)),

@@ -3,7 +3,7 @@
 import pytest
 from pyproj import CRS
 
-from geoembz.geography import datum_label, same_crs, utm_zone
+from geoembz._geo import datum_label, same_crs, utm_zone
 
 DIALECTS = ("WKT1_GDAL", "WKT1_ESRI", "WKT2_2015", "WKT2_2019")
 SYSTEMS = (32616, 32733, 26716, 25832, 4326, 4269, 3857, 3035, 3031, 2180, 5070, 2154, 6933)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import geoembz
+from geoembz._objects import stores as remote
 from geoembz.errors import StoreError
-from geoembz.store import remote
 from tests.conversion.logged import SHARDS, convert_logged
 from tests.integration.conftest import Gateway
 from tests.publish.conftest import Server

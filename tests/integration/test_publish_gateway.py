@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from geoembz._publish import RetryPolicy, publish, verify_against
 from geoembz.errors import StoreError
-from geoembz.publish import RetryPolicy, publish, verify_against
 from tests.integration.conftest import Gateway
 from tests.publish.conftest import Server
 

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from geoembz.cli.publish import publish
+from geoembz._cli.publish import publish
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(rich_markup_mode=None)

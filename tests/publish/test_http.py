@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from geoembz._publish import publish, verify_objects
+from geoembz._publish.http_tree import HttpTree
+from geoembz._publish.manifest import manifest_name
+from geoembz._publish.open_tree import open_tree
+from geoembz._verify import verify
 from geoembz.errors import StoreError
-from geoembz.publish import publish, verify_objects
-from geoembz.publish.http_tree import HttpTree
-from geoembz.publish.manifest import manifest_name
-from geoembz.publish.open_tree import open_tree
 from geoembz.store.recorded import recorded_digests
-from geoembz.verification import verify
 from tests.sources.serving import serving_apart
 from tests.trees import files, objects
 from tests.verification.kinds import KINDS

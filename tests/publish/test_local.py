@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from geoembz._publish import publish, verify_against
+from geoembz._publish.plan import phases
 from geoembz.errors import InvalidConfigError, StoreError
-from geoembz.publish import publish, verify_against
-from geoembz.publish.plan import phases
 
 
 @pytest.mark.parametrize("where", ["file", "memory"])

@@ -2,8 +2,8 @@
 
 import pytest
 
+from geoembz._objects.names import check_endpoint, check_key, parse_store_url
 from geoembz.errors import InvalidConfigError
-from geoembz.store.names import check_endpoint, check_key, parse_store_url
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import zarr
 
-from geoembz.conversion import append
+from geoembz._convert import append
+from geoembz._publish import publish, verify_against, verify_objects
+from geoembz._publish.open_tree import open_tree
+from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError, StoreError
-from geoembz.publish import publish, verify_against, verify_objects
-from geoembz.publish.open_tree import open_tree
 from geoembz.store.journal import LOCK
-from geoembz.verification import verify
 from tests import products
 from tests.publish.conftest import Server
 from tests.publish.fault_proxy import Request, fault_proxy

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import zarr
 
-from geoembz.errors import DestinationExistsError, InvalidConfigError, StoreError
-from geoembz.publish import (
+from geoembz._publish import (
     PublishReport,
     RetryPolicy,
     publish,
@@ -19,6 +18,7 @@ from geoembz.publish import (
     verify_against,
     verify_objects,
 )
+from geoembz.errors import DestinationExistsError, InvalidConfigError, StoreError
 from tests.publish.conftest import SECRET, Server
 from tests.publish.fault_proxy import Proxy, Request, fault_proxy
 

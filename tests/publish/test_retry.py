@@ -2,8 +2,8 @@
 
 import pytest
 
+from geoembz._publish.retry import RetryPolicy, with_retries
 from geoembz.errors import InvalidConfigError, StoreError, redact
-from geoembz.publish.retry import RetryPolicy, with_retries
 
 
 class CodedError(Exception):

@@ -10,11 +10,11 @@ import pytest
 import zarr
 
 import geoembz
-from geoembz.conversion.append import append
+from geoembz._convert.append import append
+from geoembz._publish.footprint import footprint
+from geoembz._publish.stac import EMB_SCHEMA, write_stac
+from geoembz._publish.stac_time import checked_interval
 from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
-from geoembz.publish.footprint import footprint
-from geoembz.publish.stac import EMB_SCHEMA, write_stac
-from geoembz.publish.stac_time import checked_interval
 from tests.conftest import MakeRaster
 
 pystac = pytest.importorskip("pystac")

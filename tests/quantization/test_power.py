@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from geoembz.encoding.quantization.power import PowerQuantizer
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.quantization.power import PowerQuantizer
 
 POINTS = Path(__file__).parents[3] / "shared/data/aef_dynamicworld/aef_dw_points.npz"
 VALID_CODES = np.arange(-127, 128, dtype=np.int8)[np.newaxis]

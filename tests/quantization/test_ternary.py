@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from geoembz.encoding.quantization.ternary import GAUSSIAN_WIDTH, RULES, TernaryQuantizer
 from geoembz.errors import EncodingError, InvalidConfigError
-from geoembz.quantization.ternary import GAUSSIAN_WIDTH, RULES, TernaryQuantizer
 
 samples = hnp.arrays(
     np.float32,

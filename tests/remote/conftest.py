@@ -45,7 +45,7 @@ def forget_clients() -> None:
     """
     import s3fs
 
-    from geoembz.sources.remote import s3_is_anonymous
+    from geoembz._objects.reading import s3_is_anonymous
 
     s3_is_anonymous.cache_clear()
     _kept.extend(s3fs.S3FileSystem._cache.values())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz.cli import main
+from geoembz._cli import main
 from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
 from geoembz.store import describe
 from tests.conversion.test_interruption import Killed

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import geoembz
+from geoembz._objects import stores as remote
 from geoembz.errors import StoreError
-from geoembz.store import remote
 from tests.conversion.logged import SHARDS, convert_logged
 from tests.publish.conftest import Server
 from tests.publish.fault_proxy import STALL_S, Proxy, Request, fault_proxy

@@ -12,10 +12,10 @@ import rasterio
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz._objects.reading import s3_is_anonymous
 from geoembz.errors import SourceError
 from geoembz.sources import open_source
 from geoembz.sources.inputs import expand, table_files
-from geoembz.sources.remote import s3_is_anonymous
 from tests import products, tables
 from tests.publish.conftest import SECRET, Server
 from tests.remote.conftest import forget_clients

@@ -2,7 +2,7 @@
 
 import pytest
 
-from geoembz.grid import Window
+from geoembz._geo.grid import Window
 from geoembz.store import ObjectTree
 from geoembz.store.journal import Journal
 from tests.publish.conftest import Server

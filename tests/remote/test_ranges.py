@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import geoembz
+from geoembz._export import export, preview, sample
+from geoembz._verify import verify
 from geoembz.errors import GeoembzError
-from geoembz.export import export, preview, sample
 from geoembz.store import describe
-from geoembz.verification import verify
 from tests import tables
 from tests.closeness import assert_same_vectors
 from tests.conftest import MakeRaster

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import geoembz
-from geoembz.cli import main
-from geoembz.store import remote
+from geoembz._cli import main
+from geoembz._objects import stores as remote
 from tests.publish.conftest import KEY, SECRET, Server
 from tests.publish.fault_proxy import Proxy, Request, fault_proxy
 from tests.remote.conftest import forget_clients

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import geoembz
-from geoembz.publish import publish
+from geoembz._publish import publish
 from tests.publish.conftest import Server
 from tests.publish.fault_proxy import Answer, Proxy, fault_proxy
 from tests.remote.conftest import forget_clients

@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from geoembz.encoding import Encoding
-from geoembz.errors import InvalidConfigError
-from geoembz.scoring import (
+from geoembz._search.scoring import (
     BestK,
     HammingScorer,
     LinearFold,
@@ -20,9 +18,11 @@ from geoembz.scoring import (
     scorer,
     valid_codes,
 )
-from geoembz.scoring.scorers import checked_queries
-from geoembz.scoring.topk import NOWHERE
-from geoembz.scoring.vectors import VectorMetric
+from geoembz._search.scoring.scorers import checked_queries
+from geoembz._search.scoring.topk import NOWHERE
+from geoembz._search.scoring.vectors import VectorMetric
+from geoembz.encoding import Encoding
+from geoembz.errors import InvalidConfigError
 
 RECIPES = (
     "int8",
@@ -144,7 +144,7 @@ def test_loops_compile_where_nothing_can_be_cached() -> None:
         "from numba.core.caching import CacheImpl\n"
         "CacheImpl._locator_classes = []\n"
         "import numpy as np\n"
-        "from geoembz.scoring import HammingScorer, nearest_codes\n"
+        "from geoembz._search.scoring import HammingScorer, nearest_codes\n"
         "codes = np.array([[3, 1, 2]], np.uint8)\n"
         "query = HammingScorer(np.array([[1]], np.uint8), accelerate=True)\n"
         "print(nearest_codes(query, codes, 2).positions)\n"

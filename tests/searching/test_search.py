@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz.cli import main
+from geoembz._cli import main
+from geoembz._search import vectors_at
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.searching import vectors_at
 from tests.conftest import MakeRaster
 
 SHAPE, DIMENSION = (70, 50), 12

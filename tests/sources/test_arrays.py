@@ -90,7 +90,7 @@ def test_the_command_takes_an_array(
 ) -> None:
     from typer.testing import CliRunner
 
-    from geoembz.cli.app import app
+    from geoembz._cli.app import app
 
     np.save(tmp_path / "a.npy", vectors)
     words = ["convert", str(tmp_path / "a.npy"), str(tmp_path / "a.zarr"), "--float32"]

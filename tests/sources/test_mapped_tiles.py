@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rasterio.transform import from_origin
 from rasterio.windows import Window as RasterWindow
 
+from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.grid import Window
 from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.raster import RasterSource
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.grid import Window
 from geoembz.sources import InputOptions, MosaicSource, Source, open_source, open_sources, traits_of
 from geoembz.sources.handles import MOST_OPEN, n_open
 from geoembz.sources.raster import RasterSource

@@ -14,9 +14,9 @@ from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 
 import geoembz
-from geoembz.assess.labels import read_labels
+from geoembz._evaluate.labels import read_labels
+from geoembz._geo.grid import Grid, Transform
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Grid, Transform
 from geoembz.sources import InputOptions, MosaicSource, open_source, open_sources
 from geoembz.sources.bands import BandsSource
 from geoembz.sources.georeference import make_grid

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from geoembz._geo.grid import Window
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.grid import Window
 from geoembz.sources import open_source, open_sources, traits_of
 from geoembz.sources.assemble import InputOptions
 from geoembz.sources.detect import OpenOptions
@@ -217,7 +217,7 @@ def test_products_and_nodata_that_cannot_be_are_refused(tmp_path: Path) -> None:
 def test_dataarray_in_any_order_of_dimensions(rng: np.random.Generator) -> None:
     import xarray as xr
 
-    from geoembz.conversion.opening import open_inputs
+    from geoembz._convert.opening import open_inputs
 
     values = rng.normal(size=(6, 5, 4)).astype(np.float32)
     array = xr.DataArray(

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 
 import geoembz
-from geoembz.grid import Window
+from geoembz._geo.grid import Window
 from geoembz.sources import occupies
 from geoembz.sources.raster import RasterSource
 

@@ -9,10 +9,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz._geo.grid import Window
+from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import SourceError
-from geoembz.grid import Window
 from geoembz.sources import open_source
-from geoembz.sources.subdatasets import Subdataset
 from tests.conftest import DEFAULT_TRANSFORM, MakeRaster
 
 import rioxarray  # noqa: F401 # isort: skip  # after xarray, whose accessors it adds
@@ -103,7 +103,7 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
 
 def test_credentials_stay_out_of_messages() -> None:
     """A URL inside GDAL's name is shown as others are."""
-    from geoembz.sources.identity import display_name
+    from geoembz._objects.identity import display_name
 
     name = 'ZARR:"/vsicurl/https://user:secret@example.org/a.zarr?key=1":/emb'
     assert "secret" not in display_name(name)

@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 import geoembz
-from geoembz.assess.tables import read_table
-from geoembz.cli.app import app
+from geoembz._cli.app import app
+from geoembz._evaluate.tables import read_table
 from geoembz.errors import GeoembzError, InvalidConfigError, SourceError
 from geoembz.sources.tables import open_table
 from geoembz.sources.tables.products import PLAIN
@@ -89,7 +89,7 @@ def test_an_interrupted_conversion_of_another_vector_is_not_taken_up(
     def failing(*_: Any) -> Any:
         raise OSError("stopped")
 
-    from geoembz.conversion import table_conversion
+    from geoembz._convert import table_conversion
 
     with monkeypatch.context() as patched:
         patched.setattr(table_conversion, "write_table_shards", failing)

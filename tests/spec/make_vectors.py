@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Grid
 from geoembz._version import ENCODING_VERSION, FORMAT_VERSION
 from geoembz.codecs import PREFIX
 from geoembz.codecs.stages import Stage
-from geoembz.conventions import Layout, StoreAttributes
 from geoembz.encoding import Encoding, FitReport, Recipe
-from geoembz.grid import Grid
-from geoembz.packing import Bits, pack
-from geoembz.projection import Projection
+from geoembz.encoding.packing import Bits, pack
+from geoembz.encoding.projection import Projection
 from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter
+from geoembz.store.conventions import Layout, StoreAttributes
 from tests.spec import vector_kinds, vector_states
 from tests.spec.vector_states import DIMENSION, values
 

@@ -11,12 +11,12 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Window
 from geoembz._version import ENCODING_VERSION, FORMAT_VERSION
 from geoembz.codecs.stages import PREFIX, Stage, stage
 from geoembz.encoding import Encoding
+from geoembz.encoding.packing import Bits, pack, unpack
 from geoembz.errors import EncodingError, StoreError
-from geoembz.grid import Window
-from geoembz.packing import Bits, pack, unpack
 from geoembz.store import StoreReader, View
 from tests.spec import independent, make_vectors
 from tests.trees import objects

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoembz.conventions import StoreAttributes
+from geoembz._geo.geoparquet import write_emb, write_geo
+from geoembz._geo.wkb import encode_points
 from geoembz.encoding import Encoding
-from geoembz.geoparquet import write_emb, write_geo
 from geoembz.store import (
     ChunkLayout,
     Journal,
@@ -21,10 +21,10 @@ from geoembz.store import (
     StoreWriter,
     write_root,
 )
+from geoembz.store.conventions import StoreAttributes
 from geoembz.store.digests import StoredObject
 from geoembz.store.seal import sealed_objects
 from geoembz.store.tables import Column, TableAttributes, TablePlan, TableReader, TableWriter
-from geoembz.wkb import encode_points
 from tests.spec.vector_states import DIMENSION, values
 
 type Attributes = Callable[[Encoding, str, int], StoreAttributes]

@@ -6,15 +6,15 @@ from numpy.typing import NDArray
 from geoembz.codecs import NormalizeStage, ProjectionStage, QuantizerStage
 from geoembz.codecs.stages import Stage
 from geoembz.encoding import Recipe
-from geoembz.projection import Projection
-from geoembz.quantization import Quantizer
-from geoembz.quantization.binary import BinaryQuantizer
-from geoembz.quantization.codebook import CodebookQuantizer
-from geoembz.quantization.linear import LinearQuantizer
-from geoembz.quantization.passthrough import FloatQuantizer
-from geoembz.quantization.power import PowerQuantizer
-from geoembz.quantization.product import ProductQuantizer
-from geoembz.quantization.ternary import TernaryQuantizer
+from geoembz.encoding.projection import Projection
+from geoembz.encoding.quantization import Quantizer
+from geoembz.encoding.quantization.binary import BinaryQuantizer
+from geoembz.encoding.quantization.codebook import CodebookQuantizer
+from geoembz.encoding.quantization.linear import LinearQuantizer
+from geoembz.encoding.quantization.passthrough import FloatQuantizer
+from geoembz.encoding.quantization.power import PowerQuantizer
+from geoembz.encoding.quantization.product import ProductQuantizer
+from geoembz.encoding.quantization.ternary import TernaryQuantizer
 
 type Floats = NDArray[np.float32]
 

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import geoembz
+from geoembz._export import export_table
 from geoembz.errors import GeoembzError, SourceError, StoreError
-from geoembz.export import export_table
-from geoembz.features import read_features
+from geoembz.sources.features import read_features
 from geoembz.sources.tables import open_table
 from tests import tables
 
@@ -124,7 +124,7 @@ def test_a_full_disk_is_said_with_the_destination(
     """While rows are spilled, and while the file of other columns is written."""
     import errno
 
-    from geoembz.conversion import spill
+    from geoembz._convert import spill
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

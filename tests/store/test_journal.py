@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from geoembz._geo.grid import Window
 from geoembz.errors import StoreError
-from geoembz.grid import Window
 from geoembz.store import ObjectTree
 from geoembz.store.journal import Journal
 

@@ -11,8 +11,8 @@ import pytest
 import zarr
 
 import geoembz
+from geoembz._geo.grid import Grid
 from geoembz.errors import GeoembzError, InvalidConfigError, StoreError, StoreVersionError
-from geoembz.grid import Grid
 from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
 

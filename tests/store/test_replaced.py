@@ -11,10 +11,10 @@ import pytest
 import zarr
 
 import geoembz
-from geoembz.conversion import append
+from geoembz._convert import append
+from geoembz._geo.grid import Window
+from geoembz._publish import publish
 from geoembz.errors import StoreError
-from geoembz.grid import Window
-from geoembz.publish import publish
 from geoembz.store import StoreReader, watch
 from geoembz.store.tables import TableReader
 from tests import products

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from geoembz.conventions import GRIDS
 from geoembz.errors import GeoembzError
 from geoembz.store import StoreReader
+from geoembz.store.conventions import GRIDS
 from geoembz.store.seal import SEAL
 from geoembz.store.tables import TableReader
 from tests.trees import objects

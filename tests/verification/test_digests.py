@@ -17,15 +17,15 @@ import pytest
 import zarr
 
 import geoembz
-from geoembz.assess import record
-from geoembz.conversion import append
+from geoembz._convert import append
+from geoembz._evaluate import record
+from geoembz._export import export
+from geoembz._publish import publish
+from geoembz._verify import verify
 from geoembz.errors import BasisWarning, GeoembzError, StoreError
-from geoembz.export import export
-from geoembz.publish import publish
 from geoembz.store import StoreReader, StoreWriter
 from geoembz.store.seal import is_sealed
 from geoembz.store.tables import TableReader
-from geoembz.verification import verify
 from tests import products
 from tests.conversion.test_grids import write_zones
 from tests.conversion.test_times import write_year

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geoembz.verification import verify
+from geoembz._verify import verify
 from tests.trees import objects
 from tests.verification.kinds import KINDS, write_pair
 from tests.verification.mutations import MUTATIONS, readings

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo import unrolled
+from geoembz._geo.grid import Window
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.geography import unrolled
-from geoembz.grid import Window
 from geoembz.sources.base import SourceData, SourceTraits
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.mosaic import Overlap

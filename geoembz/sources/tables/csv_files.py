@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from geoembz._objects.identity import display_name
 from geoembz.errors import SourceError
-from geoembz.sources.identity import display_name
 from geoembz.sources.tables.columns import plain_schema
 from geoembz.sources.tables.files import explained, one_schema, place_of
 

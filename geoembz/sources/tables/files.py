@@ -6,9 +6,9 @@ from typing import IO, Protocol
 
 import pyarrow as pa
 
+from geoembz._objects.identity import display_name
+from geoembz._objects.reading import open_remote
 from geoembz.errors import GeoembzError, SourceError
-from geoembz.sources.identity import display_name
-from geoembz.sources.remote import open_remote
 from geoembz.sources.tables.columns import unified_schema
 
 

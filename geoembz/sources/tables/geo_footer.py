@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from geoembz.bounded_json import parse_json
-from geoembz.geoparquet import CRS84
+from geoembz._geo.geoparquet import CRS84
+from geoembz._util.bounded_json import parse_json
 
 _GEOARROW = "geoarrow."
 _LOGICAL = ("Geometry", "Geography")

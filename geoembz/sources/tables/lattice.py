@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Transform
 from geoembz.errors import SourceError
-from geoembz.grid import Transform
 
 TOLERANCE = 0.05
 """How far a centre may be from its pixel's, in pixels: coordinates of tables are rounded."""

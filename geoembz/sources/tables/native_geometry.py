@@ -12,8 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
+from geoembz._geo.geoparquet import encodings
 from geoembz.errors import SourceError
-from geoembz.geoparquet import encodings
 from geoembz.sources.tables.vectors import is_list
 
 _DEPTHS = MappingProxyType(

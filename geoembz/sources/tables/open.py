@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from geoembz._geo.geoparquet import encodings, read_emb
+from geoembz._objects.identity import display_name, split_query
 from geoembz.errors import SourceError
-from geoembz.geoparquet import encodings, read_emb
 from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import SourceInfo
-from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.provenance import identify
 from geoembz.sources.tables.base import Survey, TableBatch
 from geoembz.sources.tables.choice import find_vector

@@ -11,10 +11,10 @@ from urllib.parse import unquote
 import pyarrow as pa
 from pyarrow import parquet
 
+from geoembz._geo import same_crs
+from geoembz._geo.geoparquet import declarations
+from geoembz._objects.identity import display_name, split_query
 from geoembz.errors import SourceError
-from geoembz.geography import same_crs
-from geoembz.geoparquet import declarations
-from geoembz.sources.identity import display_name, split_query
 from geoembz.sources.tables.bounded import column_bytes, read_bounded
 from geoembz.sources.tables.columns import plain_batch, plain_schema
 from geoembz.sources.tables.files import explained, one_schema, place_of

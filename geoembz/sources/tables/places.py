@@ -9,12 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
-from geoembz.bounded_json import parse_json
+from geoembz._geo import full_turn, narrowest
+from geoembz._geo.geojson import checked_geometry
+from geoembz._geo.geoparquet import CRS84, degrees_columns, read_geo
+from geoembz._geo.wkb import Geometry, bounds_of, column_bounds, decode, paths_of
+from geoembz._util.bounded_json import parse_json
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.geography import full_turn, narrowest
-from geoembz.geojson import checked_geometry
-from geoembz.geoparquet import CRS84, degrees_columns, read_geo
-from geoembz.wkb import Geometry, bounds_of, column_bounds, decode, paths_of
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoembz.sources.identity import display_name
+from geoembz._objects.identity import display_name
 from geoembz.sources.tables.open import open_files, read_dimension, recognise_vector, row_vectors
 
 _BATCH_ROWS = 8192

@@ -7,7 +7,8 @@ from typing import Any, Self
 import zarr_cm
 
 from geoembz._version import FORMAT_VERSION
-from geoembz.conventions import (
+from geoembz.errors import StoreError
+from geoembz.store.conventions import (
     GEOEMB_CONVENTION,
     GEOEMBZ_CONVENTION,
     GEOEMBZ_UUID,
@@ -17,7 +18,6 @@ from geoembz.conventions import (
     checked_wkt,
     read_band_names,
 )
-from geoembz.errors import StoreError
 
 
 @dataclass(frozen=True)

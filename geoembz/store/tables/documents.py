@@ -7,7 +7,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
-from geoembz.conventions import records_digests
+from geoembz.store.conventions import records_digests
 from geoembz.store.digests import StoredObjects, write_digests
 from geoembz.store.documents import (
     EMBEDDING,

@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from geoembz._text import aligned, figure
 from geoembz.errors import redact
 from geoembz.store.tables.reader import TableReader
-from geoembz.text import aligned, figure
 
 
 @dataclass(frozen=True)

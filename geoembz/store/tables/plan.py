@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from geoembz._geo.grid import Window
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
-from geoembz.grid import Window
 
 CHUNK_BYTES = 2**19
 """Largest chunk of codes chosen by default."""

@@ -12,11 +12,12 @@ import zarr
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from geoembz._geo import BBox, placed_boxes, spans
+from geoembz._objects.tree import ObjectTree
+from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, StoreError
-from geoembz.geography import BBox, placed_boxes, spans
 from geoembz.store.documents import EMBEDDING, VALID
-from geoembz.store.objects import ObjectTree
 from geoembz.store.reader import (
     View,
     complete_array,
@@ -30,7 +31,6 @@ from geoembz.store.reader import (
 from geoembz.store.tables.attributes import TableAttributes
 from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
 from geoembz.store.watch import Watch
-from geoembz.threads import single_threaded_blas
 
 _BLOCK_CHUNKS = 64
 """Chunks read at once where all are wanted."""

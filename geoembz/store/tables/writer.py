@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from zarr.storage import MemoryStore
 
-from geoembz.quantization import Codes
+from geoembz._objects.files import PARTIAL
+from geoembz._objects.tree import ObjectTree, local_faults
+from geoembz.encoding.quantization import Codes
 from geoembz.store.digests import StoredObject, StoredObjects, check_stored
 from geoembz.store.documents import EMBEDDING, VALID, open_codes
-from geoembz.store.files import PARTIAL
 from geoembz.store.journal import FOLDER
 from geoembz.store.lock import Fence
-from geoembz.store.objects import ObjectTree, local_faults
 from geoembz.store.seal import ALGORITHM, ROOT, sealed
 from geoembz.store.stored_chunks import ChunkWriter
 from geoembz.store.tables.attributes import TableAttributes

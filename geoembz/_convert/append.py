@@ -1,0 +1,169 @@
+"""Grow a store along its time axis, with the encoding that it has."""
+
+import time as clock
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from geoembz._convert.append_date import DateAppending
+from geoembz._convert.append_options import AppendOptions
+from geoembz._convert.opening import Inputs, open_inputs
+from geoembz._convert.runner import Progress
+from geoembz._convert.summary import AppendSummary
+from geoembz._convert.times import parse_date
+from geoembz._convert.totals import total_fidelity, total_pixels
+from geoembz._geo import parsed, same_crs
+from geoembz._util.threads import worker_count
+from geoembz.errors import InvalidConfigError
+from geoembz.sources import InputOptions, OpenOptions, Source
+from geoembz.store import DestinationLock, ObjectTree, StoreReader, write_root
+from geoembz.store.grids import grid_names
+
+
+def append(
+    store: str | Path,
+    source: Inputs,
+    *,
+    time: str,
+    inputs: InputOptions | None = None,
+    replace_date: bool = False,
+    recode: bool = False,
+    seed: int = 0,
+    workers: int | None = None,
+    break_lock: bool = False,
+    progress: Progress | None = None,
+) -> AppendSummary:
+    """Append one date to a store that has a time axis.
+
+    Readers see the store as it was until the metadata are written, last of all. An interrupted
+    call is finished by the same call.
+
+    Parameters
+    ----------
+    store
+        A store with a time axis, or a root of several.
+    source
+        What `geoembz.convert` takes, on the grid of the store.
+    time
+        ``YYYY``, ``YYYY-MM`` or ``YYYY-MM-DD``.
+    inputs
+        How to open the inputs; its year is that of `time`.
+    replace_date
+        Write over the date if the store has it already.
+    recode
+        Accept a store with another encoding as input.
+    seed
+        Seed of the choice of held-out pixels.
+    workers
+        Shards written at once; None for one per core.
+    break_lock
+        Take the store from a conversion that seems to hold it: on another machine, and dead.
+    progress
+        Called with the numbers of finished and of all shards.
+
+    Returns
+    -------
+    summary
+        What was added, and what it lost.
+
+    Raises
+    ------
+    StoreError
+        If the store has no time axis.
+    InvalidConfigError
+        If the date is there, or the grid is another one.
+    EncodingError
+        If the vectors have another length, model or encoding.
+    SourceError
+        If an input cannot be read, or its bands are others than the store's.
+
+    References
+    ----------
+    spec/format.md, "Time".
+    """
+    started = clock.perf_counter()
+    date = parse_date(time)
+    given = inputs or InputOptions()
+    nodata = given.opening.nodata
+    options = AppendOptions(
+        date, replace_date, recode, seed, worker_count(workers), break_lock, nodata
+    )
+    opening: OpenOptions = replace(given.opening, year=int(date[:4]))
+    grids = open_inputs(source, replace(given, opening=opening))
+    url = str(store)
+    members = _members(url)
+    if not members:
+        if len(grids) > 1:
+            raise InvalidConfigError(
+                f"{url}: one grid, but the inputs lie in {', '.join(grids)}; expected inputs of one"
+            )
+        ((_, only),) = grids.items()
+        added = [DateAppending(url, only, options).run(progress)]
+    else:
+        matched = _matched(url, members, grids)
+        with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
+            told = _told(url, date)
+            added = [
+                DateAppending(
+                    f"{url.rstrip('/')}/{name}", grid, options, is_ahead=name not in told
+                ).run(progress)
+                for name, grid in matched.items()
+            ]
+            lock.fence.check()
+            write_root(url, members)
+    written = [part for part, _ in added]
+    pixels, fidelity = total_pixels([part.pixels for part in written]), total_fidelity(written)
+    return AppendSummary(
+        store=url,
+        time=date,
+        pixels=pixels["total"],
+        valid_pixels=pixels["valid"],
+        rejected_pixels=pixels.get("rejected", 0),
+        cosine=fidelity["cosine"],
+        cosine_centred=fidelity["cosine_centred"],
+        rmse=fidelity["rmse"],
+        held_out_pixels=fidelity["n"],
+        seconds=clock.perf_counter() - started,
+        notes=tuple(dict.fromkeys(note for _, notes in added for note in notes)),
+    )
+
+
+def _matched(url: str, members: Sequence[str], grids: Mapping[str, Source]) -> dict[str, Source]:
+    """Return sources by the stores of a root that lie in their CRS, whatever they are called."""
+    systems = {
+        name: StoreReader.open(f"{url.rstrip('/')}/{name}").attributes.grid.crs_wkt
+        for name in members
+    }
+    found, unknown = {}, []
+    for label, source in grids.items():
+        crs = source.grid.crs_wkt
+        home = next((name for name in members if same_crs(systems[name], crs)), None)
+        if home is None:
+            unknown.append(f"{label} ({parsed(crs).name})")
+        else:
+            found[home] = source
+    if unknown:
+        raise InvalidConfigError(
+            f"{url}: holds {', '.join(members)}, but inputs lie in {', '.join(unknown)}; "
+            "convert those to a store of their own with --basis"
+        )
+    return found
+
+
+def _members(url: str) -> tuple[str, ...]:
+    """Return the names of a root's stores; none where there is one store."""
+    document = ObjectTree(url).read_json("zarr.json")
+    attributes = document.get("attributes") if isinstance(document, dict) else None
+    return grid_names(url, attributes if isinstance(attributes, dict) else {})
+
+
+def _told(url: str, date: str) -> set[str]:
+    """Return the stores of a root that have a date as the root knows: it is written last."""
+    document = ObjectTree(url).read_json("zarr.json")
+    members = document.get("consolidated_metadata", {}).get("metadata", {})
+    return {
+        name
+        for name, member in members.items()
+        for entry in member.get("attributes", {}).get("geoembz:times", [])
+        if entry["time"] == date
+    }

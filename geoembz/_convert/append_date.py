@@ -1,0 +1,185 @@
+"""Append one date to one store."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._convert.append_checks import fitted
+from geoembz._convert.append_options import AppendOptions
+from geoembz._convert.basis import check_coverage
+from geoembz._convert.destination import Destination
+from geoembz._convert.runner import Progress, run_tasks
+from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
+from geoembz._convert.shards import Written, stored_objects, summarise, write_shards
+from geoembz._convert.site import Build, Site
+from geoembz._convert.totals import total_fidelity, total_pixels, written_at
+from geoembz._convert.workers import ThreadWorkers
+from geoembz._version import FORMAT_VERSION, __version__
+from geoembz.sources import Source, check_vectors, traits_of
+from geoembz.store import (
+    EMBEDDING,
+    VALID,
+    ChunkLayout,
+    StorePlan,
+    StoreReader,
+    StoreWriter,
+)
+from geoembz.store.conventions import StoreAttributes
+from geoembz.store.seal import sealed_objects
+
+_CENTRE_SAMPLES = 16_384
+"""Pixels for the mean that the centred cosine takes off."""
+
+
+@dataclass(frozen=True)
+class DateAppending:
+    """One date for one store.
+
+    Parameters
+    ----------
+    url
+        The store.
+    source
+        The date's pixels, on the grid of the store.
+    options
+        How.
+    is_ahead
+        Whether an interrupted call may have appended the date here, of several stores, already.
+    """
+
+    url: str
+    source: Source
+    options: AppendOptions
+    is_ahead: bool = False
+
+    def run(self, progress: Progress | None) -> tuple[Written, tuple[str, ...]]:
+        """Append; readers see the store as it was until the metadata are written.
+
+        Returns
+        -------
+        written, notes
+            What was added, and what a reader may want to know of it.
+
+        Raises
+        ------
+        GeoembzError
+            If the source does not fit the store (see `fitted`), or cannot be read.
+        """
+        StoreReader.open(self.url)  # before the lock, which would make a folder
+        destination = Destination(self.url, breaks_lock=self.options.breaks_lock)
+        with Site(destination) as site:
+            reader = StoreReader.open(self.url)
+            plan = self._plan(reader)
+            if plan in site.ended:
+                return written_at(reader.attributes.times[plan["position"]]), ()
+            if self.is_ahead and self._is_here(reader):
+                return written_at(reader.attributes.times[plan["position"]]), ()
+            is_begun = any(journal.matches(plan) for journal in site.journals())
+            source = fitted(self.url, reader, self.source, self.options, is_begun=is_begun)
+            written = replace(self, source=source).write(site.begin(plan), reader, progress)
+            site.finish()
+        return written, (*traits_of(source).notes, *self._order_notes(reader))
+
+    def _is_here(self, reader: StoreReader) -> bool:
+        """Whether the store has the date, from the same inputs."""
+        entries = {entry["time"]: entry for entry in reader.attributes.times}
+        entry = entries.get(self.options.date)
+        ours = [info.provenance() for info in self.source.info]
+        return entry is not None and list(entry["sources"]) == ours
+
+    def _order_notes(self, reader: StoreReader) -> list[str]:
+        """Return what to tell of a date that is stored behind later ones."""
+        later = [date for date in reader.dates if date > self.options.date]
+        if not later or self.options.date in reader.dates:
+            return []
+        note = (
+            f"stored behind {max(later)}: dates stand in the order they were added in; geoembz "
+            "sorts them on opening, plain readers see them as stored (xarray: sortby('time'))"
+        )
+        return [note]
+
+    def _plan(self, reader: StoreReader) -> dict[str, Any]:
+        """Return all that the date's bytes depend on."""
+        dates, date = reader.dates, self.options.date
+        return {
+            "append": date,
+            "position": dates.index(date) if date in dates else len(dates),
+            "software": __version__,
+            "format": FORMAT_VERSION,
+            "seed": self.options.seed,
+            "encoding": reader.encoding.hash,
+            "sources": [info.identity() for info in self.source.info],
+        }
+
+    def write(self, build: Build, reader: StoreReader, progress: Progress | None) -> Written:
+        """Write the date of a source that fits the store."""
+        position, dates = build.plan["position"], reader.dates
+        if position == len(dates):
+            dates = (*dates, self.options.date)
+        plan = StorePlan(reader.encoding, _chunks(reader), "plain", dates)
+        writer = StoreWriter(build.tree, plan, position)
+        centre = self._prepare(build, reader)
+        results = write_shards(
+            self.source,
+            writer,
+            build,
+            centre,
+            self.options.seed,
+            ThreadWorkers(self.options.workers),
+            progress,
+        )
+        written = summarise(self.source, results)
+        attributes = self._attributes(reader.attributes, written, position)
+        former = sealed_objects({"attributes": reader.group.attrs.asdict()})
+        writer.finish(attributes, stored_objects(results), build.fence, former)
+        return written
+
+    def _prepare(self, build: Build, reader: StoreReader) -> NDArray[np.float64]:
+        """Start the journal or take it up; return the mean that the centred cosine takes off."""
+        if build.journal.exists():
+            return build.journal.resume(build.plan)[1]
+        roles = PixelRoles(self.options.seed, self.source.grid.shape)
+        run = partial(run_tasks, workers=self.options.workers)
+        sample = draw_sample(self.source, roles, _CENTRE_SAMPLES, run)
+        check_vectors(self.source, sample, self.options.nodata)
+        encoding = reader.encoding
+        check_coverage(self.source.name, encoding, sample, strict=False)
+        centre = sample_mean(encoding, sample)
+        build.fence.check()
+        if not build.tree.is_local:
+            for array in (EMBEDDING, VALID):  # of a former date: gaps must not show its shards
+                build.tree.remove(f"{array}/c/{build.plan['position']}")
+        build.journal.start(build.plan, encoding, centre)
+        return centre
+
+    def _attributes(
+        self, attributes: StoreAttributes, written: Written, position: int
+    ) -> StoreAttributes:
+        """Return the store's attributes with the date's entry, and the sums over all dates."""
+        entries = list(attributes.times)
+        entries[position : position + 1] = [written.at(self.options.date)]
+        parts = [written_at(entry) for entry in entries]
+        sources = {str(entry): entry for part in parts for entry in part.sources}
+        traits = traits_of(self.source)
+        return replace(
+            attributes,
+            sources=tuple(sources.values()),
+            pixels=total_pixels([part.pixels for part in parts]),
+            fidelity=total_fidelity(parts),
+            times=tuple(entries),
+            notes=tuple(dict.fromkeys((*attributes.notes, *traits.notes))),
+            skipped=tuple(dict.fromkeys((*attributes.skipped, *traits.skipped))),
+        )
+
+
+def _chunks(reader: StoreReader) -> ChunkLayout:
+    """Return the chunks and shards that the store has."""
+    codes = reader.codes
+    chunk = (codes.chunks[-2], codes.chunks[-1])
+    shard = reader.stored_chunk
+    length = codes.chunks[-3]
+    prefix = None if length >= codes.shape[-3] else length
+    return ChunkLayout(reader.shape, chunk, shard, codes.shards is not None, prefix)

@@ -1,0 +1,253 @@
+"""Run tasks on a dask.distributed cluster: in batches, a bounded number handed out at a time.
+
+The cluster needs no shared memory with us: a task is pickled once, opens its files by itself and
+returns a few numbers. dask moves the batch of a lost worker to another one.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pickle import PicklingError
+from typing import Any, ClassVar
+
+from geoembz._convert.batches import batch_size, batches_ahead
+from geoembz._convert.remote_batch import count_running, forbid, restore, run_batch
+from geoembz._convert.runner import Progress
+from geoembz._convert.workers import LOCAL
+from geoembz._version import __version__
+from geoembz.errors import InvalidConfigError, MissingPackageError, SchedulerError
+
+CONNECT_SECONDS, WORKER_SECONDS = 10.0, 60.0
+"""How long to wait for the scheduler's answer, and for its first worker."""
+
+STOP_SECONDS = 300.0
+"""How long to wait, after a failure, for the shards that are being written."""
+
+INTERRUPTED_SECONDS = 2.0
+"""The same after Ctrl-C: the fences hold back what goes on for longer."""
+
+_POLL_SECONDS = 0.2
+_THREADS_SECONDS = 2.0
+_AGAIN = "run the same command again to go on where it stopped"
+
+
+@contextmanager
+def open_cluster(scheduler: str, count: int) -> Iterator["ClusterWorkers"]:
+    """Connect to a scheduler, or start one with `count` processes; part at the end.
+
+    Raises
+    ------
+    SchedulerError
+        If no scheduler answers, or it has no workers.
+    """
+    from distributed import Client, LocalCluster
+
+    with ExitStack() as stack:
+        address = scheduler
+        if scheduler == LOCAL:
+            cluster = LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",  # it has no password: for this machine alone
+                memory_limit=0,  # what threads would take, processes may take
+                silence_logs=logging.CRITICAL,
+            )
+            address = stack.enter_context(cluster).scheduler_address
+        try:
+            client = stack.enter_context(
+                Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+            )
+        except OSError as error:
+            raise SchedulerError(
+                f"{address}: no scheduler answers within {CONNECT_SECONDS:.0f} s ({error}); start "
+                "one with `dask scheduler`, or correct the address"
+            ) from error
+        try:
+            client.wait_for_workers(1, timeout=WORKER_SECONDS)
+        except TimeoutError as error:
+            raise SchedulerError(
+                f"{address}: the scheduler has no worker after {WORKER_SECONDS:.0f} s; start some "
+                f"with `dask worker {address}`"
+            ) from error
+        yield ClusterWorkers(client, address)
+
+
+@dataclass(frozen=True)
+class ClusterWorkers:
+    """The workers of a cluster.
+
+    Parameters
+    ----------
+    client
+        Connected to the scheduler.
+    address
+        The scheduler's.
+    """
+
+    client: Any
+    address: str
+    may_repeat: ClassVar[bool] = True
+
+    def run(
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        *,
+        progress: Progress | None = None,
+    ) -> list[Any]:
+        """Apply `function` to every item; see `Workers.run`.
+
+        Raises
+        ------
+        SchedulerError
+            If the scheduler is lost, or several workers die on the same tasks.
+        InvalidConfigError
+            If the function cannot be pickled.
+        """
+        return _Run(self.client, self.address, function, items, progress).results()
+
+
+@dataclass
+class _Run:
+    client: Any
+    address: str
+    function: Callable[[Any], Any]
+    items: Sequence[Any]
+    progress: Progress | None
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    handed: dict[Any, slice] = field(default_factory=dict)
+
+    def results(self) -> list[Any]:
+        """Hand batches out while some are left, and collect them in whatever order they end."""
+        results: list[Any] = [None] * len(self.items)
+        done = 0
+        try:
+            for part, outcome in self._outcomes():
+                results[part] = outcome
+                done += len(outcome)
+                if self.progress is not None:
+                    self.progress(done, len(self.items))
+        except BaseException as error:
+            self._stop(STOP_SECONDS if isinstance(error, Exception) else INTERRUPTED_SECONDS)
+            raise
+        return results
+
+    def _outcomes(self) -> Iterator[tuple[slice, list[Any]]]:
+        from distributed import as_completed
+
+        finished: Any = as_completed(  # type: ignore[no-untyped-call]
+            with_results=True, raise_errors=False, loop=self.client.loop
+        )
+        parts = _Parts(self.client, len(self.items))
+        shared = self._share()
+        while parts.left or self.handed:
+            while parts.left and len(self.handed) < batches_ahead(parts.n_threads()):
+                part = parts.take()
+                future = self._submit(shared, part)
+                self.handed[future] = part
+                finished.add(future)
+            future, outcome = next(finished)
+            part = self.handed.pop(future)
+            if future.status != "finished":
+                raise self._failure(future)
+            yield part, outcome
+
+    def _share(self) -> Any:
+        """Send what all batches need, once; a task, so that dask can make it again."""
+        import dask
+        from distributed.protocol.pickle import dumps
+
+        try:
+            content: bytes = dumps(self.function)  # type: ignore[no-untyped-call]
+        except (TypeError, AttributeError, ValueError, PicklingError) as error:
+            raise InvalidConfigError(
+                f"the input cannot be sent to other processes ({error}); name it by its path or "
+                "URL, or convert without a scheduler"
+            ) from error
+        key = f"geoembz-input-{self.token}"
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
+            return self.client.submit(restore, content, key=key, pure=False)
+
+    def _submit(self, shared: Any, part: slice) -> Any:
+        key = f"geoembz-shards-{self.token}-{part.start}"
+        arguments = (shared, self.items[part], self.token, __version__)
+        return self.client.submit(run_batch, *arguments, key=key, pure=False)
+
+    def _failure(self, future: Any) -> BaseException:
+        """Return the error to raise for a batch that did not finish."""
+        from distributed import KilledWorker
+
+        if future.status != "error":
+            return SchedulerError(
+                f"{self.address}: the connection to the scheduler was lost; {_AGAIN}"
+            )
+        error: BaseException = future.exception()
+        if isinstance(error, KilledWorker):
+            return SchedulerError(
+                f"{self.address}: {error.allowed_failures + 1} workers died over the same shards, "
+                "the last of them "
+                f"{error.last_worker.address}; they may lack memory: give them more, or fewer "
+                f"threads; {_AGAIN}"
+            )
+        missing = next(filter(_is_missing, _causes(error)), None)
+        if missing is not None:
+            return SchedulerError(
+                f"{self.address}: a worker cannot import what it needs ({missing}); expected "
+                f"geoembz {__version__} and its dependencies on every worker; install them there"
+            )
+        return error
+
+    def _stop(self, seconds: float) -> None:
+        """Let no further shard begin, and wait for those that are being written."""
+        if self.client.status != "running":
+            return
+        self.client.cancel([*self.handed], reason="geoembz: another batch failed")
+        self.client.run(forbid, self.token, on_error="ignore")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            counts = self.client.run(count_running, self.token, on_error="ignore")
+            if not any(counts.values()):
+                return
+            time.sleep(_POLL_SECONDS)
+
+
+class _Parts:
+    """Cuts the items into batches, by the threads that the cluster has at the moment."""
+
+    def __init__(self, client: Any, total: int) -> None:
+        self._client, self._next, self._total = client, 0, total
+        self._threads, self._asked = 0, float("-inf")
+
+    @property
+    def left(self) -> int:
+        """Items that have not been handed out."""
+        return self._total - self._next
+
+    def n_threads(self) -> int:
+        """Return the threads of all workers, as of a moment ago."""
+        now = time.monotonic()
+        if now - self._asked > _THREADS_SECONDS:
+            with suppress(OSError):  # a scheduler that is lost shows in the batches
+                self._threads = sum(self._client.nthreads().values())
+            self._asked = now
+        return self._threads
+
+    def take(self) -> slice:
+        """Return the place of the next batch."""
+        part = slice(self._next, self._next + batch_size(self.left, self.n_threads()))
+        self._next = part.stop
+        return part
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_missing(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and not isinstance(error, MissingPackageError)

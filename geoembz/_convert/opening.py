@@ -1,0 +1,83 @@
+"""Open whatever a conversion may start from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from geoembz._objects.subdatasets import Subdataset
+from geoembz.errors import InvalidConfigError
+from geoembz.sources import (
+    InputOptions,
+    OpenOptions,
+    Source,
+    finished,
+    grid_name,
+    open_array,
+    open_input,
+    open_sources,
+    open_xarray,
+)
+from geoembz.sources.arrays import PlainArray, is_array
+from geoembz.sources.dataarray import is_xarray
+from geoembz.sources.inputs import table_files
+from geoembz.sources.tables import ChipRaster, open_table
+from geoembz.store import is_store, open_store_sources
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+type Inputs = str | Path | Sequence[str | Path] | Source | xr.DataArray | xr.Dataset | PlainArray
+
+
+def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
+    """Return a source per CRS, by the name of its grid; see `geoembz.sources.open_sources`.
+
+    Raises
+    ------
+    SourceError
+        If inputs cannot be read or do not belong together.
+    InvalidConfigError
+        If nothing is named, or the options are not for such inputs.
+    """
+    if options.as_grid:
+        return _open_chips(inputs, options)
+    if options.vector is not None:
+        raise InvalidConfigError(
+            f"--vector {options.vector!r}: names a column of a table, and the input is no table; "
+            "leave it out"
+        )
+    if isinstance(inputs, str | Path):
+        return open_sources([inputs], options, _open_any)
+    if isinstance(inputs, Sequence):
+        if not inputs:
+            raise InvalidConfigError("no input; expected one or more")
+        return open_sources(inputs, options, _open_any)
+    source: Source = inputs  # type: ignore[assignment]  # xarray's types are ruled out below
+    if is_xarray(inputs):
+        source = finished(open_xarray(inputs, options.opening))
+    elif is_array(inputs):
+        source = finished(open_array(inputs, options.opening))
+    return {grid_name(source): source}
+
+
+def _open_chips(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
+    """Open a table of chips as a raster."""
+    paths = table_files(inputs)
+    if paths is None:
+        raise InvalidConfigError(
+            "--grid: makes a raster of a table of chips, and the input is no table; leave it out"
+        )
+    unfit = {"product": options.opening.product, "nodata": options.opening.nodata}
+    for name, value in {**unfit, "resample": options.resample or None}.items():
+        if value is not None:
+            raise InvalidConfigError(f"{name}: for rasters only, not with --grid; leave it out")
+    table = open_table(paths, crs=options.opening.crs, vector=options.vector)
+    source = ChipRaster(table, grid_crs=options.grid_crs, overlap=options.overlap)
+    return {grid_name(source): source}
+
+
+def _open_any(path: str, options: OpenOptions) -> list[Source]:
+    """Open an input: a store of geoembz, or what the sources know."""
+    if Subdataset.of(path) is None and is_store(path):
+        return open_store_sources(path, options.year)
+    return open_input(path, options)

@@ -1,0 +1,199 @@
+"""Folders of this machine where stores are built, and how what was built gets to its place.
+
+A build lies inside its destination, as ``DST/.geoembz/TOKEN``, or beside it, as
+``.DST.geoembz-TOKEN``, where a store at ``DST`` is to be replaced. The token is the lock's, so no
+two conversions ever have the same path: whoever takes an abandoned build over renames it, and the
+former owner, should it wake, finds nothing at the paths that it knows.
+"""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from geoembz._objects.files import exchange
+from geoembz.errors import StoreError
+from geoembz.store import EMBEDDING, VALID, Journal, ObjectTree
+from geoembz.store.journal import FOLDER
+
+_ROOT = "zarr.json"
+_TOKEN = re.compile("[0-9a-f]{32}")
+_GONE, _OLD = ".gone", ".old"
+_ZARR = frozenset({_ROOT, ".zgroup", ".zarray", ".zattrs", ".zmetadata", "table.parquet", FOLDER})
+_ZARR_FOLDER = (_ROOT, ".zgroup", ".zarray", "c", FOLDER)
+
+
+def inside(destination: Path, token: str) -> Path:
+    """Return where a conversion builds what will be new in its destination."""
+    return destination / FOLDER / token
+
+
+def beside(destination: Path, token: str) -> Path:
+    """Return where a conversion builds what will replace its destination."""
+    path = destination.resolve()
+    return path.with_name(f".{path.name}.geoembz-{token}")
+
+
+def builds(destination: Path) -> list[Path]:
+    """Return the builds inside a destination."""
+    folder = destination / FOLDER
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if _TOKEN.fullmatch(path.name))
+
+
+def builds_beside(destination: Path) -> list[Path]:
+    """Return the builds beside a destination."""
+    return [path for path in _siblings(destination) if _TOKEN.fullmatch(path.name[-32:])]
+
+
+def _siblings(destination: Path) -> list[Path]:
+    path = destination.resolve()
+    start = f".{path.name}.geoembz-"
+    if not path.parent.is_dir():
+        return []
+    return sorted(entry for entry in path.parent.iterdir() if entry.name.startswith(start))
+
+
+def discard(build: Path) -> None:
+    """Delete a build; its name goes first, so that its writers cannot add to it."""
+    doomed = build if build.suffix == _GONE else build.with_name(build.name + _GONE)
+    if build != doomed:
+        _delete(doomed)
+        try:
+            build.rename(doomed)
+        except FileNotFoundError:
+            return
+    _delete(doomed)
+
+
+def _delete(path: Path) -> None:
+    def missing(_function: Any, _path: str, error: BaseException) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    shutil.rmtree(path, onexc=missing)
+
+
+def sweep(destination: Path) -> None:
+    """Delete what killed conversions left half deleted; the lock must be ours."""
+    folder = destination / FOLDER
+    doomed = list(folder.glob(f"*{_GONE}")) if folder.is_dir() else []
+    doomed += [path for path in _siblings(destination) if not _TOKEN.fullmatch(path.name[-32:])]
+    for path in doomed:
+        discard(path)
+
+
+def place_inside(build: Path, destination: Path, plan: Mapping[str, Any]) -> None:
+    """Rename what was built to where it belongs, the root's metadata last; may be repeated.
+
+    Parameters
+    ----------
+    build, destination
+        From where to where.
+    plan
+        What was built: a date for a store (`append`), or a store.
+
+    Raises
+    ------
+    StoreError
+        If something else is in the way.
+    """
+    if "append" in plan:
+        _place_date(build, destination, plan["position"])
+        return
+    names = sorted(path.name for path in build.iterdir() if path.name not in {FOLDER, _ROOT})
+    for name in [*names, _ROOT]:
+        if (build / name).exists():
+            _move(build / name, destination / name)
+
+
+def _move(source: Path, target: Path) -> None:
+    if target.is_file():
+        raise StoreError(_in_the_way(target))
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            raise StoreError(_in_the_way(target)) from error
+        raise
+
+
+def _in_the_way(target: Path) -> str:
+    return (
+        f"{target}: was put there while the conversion ran and is in its way; expected a place for "
+        "the store; move it elsewhere and run the same command again"
+    )
+
+
+def prepare_date(build: Path, destination: Path, position: int) -> None:
+    """Make the folders of a date that has no shard: what was there before must go all the same."""
+    for array in (EMBEDDING, VALID):
+        if (destination / array).is_dir():
+            (build / f"{array}/c/{position}").mkdir(parents=True, exist_ok=True)
+
+
+def _place_date(build: Path, destination: Path, position: int) -> None:
+    """Put a date's shards in the place of all that was there, then the metadata."""
+    for array in (EMBEDDING, VALID):
+        new, target = (folder / f"{array}/c/{position}" for folder in (build, destination))
+        if not new.exists():
+            continue  # it is in its place already
+        if target.exists():
+            former = build / FOLDER / "former" / array
+            former.parent.mkdir(exist_ok=True)
+            target.rename(former)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new.rename(target)
+    for path in sorted(_files(build), key=lambda path: path == build / _ROOT):
+        target = destination / path.relative_to(build)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+
+
+def _files(build: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(build):
+        if folder == str(build):
+            folders.remove(FOLDER)
+        yield from (Path(folder, name) for name in names)
+
+
+def swap(build: Path, destination: Path) -> None:
+    """Let a build and a store change places; what no Zarr store has goes with the place."""
+    path = destination.resolve()
+    if not exchange(build, path):
+        old = build.with_name(build.name + _OLD)
+        path.rename(old)
+        build.rename(path)
+        old.rename(build)
+    for entry in list(build.iterdir()):
+        if not _is_zarr(entry) and not (path / entry.name).exists():
+            entry.rename(path / entry.name)
+
+
+def _is_zarr(entry: Path) -> bool:
+    return entry.name in _ZARR or any((entry / name).exists() for name in _ZARR_FOLDER)
+
+
+def interrupted_swap(destination: Path) -> None:
+    """Where a swap was killed between two renames, end it, or put the old store back."""
+    path = destination.resolve()
+    if path.exists():
+        return
+    for old in _siblings(destination):
+        if old.name.endswith(_OLD):
+            new = old.with_name(old.name.removesuffix(_OLD))
+        elif old.name.endswith("-old"):  # as earlier versions called it
+            new = old.with_name(f"{old.name.removesuffix('old')}new")
+        else:
+            continue
+        (new if _is_whole(new) else old).rename(path)
+        return
+
+
+def _is_whole(build: Path) -> bool:
+    journal = Journal(ObjectTree(build))
+    return journal.is_complete() or ((build / _ROOT).exists() and not journal.exists())

@@ -1,0 +1,185 @@
+"""The conversion of one raster: sample, fit, write every shard, write the metadata."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._convert.basis import check_coverage
+from geoembz._convert.destination import Destination
+from geoembz._convert.raster_record import raster_summary, store_attributes
+from geoembz._convert.runner import Progress, run_tasks
+from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
+from geoembz._convert.shards import stored_objects, summarise, write_shards
+from geoembz._convert.site import Build, Site
+from geoembz._convert.summary import ConvertSummary
+from geoembz._convert.workers import Workers
+from geoembz._geo.grid import Window
+from geoembz._version import FORMAT_VERSION, __version__
+from geoembz.encoding import Encoding, Recipe
+from geoembz.errors import InvalidConfigError, NoValidPixelsError
+from geoembz.sources import Source, SourceData, check_vectors, names_of, traits_of
+from geoembz.store import StorePlan, StoreReader, StoreWriter, choose_layout
+from geoembz.store.conventions import Layout
+
+
+@dataclass(frozen=True)
+class RasterConversion:
+    """The conversion of one grid.
+
+    Parameters
+    ----------
+    source
+        Where pixels come from.
+    fixed
+        The encoding to use; None to fit one by `recipe`.
+    pool
+        Converts the shards; `workers` threads of this process draw the sample.
+    nodata, crs
+        What replaced the source's own, for the journal.
+    date
+        As ``YYYY-MM-DD``; None for a store without a time axis.
+    is_part
+        One grid of several: the basis was looked at over all of them.
+    first_read
+        Reads a window for the sample; ``source.read`` unless given.
+    recipe, layout, fit_samples, seed, strict_basis, chunk, shard, prefix_chunks, workers, model
+        As in `geoembz.convert`, and so are `license` and `checksum`.
+    """
+
+    source: Source
+    recipe: Recipe
+    layout: Layout
+    fit_samples: int
+    seed: int
+    fixed: Encoding | None
+    strict_basis: bool
+    chunk: int | None
+    shard: int | str | None
+    prefix_chunks: int | None
+    workers: int
+    pool: Workers
+    model: str
+    license: str | None
+    checksum: bool
+    nodata: str | None
+    crs: str | None
+    date: str | None
+    is_part: bool = False
+    first_read: Callable[[Window], SourceData] | None = None
+
+    def run(
+        self, destination: Destination, progress: Progress | None, started: float
+    ) -> ConvertSummary:
+        """Convert to a destination; see `geoembz.convert`."""
+        with Site(destination) as site:
+            build = site.begin(self.options())
+            if not build.is_complete:
+                self.write(build, progress)
+                site.finish()
+        return self.summary(destination.url, started)
+
+    def write(self, build: Build, progress: Progress | None) -> None:
+        """Write the store, or what is missing of it; see `GridConversion.write`."""
+        writer, centre = self._prepare(build)
+        results = write_shards(self.source, writer, build, centre, self.seed, self.pool, progress)
+        written = summarise(self.source, results, checksum=self.checksum)
+        attributes = store_attributes(
+            self.source, writer.plan, written, model=self.model, license=self.license
+        )
+        writer.finish(attributes, stored_objects(results), build.fence)
+
+    def _prepare(self, build: Build) -> tuple[StoreWriter, NDArray[np.float64]]:
+        """Fit, or take up the fit of an interrupted conversion, and plan the store."""
+        if build.journal.exists():
+            encoding, centre = build.journal.resume(build.plan)
+            return self._writer(build, encoding), centre
+        encoding, centre = self._fit()
+        writer = self._writer(build, encoding)
+        build.fence.check()
+        build.journal.start(build.plan, encoding, centre)
+        return writer, centre
+
+    def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
+        """Draw so many of the source's pixels, and refuse those that cannot be right."""
+        roles = PixelRoles(self.seed, self.source.grid.shape)
+        run = partial(run_tasks, workers=self.workers)
+        sample = draw_sample(self.source, roles, n_samples, run, self.first_read)
+        check_vectors(self.source, sample, self.nodata)
+        return sample
+
+    def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:
+        """Warn, or refuse under `strict_basis`, where the source lies outside a basis."""
+        check_coverage(self.source.name, basis, sample, strict=self.strict_basis)
+
+    def _fit(self) -> tuple[Encoding, NDArray[np.float64]]:
+        source = self.source
+        try:
+            sample = self.draw(self.fit_samples)
+            encoding = self.fixed or Encoding.fit_blocks(
+                sample, self.recipe, source.dimension, self.seed
+            )
+        except NoValidPixelsError as error:
+            raise NoValidPixelsError(f"{self.source.name}: {error}") from error
+        if self.fixed is not None and not self.is_part:
+            self.check_basis(self.fixed, sample)
+        return encoding, sample_mean(encoding, sample)
+
+    def _writer(self, build: Build, encoding: Encoding) -> StoreWriter:
+        chunks = choose_layout(
+            self.source.grid.shape,
+            encoding.bytes_per_vector,
+            self.source.block_shape,
+            chunk=self.chunk,
+            shard=self.shard,
+            prefix=self._prefix(encoding),
+        )
+        dates = () if self.date is None else (self.date,)
+        plan = StorePlan(encoding, chunks, self.layout, dates)
+        return StoreWriter(build.tree, plan)
+
+    def _prefix(self, encoding: Encoding) -> int | None:
+        """Return the stored numbers per vector in a chunk; None for all."""
+        if self.prefix_chunks is None:
+            return None
+        try:
+            return encoding.prefix_length(self.prefix_chunks)
+        except InvalidConfigError as error:
+            raise InvalidConfigError(f"prefix_chunks: {error}") from error
+
+    def summary(self, url: str, started: float) -> ConvertSummary:
+        """Return the summary of the store that is there now."""
+        reader = StoreReader.open(url)
+        return raster_summary(self.source, url, reader.encoding, reader.attributes, started)
+
+    def options(self) -> dict[str, Any]:
+        """Return everything that the store's bytes depend on, as the journal records it."""
+        traits = traits_of(self.source)
+        return {
+            "software": __version__,
+            "format": FORMAT_VERSION,
+            "sources": [info.identity() for info in self.source.info],
+            "date": self.date,
+            "product": traits.product,
+            "notes": list(traits.notes),
+            "skipped": [uri for uri, _ in traits.skipped],
+            "bands": list(names_of(self.source)),
+            "shape": list(self.source.grid.shape),
+            "transform": list(self.source.grid.transform),
+            "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
+            "basis": None if self.fixed is None else self.fixed.hash,
+            "layout": self.layout,
+            "fit_samples": self.fit_samples,
+            "seed": self.seed,
+            "chunk": self.chunk,
+            "shard": self.shard,
+            "prefix_chunks": self.prefix_chunks,
+            "model": self.model,
+            "license": self.license,
+            "checksum": self.checksum,
+            "nodata": self.nodata,
+            "crs": self.crs,
+        }

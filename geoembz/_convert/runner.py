@@ -1,0 +1,106 @@
+"""Run tasks with dask, and stop the others when one fails."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from geoembz._util.threads import single_threaded_blas
+
+STOP_SECONDS = 2.0
+"""How long to wait, when interrupted, for the tasks that are running."""
+
+type Progress = Callable[[int, int], None]
+"""Called with the number of finished tasks and the number of all."""
+
+
+def run_tasks[Item, Result](
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Apply `function` to every item on dask's threads; return the results in order.
+
+    Parameters
+    ----------
+    function
+        A task. It must not depend on the order of the tasks.
+    items
+        One argument per task.
+    workers
+        How many tasks run at once.
+    progress
+        Called after each task, from the thread that ran it.
+
+    Raises
+    ------
+    Exception
+        Whatever the first failing task raised; tasks that had not begun are skipped.
+    """
+    from dask import threaded
+    from dask.base import compute
+    from dask.delayed import delayed
+
+    guard = _Guard(len(items), progress)
+
+    def guarded(item: Item) -> Result | None:
+        result: Result | None = guard.run(function, item)
+        return result
+
+    call = delayed(guarded, pure=False)
+    tasks = [call(item) for item in items]
+    try:
+        with single_threaded_blas():
+            results = compute(  # type: ignore[no-untyped-call]
+                *tasks, scheduler=threaded.get, num_workers=workers
+            )
+    except BaseException:  # Ctrl-C: the threads know nothing of it
+        guard.stop(STOP_SECONDS)
+        raise
+    guard.raise_failure()
+    return list(results)
+
+
+class _Guard:
+    """Remembers the first failure and lets no further task begin after it, or after `stop`."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total, self._progress = total, progress
+        self._lock, self._done = threading.Lock(), 0
+        self._idle, self._running = threading.Condition(), 0
+        self._failure: Exception | None = None
+        self._stopped = False
+
+    def run(self, function: Callable[[Any], Any], item: Any) -> Any:
+        with self._idle:
+            if self._failure is not None or self._stopped:
+                return None
+            self._running += 1
+        try:
+            return self._count(function(item))
+        except Exception as error:  # noqa: BLE001 - re-raised by raise_failure, in the caller's thread
+            with self._lock:
+                self._failure = self._failure or error
+            return None
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def _count(self, result: Any) -> Any:
+        with self._lock:
+            self._done += 1
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+        return result
+
+    def stop(self, seconds: float) -> None:
+        """Let no task begin, and wait for those that run, but not for ever."""
+        with self._idle:
+            self._stopped = True
+            self._idle.wait_for(lambda: not self._running, timeout=seconds)
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure

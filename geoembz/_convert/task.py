@@ -1,0 +1,208 @@
+"""One task: read one shard's pixels block by block, encode them, write the shard, record it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._convert.sampling import PixelRoles, read_shape
+from geoembz._evaluate.metrics import FidelitySums
+from geoembz._geo.grid import Window, split
+from geoembz._util.memory import recycled
+from geoembz.encoding import Encoding
+from geoembz.encoding.projection import TILE_PIXELS
+from geoembz.encoding.quantization import Codes
+from geoembz.encoding.quantization.power import PowerQuantizer
+from geoembz.errors import InvalidConfigError
+from geoembz.sources import Source, SourceData
+from geoembz.store import Fence, Journal, StoreWriter
+from geoembz.store.digests import StoredObjects, parse_objects
+
+_DECODED_PIXELS = 8 * TILE_PIXELS
+"""Pixels decoded at once where a source holds codes of its own."""
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a finished shard adds to the summary.
+
+    Parameters
+    ----------
+    valid_pixels
+        Number of valid pixels.
+    fidelity
+        Sums over the shard's held-out pixels.
+    rejected_pixels
+        Number of pixels that the source rejected as corrupt.
+    partial_pixels
+        Number of valid pixels that hold the source's nodata value in some components.
+    stored
+        The objects that were written, by key.
+    """
+
+    valid_pixels: int = 0
+    fidelity: FidelitySums = field(default_factory=FidelitySums)
+    rejected_pixels: int = 0
+    partial_pixels: int = 0
+    stored: StoredObjects = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as the journal records it."""
+        return {
+            "valid_pixels": self.valid_pixels,
+            "rejected_pixels": self.rejected_pixels,
+            "partial_pixels": self.partial_pixels,
+            "fidelity": self.fidelity.to_dict(),
+            "stored": dict(self.stored),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned."""
+        return cls(
+            document["valid_pixels"],
+            FidelitySums.from_dict(document["fidelity"]),
+            document["rejected_pixels"],
+            document.get("partial_pixels", 0),
+            parse_objects(document["stored"]),
+        )
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """Everything that the tasks of one conversion share; call it with a shard's window.
+
+    Parameters
+    ----------
+    source
+        The input.
+    writer
+        The destination.
+    journal
+        Where finished shards are recorded.
+    fence
+        Says whose the destination is.
+    roles
+        Which pixels are held out.
+    centre
+        Mean vector that the centred cosine takes off, float64, shape ``(dimension,)``.
+    may_repeat
+        Whether a shard may be finished already: by a worker that was lost afterwards.
+    """
+
+    source: Source
+    writer: StoreWriter
+    journal: Journal
+    fence: Fence
+    roles: PixelRoles
+    centre: NDArray[np.float64]
+    may_repeat: bool = False
+
+    @property
+    def encoding(self) -> Encoding:
+        """The encoding that the shards are written with."""
+        return self.writer.plan.encoding
+
+    def __call__(self, shard: Window) -> ShardResult:
+        """Convert one shard, unless the journal has it.
+
+        Raises
+        ------
+        StoreError
+            If the destination is another's by now, or out of reach.
+        SourceError
+            If the source cannot be read there.
+        InvalidConfigError
+            If the codec layout meets an invalid pixel that its codes have no room for.
+        """
+        self.fence.check()
+        done = self.journal.find(shard) if self.may_repeat else None
+        return self._convert(shard) if done is None else ShardResult.from_json(done)
+
+    def _convert(self, shard: Window) -> ShardResult:
+        codes = recycled((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
+        valid = np.empty(shard.shape, dtype=np.bool_)
+        fidelity, rejected, partial = FidelitySums(), 0, 0
+        for block in split(shard, read_shape(self.source)):
+            rows, cols = block.relative_to(shard).slices
+            data = self.source.read(block)
+            rejected += data.rejected
+            partial += data.partial
+            fidelity = fidelity.merge(
+                self._encode(block, data, codes[:, rows, cols], valid[rows, cols])
+            )
+        self.fence.check()  # again: to read and encode takes a while
+        stored = self.writer.write_shard(shard, codes, valid)
+        result = ShardResult(int(valid.sum()), fidelity, rejected, partial, stored)
+        self.journal.record(shard, result.to_json())
+        return result
+
+    def _encode(
+        self, block: Window, data: SourceData, codes_out: Codes, valid_out: NDArray[np.bool_]
+    ) -> FidelitySums:
+        """Encode one block into the shard's buffers; return the fidelity of its held-out pixels."""
+        codes, valid = self._codes(data, _columns(codes_out))
+        if not valid.all():
+            self._refuse_invalid(block, valid)
+        if not np.may_share_memory(codes, codes_out):
+            codes_out[:] = codes.reshape(codes_out.shape)
+        valid_out[:] = valid.reshape(valid_out.shape)
+        tested = np.flatnonzero(self.roles.held_out(self.roles.keys(block)) & valid)
+        original = self.encoding.target(data.pixels(tested))
+        decoded = self.encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
+        return FidelitySums.of(original.T, decoded.T, self.centre)
+
+    def _codes(self, data: SourceData, out: Codes) -> tuple[Codes, NDArray[np.bool_]]:
+        """Encode a block, into `out` unless its codes are merely looked up."""
+        known = None if data.valid is None else data.valid.reshape(-1)
+        if not data.is_coded:
+            return self.encoding.encode_block(
+                data.values.reshape(len(data.values), -1), known, out=out
+            )
+        recoded = self._recoded(data, known)
+        if recoded is not None:
+            return recoded
+        valid = np.empty(out.shape[1], dtype=np.bool_)
+        for start in range(0, len(valid), _DECODED_PIXELS):  # of its own codes, a few at a time
+            part = slice(start, start + _DECODED_PIXELS)
+            _, valid[part] = self.encoding.encode_block(
+                data.pixels(part), None if known is None else known[part], out=out[:, part]
+            )
+        return out, valid
+
+    def _recoded(
+        self, data: SourceData, known: NDArray[np.bool_] | None
+    ) -> tuple[Codes, NDArray[np.bool_]] | None:
+        """Look the codes of 8-bit codes up, where each component is encoded alone and alike."""
+        encoding = self.encoding
+        alone = encoding.projection.matrix is None and not encoding.normalize
+        if data.table is None or not alone or not isinstance(encoding.quantizer, PowerQuantizer):
+            return None
+        finite = np.isfinite(data.table)
+        lookup = encoding.quantizer.quantize(np.where(finite, data.table, 0)[np.newaxis])[0]
+        lookup[~finite] = encoding.quantizer.nodata
+        source_codes = data.values.reshape(len(data.values), -1).view(np.uint8)
+        codes = np.take(lookup, source_codes)
+        valid = np.ones(codes.shape[1], np.bool_) if known is None else known.copy()
+        if not valid.all():
+            codes[:, ~valid] = encoding.quantizer.nodata
+        return codes, valid
+
+    def _refuse_invalid(self, block: Window, valid: NDArray[np.bool_]) -> None:
+        plan = self.writer.plan
+        if plan.layout == "codec" and self.encoding.nodata is None:
+            raise InvalidConfigError(
+                f"layout codec: {int((~valid).sum())} of {valid.size} pixels from row {block.row}, "
+                f"column {block.col} are invalid, and {self.encoding.quantizer.kind} codes have no "
+                "room for nodata; use --layout plain, or --int8"
+            )
+
+
+def _columns(codes: Codes) -> Codes:
+    """Return codes ``(length, height, width)`` as columns: a view, or memory of that shape."""
+    try:
+        return codes.reshape(len(codes), -1, copy=False)
+    except ValueError:  # the block is narrower than its shard
+        return recycled((len(codes), codes[0].size), codes.dtype)

@@ -1,0 +1,164 @@
+"""What can be said without labels: pixels, neighbours, distances, bits."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._evaluate.division import Fold
+from geoembz._evaluate.metrics.neighbours import cosine_neighbours, hamming_neighbours
+from geoembz._evaluate.metrics.rank import (
+    cosine_pair_distances,
+    hamming_pair_distances,
+    random_pairs,
+    recall_at,
+    spearman,
+)
+from geoembz._evaluate.metrics.spectrum import binary_balance, variance_spectrum
+from geoembz._evaluate.views import Compressed
+from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding.pixelwise import clipped_share, pixel_fidelity
+
+QUERIES = 2_000
+PAIRS = 20_000
+RECALL_DEPTHS = (1, 10, 100)
+_BEYOND = np.float32(1e30)
+"""Beyond every codeword."""
+
+_BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class FidelityTrial:
+    """The uncompressed side of the comparison, computed once for all recipes.
+
+    Parameters
+    ----------
+    vectors
+        All rows, uncompressed.
+    fold
+        Encodings are fitted on its training rows, everything here is measured on its test rows.
+    seed
+        Chooses queries and pairs.
+    """
+
+    vectors: NDArray[np.float32]
+    fold: Fold
+    seed: int
+
+    @cached_property
+    def tested(self) -> NDArray[np.float32]:
+        """Test rows."""
+        return self.vectors[self.fold.test]
+
+    @cached_property
+    def centre(self) -> NDArray[np.float64]:
+        """Mean of the training rows, which the centred cosine takes off."""
+        return np.asarray(self.vectors[self.fold.train].mean(axis=0, dtype=np.float64))
+
+    @cached_property
+    def queries(self) -> NDArray[np.int64]:
+        """Positions among the test rows of the vectors that are searched for."""
+        n = len(self.fold.test)
+        rng = np.random.default_rng(self.seed)
+        return np.sort(rng.permutation(n)[:QUERIES]).astype(np.int64)
+
+    @cached_property
+    def depths(self) -> tuple[int, ...]:
+        """Those of `RECALL_DEPTHS` that there are enough rows for."""
+        return tuple(k for k in RECALL_DEPTHS if k < len(self.fold.test))
+
+    @cached_property
+    def neighbours(self) -> NDArray[np.int64]:
+        """True neighbours of the queries among the other test rows."""
+        return self._cosine_neighbours(self.tested)
+
+    @cached_property
+    def pairs(self) -> NDArray[np.int64]:
+        """Pairs of test rows whose distances are compared."""
+        return random_pairs(len(self.fold.test), PAIRS, seed=self.seed)
+
+    @cached_property
+    def distances(self) -> NDArray[np.float64]:
+        """True distances of the pairs."""
+        return cosine_pair_distances(self.tested, self.pairs)
+
+    def baseline(self) -> dict[str, Any]:
+        """Describe the uncompressed vectors: spectrum, and balance of their signs."""
+        train = self.vectors[self.fold.train]
+        balance = binary_balance(train > self.centre.astype(np.float32))
+        spectrum = variance_spectrum(train)
+        return {
+            "n_train": len(train),
+            "n_test": len(self.fold.test),
+            "spectrum": {str(k): share for k, share in spectrum.items()},
+            "binary_balance": {**balance.summary(), "per_dimension": balance.per_dimension()},
+        }
+
+    def measure(self, views: Compressed) -> dict[str, Any]:
+        """Measure one recipe on the test rows."""
+        rows, encoding = self.fold.test, views.encoding
+        original, centre = self.tested, self.centre
+        if encoding.normalize:  # what was encoded is the direction, and that is what comes back
+            original = encoding.target(original.T).T
+            centre = encoding.target(self.vectors[self.fold.train].T).mean(axis=1, dtype=np.float64)
+        result: dict[str, Any] = {
+            **pixel_fidelity(original, views.reconstructed[rows], centre).summary(),
+            "clipped_share": self._clipped_share(views),
+        }
+        if self.depths:
+            reduced = views.reduced[rows]
+            result["recall"] = self._recall(self._cosine_neighbours(reduced))
+            found = cosine_pair_distances(reduced, self.pairs)
+            result["spearman"] = spearman(self.distances, found)
+        return {**result, **self._of_bits(views)}
+
+    def _of_bits(self, views: Compressed) -> dict[str, Any]:
+        """Measure what only bits have."""
+        if views.packed_bits is None:
+            return {}
+        bits = views.packed_bits[self.fold.test]
+        own = self.queries
+        result: dict[str, Any] = {}
+        if self.depths:
+            found = hamming_neighbours(bits[own], bits, max(self.depths), own_row=own).indices
+            result["hamming_recall"] = self._recall(found)
+            apart = hamming_pair_distances(bits, self.pairs)
+            result["hamming_spearman"] = spearman(self.distances, apart)
+        count = views.encoding.n_components
+        unpacked = np.unpackbits(bits, axis=1, count=count, bitorder="little")
+        balance = binary_balance(unpacked)
+        per_dimension = balance.per_dimension()
+        return {**result, "binary_balance": {**balance.summary(), "per_dimension": per_dimension}}
+
+    def _cosine_neighbours(self, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+        own = self.queries
+        return cosine_neighbours(vectors[own], vectors, max(self.depths), own_row=own).indices
+
+    def _recall(self, found: NDArray[np.int64]) -> dict[str, float]:
+        return {str(k): r for k, r in recall_at(self.neighbours, found, self.depths).items()}
+
+    def _clipped_share(self, views: Compressed) -> float | None:
+        """Return the share of test values beyond the outermost codewords; None without such."""
+        limits = _outermost(views)
+        if limits is None:
+            return None
+        beyond = 0.0
+        with single_threaded_blas():
+            for start in range(0, len(self.tested), _BLOCK_ROWS):
+                block = views.encoding.target(self.tested[start : start + _BLOCK_ROWS].T)
+                values = views.encoding.projection.transform(np.ascontiguousarray(block)).T
+                beyond += clipped_share(values, *limits) * len(values)
+        return beyond / len(self.tested)
+
+
+def _outermost(views: Compressed) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return the smallest and largest codeword of each component, where codes are per component."""
+    quantizer = views.encoding.quantizer
+    if quantizer.bits not in {2, 4, 8} or quantizer.kind == "pq":
+        return None
+    beyond = np.full((quantizer.n_components, 1), _BEYOND, np.float32)
+    low, high = (quantizer.dequantize(quantizer.quantize(end))[:, 0] for end in (-beyond, beyond))
+    return low, high

@@ -1,0 +1,193 @@
+"""Draw pixels of a source, and read them block by block: only blocks that hold a drawn pixel."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._evaluate.labels import PixelLabels
+from geoembz._evaluate.metrics.splits import stratified_sample
+from geoembz._geo import metres_per_unit
+from geoembz._geo.grid import Grid, Window, split
+from geoembz._util.threads import worker_count
+from geoembz.sources import Source
+from geoembz.store import StoreReader
+
+type Rows = NDArray[np.int64]
+type ReadWindow = Callable[[Window], tuple[NDArray[Any], NDArray[np.bool_] | None]]
+"""A window to values ``(length, height, width)`` and validity ``(height, width)``."""
+
+_READ_BYTES = 16 * 2**20
+"""Where a source's blocks are small, several neighbouring ones are drawn from together."""
+
+_WINDOWS = 64
+"""Places that unlabelled pixels are drawn from, if they hold enough."""
+
+
+def draw_labelled(labels: PixelLabels, n: int, seed: int, *, classes: bool) -> PixelLabels:
+    """Draw at most `n` labelled pixels, each class in proportion but never absent."""
+    if len(labels) <= n:
+        return labels
+    balance = labels.labels if classes else np.zeros(len(labels))
+    return labels.take(stratified_sample(balance, n, seed=seed))
+
+
+def draw_windows(labels: PixelLabels, n: int, side: int, seed: int) -> PixelLabels:
+    """Draw whole windows of `side` pixels until they hold `n` labels; the windows are groups."""
+    width = int(labels.cols.max()) // side + 1
+    numbers = labels.rows // side * width + labels.cols // side
+    names, codes, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    enough = int(np.searchsorted(np.cumsum(counts[order]), n)) + 1
+    chosen = np.isin(codes, order[:enough])
+    windows = PixelLabels(
+        labels.rows, labels.cols, labels.labels, numbers, labels.exclusions, labels.messages
+    )
+    return windows.take(chosen)
+
+
+def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows, NDArray[np.float32]]:
+    """Draw about `n` valid pixels from windows spread over the source, each read once.
+
+    Returns
+    -------
+    rows, cols
+        Places of the pixels, shape ``(n,)``.
+    vectors
+        Their embeddings, shape ``(n, dimension)``.
+    """
+    windows = list(split(source.grid.window, _window_shape(source)))
+    share = -(-n // min(len(windows), _WINDOWS))
+
+    def read(window: Window) -> tuple[Rows, Rows, NDArray[np.float32]]:
+        data = source.read(window)
+        valid = np.isfinite(data.values).all(axis=0)
+        if data.valid is not None:
+            valid &= data.valid
+        rng = np.random.default_rng([seed, window.row, window.col])
+        places = np.sort(rng.permutation(np.flatnonzero(valid))[:share])
+        rows, cols = places // window.width, places % window.width
+        vectors = data.values[:, rows, cols].T.astype(np.float32)
+        return rows + window.row, cols + window.col, vectors
+
+    parts: list[tuple[Rows, Rows, NDArray[np.float32]]] = []
+    with ThreadPoolExecutor(worker_count()) as pool:
+        for batch in _rounds(windows, seed):
+            parts += pool.map(read, batch)
+            if sum(len(rows) for rows, _, _ in parts) * 2 >= n:
+                break
+    rows, cols, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return rows, cols, vectors
+
+
+def spread_windows(source: Source, *, everything: bool, seed: int = 0) -> list[Window]:
+    """Return windows of whole blocks: all of the source's, or some spread over it."""
+    windows = list(split(source.grid.window, _window_shape(source)))
+    return windows if everything else list(_rounds(windows, seed)[0])
+
+
+def gather(
+    read: ReadWindow,
+    block_shape: tuple[int, int],
+    rows: Rows,
+    cols: Rows,
+    dtype: Any = np.float32,
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Read the values of pixels, each block that holds one read once.
+
+    Parameters
+    ----------
+    read
+        Reads a window; called from several threads.
+    block_shape
+        Rows and columns of a block.
+    rows, cols
+        Places of the pixels, shape ``(n,)``.
+    dtype
+        Type of the result.
+
+    Returns
+    -------
+    values
+        Shape ``(n, length)``.
+    valid
+        bool, shape ``(n,)``.
+    """
+    numbers = rows // block_shape[0] * (cols.max(initial=0) + 1) + cols // block_shape[1]
+    order = np.argsort(numbers, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
+
+    def read_block(chosen: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        window = _bounds(rows[chosen], cols[chosen])
+        values, valid = read(window)
+        inside = (rows[chosen] - window.row, cols[chosen] - window.col)
+        known = np.ones(len(chosen), np.bool_) if valid is None else valid[inside]
+        with np.errstate(over="ignore"):
+            return values[:, *inside].T.astype(dtype), known
+
+    with ThreadPoolExecutor(worker_count()) as pool:
+        parts = list(pool.map(read_block, members))
+    values = np.empty((len(rows), parts[0][0].shape[1]), dtype)
+    valid = np.empty(len(rows), np.bool_)
+    for chosen, (part, known) in zip(members, parts, strict=True):
+        values[chosen], valid[chosen] = part, known
+    return values, valid
+
+
+def source_reader(source: Source) -> ReadWindow:
+    """Return a function that reads a source's windows."""
+
+    def read(window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        data = source.read(window)
+        return data.values, data.valid
+
+    return read
+
+
+def codes_reader(reader: StoreReader) -> ReadWindow:
+    """Return a function that reads a store's codes."""
+    encoding = reader.encoding
+
+    def read(window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        codes = reader.read_codes(window)
+        if encoding.nodata is None:
+            return codes, reader.read_mask(window)
+        return codes, ~encoding.is_nodata(codes[0])
+
+    return read
+
+
+def metres(grid: Grid, rows: Rows, cols: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return where pixels lie, in metres on the ground as they are at the grid's centre."""
+    xmin, ymin, xmax, ymax = grid.bbox
+    across, down = metres_per_unit(grid.crs_wkt, (xmin + xmax) / 2, (ymin + ymax) / 2)
+    return grid.x[cols] * across, grid.y[rows] * down
+
+
+def _bounds(rows: Rows, cols: Rows) -> Window:
+    top, left = int(rows.min()), int(cols.min())
+    return Window(top, left, int(rows.max()) - top + 1, int(cols.max()) - left + 1)
+
+
+def _window_shape(source: Source) -> tuple[int, int]:
+    """Return whole blocks of the source, joined while they are small; large ones stay whole."""
+    height, width = source.grid.shape
+    rows, cols = (min(a, b) for a, b in zip(source.block_shape, (height, width), strict=True))
+    pixel_bytes = source.dimension * source.dtype.itemsize
+    smallest = max(1, height * width // (4 * _WINDOWS))
+    while rows < height and 2 * rows * cols * pixel_bytes <= _READ_BYTES and rows * cols < smallest:
+        rows *= 2
+    return rows, cols
+
+
+def _rounds(windows: Sequence[Window], seed: int) -> list[tuple[Window, ...]]:
+    """Return one window of each of `_WINDOWS` equal runs first, then the others, shuffled."""
+    count = min(len(windows), _WINDOWS)
+    rng = np.random.default_rng(seed)
+    edges = np.linspace(0, len(windows), count + 1).astype(int)
+    first = {int(rng.integers(low, high)) for low, high in pairwise(edges)}
+    rest = [windows[i] for i in rng.permutation(len(windows)) if int(i) not in first]
+    return [tuple(windows[i] for i in sorted(first)), *batched(rest, count)]

@@ -1,0 +1,17 @@
+"""Get data out of a store: vectors at places, a picture, a GeoTIFF."""
+
+from geoembz._export.cog import ExportSummary, export
+from geoembz._export.preview import PreviewSummary, preview
+from geoembz._export.sample import Sampled, sample
+from geoembz._export.table import TableExportSummary, export_table
+
+__all__ = [
+    "ExportSummary",
+    "PreviewSummary",
+    "Sampled",
+    "TableExportSummary",
+    "export",
+    "export_table",
+    "preview",
+    "sample",
+]

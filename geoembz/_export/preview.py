@@ -1,0 +1,241 @@
+"""A picture of a store: its first three components as red, green and blue."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._export.merge import merge
+from geoembz._export.region import Region, open_regions, refuse_two_parts
+from geoembz._export.whole import refuse_cut
+from geoembz._geo import BBox
+from geoembz._geo.grid import Grid, Window, split
+from geoembz._text import aligned
+from geoembz._util.output import output_file
+from geoembz.errors import InvalidConfigError, NoValidPixelsError
+from geoembz.sources.features.write import check_output
+from geoembz.store import StoreReader
+
+LONGEST_SIDE = 1024
+"""Pixels of a picture's longer side, by default."""
+
+STRETCH = (2.0, 98.0)
+"""Percentiles of a component that become black and full colour."""
+
+_BLOCK_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True)
+class PreviewSummary:
+    """What a picture shows.
+
+    Parameters
+    ----------
+    out
+        The file.
+    shape
+        Height and width of the picture, in pixels.
+    step
+        Pixels of the store to one of the picture, along each axis.
+    bands
+        Components shown, counted from 1: three in colour, one in grey.
+    valid_share
+        Share of the picture that holds data, 0 to 1.
+    """
+
+    out: str
+    shape: tuple[int, int]
+    step: int
+    bands: tuple[int, ...]
+    valid_share: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the summary as JSON values."""
+        return asdict(self)
+
+    def to_table(self) -> str:
+        """Return the summary as lines of text."""
+        height, width = self.shape
+        rows = [
+            ("picture", self.out),
+            (
+                "size",
+                f"{width} x {height} pixels (width x height), one of {self.step} shown",
+            ),
+            ("shows", f"components {', '.join(map(str, self.bands))}"),
+            ("with data", f"{self.valid_share:.1%}"),
+        ]
+        return aligned(rows)
+
+
+def preview(
+    store: str | Path | StoreReader,
+    out: str | Path,
+    *,
+    bbox: BBox | None = None,
+    bbox_crs: str | None = None,
+    time: str | None = None,
+    size: int = LONGEST_SIDE,
+    bands: tuple[int, ...] | None = None,
+    grid: str | None = None,
+    overwrite: bool = False,
+) -> PreviewSummary:
+    """Write a picture of a store: north up, transparent where there is no data.
+
+    Every n-th pixel of every n-th row is read, so memory does not grow with the store. Each
+    component is stretched between its 2nd and 98th percentile. A store of several grids is shown
+    as one map in Web Mercator.
+
+    Parameters
+    ----------
+    store
+        Path, URL, or an open `StoreReader`.
+    out
+        ``.png``, or ``.tif`` for a picture that knows where it lies.
+    bbox
+        ``(xmin, ymin, xmax, ymax)`` to show; None for everything.
+    bbox_crs
+        CRS of `bbox`; None for the store's.
+    time
+        Year or date to show, of a store that has several.
+    size
+        Longest side of the picture, in pixels.
+    bands
+        One or three components to show, counted from 1; None for the first three, which a
+        projection orders by variance.
+    grid
+        Name of one grid to show, of a store that has several; None for all.
+    overwrite
+        Replace a file that exists.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the options cannot work.
+    NoValidPixelsError
+        If there is nothing to show.
+    StoreError
+        If the store cannot be read.
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "preview.zarr", pca=16)
+    >>> preview(tmp_path / "preview.zarr", tmp_path / "preview.png").shape
+    (64, 64)
+    """
+    target = check_output(out, (".png", ".tif", ".tiff"), overwrite=overwrite)
+    if size < 1:
+        raise InvalidConfigError(f"size {size}; expected 1 pixel or more")
+    regions = open_regions(store, bbox, bbox_crs, time, grid)
+    refuse_two_parts(regions, bbox)
+    shown = _checked_bands(bands, regions[0].reader.encoding.n_components)
+    steps = [-(-max(region.window.shape) // size) for region in regions]
+    pictures = [
+        _picture(region, step, [band - 1 for band in shown])
+        for region, step in zip(regions, steps, strict=True)
+    ]
+    scores, place = pictures[0] if len(pictures) == 1 else merge(pictures, size)
+    valid = ~np.isnan(scores[0])
+    if not valid.any():
+        where = store.url if isinstance(store, StoreReader) else store
+        raise NoValidPixelsError(f"{where}: no pixel there holds an embedding")
+    alpha = np.where(valid, 255, 0).astype(np.uint8)
+    image = np.stack([*(_stretched(component, valid) for component in scores), alpha])
+    _write(target, image, place)
+    shape = image.shape[1], image.shape[2]
+    return PreviewSummary(str(target), shape, max(steps), shown, float(valid.mean()))
+
+
+def _picture(region: Region, step: int, components: list[int]) -> tuple[NDArray[np.float32], Grid]:
+    """Return some components of every n-th pixel, north up, and where they lie."""
+    scores = _every_nth(region, step, components)
+    a, _, c, _, e, f = region.grid.transform
+    transform = (a * step, 0.0, c, 0.0, e * step, f)
+    grid = replace(region.grid, transform=transform, shape=(scores.shape[1], scores.shape[2]))
+    return (scores[:, ::-1] if region.runs_north else scores), grid
+
+
+def _checked_bands(bands: tuple[int, ...] | None, n_components: int) -> tuple[int, ...]:
+    if bands is None:
+        return (1, 2, 3) if n_components >= 3 else (1,)
+    if len(bands) not in {1, 3} or not all(1 <= band <= n_components for band in bands):
+        raise InvalidConfigError(
+            f"bands {bands}; expected one or three components, each from 1 to {n_components}"
+        )
+    return bands
+
+
+def _every_nth(region: Region, step: int, components: list[int]) -> NDArray[np.float32]:
+    """Return some components of every n-th pixel, in the store's row order."""
+    window, reader = region.window, region.reader
+    height, width = (-(-side // step) for side in window.shape)
+    out = np.full((len(components), height, width), np.nan, dtype=np.float32)
+    for block in _blocks(region):
+        rows = _picked(block.row - window.row, block.height, step)
+        cols = _picked(block.col - window.col, block.width, step)
+        if not len(rows) or not len(cols):
+            continue
+        local = (rows + window.row - block.row)[:, np.newaxis] * block.width + (
+            cols + window.col - block.col
+        )
+        scores = reader.read_pixels(block, local.reshape(-1), "reduced", date=region.date)
+        scores = scores[components]
+        target = np.ix_(range(len(components)), rows // step, cols // step)
+        out[target] = scores.reshape(len(components), len(rows), len(cols))
+    return out
+
+
+def _blocks(region: Region) -> Iterator[Window]:
+    """Yield blocks of whole chunks, each at most about a million pixels."""
+    chunk = region.reader.codes.chunks
+    rows, cols = chunk[-2], chunk[-1]
+    while 2 * rows * cols <= _BLOCK_PIXELS and cols < region.window.width:
+        cols *= 2
+    yield from split(region.window, (rows, cols))
+
+
+def _picked(start: int, length: int, step: int) -> NDArray[np.intp]:
+    """Return the multiples of `step` in ``[start, start + length)``."""
+    return np.arange(-(-start // step) * step, start + length, step)
+
+
+def _stretched(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    low, high = np.percentile(component[valid], STRETCH)
+    span = high - low if high > low else 1.0
+    share = np.clip((np.where(valid, component, low) - low) / span, 0.0, 1.0)
+    return np.asarray(np.round(share * 255), dtype=np.uint8)
+
+
+def _write(path: Path, image: NDArray[np.uint8], grid: Grid) -> None:
+    """Write grey + alpha or RGBA; a file that exists is replaced whole."""
+    import rasterio
+    from rasterio.enums import ColorInterp
+    from rasterio.errors import NotGeoreferencedWarning
+
+    count, height, width = image.shape
+    is_tiff = path.suffix.lower() != ".png"
+    profile: dict[str, Any] = {"driver": "PNG"}
+    if is_tiff:
+        profile = {
+            "driver": "GTiff",
+            "crs": rasterio.crs.CRS.from_wkt(grid.crs_wkt),
+            "transform": rasterio.Affine(*grid.transform),
+            "compress": "deflate",
+            "tiled": True,
+        }
+    shape = {"count": count, "height": height, "width": width, "dtype": "uint8"}
+    with output_file(path) as partial, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(partial, "w", **shape, **profile) as raster:
+            colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]
+            shown = colours if count == 4 else [ColorInterp.gray]
+            if is_tiff:
+                raster.colorinterp = [*shown, ColorInterp.alpha]
+            raster.write(image)
+        if is_tiff:
+            refuse_cut(partial, path)

@@ -1,0 +1,130 @@
+"""Read bytes of local and remote files with fsspec."""
+
+import os
+from functools import lru_cache
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import fsspec
+
+from geoembz._objects.identity import display_name
+from geoembz.errors import SourceError
+
+_BLOCK_BYTES, _MOST_BLOCKS = 2 * 2**20, 64
+
+
+def read_range(path: str, start: int, stop: int | None) -> bytes:
+    """Return bytes ``[start, stop)`` of a file, or those that there are; None reads to the end.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read.
+    """
+    filesystem, root = _filesystem(path)
+    try:
+        content: bytes = filesystem.cat_file(root, start=start, end=stop)
+    except _faults(path) as error:
+        raise SourceError(
+            f"{display_name(path)}: cannot be read ({type(error).__name__}: {error}); "
+            "check the path, and for object stores the credentials"
+        ) from error
+    return content
+
+
+def open_remote(path: str) -> IO[bytes]:
+    """Open a remote file for reading parts of it; the last 64 blocks of 2 MB stay in memory.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be opened.
+    """
+    filesystem, root = _filesystem(path)
+    try:
+        file: IO[bytes] = filesystem.open(
+            root,
+            "rb",
+            block_size=_BLOCK_BYTES,
+            cache_type="blockcache",
+            cache_options={"maxblocks": _MOST_BLOCKS},
+        )
+    except _faults(path) as error:
+        raise SourceError(
+            f"{display_name(path)}: cannot be opened ({type(error).__name__}: {error}); "
+            "check the URL, and for object stores the credentials"
+        ) from error
+    return file
+
+
+def object_status(path: str) -> tuple[int | None, str | None]:
+    """Return the size of an object in bytes and its ETag, each None where the server is silent."""
+    filesystem, root = _filesystem(path)
+    try:
+        status = filesystem.info(root)
+    except _faults(path):
+        return None, None  # whoever reads the object says what is wrong with it
+    etag = status.get("ETag") or status.get("etag")
+    return status.get("size"), None if etag is None else str(etag).strip('"')
+
+
+def exists(path: str) -> bool:
+    """Whether a file is there and may be read, even where its headers alone may not."""
+    filesystem, root = _filesystem(path)
+    try:
+        return bool(filesystem.exists(root))
+    except PermissionError:
+        try:
+            filesystem.cat_file(root, start=0, end=1)
+        except OSError:
+            return False
+        return True
+
+
+def _faults(path: str) -> tuple[type[Exception], ...]:
+    """Return what fsspec raises where a server does not answer as it should."""
+    if not path.startswith("s3://"):
+        return OSError, ValueError
+    from botocore.exceptions import BotoCoreError
+
+    return OSError, ValueError, BotoCoreError
+
+
+def _filesystem(path: str) -> tuple[Any, str]:
+    options = {"anon": True} if path.startswith("s3://") and s3_is_anonymous() else {}
+    try:
+        filesystem, root = fsspec.core.url_to_fs(path, **options)
+    except (ImportError, ValueError) as error:
+        raise SourceError(
+            f"{display_name(path)}: {error}; expected a path or a URL such as s3://bucket/key"
+        ) from error
+    return filesystem, root
+
+
+@lru_cache(maxsize=1)
+def s3_is_anonymous() -> bool:
+    """Whether S3 is to be read without signing: asked for as GDAL does, or nothing to sign with."""
+    asked = os.environ.get("AWS_NO_SIGN_REQUEST")
+    if asked is not None:
+        return asked.upper() in {"YES", "TRUE", "ON", "1"}
+    import botocore.session
+
+    return botocore.session.get_session().get_credentials() is None
+
+
+def gdal_s3_options() -> dict[str, str]:
+    """Return what GDAL must be told to reach the server that AWS_ENDPOINT_URL names.
+
+    GDAL knows the host alone, as AWS_S3_ENDPOINT; where that is set it holds.
+    """
+    unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if s3_is_anonymous() else {}
+    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not url or "AWS_S3_ENDPOINT" in os.environ:
+        return unsigned
+    parts = urlsplit(url)
+    return {
+        **unsigned,
+        "AWS_S3_ENDPOINT": f"{parts.netloc}{parts.path}".rstrip("/"),
+        "AWS_HTTPS": "YES" if parts.scheme == "https" else "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
+    }

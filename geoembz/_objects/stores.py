@@ -1,0 +1,108 @@
+"""Open the file system behind a URL, and say in our words what went wrong there.
+
+The only module of the store that knows how S3 is configured.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fsspec
+
+from geoembz._objects.faults import as_store_error, fault_code
+from geoembz._objects.names import check_endpoint, parse_store_url
+from geoembz._objects.reading import s3_is_anonymous
+from geoembz.errors import StoreError
+
+_ATTEMPTS = 8
+_CONNECT_SECONDS, _READ_SECONDS = 10, 60
+HTTP = ("http://", "https://")
+_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs")
+
+
+def storage_options(url: str) -> dict[str, Any]:
+    """Return fsspec's options for a URL; the endpoint comes from AWS_ENDPOINT_URL.
+
+    Raises
+    ------
+    InvalidConfigError
+        If an S3 URL holds credentials, names a whole bucket or could leave its prefix, or the
+        endpoint is no URL.
+    """
+    if not url.startswith(("s3://", "s3a://")):
+        return {}
+    parse_store_url(url)
+    endpoint = check_endpoint(os.environ.get("AWS_ENDPOINT_URL") or None)
+    config: dict[str, Any] = {
+        "retries": {"max_attempts": _ATTEMPTS, "mode": "standard"},
+        "connect_timeout": _CONNECT_SECONDS,
+        "read_timeout": _READ_SECONDS,
+        "max_pool_connections": 64,
+        # Other servers than Amazon's know no x-amz-checksum headers.
+        "request_checksum_calculation": "when_required",
+        "response_checksum_validation": "when_required",
+    }
+    if endpoint:
+        config["s3"] = {"addressing_style": "path"}
+    return {
+        "anon": s3_is_anonymous(),
+        "endpoint_url": endpoint,
+        "config_kwargs": config,
+        "use_listings_cache": False,
+        "max_concurrency": 1,  # else s3fs asks for the size of each object before it reads it
+    }
+
+
+def open_filesystem(url: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and the path in it.
+
+    Raises
+    ------
+    StoreError
+        If the URL's scheme is unknown or its package is missing.
+    """
+    options = storage_options(url)
+    try:
+        if url.startswith(HTTP):
+            return ranged_http(), url.rstrip("/")
+        filesystem, root = fsspec.core.url_to_fs(url, **options)
+    except (ValueError, ImportError) as error:
+        raise StoreError(
+            f"{url}: {error}; expected a path or a URL such as s3://bucket/prefix"
+        ) from error
+    return filesystem, root.rstrip("/") or root
+
+
+def ranged_http(**options: Any) -> Any:
+    """Return the file system of HTTP; imported only here, as it needs half a second."""
+    from geoembz._objects.http import RangedHttp
+
+    return RangedHttp(**options)
+
+
+@contextmanager
+def remote_faults(what: str) -> Iterator[None]:
+    """Turn what a server or its library raises into a `StoreError` without credentials.
+
+    An absent object stays a `FileNotFoundError`, an absent bucket does not; damaged content is
+    not a matter of the server.
+
+    Parameters
+    ----------
+    what
+        What is tried, e.g. ``GET s3://bucket/key``.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _is_fault(error):
+            raise
+        raise as_store_error(error, what) from None
+
+
+def _is_fault(error: Exception) -> bool:
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return fault_code(error) == "NoSuchBucket"
+    library = type(error).__module__.partition(".")[0]
+    return isinstance(error, OSError) or library in _LIBRARIES

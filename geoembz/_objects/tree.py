@@ -1,0 +1,268 @@
+"""Objects under one URL: the little that metadata and the journal need beside Zarr itself."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from itertools import batched
+from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from geoembz._objects.faults import fault_code
+from geoembz._objects.files import PARTIAL, walk_files, write_file
+from geoembz._objects.stores import open_filesystem, remote_faults
+from geoembz._util.bounded_json import MOST_BYTES, parse_json
+from geoembz.errors import StoreError
+
+_READERS, _READ_BATCH, _READ_PART = 32, 1_024, 32
+EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+"""What servers answer where an object is that was to be created."""
+
+
+@contextmanager
+def local_faults(url: str) -> Iterator[None]:
+    """Turn what goes wrong while a local file is written into a `StoreError`: a full disk, say."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StoreError(gone(url)) from error
+    except OSError as error:
+        raise StoreError(
+            f"{url}: cannot be written ({error.strerror or error}); expected a place with room and "
+            "permission to write; make room and run the same command again, or choose another "
+            "destination"
+        ) from error
+
+
+def gone(url: str) -> str:
+    """Return what to say where a folder that we write to is no longer there."""
+    return (
+        f"{url}: is gone; expected the folder that this conversion made: another one has taken the "
+        "destination over, or somebody deleted it; run the same command again"
+    )
+
+
+class ObjectTree:
+    """A directory or an object-store prefix.
+
+    Parameters
+    ----------
+    url
+        Local path or fsspec URL.
+    must_exist
+        Never make the directory itself: what belongs to a conversion that lost it stays unwritten.
+
+    Raises
+    ------
+    StoreError
+        If the URL's scheme is unknown or its package is missing; in every method, if the server
+        refuses or fails.
+    InvalidConfigError
+        If the URL holds credentials or could leave its prefix.
+    """
+
+    def __init__(self, url: str | Path, *, must_exist: bool = False) -> None:
+        self.url, self.must_exist = str(url), must_exist
+        self.filesystem, self.root = open_filesystem(self.url)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a directory on this machine."""
+        return isinstance(self.filesystem, LocalFileSystem)
+
+    @property
+    def local_path(self) -> Path:
+        """The directory; only where `is_local`."""
+        return Path(self.root)
+
+    def child(self, name: str) -> "ObjectTree":
+        """Return what lies below `name`, as a tree; a local folder is made where it is missing."""
+        tree = ObjectTree(f"{self.url.rstrip('/')}/{name}", must_exist=self.must_exist)
+        if self.is_local and self.must_exist:
+            with local_faults(self.url):
+                tree.local_path.mkdir(exist_ok=True)
+        return tree
+
+    def read(self, key: str, most: int | None = None) -> bytes | None:
+        """Return an object's content, or its first `most` bytes; None where there is none."""
+        try:
+            if self.is_local:
+                with open(f"{self.root}/{key}", "rb") as file:  # noqa: PTH123 a Path costs more
+                    return file.read(-1 if most is None else most)
+            with self._faults("GET", key):
+                content: bytes = self.filesystem.cat_file(f"{self.root}/{key}")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        return content
+
+    def check_ranges(self) -> None:
+        """Make sure that a part of an object can be read; one byte of the root's document is.
+
+        Raises
+        ------
+        StoreError
+            If the server sends whole objects only.
+        """
+        if not self.is_local:
+            with self._faults("GET", "zarr.json"):
+                self.filesystem.cat_file(f"{self.root}/zarr.json", start=0, end=1)
+
+    def read_json(self, key: str) -> Any:
+        """Return an object's JSON; None where there is no object.
+
+        Raises
+        ------
+        StoreError
+            If the object is no JSON, or such that cannot be believed; see `parse_json`.
+        """
+        content = self.read(key, MOST_BYTES + 1)
+        if content is None:
+            return None
+        expected = "metadata; the store is damaged: fetch it again"
+        return parse_json(content, f"{self.url}/{key}", error=StoreError, expected=expected)
+
+    def read_json_many(self, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Yield keys and their JSON, in order; many are read at once, few kept.
+
+        Raises
+        ------
+        StoreError
+            If an object is no JSON.
+        """
+
+        def read(part: Sequence[str]) -> list[tuple[str, Any]]:
+            return [(key, self.read_json(key)) for key in part]
+
+        with ThreadPoolExecutor(_READERS) as pool:
+            for batch in batched(keys, _READ_BATCH):
+                for pairs in pool.map(read, batched(batch, _READ_PART)):
+                    yield from pairs
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Write an object unless there is one; return whether it was written.
+
+        Some servers know no conditional requests and write in any case: read back what matters.
+        """
+        if self.is_local:
+            with local_faults(self.url):
+                return self._create_local(self.local_path / key, content)
+        with self._faults("PUT", key):
+            try:
+                self.filesystem.pipe_file(f"{self.root}/{key}", content, mode="create")
+            except OSError as error:
+                if isinstance(error, FileExistsError) or fault_code(error) in EXISTS_CODES:
+                    return False
+                raise
+        return True
+
+    def write(self, key: str, content: bytes) -> None:
+        """Write an object; a reader sees all of it or nothing."""
+        if not self.is_local:
+            with self._faults("PUT", key):
+                self.filesystem.pipe_file(f"{self.root}/{key}", content)
+            return
+        with local_faults(self.url):
+            self._write_local(self.local_path / key, content)
+
+    def _write_local(self, path: Path, content: bytes) -> None:
+        root = self.local_path if self.must_exist else None
+        try:
+            write_file(path, content, root=root)
+        except FileNotFoundError as error:
+            if self.must_exist:
+                raise StoreError(gone(self.url)) from error
+            write_file(path, content)  # its folder went the moment after it was made
+
+    def _create_local(self, path: Path, content: bytes) -> bool:
+        """Link a complete file to its name: of several who try, one succeeds."""
+        draft = f"{path.name}.{uuid.uuid4().hex}{PARTIAL}"
+        self.write(str(path.with_name(draft).relative_to(self.local_path)), content)
+        try:
+            path.hardlink_to(path.with_name(draft))
+        except FileExistsError:
+            return False
+        finally:
+            path.with_name(draft).unlink()
+        return True
+
+    def remove_partials(self) -> None:
+        """Delete what writers of local files left when they were killed; servers keep none."""
+        if self.is_local:
+            for path in self.local_path.rglob(f"*{PARTIAL}"):
+                path.unlink(missing_ok=True)
+
+    def write_json(self, key: str, document: Any) -> None:
+        """Write an object as JSON with sorted keys."""
+        self.write(key, json.dumps(document, sort_keys=True).encode())
+
+    def sizes(self, prefix: str = "") -> dict[str, int]:
+        """Return the size of every object below `prefix`, in bytes, by key."""
+        if self.is_local:
+            return {key: entry.stat().st_size for key, entry in self._local_files(prefix)}
+        self.filesystem.invalidate_cache()
+        base = f"{self.root}/{prefix}".rstrip("/")
+        with self._faults("LIST", prefix):
+            found = self.filesystem.find(base, detail=True)
+        skipped = len(self.root) + 1
+        return {path[skipped:]: int(entry["size"] or 0) for path, entry in sorted(found.items())}
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the key of every object below `prefix`, in order."""
+        if not self.is_local:
+            return list(self.sizes(prefix))
+        return [key for key, _ in self._local_files(prefix)]
+
+    def _local_files(self, prefix: str) -> list[tuple[str, os.DirEntry[str]]]:
+        """Return keys and files, folder by folder; a journal has 10⁵: no `Path` for each."""
+        skipped = len(str(self.local_path).rstrip(os.sep)) + 1
+        files = {
+            entry.path[skipped:].replace(os.sep, "/"): entry
+            for entry in walk_files(self.local_path / prefix)
+        }
+        return [(key, files[key]) for key in sorted(files, key=lambda key: key.split("/"))]
+
+    def exists(self) -> bool:
+        """Whether anything is there."""
+        self.filesystem.invalidate_cache()
+        if self.is_local:
+            return bool(self.filesystem.exists(self.root))
+        # The answer to a GET says what is wrong; that to a HEAD only that something is.
+        if self.read("zarr.json") is not None:
+            return True
+        with self._faults("LIST", ""):
+            return bool(self.filesystem.exists(self.root))
+
+    def remove(self, prefix: str = "") -> None:
+        """Delete everything below `prefix`."""
+        target = f"{self.root}/{prefix}".rstrip("/")
+        self.filesystem.invalidate_cache()
+        with self._faults("DELETE", prefix):
+            if self.filesystem.exists(target):
+                with suppress(FileNotFoundError):  # somebody else was faster
+                    self.filesystem.rm(target, recursive=True)
+
+    def remove_keys(self, keys: Sequence[str]) -> None:
+        """Delete objects by their keys; on a server, a thousand with each request."""
+        if self.is_local:
+            for key in keys:
+                (self.local_path / key).unlink(missing_ok=True)
+        elif keys:
+            with self._faults("DELETE", keys[0]):
+                self.filesystem.rm([f"{self.root}/{key}" for key in keys])
+
+    def remove_empty(self, prefix: str = "") -> None:
+        """Remove a local folder and those in it, if there is no file; servers have no folders."""
+        if not self.is_local:
+            return
+        for folder, _, _ in os.walk(self.local_path / prefix, topdown=False):
+            with suppress(OSError):  # something is in it, or it is gone
+                Path(folder).rmdir()
+
+    def _faults(self, verb: str, key: str) -> AbstractContextManager[None]:
+        if self.is_local:
+            return nullcontext()
+        return remote_faults(f"{verb} {self.url}/{key}".rstrip("/"))

@@ -1,0 +1,19 @@
+"""Put a store where others read it: whole, verified, resumable, described."""
+
+from geoembz._publish.manifest import Manifest, manifest_name
+from geoembz._publish.retry import RetryPolicy
+from geoembz._publish.run import PublishReport, check_anonymous, publish
+from geoembz._publish.verify import Problem, read_manifest, verify_against, verify_objects
+
+__all__ = [
+    "Manifest",
+    "Problem",
+    "PublishReport",
+    "RetryPolicy",
+    "check_anonymous",
+    "manifest_name",
+    "publish",
+    "read_manifest",
+    "verify_against",
+    "verify_objects",
+]

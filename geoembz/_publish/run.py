@@ -1,0 +1,225 @@
+"""Publish a store: data first, metadata last, each object verified; resumable.
+
+Knows object trees and nothing of what is in a store: it needs no Zarr library.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from geoembz._publish.digest import Digest, digest
+from geoembz._publish.manifest import Manifest, manifest_name, manifest_of
+from geoembz._publish.open_tree import open_tree
+from geoembz._publish.original import Original
+from geoembz._publish.plan import ROOT, leftovers, phases
+from geoembz._publish.retry import RetryPolicy
+from geoembz._publish.target import Target, held
+from geoembz._publish.transfer import for_each
+from geoembz._publish.tree import ObjectTree
+from geoembz.errors import InvalidConfigError, StoreError
+
+_ABSENT = "embedding/c/absent"
+
+type Progress = Callable[[int, int], None]
+"""Called with objects done and objects in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    """What `publish` did.
+
+    Parameters
+    ----------
+    url, manifest_url
+        Where the store and its manifest are.
+    n_objects, n_uploaded, n_skipped
+        Objects of the store; those sent; those that were there already, identical.
+    bytes_uploaded
+        Size of those sent.
+    manifest
+        What is there now.
+    """
+
+    url: str
+    manifest_url: str
+    n_objects: int
+    n_uploaded: int
+    n_skipped: int
+    bytes_uploaded: int
+    manifest: Manifest
+
+
+def publish(
+    store_path: str,
+    url: str,
+    *,
+    endpoint_url: str | None = None,
+    workers: int = 8,
+    anon_check: bool = False,
+    overwrite: bool = False,
+    break_lock: bool = False,
+    policy: RetryPolicy | None = None,
+    progress: Progress | None = None,
+) -> PublishReport:
+    """Copy a store so that a reader never sees it incomplete.
+
+    Objects that are there with the same size and checksum are not sent again, so the same call
+    after any interruption goes on where it stopped. The manifest is written beside the store just
+    before the root metadata.
+
+    Parameters
+    ----------
+    store_path
+        A complete store: a local path or an fsspec URL.
+    url
+        Where to, e.g. ``s3://bucket/prefix/name.zarr``.
+    endpoint_url
+        Of an S3 server other than Amazon's.
+    workers
+        Objects in flight; each is held in memory.
+    anon_check
+        Afterwards read the root and one object without credentials (S3).
+    overwrite
+        Replace another store at the destination. Its root goes first, so that readers find no
+        store rather than a mixture.
+    break_lock
+        Take the destination from a command that holds it.
+    policy
+        Retries of each request.
+    progress
+        Told how many objects are done.
+
+    Raises
+    ------
+    InvalidConfigError
+        If a name is refused; nothing was read or written.
+    DestinationExistsError
+        If something else is at the destination, or another command writes there.
+    StoreError
+        If the source is no complete store, or changes meanwhile; if the server refuses, stays
+        away, or stored something else; if `anon_check` fails.
+    """
+    source = open_tree(store_path, endpoint_url=endpoint_url, policy=policy)
+    tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
+    if source.url == tree.url:
+        raise InvalidConfigError(f"publish: {url} is the store itself; choose another destination")
+    original = Original.of(source)
+    with held(tree, breaks=break_lock) as target:
+        sender = _Sender(original, target, progress)
+        manifest = _send(sender, workers, overwrite=overwrite)
+    if anon_check:
+        check_anonymous(url, sender.digests, endpoint_url=endpoint_url)
+    return PublishReport(
+        url=str(tree.url),
+        manifest_url=str(tree.url) + manifest_name(""),
+        n_objects=len(original.keys),
+        n_uploaded=sender.n_uploaded,
+        n_skipped=len(original.keys) - sender.n_uploaded,
+        bytes_uploaded=sender.bytes_uploaded,
+        manifest=manifest,
+    )
+
+
+def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> Manifest:
+    """Make a destination hold a store, and nothing else; the root comes last."""
+    original, target = sender.original, sender.target
+    root = digest(original.root)
+    old = leftovers(original.keys, root, sender.there, str(target.tree.url), overwrite=overwrite)
+    for key in old.hidden:
+        target.check_held()
+        target.tree.delete(key)
+        sender.there.pop(key)
+    *before, last = phases(original.keys)
+    for group in before:
+        target.check_held()
+        sender.send(group, workers)
+    for_each([key for key in old.extra if key not in old.hidden], target.tree.delete, workers)
+    original.check_unchanged()
+    if ROOT not in sender.there:  # what is hidden is looked at before it is shown
+        target.check(sender.digests)
+    manifest = manifest_of(target.tree.url.name, sender.digests | {ROOT: root})
+    target.check_held()
+    _write_manifest(target.tree, manifest)
+    sender.send(last, workers)
+    target.check_visible(sender.digests)
+    return manifest
+
+
+class _Sender:
+    """Sends groups of objects and remembers their digests; the one place with state."""
+
+    def __init__(self, original: Original, target: Target, progress: Progress | None) -> None:
+        self.original, self.target, self.there = original, target, target.listed()
+        self._n_objects, self._progress = len(original.keys), progress
+        self._lock, self._n_done = threading.Lock(), 0
+        self.digests: dict[str, Digest] = {}
+        self.n_uploaded = 0
+        self.bytes_uploaded = 0
+
+    def send(self, keys: list[str], workers: int) -> None:
+        """Send one group; return when every object of it is stored and verified."""
+        for key, value, sent in for_each(keys, self._send_one, workers):
+            self.digests[key] = value
+            self.n_uploaded += sent
+            self.bytes_uploaded += value.size * sent
+
+    def _send_one(self, key: str) -> tuple[str, Digest, bool]:
+        data, value = self.original.read(key)
+        needed = not self._is_there(key, value)
+        if needed:
+            self.target.tree.write(key, data, value)
+        with self._lock:
+            self._n_done += 1
+            if self._progress is not None:
+                self._progress(self._n_done, self._n_objects)
+        return key, value, needed
+
+    def _is_there(self, key: str, value: Digest) -> bool:
+        listed = self.there.get(key)
+        if listed is None or listed.size != value.size:
+            return False
+        if listed.md5 is not None:
+            return listed.md5 == value.md5
+        return digest(self.target.tree.read(key)) == value
+
+
+def _write_manifest(target: ObjectTree, manifest: Manifest) -> None:
+    data = manifest.to_json()
+    target.beside().write(manifest_name(target.url.name), data, digest(data))
+
+
+def check_anonymous(
+    url: str, digests: dict[str, Digest], *, endpoint_url: str | None = None
+) -> None:
+    """Read the root and one object of a published store without credentials.
+
+    Raises
+    ------
+    StoreError
+        If the public cannot read them, or reads something else.
+    """
+    public = open_tree(url, endpoint_url=endpoint_url, anonymous=True, policy=RetryPolicy(3))
+    for key in {ROOT, min(digests)}:
+        try:
+            same = digest(public.read(key)) == digests[key]
+        except StoreError as error:
+            raise StoreError(
+                f"publish: the store is there, but not public: {error}; "
+                "allow s3:GetObject to everyone in the bucket's policy, or leave --anon-check out"
+            ) from None
+        if not same:
+            raise StoreError(f"publish: the public reads another {url}/{key}; is there a cache?")
+    _check_absence(public, url)
+
+
+def _check_absence(public: ObjectTree, url: str) -> None:
+    """Make sure that an object that is not there is "not found" rather than "denied"."""
+    try:
+        public.read(_ABSENT)
+    except StoreError as error:
+        if isinstance(error.__context__, PermissionError):
+            raise StoreError(
+                f"publish: the public reads {url}, but is denied what is not there; shards without "
+                "a valid pixel are not stored, and readers must be told so: allow s3:ListBucket to "
+                "everyone too, or leave --anon-check out"
+            ) from None

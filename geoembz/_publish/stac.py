@@ -1,0 +1,306 @@
+"""Describe a published store as a STAC item and collection.
+
+The only module that knows pystac. It reads a store's JSON metadata, no arrays.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from geoembz._publish.digest import digest
+from geoembz._publish.footprint import Footprint, footprint
+from geoembz._publish.open_tree import open_tree
+from geoembz._publish.plan import check_source
+from geoembz._publish.stac_time import ItemTime
+from geoembz._publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
+from geoembz._publish.tree import ObjectTree
+from geoembz.errors import MissingPackageError, StoreError
+
+if TYPE_CHECKING:
+    import pystac
+
+EMB_SCHEMA = "https://stac-extensions.github.io/embeddings/v0.0.1/schema.json"
+PROJ_SCHEMA = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+RASTER_SCHEMA = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+_ZARR_MEDIA_TYPE = "application/vnd.zarr; version=3"
+
+
+def write_stac(
+    url: str,
+    *,
+    interval: tuple[datetime, datetime] | None = None,
+    licence: str | None = None,
+    endpoint_url: str | None = None,
+) -> tuple[str, str]:
+    """Write an item and a collection beside a published store.
+
+    Parameters
+    ----------
+    url
+        The store.
+    interval
+        Start and end of the time the embeddings describe, with time zones. Without one it is that
+        of an item that describes this store already, or of the store's time axis; where there is
+        neither, that of publication, and the item's description says so.
+    licence
+        SPDX identifier or URL. Without one it is the store's, or that of the collection that is
+        there already; ``other`` where nothing says it.
+    endpoint_url
+        As for `publish`.
+
+    Returns
+    -------
+    item_url, collection_url
+        ``….stac-item.json`` and ``….stac-collection.json``.
+
+    Raises
+    ------
+    MissingPackageError
+        If pystac is not installed.
+    StoreError
+        If the store has no place on Earth, or no geoemb attributes.
+
+    References
+    ----------
+    STAC 1.1; embeddings extension v0.0.1 (prefix ``emb``), projection v2.0.0, raster v2.0.0.
+    """
+    return describe_published(
+        url, interval=interval, licence=licence, endpoint_url=endpoint_url
+    ).urls
+
+
+@dataclass(frozen=True)
+class Described:
+    """The description of a published store.
+
+    Parameters
+    ----------
+    urls
+        Of the item and of the collection.
+    time
+        The item's, and where it comes from.
+    """
+
+    urls: tuple[str, str]
+    time: ItemTime
+
+
+def describe_published(
+    url: str,
+    *,
+    interval: tuple[datetime, datetime] | None = None,
+    licence: str | None = None,
+    endpoint_url: str | None = None,
+) -> Described:
+    """Write an item and a collection as `write_stac`, and return what they say of the time."""
+    tree = open_tree(url, endpoint_url=endpoint_url)
+    metadata = read_metadata(tree)
+    earlier = {
+        kind: _earlier(tree, f"{metadata.name}.stac-{kind}.json") for kind in ("item", "collection")
+    }
+    is_same = bool(earlier["item"]) and _source_links(earlier["item"]) == _source_data(metadata)
+    when = ItemTime.of(metadata, interval, earlier["item"] if is_same else None)
+    item = stac_item(metadata, when)
+    collection = stac_collection(
+        metadata, item, licence, earlier["collection"] if is_same else None
+    )
+    for document, kind in ((item, "item"), (collection, "collection")):
+        name = f"{metadata.name}.stac-{kind}.json"
+        text = json.dumps(document.to_dict(transform_hrefs=False), indent=1, allow_nan=False)
+        data = f"{text}\n".encode()
+        tree.beside().write(name, data, digest(data))
+    urls = f"{metadata.url}.stac-item.json", f"{metadata.url}.stac-collection.json"
+    return Described(urls, when)
+
+
+def _earlier(tree: ObjectTree, name: str) -> Mapping[str, Any]:
+    """Return a document that an earlier publication wrote; empty where there is none to read."""
+    try:
+        document = json.loads(tree.beside().read(name))
+    except StoreError as error:
+        if not isinstance(error.__context__, FileNotFoundError | PermissionError):
+            raise
+        return {}
+    except (ValueError, RecursionError):  # nobody's description: it is written anew
+        return {}
+    return document if isinstance(document, Mapping) else {}
+
+
+def _source_links(document: Mapping[str, Any]) -> list[str]:
+    links = document.get("links")
+    return [
+        str(link.get("href"))
+        for link in (links if isinstance(links, list) else [])
+        if isinstance(link, Mapping) and link.get("rel") == "emb:source-data"
+    ]
+
+
+def check_pystac() -> None:
+    """Raise `MissingPackageError` unless pystac is installed."""
+    _pystac()
+
+
+def check_place(url: str, *, endpoint_url: str | None = None) -> None:
+    """Refuse a store that `describe_published` could not describe, before it is copied.
+
+    Parameters
+    ----------
+    url
+        The store that is to be published.
+    endpoint_url
+        As for `publish`.
+
+    Raises
+    ------
+    StoreError
+        If the store is not complete, has no place on Earth, or no embeddings.
+    """
+    tree = open_tree(url, endpoint_url=endpoint_url)
+    check_source(list(tree.list()), url)
+    footprint(read_metadata(tree).grids.values())
+
+
+def stac_item(metadata: StoreMetadata, when: ItemTime) -> "pystac.Item":
+    """Return a store's item: place, time, grid, quantization and the `embeddings` asset."""
+    stac = _pystac()
+    place = footprint(metadata.grids.values())
+    is_moment = when.start == when.end
+    properties: dict[str, Any] = {"title": metadata.name} | _projection(metadata)
+    if (gsd := metadata.emb("gsd")) is not None:
+        properties["gsd"] = gsd
+    if quantization := _quantization(metadata.emb("quantization")):
+        properties["emb:quantization"] = quantization
+    properties |= when.properties()
+    item: pystac.Item = stac.Item(
+        id=metadata.name.removesuffix(".zarr"),
+        geometry=place.geometry,
+        bbox=list(place.bbox),
+        datetime=when.start if is_moment else None,
+        start_datetime=None if is_moment else when.start,
+        end_datetime=None if is_moment else when.end,
+        properties=properties,
+        stac_extensions=[EMB_SCHEMA, PROJ_SCHEMA, RASTER_SCHEMA],
+    )
+    item.add_asset("embeddings", _asset(metadata))
+    item.add_link(stac.Link("collection", f"./{metadata.name}.stac-collection.json"))
+    for source in _source_data(metadata):
+        item.add_link(stac.Link("emb:source-data", source))
+    item.collection_id = _collection_id(metadata)
+    return item
+
+
+def stac_collection(
+    metadata: StoreMetadata,
+    item: "pystac.Item",
+    licence: str | None = None,
+    earlier: Mapping[str, Any] | None = None,
+) -> "pystac.Collection":
+    """Return the collection that holds a store's item."""
+    if None in (metadata.emb("type"), metadata.emb("dimensions")):
+        raise StoreError(
+            f"stac: {metadata.url} has no geoemb:type and geoemb:dimensions; "
+            "expected a store made by geoembz convert"
+        )
+    stac = _pystac()
+    place: Footprint = footprint(metadata.grids.values())
+    terms = str(licence or metadata.root.get("geoembz:license") or _terms(earlier or {}) or "other")
+    times = item.common_metadata
+    interval = [times.start_datetime or item.datetime, times.end_datetime or item.datetime]
+    collection: pystac.Collection = stac.Collection(
+        id=_collection_id(metadata),
+        description=f"Earth embeddings in {metadata.name}, made by geoembz",
+        extent=stac.Extent(stac.SpatialExtent([list(place.bbox)]), stac.TemporalExtent([interval])),
+        license="other" if _is_url(terms) else terms,
+        stac_extensions=[EMB_SCHEMA],
+        extra_fields={
+            "emb:type": metadata.emb("type"),
+            "emb:dimensions": metadata.emb("dimensions"),
+            "data_type": metadata.data_type,
+        },
+    )
+    if _is_url(terms):
+        collection.add_link(stac.Link("license", terms))
+    collection.add_link(stac.Link("item", f"./{metadata.name}.stac-item.json"))
+    collection.add_link(stac.Link("emb:model", str(metadata.emb("model"))))
+    for source in _source_data(metadata) or ["urn:geoembz:source:unknown"]:
+        collection.add_link(stac.Link("emb:source-data", source))
+    return collection
+
+
+def _terms(collection: Mapping[str, Any]) -> str | None:
+    """Return the licence of an earlier collection, a name or a URL."""
+    name, links = collection.get("license"), collection.get("links")
+    if isinstance(name, str) and name != "other":
+        return name
+    for link in links if isinstance(links, list) else []:
+        if isinstance(link, Mapping) and link.get("rel") == "license":
+            return str(link.get("href"))
+    return None
+
+
+def _is_url(terms: str) -> bool:
+    """Whether a licence is no SPDX name: STAC links to those."""
+    return "://" in terms
+
+
+def _projection(metadata: StoreMetadata) -> dict[str, Any]:
+    """Return the `proj:` fields of the one grid there is; of several, none holds for all."""
+    if len(metadata.grids) != 1:
+        return {"proj:code": None}
+    (grid,) = metadata.grids.values()
+    fields = {name: grid[name] for name in PROJ_FIELDS if name in grid}
+    for name in ("shape", "transform", "bbox"):
+        if f"spatial:{name}" in grid:
+            fields[f"proj:{name}"] = list(grid[f"spatial:{name}"])
+    return fields
+
+
+def _quantization(raw: object) -> dict[str, Any] | None:
+    """Return the Zarr convention's quantization object as the STAC extension has it."""
+    if not isinstance(raw, Mapping) or not {"method", "original_dtype"} <= raw.keys():
+        return None
+    names = ("method", "original_dtype", "quantized_dtype")
+    fields: dict[str, Any] = {name: raw[name] for name in names if name in raw}
+    if link := raw.get("link"):
+        fields["link"] = {"rel": "about", "href": str(link)}
+    return fields
+
+
+def _asset(metadata: StoreMetadata) -> "pystac.Asset":
+    fields: dict[str, Any] = {"data_type": metadata.data_type}
+    if any("spatial:shape" in grid for grid in metadata.grids.values()):  # tables have no pixels
+        fields["raster:sampling"] = "area"
+    if metadata.nodata is not None:
+        fields["nodata"] = metadata.nodata
+    if (gsd := metadata.emb("gsd")) is not None:
+        fields["raster:spatial_resolution"] = gsd
+    asset: pystac.Asset = _pystac().Asset(
+        href=metadata.url,
+        title="Zarr v3 store of embeddings",
+        media_type=_ZARR_MEDIA_TYPE,
+        roles=["data", "embeddings"],
+        extra_fields=fields,
+    )
+    return asset
+
+
+def _source_data(metadata: StoreMetadata) -> list[str]:
+    raw = metadata.emb("source_data")
+    return [str(uri) for uri in raw] if isinstance(raw, list) else []
+
+
+def _collection_id(metadata: StoreMetadata) -> str:
+    return f"{metadata.name.removesuffix('.zarr')}-collection"
+
+
+def _pystac() -> Any:
+    try:
+        import pystac
+    except ImportError as error:
+        raise MissingPackageError(
+            "stac: pystac is not installed; install it with: pip install 'geoembz[all]', "
+            "or publish with --no-stac"
+        ) from error
+    return pystac

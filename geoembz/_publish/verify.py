@@ -1,0 +1,122 @@
+"""Read every object of a published store again and name what is wrong.
+
+Knows object trees and manifests. What a store means (conventions, shapes) is checked elsewhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from geoembz._objects.names import check_key
+from geoembz._publish.digest import digest
+from geoembz._publish.manifest import Entry, Manifest, manifest_name, parse_manifest
+from geoembz._publish.open_tree import open_tree
+from geoembz._publish.retry import RetryPolicy
+from geoembz._publish.transfer import for_each
+from geoembz._publish.tree import Listed, ObjectTree
+from geoembz.errors import GeoembzError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One object, and what is wrong with it."""
+
+    key: str
+    what: str
+
+
+def read_manifest(
+    url: str, *, endpoint_url: str | None = None, policy: RetryPolicy | None = None
+) -> Manifest:
+    """Return the manifest beside a store.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is damaged.
+    """
+    tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
+    name = manifest_name(tree.url.name)
+    return parse_manifest(tree.beside().read(name), f"{tree.url}{manifest_name('')}")
+
+
+def verify_objects(
+    url: str,
+    *,
+    manifest: Manifest | None = None,
+    endpoint_url: str | None = None,
+    workers: int = 8,
+    policy: RetryPolicy | None = None,
+) -> list[Problem]:
+    """Compare every object of a store with a manifest, content included.
+
+    Parameters
+    ----------
+    url
+        The store.
+    manifest
+        What should be there; the one beside the store if left out.
+    endpoint_url, workers, policy
+        As for `publish`.
+
+    Returns
+    -------
+    problems
+        Objects missing, unexpected, of another size or content, or unreadable, by key; empty if
+        all is well.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be listed or its manifest cannot be read.
+    """
+    tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
+    manifest = manifest or read_manifest(url, endpoint_url=endpoint_url, policy=policy)
+    there = _listing(tree, manifest)
+    problems = [Problem(key, "missing") for key in manifest.entries.keys() - there.keys()]
+    problems += [Problem(key, "unexpected") for key in there.keys() - manifest.entries.keys()]
+    readable = []
+    for key in manifest.entries.keys() & there.keys():
+        size, expected = there[key].size, manifest.entries[key].size
+        if size == expected:
+            readable.append(key)
+        else:
+            problems.append(Problem(key, f"has {size:,} bytes; expected {expected:,}"))
+
+    def check(key: str) -> Problem | None:
+        return _check_content(tree, key, manifest.entries[key])
+
+    found = for_each(sorted(readable), check, workers)
+    return sorted([*problems, *(problem for problem in found if problem is not None)])
+
+
+def _listing(tree: ObjectTree, manifest: Manifest) -> Mapping[str, Listed]:
+    """Return what is there; where the server cannot list, what should be, to be read."""
+    if tree.url.protocol in ("http", "https"):
+        return {key: Listed(entry.size) for key, entry in manifest.entries.items()}
+    return tree.list()
+
+
+def verify_against(
+    url: str, other: str, *, endpoint_url: str | None = None, workers: int = 8
+) -> list[Problem]:
+    """Compare every object of a store with another copy of it, e.g. the local original."""
+    tree = open_tree(other, endpoint_url=endpoint_url)
+    keys = sorted(check_key(key) for key in tree.list())
+
+    def entry(key: str) -> Entry:
+        value = digest(tree.read(key))
+        return Entry(value.size, value.sha256)
+
+    entries = dict(zip(keys, for_each(keys, entry, workers), strict=True))
+    manifest = Manifest(tree.url.name, entries)
+    return verify_objects(url, manifest=manifest, endpoint_url=endpoint_url, workers=workers)
+
+
+def _check_content(tree: ObjectTree, key: str, expected: Entry) -> Problem | None:
+    try:
+        found = digest(tree.read(key))
+    except GeoembzError as error:
+        return Problem(key, f"cannot be read: {error}")
+    if found.sha256 != expected.sha256:
+        return Problem(key, f"has sha256 {found.sha256[:12]}…; expected {expected.sha256[:12]}…")
+    return None

@@ -1,0 +1,204 @@
+"""Search a whole store in a stream, in bounded memory."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike, NDArray
+
+from geoembz._geo import BBox, into_range
+from geoembz._geo.geoparquet import CRS84
+from geoembz._search.parts import AnyStore, Part, RasterPart, TablePart, open_parts
+from geoembz._search.result import SearchResult
+from geoembz._search.scoring import BestK, Metric, Scorer, scorer, valid_codes
+from geoembz._util.threads import single_threaded_blas, worker_count
+from geoembz.errors import InvalidConfigError, NoValidPixelsError
+from geoembz.sources.features import Features
+from geoembz.sources.features.write import PARQUET, check_output
+
+
+def search(
+    store: AnyStore,
+    query: ArrayLike,
+    k: int = 10,
+    metric: Metric = "cosine",
+    *,
+    bbox: BBox | None = None,
+    bbox_crs: str | None = None,
+    time: str | None = None,
+    workers: int | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+) -> SearchResult:
+    """Find the pixels of a store, or rows of a table, that are nearest to query vectors.
+
+    Codes are compared as they are stored; nothing is decoded. The store streams through memory:
+    each worker holds one stored object (a shard) and its own k best. The answer is that of an
+    exhaustive comparison with the decoded vectors, whatever the number of workers.
+
+    Parameters
+    ----------
+    store
+        Path, URL, or open reader: of a raster (all grids and dates), or of a table.
+    query
+        Vectors in original space, shape ``(dimension,)`` or ``(n_queries, dimension)``; see
+        `vectors_at` for those of the store itself.
+    k
+        How many to find for each.
+    metric
+        ``cosine``, ``dot`` or ``euclidean`` between the query and the vector that a code stands
+        for; or ``hamming``, which encodes the query and counts differing bits, for binary codes.
+    bbox
+        ``(xmin, ymin, xmax, ymax)``: search only there.
+    bbox_crs
+        CRS of `bbox`; None for the store's.
+    time
+        Search only this year or date; None for all.
+    workers
+        Stored objects at once; None for one per core.
+    out
+        Also write a file: ``.parquet`` (GeoParquet) or ``.geojson``.
+    overwrite
+        Replace a file that exists.
+
+    Returns
+    -------
+    result
+        Scores and places.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the query, the metric or the part cannot work.
+    NoValidPixelsError
+        If no pixel of the part holds an embedding.
+    StoreError
+        If the store cannot be read.
+
+    References
+    ----------
+    spec/encoding.md; H. Jégou et al., IEEE TPAMI 33 (2011), asymmetric distances.
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "search.zarr", pca=16)
+    >>> tile = geoembz.open(tmp_path / "search.zarr")
+    >>> found = search(tmp_path / "search.zarr", tile.embedding[:, 3, 4].values, k=5)
+    >>> found.scores.shape, int(found.rows[0, 0]), int(found.cols[0, 0])
+    ((1, 5), 3, 4)
+    """
+    target = None if out is None else check_output(out, (*PARQUET, ".geojson"), overwrite=overwrite)
+    if k < 1:
+        raise InvalidConfigError(f"k={k}; expected 1 or more")
+    parts = open_parts(store, bbox, bbox_crs, time)
+    total = sum(part.count for part in parts)
+    queries = scorer(parts[0].encoding, query, metric, n_pixels=total)
+    best = _scan(parts, queries, k, worker_count(workers))
+    found = int((best.distances[0] != best.farthest).sum())
+    if not found:
+        raise NoValidPixelsError(f"search: not one of {total:,} pixels holds an embedding")
+    scores = queries.scores(best.distances[:, :found])
+    return _result(parts, metric, scores, best.positions[:, :found], total, target)
+
+
+def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK:
+    """Read every block once, in threads; each keeps its own best."""
+    firsts = _first_positions(parts)
+    blocks = _blocks(parts)
+    lock = threading.Lock()
+
+    def work(_: int) -> BestK:
+        best = queries.best(k)
+        while True:
+            with lock:
+                number, block = next(blocks, (0, None))
+            if block is None:
+                return best
+            part = parts[number]
+            read = part.read(block)
+            valid = valid_codes(part.encoding.quantizer, read.codes, read.mask)
+            queries.search(best, read.codes, read.positions + firsts[number], valid)
+
+    total = queries.best(k)
+    with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
+        for best in pool.map(work, range(workers)):
+            total.merge(best)
+    return total
+
+
+def _blocks(parts: Sequence[Part]) -> Iterator[tuple[int, object]]:
+    for number, part in enumerate(parts):
+        for block in part.blocks():
+            yield number, block
+
+
+def _first_positions(parts: Sequence[Part]) -> NDArray[np.int64]:
+    sizes = np.array([part.size for part in parts], dtype=np.int64)
+    return np.cumsum(sizes) - sizes
+
+
+def _result(
+    parts: Sequence[RasterPart] | Sequence[TablePart],
+    metric: Metric,
+    scores: NDArray[Any],
+    positions: NDArray[np.int64],
+    total: int,
+    target: Path | None,
+) -> SearchResult:
+    """Turn positions into places, part by part."""
+    shape = positions.shape
+    firsts = _first_positions(parts)
+    numbers = np.searchsorted(firsts, positions, side="right") - 1
+    inner = positions - firsts[numbers]
+    rows, cols = inner, np.zeros(shape, np.int64)
+    x, y, lon, lat = (np.full(shape, np.nan) for _ in range(4))
+    urls = np.array([part.reader.url for part in parts])
+    dates = np.full(len(parts), "NaT", "datetime64[D]")
+    every: list[RasterPart | TablePart] = [*parts]
+    for number, part in enumerate(every):
+        here = numbers == number
+        if not here.any():
+            continue
+        if isinstance(part, RasterPart):
+            grid = part.reader.attributes.grid
+            rows[here], cols[here] = np.divmod(inner[here], grid.shape[1])
+            x[here], y[here] = grid.x[cols[here]], grid.y[rows[here]]
+            if part.reader.dates:
+                dates[number] = np.datetime64(part.reader.dates[part.date], "D")
+        else:
+            reader = part.reader
+            for axis, places in (("x", x), ("y", y)):
+                places[here] = reader.values(reader.column(axis), inner[here])
+        lon[here], lat[here] = _degrees(part.crs_wkt, x[here], y[here])
+    result = SearchResult(
+        metric=metric,
+        scores=scores,
+        rows=rows,
+        cols=cols,
+        x=x,
+        y=y,
+        lon=lon,
+        lat=lat,
+        stores=urls[numbers],
+        times=dates[numbers],
+        pixels_searched=total,
+        is_table=isinstance(parts[0], TablePart),
+        out=None if target is None else str(target),
+    )
+    if target is not None:
+        result.write(target)
+    return result
+
+
+def _degrees(
+    crs_wkt: str, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    places = Features("search", crs_wkt, np.column_stack([x, y]), None, pa.table({}))
+    moved = places.to_crs(CRS84).points
+    lon, lat = (x, y) if moved is None else (moved[:, 0], moved[:, 1])
+    return into_range(CRS84, lon, -180.0, 180.0), lat

@@ -1,0 +1,123 @@
+"""Squared lengths of the vectors that codes stand for."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._search.scoring.fold import (
+    LinearFold,
+    Way,
+    choose,
+    components_of_bytes,
+    first_components,
+)
+from geoembz.encoding import Encoding
+from geoembz.encoding.quantization import Codes, Quantizer
+from geoembz.encoding.quantization.linear import LinearQuantizer
+
+
+@dataclass(frozen=True, eq=False)
+class SquaredNorms:
+    """``|x - shift|**2`` of decoded vectors x.
+
+    With an orthonormal basis the squares of components add up, so that stored bytes can be looked
+    up; otherwise components pass through the triangle that has the basis' lengths and angles.
+
+    Parameters
+    ----------
+    quantizer
+        Of the codes.
+    offset
+        Added to components, float64, shape ``(n_components,)``.
+    residual
+        Square of the part outside the subspace, which all vectors share.
+    triangle
+        float32, shape ``(n, n_components + 1)``: its product with components and a one has the
+        length of the vector. None for an orthonormal basis.
+    """
+
+    quantizer: Quantizer
+    offset: NDArray[np.float64]
+    residual: float
+    triangle: NDArray[np.float32] | None = None
+    _fold: LinearFold = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Choose how components are had."""
+        count = self.quantizer.n_components
+        way = choose(self.quantizer, 1)
+        fold = LinearFold(self.quantizer, np.zeros((1, count)), np.zeros(1), way)
+        if way == "tables" and self.triangle is not None:
+            fold = LinearFold(self.quantizer, fold.weights, fold.bias, "values")
+        object.__setattr__(self, "_fold", fold)
+        if fold.way == "tables":
+            squares = np.square(components_of_bytes(self.quantizer) + self.offset[:, np.newaxis])
+            sums = np.add.reduceat(squares, first_components(self.quantizer))
+            fold.__dict__["tables"] = sums[..., np.newaxis].astype(np.float32)
+
+    @classmethod
+    def of(cls, encoding: Encoding, shift: NDArray[Any] | None = None) -> Self:
+        """Prepare the norms of an encoding's vectors, `shift` subtracted from them."""
+        projection = encoding.projection
+        if projection.matrix is None or projection.mean is None:
+            constant = np.zeros(encoding.dimension)
+            return cls(encoding.quantizer, constant if shift is None else constant - shift, 0.0)
+        mean = projection.mean.astype(np.float64)
+        constant = mean if shift is None else mean - shift
+        matrix = projection.matrix.astype(np.float64)
+        if projection.inverse is not None:
+            triangle = np.linalg.qr(np.column_stack([matrix.T, constant]), mode="r")
+            zeros = np.zeros(len(matrix))
+            return cls(encoding.quantizer, zeros, 0.0, triangle.astype(np.float32))
+        inside = matrix @ constant
+        outside = constant - matrix.T @ inside
+        return cls(encoding.quantizer, inside, float(outside @ outside))
+
+    @property
+    def way(self) -> Way:
+        """What `of_numbers` takes: the numbers of a `LinearFold` of this way."""
+        return self._fold.way
+
+    def __call__(self, codes: Codes) -> NDArray[np.float32]:
+        """Return squared lengths, float32, shape ``(n_pixels,)``."""
+        if self.way == "tables":
+            squares: NDArray[np.float32] = self._fold(codes)[0]
+            squares += np.float32(self.residual)
+            return squares
+        squares = np.empty(codes.shape[1], dtype=np.float32)
+        values = self._fold.scratch()
+        step = self._fold.tile_pixels
+        for start in range(0, codes.shape[1], step):
+            tile = codes[:, start : start + step]
+            numbers = self._fold.numbers(tile, values)
+            squares[start : start + step] = self.of_numbers(numbers)[: tile.shape[1]]
+        return squares
+
+    def of_numbers(
+        self, numbers: NDArray[np.float32], *, accelerate: bool = False
+    ) -> NDArray[np.float32]:
+        """Return the squared lengths of a tile, whose `numbers` may be overwritten."""
+        if accelerate and self.triangle is None:
+            from geoembz._search.scoring.accelerated.lengths import squared_lengths
+
+            squares = np.empty(numbers.shape[1], dtype=np.float32)
+            squared_lengths(numbers, *self._affine, squares)
+            return squares + np.float32(self.residual)
+        scale, offset = self._affine
+        numbers *= scale[:, np.newaxis]
+        numbers += offset[:, np.newaxis]
+        if self.triangle is not None:
+            numbers = self.triangle[:, :-1] @ numbers
+            numbers += self.triangle[:, -1:]
+        np.square(numbers, out=numbers)
+        return np.asarray(numbers.sum(axis=0, dtype=np.float32) + np.float32(self.residual))
+
+    @cached_property
+    def _affine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Scale and offset that make components, shifted, of `numbers`."""
+        if self.way == "codes" and isinstance(self.quantizer, LinearQuantizer):
+            return self.quantizer.scale, (self.offset + self.quantizer.offset).astype(np.float32)
+        return np.ones(len(self.offset), dtype=np.float32), self.offset.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Small helpers that any room may use: they know no format and no product."""

@@ -1,0 +1,58 @@
+"""What a verification found."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from geoembz._publish import Problem
+from geoembz._text import printable
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was read, and what is wrong.
+
+    Parameters
+    ----------
+    store
+        Where it is.
+    shards
+        Shards of all its grids and dates, or of its table; those that are stored were read.
+    problems
+        By key; empty if all is well.
+    """
+
+    store: str
+    shards: int
+    problems: tuple[Problem, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values, by the names above."""
+        return asdict(self)
+
+    def to_table(self) -> str:
+        """Return it as lines of text, one per problem."""
+        if not self.problems:
+            return f"{self.store}: {self.shards:,} shards read, nothing wrong"
+        lines = [printable(f"{problem.key}: {problem.what}") for problem in self.problems]
+        return "\n".join([*lines, f"{self.store}: {len(lines)} problems"])
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was found in one part of a store: a grid, or a table.
+
+    Parameters
+    ----------
+    shards
+        How many shards it has.
+    problems
+        By key relative to that part.
+    """
+
+    shards: int
+    problems: frozenset[Problem]
+
+    def below(self, name: str) -> "Part":
+        """Return the same with keys relative to the root that holds it as `name`."""
+        found = (Problem(f"{name}/{problem.key}", problem.what) for problem in self.problems)
+        return Part(self.shards, frozenset(found))

@@ -1,0 +1,139 @@
+"""Verify a store of any kind: open it, read its parts, compare it with another copy."""
+
+from collections.abc import Iterator
+
+import zarr
+from zarr.core.metadata import ArrayV3Metadata
+
+from geoembz._objects.names import check_key
+from geoembz._publish import Problem, verify_against, verify_objects
+from geoembz._util.threads import worker_count
+from geoembz._verify.digests import check_small_objects
+from geoembz._verify.documents import check_documents
+from geoembz._verify.listing import (
+    below,
+    missing_objects,
+    present_keys,
+    unexpected_objects,
+)
+from geoembz._verify.raster import check_raster
+from geoembz._verify.result import Part, Verification
+from geoembz._verify.table import check_table
+from geoembz.errors import GeoembzError, InvalidConfigError, redact
+from geoembz.store import ObjectTree, StoreReader
+from geoembz.store.conventions import GRIDS
+from geoembz.store.reader import is_table_store, open_group
+from geoembz.store.tables import TableReader
+from geoembz.store.tables.documents import TABLE
+
+
+def verify(
+    store: str,
+    *,
+    against: str | None = None,
+    manifest: bool = False,
+    workers: int | None = None,
+) -> Verification:
+    """Read every object of a store and check what it means.
+
+    Parameters
+    ----------
+    store
+        Path or URL of a store of pixels, with or without a time axis, of a root of several grids,
+        or of a table.
+    against
+        Another copy, compared object by object.
+    manifest
+        Compare every object with the manifest that `publish` wrote beside the store.
+    workers
+        Shards read at once; None for one per core.
+
+    Returns
+    -------
+    verification
+        Every problem found, none repeated.
+
+    Raises
+    ------
+    InvalidConfigError
+        If both comparisons are asked for.
+    StoreError
+        If the other copy or the manifest cannot be read.
+
+    References
+    ----------
+    spec/format.md.
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "verify.zarr", pca=16)
+    >>> verify(str(tmp_path / "verify.zarr")).problems
+    ()
+    """
+    if against is not None and manifest:
+        raise InvalidConfigError(f"verify: against {against} and the manifest; choose one of them")
+    found = _check_content(store, worker_count(workers))
+    problems = set(found.problems)
+    if against is not None:
+        problems |= set(verify_against(store, against))
+    elif manifest:
+        problems |= set(verify_objects(store))
+    return Verification(redact(store), found.shards, tuple(sorted(problems)))
+
+
+def _check_content(store: str, workers: int) -> Part:
+    tree = ObjectTree(store)
+    nodes, problems = check_documents(tree)
+    try:
+        present = present_keys(tree)
+        problems |= check_small_objects(tree, present)
+        group = open_group(store)
+        if _has_shards(group):
+            tree.check_ranges()  # said once, not for each shard
+        parts = list(_parts(store, group, present, workers))
+    except GeoembzError as error:
+        return Part(0, frozenset({*problems, Problem("zarr.json", str(error))}))
+    if nodes and present is not None:
+        others = frozenset({TABLE}) if is_table_store(group) else frozenset()
+        named = {problem.key for problem in problems}
+        found = {*unexpected_objects(present, nodes, others), *missing_objects(present, nodes)}
+        problems |= {problem for problem in found if problem.key not in named}
+    for part in parts:
+        problems |= part.problems
+    return Part(sum(part.shards for part in parts), frozenset(problems))
+
+
+def _has_shards(group: zarr.Group) -> bool:
+    """Whether parts of objects are read: shards of one chunk are read whole."""
+    nodes = group.metadata.consolidated_metadata
+    members = {} if nodes is None else nodes.flattened_metadata
+    arrays = [member for member in members.values() if isinstance(member, ArrayV3Metadata)]
+    return any(array.shards not in {None, array.chunks} for array in arrays)
+
+
+def _parts(
+    store: str, group: zarr.Group, present: frozenset[str] | None, workers: int
+) -> Iterator[Part]:
+    """Yield what is found in each part: every grid of a root, or the one store."""
+    if is_table_store(group):
+        yield check_table(TableReader.open(store, group), workers)
+        return
+    names = group.attrs.get(GRIDS)
+    if names is None:
+        yield check_raster(StoreReader.open(store, group), present, workers)
+        return
+    expected = group.attrs.get("geoembz:encoding_hash")
+    for name in names if isinstance(names, list) else []:
+        key = check_key(str(name))
+        small = check_small_objects(ObjectTree(f"{store}/{key}"), below(present, key))
+        yield Part(0, frozenset(small)).below(key)
+        try:
+            reader = StoreReader.open(f"{store}/{key}")
+        except GeoembzError as error:
+            yield Part(0, frozenset({Problem(f"{key}/zarr.json", str(error))}))
+            continue
+        yield check_raster(reader, below(present, key), workers).below(key)
+        if reader.encoding.hash != expected:
+            what = f"encoding {reader.encoding.hash}; the root says {expected}"
+            yield Part(0, frozenset({Problem(f"{key}/encoding", what)}))

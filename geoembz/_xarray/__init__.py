@@ -1,0 +1,1 @@
+"""Stores as lazy xarray datasets: the engine, and the accessor `.geoembz`."""

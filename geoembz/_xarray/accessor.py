@@ -1,0 +1,97 @@
+"""The accessor ``.geoembz`` of datasets that were opened from a store: get data out.
+
+Importing `geoembz._xarray.backend`, or opening a store with ``engine="geoembz"``, registers it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from geoembz._export import ExportSummary, PreviewSummary, Sampled, export, preview, sample
+from geoembz._geo import BBox
+from geoembz._xarray.origin import Origin, origin, table_origin
+from geoembz.store.tables.documents import SAMPLE
+
+
+class GeoembzAccessor:
+    """Methods of a dataset that was opened with ``engine="geoembz"``.
+
+    They read the store that the dataset came from, in the dataset's space, and only inside its
+    extent: ``dataset.isel(y=slice(0, 512)).geoembz.preview("a.png")`` shows that part. A dataset
+    that is something else by now (``concat``, ``roll``, ``copy(data=)``) is refused; one that was
+    loaded is compared with the store first, so lazy ones are quicker.
+
+    Parameters
+    ----------
+    dataset
+        The dataset.
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._dataset = dataset
+
+    def sample(self, features: Any, **options: Any) -> Sampled:
+        """Take the vectors at points, or the mean vector of each polygon.
+
+        Parameters
+        ----------
+        features, options
+            As in `geoembz._export.sample`, but for `space`, `components` and `bbox`, which are the
+            dataset's.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the dataset is not, or is no longer, what a store holds: see `geoembz._xarray.origin`.
+        """
+        found = origin(self._dataset)
+        return sample(features=features, **_part(found), **found.view, **options)
+
+    def preview(self, out: str | Path, **options: Any) -> PreviewSummary:
+        """Write a picture; `options` as in `geoembz._export.preview`."""
+        return preview(out=out, **_part(origin(self._dataset)), **options)
+
+    def export(self, out: str | Path, **options: Any) -> ExportSummary:
+        """Write a cloud-optimized GeoTIFF; `options` as in `geoembz._export.export`."""
+        found = origin(self._dataset)
+        return export(out=out, **_part(found), **found.view, **options)
+
+    def select(self, bbox: BBox, crs: str | None = None) -> xr.Dataset:
+        """Select the rows of a table whose centres lie in a box, reading only chunks it meets.
+
+        Parameters
+        ----------
+        bbox
+            ``(xmin, ymin, xmax, ymax)``.
+        crs
+            CRS of `bbox`; None for the store's.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the dataset is none of a table, or its rows are not all of the table's, in order.
+        """
+        reader = table_origin(self._dataset)
+        return self._dataset.isel({SAMPLE: reader.select(bbox, crs)})
+
+
+def _part(found: Origin) -> dict[str, Any]:
+    """Return a part of a store as the functions of export take it."""
+    date = found.reader.dates[found.date] if found.reader.dates else None
+    return {"store": found.reader, "bbox": _inner_box(found), "time": date}
+
+
+def _inner_box(found: Origin) -> BBox:
+    """Return the extent of the origin's pixels, a quarter of a pixel inside its edge."""
+    grid, window = found.reader.attributes.grid, found.window
+    a, _, c, _, e, f = grid.transform
+    x = sorted((c + a * (window.col + 0.25), c + a * (window.col + window.width - 0.25)))
+    y = sorted((f + e * (window.row + 0.25), f + e * (window.row + window.height - 0.25)))
+    return x[0], y[0], x[1], y[1]
+
+
+def register() -> None:
+    """Make ``dataset.geoembz`` available; once is enough, more does no harm."""
+    if not hasattr(xr.Dataset, "geoembz"):
+        xr.register_dataset_accessor("geoembz")(GeoembzAccessor)  # type: ignore[no-untyped-call]

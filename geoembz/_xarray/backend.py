@@ -1,0 +1,314 @@
+"""The xarray engine ``geoembz``: stores as lazy datasets of codes, reduced or original vectors."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray, BackendEntrypoint
+from xarray.core import indexing
+
+from geoembz._geo.grid import Window
+from geoembz._xarray.accessor import register
+from geoembz._xarray.plain_attributes import plain_attributes
+from geoembz._xarray.tables import dimension_coordinate, table_dataset
+from geoembz.errors import InvalidConfigError
+from geoembz.store import StorePlan, StoreReader, View
+from geoembz.store.conventions import CF_TIME, TIME, cf_axis, cf_grid_mapping
+from geoembz.store.grids import grid_names, open_one
+from geoembz.store.reader import is_table_store, open_group, unreplaced
+from geoembz.store.tables import TableReader
+
+register()
+
+VIEWS: tuple[View, ...] = ("original", "reduced", "codes")
+
+
+class GeoembzBackend(BackendEntrypoint):
+    """Open geoembz stores with ``xr.open_dataset(url, engine="geoembz", space=…)``."""
+
+    supports_groups = True
+    description = "Compressed Earth embeddings, decoded lazily"
+    open_dataset_parameters: ClassVar[tuple[str, ...]] = (
+        "filename_or_obj",
+        "drop_variables",
+        "space",
+        "components",
+        "whiten",
+        "grid",
+    )
+
+    def open_dataset(  # type: ignore[override]
+        self,
+        filename_or_obj: str | Path,
+        *,
+        drop_variables: str | Iterable[str] | None = None,
+        space: View = "original",
+        components: int | None = None,
+        whiten: float = 0.0,
+        grid: str | None = None,
+    ) -> xr.Dataset:
+        """Open a store lazily; see `geoembz.open`."""
+        url = str(filename_or_obj)
+        group = open_group(url)
+        if is_table_store(group):
+            if grid is not None:
+                raise InvalidConfigError(f"grid {grid!r}: {url} is a table, without grids")
+            dataset = table_dataset(TableReader.open(url, group), space, components, whiten)
+        else:
+            dataset = _dataset(open_one(url, grid, group), space, components, whiten)
+        dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
+        return dataset.drop_vars(list(dropped or ()), errors="ignore")
+
+    def open_groups_as_dict(  # type: ignore[override]
+        self, filename_or_obj: str | Path, **options: Any
+    ) -> dict[str, xr.Dataset]:
+        """Open a store of several grids, each a group; one grid, or a table, is the root itself.
+
+        `xarray.open_datatree` calls it; options are those of `open_dataset`.
+        """
+        url = str(filename_or_obj)
+        attributes = open_group(url).attrs.asdict()
+        names = grid_names(url, attributes)
+        if not names:
+            return {"/": self.open_dataset(url, **options)}
+        children = {f"/{name}": self.open_dataset(url, grid=name, **options) for name in names}
+        return {"/": xr.Dataset(attrs=plain_attributes(attributes)), **children}
+
+    def open_datatree(  # type: ignore[override]
+        self, filename_or_obj: str | Path, **options: Any
+    ) -> xr.DataTree:
+        """Open a store as a tree, one node for each of its grids."""
+        return xr.DataTree.from_dict(self.open_groups_as_dict(filename_or_obj, **options))
+
+    def guess_can_open(self, filename_or_obj: Any) -> bool:
+        """Never guess: other engines read the codes, and which is wanted only the user knows."""
+        del filename_or_obj
+        return False
+
+
+def open_store(
+    store: str | Path,
+    *,
+    space: View = "original",
+    components: int | None = None,
+    whiten: float = 0.0,
+    grid: str | None = None,
+    chunks: Any = None,
+) -> xr.Dataset:
+    """Open a store as a lazy dataset.
+
+    Only the windows asked for are read and decoded. The variable `embedding` has the dimensions
+    ``(dimension, y, x)`` in original space, ``(component, y, x)`` in reduced space and
+    ``(component, y, x)`` or ``(component_byte, y, x)`` as codes; `x`, `y` and `spatial_ref` say
+    where it is, so that ``dataset.rio`` works.
+
+    Parameters
+    ----------
+    store
+        Path or fsspec URL.
+    space
+        ``original`` (float32 vectors of the source's dimension), ``reduced`` (float32 components
+        whose dot products are those of the originals) or ``codes`` (the stored integers).
+    components
+        Use only the first so many components.
+    whiten
+        In reduced space: divide each component by this power (0 to 1) of its standard deviation, a
+        metric that weighs small components higher.
+    grid
+        Name of one grid, such as ``utm32n``, of a store that has several; ``geoembz info`` lists
+        them.
+    chunks
+        As in `xarray.open_dataset`: ``None`` for NumPy on access, ``{}`` or ``"auto"`` for dask
+        chunks that are whole shards.
+
+    Returns
+    -------
+    dataset
+        With the variable `embedding`; in ``codes`` also `valid`, where the store has it.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, an unfinished one, one of another kind, or a damaged one.
+    InvalidConfigError
+        If the space is unknown, there are not so many components, or the store has several grids
+        and none is named.
+
+    References
+    ----------
+    spec/format.md, "Views".
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "open.zarr", pca=16)
+    >>> dataset = geoembz.open(tmp_path / "open.zarr", space="reduced")
+    >>> dataset["embedding"].dims, dataset["embedding"].shape
+    (('component', 'y', 'x'), (16, 64, 64))
+    """
+    return xr.open_dataset(
+        str(store),
+        engine=GeoembzBackend,
+        space=space,
+        components=components,
+        whiten=whiten,
+        grid=grid,
+        chunks=chunks,
+    )
+
+
+class _LazyEmbedding(BackendArray):
+    """The embedding in one view; reads a window when it is indexed."""
+
+    def __init__(
+        self, reader: StoreReader, space: View, components: int | None, whiten: float
+    ) -> None:
+        self.reader = reader  # which store this is, and how it is seen: the accessor asks
+        self.view: dict[str, Any] = {
+            "space": space,
+            "components": components,
+            "whiten": whiten,
+        }
+        self._times = tuple(len(reader.dates) for _ in _time_axis(reader))
+        self.shape = (*self._times, reader.length(space, components, whiten), *reader.shape)
+        self.dtype = reader.encoding.code_dtype if space == "codes" else np.dtype(np.float32)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        """Return the elements at `key`, as xarray asks for them."""
+        result: NDArray[Any] = indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._read
+        )
+        return result
+
+    def _read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        """Read the window around the key's rows and columns, then cut the key out of it."""
+        if self._times:
+            date, *rest = key
+            chosen = self.reader.chronological[date]
+            if isinstance(chosen, int):
+                return self._read_date(tuple(rest), chosen)
+            parts = [self._read_date(tuple(rest), at) for at in chosen]
+            return np.stack(parts) if parts else np.empty(self.shape, self.dtype)[key]
+        return self._read_date(key, 0)
+
+    def _read_date(self, key: tuple[int | slice, ...], date: int) -> NDArray[Any]:
+        first, *spatial = key
+        spans = [_span(index, size) for index, size in zip(spatial, self.shape[-2:], strict=True)]
+        window = Window(spans[0].start, spans[1].start, len(spans[0]), len(spans[1]))
+        inner = tuple(
+            index - span.start if isinstance(index, int) else slice(None, None, index.step)
+            for index, span in zip(spatial, spans, strict=True)
+        )
+        if not window.size:
+            return np.empty(self.shape[-3:], self.dtype)[key]
+        return self._window(window, date)[first, *inner]
+
+    def _window(self, window: Window, date: int) -> NDArray[Any]:
+        if self.view["space"] == "codes":
+            return self.reader.read_codes(window, date)
+        return self.reader.read(window, **self.view, date=date)
+
+
+class _LazyMask(BackendArray):
+    """Validity, where it is an array of its own."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self._reader = reader
+        times = (len(reader.dates) for _ in _time_axis(reader))
+        self.shape, self.dtype = (*times, *reader.shape), np.dtype(np.bool_)
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        """Return the elements at `key`, as xarray asks for them."""
+        mask = self._reader.mask
+        if mask is None:
+            raise InvalidConfigError("this store has no array of validity; its codes say it")
+        result: NDArray[Any] = indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, lambda index: self._read(mask, index)
+        )
+        return result
+
+    def _read(self, mask: zarr.Array[Any], key: tuple[int | slice, ...]) -> NDArray[Any]:
+        with unreplaced(self._reader.watch):
+            return self._at(mask, key)
+
+    def _at(self, mask: zarr.Array[Any], key: tuple[int | slice, ...]) -> NDArray[Any]:
+        if not self._reader.dates:
+            return np.asarray(mask[key])
+        date, *rest = key
+        chosen = self._reader.chronological[date]
+        if isinstance(chosen, int):
+            return np.asarray(mask[chosen, *rest])
+        parts = [np.asarray(mask[at, *rest]) for at in chosen]
+        return np.stack(parts) if parts else np.empty(self.shape, self.dtype)[key]
+
+
+def _span(index: int | slice, size: int) -> range:
+    """Return the contiguous range that an index touches; steps are taken afterwards."""
+    if isinstance(index, int):
+        return range(index, index + 1)
+    touched = range(*index.indices(size))
+    if not touched:
+        return range(0)
+    return range(min(touched), max(touched) + 1)
+
+
+def _dataset(reader: StoreReader, space: View, components: int | None, whiten: float) -> xr.Dataset:
+    if space not in VIEWS:
+        raise InvalidConfigError(f"space {space!r}; expected one of {', '.join(VIEWS)}")
+    rows, cols = reader.stored_chunk
+    shards = {**dict.fromkeys(_time_axis(reader), 1), "y": rows, "x": cols}
+    attributes = {"grid_mapping": "spatial_ref"}
+    embedding = xr.Variable(
+        (*_time_axis(reader), _first_dimension(reader, space), "y", "x"),
+        indexing.LazilyIndexedArray(_LazyEmbedding(reader, space, components, whiten)),
+        attributes,
+        encoding={
+            "preferred_chunks": shards,
+            "source": reader.url,  # what the accessor asks for
+            "view": {"space": space, "components": components, "whiten": whiten},
+        },
+    )
+    if embedding.dtype == np.float16:
+        embedding.encoding["dtype"] = np.dtype(np.float32)  # netCDF has no 16-bit floats
+    variables = {"embedding": embedding}
+    if space == "codes" and reader.mask is not None:
+        variables["valid"] = xr.Variable(
+            (*_time_axis(reader), "y", "x"),
+            indexing.LazilyIndexedArray(_LazyMask(reader)),
+            attributes,
+            encoding={"preferred_chunks": shards},
+        )
+    named = dimension_coordinate(reader.attributes.band_names, space)
+    coordinates = {**_coordinates(reader), **named}
+    dataset = xr.Dataset(variables, coordinates, plain_attributes(reader.group.attrs.asdict()))
+    dataset.encoding["source"] = reader.url
+    return dataset
+
+
+def _time_axis(reader: StoreReader) -> tuple[str, ...]:
+    """Return the name of the time axis; nothing where there is none."""
+    return (TIME,) if reader.dates else ()
+
+
+def _first_dimension(reader: StoreReader, space: View) -> str:
+    if space == "original":
+        return "dimension"
+    return StorePlan.axis_of(reader.encoding) if space == "codes" else "component"
+
+
+def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
+    """Make the coordinates from the grid: exact, and no request; dates in order of time."""
+    reader.check_size()
+    grid = reader.attributes.grid
+    dates = np.array(sorted(reader.dates), dtype="datetime64[ns]")
+    time = {name: CF_TIME[name] for name in ("axis", "standard_name", "long_name")}
+    return {
+        **{name: xr.Variable((name,), dates, time) for name in _time_axis(reader)},
+        "y": xr.Variable(("y",), grid.y, cf_axis(grid, "y")),
+        "x": xr.Variable(("x",), grid.x, cf_axis(grid, "x")),
+        "spatial_ref": xr.Variable((), np.int64(0), cf_grid_mapping(grid)),
+    }

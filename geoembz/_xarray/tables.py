@@ -1,0 +1,142 @@
+"""Table stores as lazy datasets: rows along `sample`, places and columns beside the vectors."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from geoembz._xarray.plain_attributes import plain_attributes
+from geoembz.errors import InvalidConfigError
+from geoembz.store import EMBEDDING, StorePlan, View
+from geoembz.store.tables import TableReader
+from geoembz.store.tables.documents import SAMPLE
+
+_TAKEN = {"x", "y", "embedding", "valid", "spatial_ref", SAMPLE}
+
+
+class _LazyRows(BackendArray):
+    """Something with one row per sample, read when it is indexed."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        read: Callable[[NDArray[np.int64]], NDArray[Any]],
+        name: str,
+    ) -> None:
+        self.shape, self.dtype, self._read = shape, dtype, read
+        self.name = name  # address of the array that is read: `geoembz._xarray.origin` asks
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
+        """Return the elements at `key`, as xarray asks for them."""
+        result: NDArray[Any] = indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self._outer
+        )
+        return result
+
+    def _outer(self, key: tuple[Any, ...]) -> NDArray[Any]:
+        """Read the rows that the first index names, once each; then apply the other indices."""
+        rows, *others = key
+        wanted = np.arange(self.shape[0])[rows]
+        unique, back = np.unique(np.atleast_1d(wanted), return_inverse=True)
+        values = self._read(unique)[back]
+        for axis, index in enumerate(others, start=1):
+            if not isinstance(index, int | np.integer):
+                values = values[(slice(None),) * axis + (index,)]
+        for axis, index in reversed(list(enumerate(others, start=1))):
+            if isinstance(index, int | np.integer):
+                values = np.take(values, index, axis=axis)
+        return values if np.ndim(wanted) else values[0]
+
+
+def table_dataset(
+    reader: TableReader, space: View, components: int | None, whiten: float
+) -> xr.Dataset:
+    """Return a table store as a dataset; see `geoembz.open`.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the space is unknown or there are not so many components.
+    """
+    if space not in {"original", "reduced", "codes"}:
+        raise InvalidConfigError(f"space {space!r}; expected one of original, reduced, codes")
+    is_codes = space == "codes"
+    length = reader.length(space, components, whiten)
+    dtype = reader.encoding.code_dtype if is_codes else np.dtype(np.float32)
+    embedding = _lazy(
+        reader,
+        (SAMPLE, _component_axis(reader, space)),
+        (reader.n_rows, length),
+        dtype,
+        lambda rows: reader.read(rows, space, components, whiten),
+        f"{reader.url}/{EMBEDDING}",
+    )
+    embedding.attrs["grid_mapping"] = "spatial_ref"
+    embedding.encoding |= {
+        "source": reader.url,
+        "view": {"space": space, "components": components, "whiten": whiten},
+    }
+    variables = {"embedding": embedding}
+    if is_codes and reader.mask is not None:
+        variables["valid"] = _row_variable(reader, reader.mask)
+    for name in reader.attributes.columns:
+        label = f"column_{name}" if name in _TAKEN else name
+        variables[label] = _row_variable(reader, reader.column(name, of_table=True))
+    coordinates = {axis: _row_variable(reader, reader.column(axis)) for axis in ("x", "y")}
+    mapping = dict(reader.group["spatial_ref"].attrs)
+    coordinates |= dimension_coordinate(reader.attributes.band_names, space)
+    coordinates["spatial_ref"] = xr.Variable((), np.int64(0), mapping)
+    dataset = xr.Dataset(variables, coordinates, plain_attributes(reader.group.attrs.asdict()))
+    dataset.encoding["source"] = reader.url
+    return xr.decode_cf(dataset, decode_coords=False, mask_and_scale=False)
+
+
+def dimension_coordinate(names: Sequence[str | None], space: View) -> dict[str, xr.Variable]:
+    """Return the coordinate `dimension` of named components; nothing where none has a name.
+
+    Components without a name among named ones have the label "". In other spaces than ``original``
+    an axis does not stand for the components that have names.
+    """
+    if space != "original" or not any(names):
+        return {}
+    labels = np.array([name or "" for name in names])
+    return {"dimension": xr.Variable(("dimension",), labels, {"long_name": "name of the band"})}
+
+
+def _component_axis(reader: TableReader, space: View) -> str:
+    if space == "original":
+        return "dimension"
+    return StorePlan.axis_of(reader.encoding) if space == "codes" else "component"
+
+
+def _row_variable(reader: TableReader, array: Any) -> xr.Variable:
+    """Return a 1-D Zarr array as a lazy variable."""
+    variable = _lazy(
+        reader,
+        (SAMPLE,),
+        array.shape,
+        array.dtype,
+        lambda rows: reader.values(array, rows),
+        f"{reader.url}/{array.basename}",
+    )
+    kept = ("units", "calendar", "time_zone")
+    variable.attrs |= {name: array.attrs[name] for name in kept if name in array.attrs}
+    return variable
+
+
+def _lazy(
+    reader: TableReader,
+    dimensions: tuple[str, ...],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    read: Callable[[NDArray[np.int64]], NDArray[Any]],
+    name: str,
+) -> xr.Variable:
+    shard = (reader.codes.shards or reader.codes.chunks)[0]
+    lazy = indexing.LazilyIndexedArray(_LazyRows(shape, dtype, read, name))
+    return xr.Variable(dimensions, lazy, encoding={"preferred_chunks": {SAMPLE: shard}})

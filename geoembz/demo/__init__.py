@@ -1,6 +1,0 @@
-"""The demonstration: a synthetic scene, converted, opened lazily and judged."""
-
-from geoembz.demo.run import DemoResult, run_demo
-from geoembz.demo.synthetic import DemoFiles, write_demo
-
-__all__ = ["DemoFiles", "DemoResult", "run_demo", "write_demo"]

@@ -1,0 +1,29 @@
+"""Linear projections: exact streamed moments, fits, and the map to components and back."""
+
+from geoembz.encoding.projection.fit import KINDS, FittedProjection, fit_projection
+from geoembz.encoding.projection.linear import Projection
+from geoembz.encoding.projection.moments import Moments
+from geoembz.encoding.projection.normalize import normalized
+from geoembz.encoding.projection.tiles import (
+    MOST_PIXELS,
+    TILE_PIXELS,
+    affine_tile,
+    cached_pixels,
+    multiply_padded,
+    padded_tile,
+)
+
+__all__ = [
+    "KINDS",
+    "MOST_PIXELS",
+    "TILE_PIXELS",
+    "FittedProjection",
+    "Moments",
+    "Projection",
+    "affine_tile",
+    "cached_pixels",
+    "fit_projection",
+    "multiply_padded",
+    "normalized",
+    "padded_tile",
+]

@@ -1,0 +1,133 @@
+"""GeoPackage, Shapefile and FlatGeobuf, read by pyogrio.
+
+The only module that knows it. A file must begin as its name says: GDAL opens by content, and a text
+that is called ``a.gpkg`` may name other files, or servers.
+"""
+
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow as pa
+
+from geoembz._geo.wkb import decode
+from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
+from geoembz.sources.features.rows import FeatureRows, numbered
+
+SUFFIXES = MappingProxyType(
+    {".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a", ".fgb": b"fgb\x03"}
+)
+"""How files of each kind begin."""
+
+_LAYER = "|layername="
+
+
+def split_layer(source: str) -> tuple[str, str | None]:
+    """Return a path, and the layer that is named behind it, as QGIS does.
+
+    Examples
+    --------
+    >>> split_layer("sites.gpkg|layername=plots")
+    ('sites.gpkg', 'plots')
+    """
+    path, mark, layer = source.partition(_LAYER)
+    return path, layer if mark else None
+
+
+def read_vector_file(
+    path: Path, layer: str | None, crs: str | None, unknown_crs: str | None
+) -> FeatureRows:
+    """Read the features of a layer.
+
+    Parameters
+    ----------
+    path
+        The file.
+    layer
+        Which one, of several.
+    crs
+        Replaces the declared CRS.
+    unknown_crs
+        CRS where none is declared; None refuses.
+
+    Raises
+    ------
+    MissingPackageError
+        If pyogrio is not installed.
+    SourceError
+        If the file cannot be read.
+    InvalidConfigError
+        If it has several layers and none is named, or no CRS.
+    """
+    pyogrio = _pyogrio(path)
+    with path.open("rb") as file:
+        start, size = file.read(32), path.stat().st_size
+    if not start.startswith(SUFFIXES[path.suffix.lower()]):
+        raise SourceError(
+            f"{path}: begins with {start[:16]!r}, as no file of type {path.suffix} does; expected "
+            "what its name says: rename it, or fetch it again"
+        )
+    if path.suffix.lower() == ".shp" and int.from_bytes(start[24:28], "big") * 2 > size:
+        raise SourceError(  # GDAL takes shapes that are not there for missing ones
+            f"{path}: cannot be read: {size:,} bytes, {int.from_bytes(start[24:28], 'big') * 2:,} "
+            "by its header; the file is truncated: fetch it again"
+        )
+    try:
+        wanted = _layer(pyogrio, path, layer)
+        # Not by Arrow: GDAL's stream of a FlatGeobuf with missing geometries has broken offsets.
+        meta, _, cells, values = pyogrio.raw.read(path, layer=wanted, force_2d=True)
+        columns = {
+            str(name): pa.array(column, from_pandas=True)
+            for name, column in zip(meta["fields"], values, strict=True)
+        }
+    except (RuntimeError, ValueError, OSError, pa.ArrowException) as error:
+        if isinstance(error, InvalidConfigError):
+            raise
+        raise SourceError(
+            f"{path}: cannot be read ({error}); the file is truncated or damaged, or lacks one "
+            "that belongs to it: fetch it again"
+        ) from error
+    known = crs or meta["crs"] or unknown_crs
+    if known is None:
+        raise InvalidConfigError(
+            f"{path}: declares no CRS (a Shapefile says it in a .prj file beside it); give it one "
+            "with --crs"
+        )
+    return FeatureRows(
+        name=str(path),
+        crs=known,
+        points=None,
+        geometries=tuple(None if cell is None else decode(cell) for cell in cells),
+        columns=pa.table(columns) if columns else numbered(len(cells)),
+    )
+
+
+def _layer(pyogrio: Any, path: Path, wanted: str | None) -> str:
+    """Return the layer to read: the one that is named, or the only one with geometries."""
+    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if wanted is not None and wanted in layers:
+        return wanted
+    if wanted is None and len(layers) == 1:
+        return layers[0]
+    if not layers:
+        raise SourceError(
+            f"{path}: cannot be read: no layer of features, or a damaged one; expected points or "
+            "polygons"
+        )
+    came = f"no layer {wanted!r}" if wanted is not None else f"{len(layers)} layers of features"
+    raise InvalidConfigError(
+        f"{path}: {came}; it has {', '.join(layers)}; expected one: name it behind the "
+        f"path, such as {path.name}{_LAYER}{layers[0]}"
+    )
+
+
+def _pyogrio(path: Path) -> Any:
+    try:
+        import pyogrio
+        import pyogrio.raw
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{path}: reading {path.suffix} needs pyogrio; install it with: "
+            "pip install 'geoembz[vector]', or convert the file to GeoParquet or GeoJSON"
+        ) from error
+    return pyogrio
