@@ -1,10 +1,10 @@
 """Searching codes in memory against faiss, and against one matrix product of the same rows.
 
-Hamming: `geoembz._search.scoring.nearest_codes` over packed bits, ``faiss.IndexBinaryFlat`` over the same
-bits, and the floor: reading the bits once. int8: the ten nearest by dot product and by cosine,
-against a float32 GEMM of the same shapes, which has its vectors in memory as floats and finds
-nothing. All sides use every core, take turns in one process, and the median counts. Every result
-is compared with the peer's.
+Hamming: `geoembz._search.scoring.nearest_codes` over packed bits, ``faiss.IndexBinaryFlat`` over
+the same bits, and the floor: reading the bits once. int8: the ten nearest by dot product and by
+cosine, against a float32 GEMM of the same shapes, which has its vectors in memory as floats and
+finds nothing. All sides use every core, take turns in one process, and the median counts. Every
+result is compared with the peer's.
 """
 
 from collections.abc import Callable, Iterator

@@ -63,7 +63,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Load a public name on first use."""
     if name == "demo":
-        return import_module("geoembz.demo")
+        return import_module("geoembz._demo")
     if name not in _HOMES:
         raise AttributeError(f"module 'geoembz' has no attribute {name!r}")
     module, attribute = _HOMES[name]

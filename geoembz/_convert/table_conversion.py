@@ -31,9 +31,9 @@ from geoembz._convert.table_shards import (
     stored_rows,
     write_table_shards,
 )
-from geoembz._evaluate.metrics import FidelitySums
 from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.encoding import Encoding, Recipe
+from geoembz.encoding.fidelity import FidelitySums
 from geoembz.errors import NoValidPixelsError, StoreError
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store.conventions import UNKNOWN_MODEL, check_model

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.spill import Spill
 from geoembz._convert.table_rows import RowFormat
-from geoembz._evaluate.metrics import FidelitySums
 from geoembz._geo.grid import Window
 from geoembz._geo.hilbert import hilbert_order
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
+from geoembz.encoding.fidelity import FidelitySums
 from geoembz.encoding.quantization import Codes
 from geoembz.sources.tables import TableBatch
 

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from geoembz._convert.chips import chip_layout
 from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_rows import GEOMETRY
-from geoembz._evaluate.metrics import FidelitySums
 from geoembz._geo import box_of
 from geoembz._geo.geoparquet import free_name, write_emb, write_geo
 from geoembz._version import __version__
 from geoembz.encoding import Encoding
+from geoembz.encoding.fidelity import FidelitySums
 from geoembz.sources import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store.tables import TableAttributes, TablePlan, TableReader

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.sampling import PixelRoles, read_shape
-from geoembz._evaluate.metrics import FidelitySums
 from geoembz._geo.grid import Window, split
 from geoembz._util.memory import recycled
 from geoembz.encoding import Encoding
+from geoembz.encoding.fidelity import FidelitySums
 from geoembz.encoding.projection import TILE_PIXELS
 from geoembz.encoding.quantization import Codes
 from geoembz.encoding.quantization.power import PowerQuantizer

@@ -43,7 +43,7 @@ class GeoembzAccessor:
         Raises
         ------
         InvalidConfigError
-            If the dataset is not, or is no longer, what a store holds: see `geoembz._xarray.origin`.
+            If the dataset is not, or is no longer, what a store holds: see `_xarray.origin`.
         """
         found = origin(self._dataset)
         return sample(features=features, **_part(found), **found.view, **options)

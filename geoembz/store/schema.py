@@ -79,7 +79,7 @@ def check_if_known(where: str, attributes: Mapping[str, Any]) -> None:
 def store_schema() -> Schema:
     """Return the schema of a store's group: from the package, or from a checkout."""
     packaged = files("geoembz").joinpath("store.schema.json")
-    checkout = Path(__file__).parents[1] / "spec" / "schema" / "store.schema.json"
+    checkout = Path(__file__).parents[2] / "spec" / "schema" / "store.schema.json"
     text = (packaged if packaged.is_file() else checkout).read_text(encoding="utf-8")
     return dict(json.loads(text))
 

@@ -2,7 +2,7 @@
 
 Codes are component first, so a row of bytes belongs to one byte of every pixel: counting byte by
 byte runs along rows and needs no regrouping into words. With numba installed (extra ``accel``)
-`geoembz._search.scoring.accelerated.bits` counts and keeps the nearest in one pass; both find the same.
+`accelerated.bits` counts and keeps the nearest in one pass; both find the same.
 """
 
 from typing import Any

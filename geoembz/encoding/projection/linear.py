@@ -3,7 +3,7 @@
 Knows only NumPy. Pixels are columns: arrays are ``(dimension, n_pixels)``, as rasters are read.
 
 Every matrix product of `transform` and `inverse_transform` has one fixed width, the last one padded
-with zeros (see `geoembz.encoding.projection.tiles`): a pixel's result does not depend on how many pixels are
+with zeros (see `projection.tiles`): a pixel's result does not depend on how many pixels are
 read with it. Where BLAS treats all columns alike, it does not depend on which ones either; some
 kernels do not, and there the last bits follow a pixel's place in its tile (spec/format.md,
 "Determinism").

@@ -2,7 +2,7 @@
 
 All arrays are component first, ``(n_components, n_pixels)``: that is how rasters are read, how
 chunks are stored and what makes one matrix product out of a projection. Codes are unpacked, one
-per array element; `geoembz.encoding.packing` knows bits. A quantizer is a frozen dataclass whose arrays are
+per array element; `encoding.packing` knows bits. A quantizer is a frozen dataclass whose arrays are
 its fitted state; `config` and `arrays` round-trip through `quantization.from_config`.
 """
 
