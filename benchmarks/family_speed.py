@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.report import Row, Target, parse_options, publish
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
-from geoembz.encoding.projection import Moments, fit_projection
-from geoembz.encoding.quantization import fit_quantizer
+from geoembz.encoding._projection import Moments, fit_projection
+from geoembz.encoding._quantization import fit_quantizer
 
 DIMENSION, COMPONENTS = 512, 64
 LLOYD_COMPONENTS, LLOYD_SAMPLES = 256, 200_000

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import fastest
-from geoembz.encoding.packing import Bits, pack, packed_length, unpack
+from geoembz.encoding._packing import Bits, pack, packed_length, unpack
 
 COMPONENTS = (64, 256, 1024)
 WIDTHS: tuple[Bits, ...] = (1, 2, 4)

@@ -22,8 +22,8 @@ from geoembz._evaluate.metrics.splits import fold_ids
 from geoembz._evaluate.tables import read_table
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding, Recipe
-from geoembz.encoding.projection import Moments, fit_projection, normalized
-from geoembz.encoding.quantization import Codes, fit_quantizer
+from geoembz.encoding._projection import Moments, fit_projection, normalized
+from geoembz.encoding._quantization import Codes, fit_quantizer
 from geoembz.errors import InvalidConfigError
 
 type Floats = NDArray[np.float32]

@@ -154,7 +154,7 @@ def deep_attributes(store: Path) -> None:
 
 def non_finite(store: Path) -> None:
     """Store scales that are infinite and not numbers, under the hash that they have."""
-    from geoembz.encoding.state import content_hash
+    from geoembz.encoding._state import content_hash
 
     group = zarr.open_group(store, mode="r+", use_consolidated=False)
     array: Any = group["encoding/scale"]

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoembz.encoding import Encoding, Recipe, decoder
-from geoembz.encoding.projection import TILE_PIXELS
+from geoembz.encoding import Encoding, Recipe
+from geoembz.encoding import _decoder as decoder
+from geoembz.encoding._projection import TILE_PIXELS
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from tests.families import KINDS
 
@@ -144,7 +145,7 @@ def test_the_same_fit_has_the_same_hash(recipe: str, seed: int) -> None:
 
 def test_the_seed_alone_chooses_the_quantizer_s_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """With more vectors than the quantizer needs, the same seed chooses the same ones."""
-    monkeypatch.setattr("geoembz.encoding.fit.RESERVOIR_VECTORS", 50)
+    monkeypatch.setattr("geoembz.encoding._fit.RESERVOIR_VECTORS", 50)
     same = [Encoding.fit(vectors(0), "int8", seed=1).hash for _ in range(2)]
     other = Encoding.fit(vectors(0), "int8", seed=2).hash
     assert same[0] == same[1] != other
@@ -384,7 +385,7 @@ def test_invalid_pixels_are_nan_even_where_blas_skips_products_with_zero(
 
 def test_blocks_are_kept_by_reference_or_copied_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list is taken as it lies, an iterator may use its memory again: the fit is the same."""
-    monkeypatch.setattr("geoembz.encoding.fit.RESERVOIR_VECTORS", 500)
+    monkeypatch.setattr("geoembz.encoding._fit.RESERVOIR_VECTORS", 500)
     rng = np.random.default_rng(0)
     blocks = [rng.normal(size=(DIMENSION, n)).astype(np.float32) for n in (300, 1, 0, 280, 90)]
 

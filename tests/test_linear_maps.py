@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoembz._util.threads import single_threaded_blas
-from geoembz.encoding.projection.maps import (
+from geoembz.encoding._projection.maps import (
     LinearMap,
     random_projection,
     random_rotation,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz.encoding.projection import normalized
+from geoembz.encoding._projection import normalized
 
 VALUES = st.floats(-(2.0**100), 2.0**100, width=32)
 BLOCKS = hnp.arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=VALUES)

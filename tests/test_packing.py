@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz.encoding import packing
-from geoembz.encoding.packing import Bits, pack, packed_length, unpack
+from geoembz.encoding import _packing as packing
+from geoembz.encoding._packing import Bits, pack, packed_length, unpack
 from geoembz.errors import InvalidConfigError
 
 WIDTHS: tuple[Bits, ...] = (1, 2, 4)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geoembz._util.threads import single_threaded_blas
-from geoembz.encoding.projection import TILE_PIXELS, Moments, Projection, fit_projection
+from geoembz.encoding._projection import TILE_PIXELS, Moments, Projection, fit_projection
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 
 SEEDS = st.integers(0, 2**32 - 1)

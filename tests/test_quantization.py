@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz.encoding.quantization import (
+from geoembz.encoding._quantization import (
     BITS,
     METHODS,
     Quantizer,

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geoembz.encoding import Recipe
-from geoembz.encoding.projection import KINDS
-from geoembz.encoding.quantization import BITS, METHODS
+from geoembz.encoding._projection import KINDS
+from geoembz.encoding._quantization import BITS, METHODS
 from geoembz.errors import GeoembzError, InvalidConfigError
 
 COUNTS = st.integers(1, 65_536)

@@ -13,7 +13,7 @@ from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build
 from geoembz._convert.task import ShardResult, ShardTask
 from geoembz._convert.workers import Workers
-from geoembz.encoding.fidelity import FidelitySums
+from geoembz.encoding._fidelity import FidelitySums
 from geoembz.sources import Source, check_unchanged, occupies, with_checksum
 from geoembz.store import StoreWriter
 from geoembz.store.digests import StoredObject, lost_objects

@@ -33,7 +33,7 @@ from geoembz._convert.table_shards import (
 )
 from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.encoding import Encoding, Recipe
-from geoembz.encoding.fidelity import FidelitySums
+from geoembz.encoding._fidelity import FidelitySums
 from geoembz.errors import NoValidPixelsError, StoreError
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store.conventions import UNKNOWN_MODEL, check_model

@@ -15,8 +15,8 @@ from geoembz._geo.grid import Window
 from geoembz._geo.hilbert import hilbert_order
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
-from geoembz.encoding.fidelity import FidelitySums
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._fidelity import FidelitySums
+from geoembz.encoding._quantization import Codes
 from geoembz.sources.tables import TableBatch
 
 

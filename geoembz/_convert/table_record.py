@@ -9,7 +9,7 @@ from geoembz._geo import box_of
 from geoembz._geo.geoparquet import free_name, write_emb, write_geo
 from geoembz._version import __version__
 from geoembz.encoding import Encoding
-from geoembz.encoding.fidelity import FidelitySums
+from geoembz.encoding._fidelity import FidelitySums
 from geoembz.sources import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store.tables import TableAttributes, TablePlan, TableReader

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import free_name
 from geoembz._geo.wkb import encode_points
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._quantization import Codes
 from geoembz.store.tables import Column
 
 CODES, VALID, X, Y = "codes", "valid", "x", "y"

@@ -11,10 +11,9 @@ from geoembz._convert.sampling import PixelRoles, read_shape
 from geoembz._geo.grid import Window, split
 from geoembz._util.memory import recycled
 from geoembz.encoding import Encoding
-from geoembz.encoding.fidelity import FidelitySums
-from geoembz.encoding.projection import TILE_PIXELS
-from geoembz.encoding.quantization import Codes
-from geoembz.encoding.quantization.power import PowerQuantizer
+from geoembz.encoding._fidelity import FidelitySums
+from geoembz.encoding._projection import TILE_PIXELS
+from geoembz.encoding._quantization import Codes, PowerQuantizer
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, SourceData
 from geoembz.store import Fence, Journal, StoreWriter

@@ -19,7 +19,7 @@ from geoembz._evaluate.metrics.rank import (
 from geoembz._evaluate.metrics.spectrum import binary_balance, variance_spectrum
 from geoembz._evaluate.views import Compressed
 from geoembz._util.threads import single_threaded_blas
-from geoembz.encoding.pixelwise import clipped_share, pixel_fidelity
+from geoembz.encoding._fidelity import clipped_share, pixel_fidelity
 
 QUERIES = 2_000
 PAIRS = 20_000

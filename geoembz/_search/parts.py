@@ -20,7 +20,7 @@ from geoembz._export.region import (
 from geoembz._geo import BBox
 from geoembz._geo.grid import Window, split
 from geoembz.encoding import Encoding
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
 from geoembz.store.grids import open_readers

@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 
 from geoembz._util.threads import single_threaded_blas
 from geoembz.codecs.configuration import from_text, length, refuse_unknown, to_text
-from geoembz.encoding.packing import Bits, pack, packed_length, unpack
-from geoembz.encoding.projection import Projection, normalized
-from geoembz.encoding.quantization import Quantizer, fill_value, quantizer_from_state, stored_shapes
+from geoembz.encoding._packing import Bits, pack, packed_length, unpack
+from geoembz.encoding._projection import Projection, normalized
+from geoembz.encoding._quantization import (
+    Quantizer,
+    fill_value,
+    quantizer_from_state,
+    stored_shapes,
+)
 from geoembz.errors import EncodingError
 
 PREFIX = "geoembz."

@@ -17,8 +17,8 @@ from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import shared_pool, single_threaded_blas, worker_count
 from geoembz.encoding import Encoding, FitReport
-from geoembz.encoding.quantization import Codes
-from geoembz.encoding.state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
+from geoembz.encoding._quantization import Codes
+from geoembz.encoding._state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
 from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
 from geoembz.store.conventions import StoreAttributes, check_version, records_digests
 from geoembz.store.digests import DIGESTS

@@ -14,7 +14,7 @@ from geoembz._geo.grid import Window
 from geoembz._objects.files import write_file
 from geoembz._objects.stores import HTTP, ranged_http, remote_faults, storage_options
 from geoembz._objects.tree import ObjectTree, local_faults
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._quantization import Codes
 from geoembz.store.conventions import StoreAttributes, records_digests
 from geoembz.store.digests import DIGESTS, StoredObject, StoredObjects, check_stored
 from geoembz.store.documents import (

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoembz.encoding.fidelity import FidelitySums
-from geoembz.encoding.pixelwise import clipped_share, pixel_fidelity
+from geoembz.encoding._fidelity import FidelitySums, clipped_share, pixel_fidelity
 from geoembz.errors import InvalidConfigError
 
 type Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -45,7 +44,7 @@ def test_zero_vectors_agree_with_each_other_only() -> None:
 def test_blocks_do_not_change_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
     original, decoded = noisy_pair(101, 7)
     whole = pixel_fidelity(original, decoded, original.mean(0))
-    monkeypatch.setattr("geoembz.encoding.pixelwise._BLOCK_VALUES", 70)
+    monkeypatch.setattr("geoembz.encoding._fidelity._BLOCK_VALUES", 70)
     blocked = pixel_fidelity(original, decoded, original.mean(0))
     np.testing.assert_array_equal(whole.cosine, blocked.cosine)
     np.testing.assert_array_equal(whole.rmse, blocked.rmse)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz.encoding.quantization.codebook import METHODS, CodebookQuantizer, n_codewords
-from geoembz.encoding.quantization.nearest import CellIndex
+from geoembz.encoding._quantization.codebook import METHODS, CodebookQuantizer, n_codewords
+from geoembz.encoding._quantization.nearest import CellIndex
 from geoembz.errors import EncodingError, InvalidConfigError
 
 type Floats = NDArray[np.float32]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz.encoding.quantization.power import PowerQuantizer
+from geoembz.encoding._quantization import PowerQuantizer
 from geoembz.errors import EncodingError, InvalidConfigError
 
 POINTS = Path(__file__).parents[3] / "shared/data/aef_dynamicworld/aef_dw_points.npz"

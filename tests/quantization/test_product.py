@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoembz.encoding.quantization.product import ProductQuantizer
+from geoembz.encoding._quantization import ProductQuantizer
 from geoembz.errors import EncodingError, InvalidConfigError
 
 
@@ -146,7 +146,7 @@ def test_the_codebook_does_not_depend_on_the_number_of_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Groups are fitted side by side, each from its own seed."""
-    from geoembz.encoding.quantization import kmeans
+    from geoembz.encoding._quantization import kmeans
 
     sample = np.random.default_rng(3).normal(size=(8, 700)).astype(np.float32)
     codebooks = []

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz.encoding.quantization.ternary import GAUSSIAN_WIDTH, RULES, TernaryQuantizer
+from geoembz.encoding._quantization.ternary import GAUSSIAN_WIDTH, RULES, TernaryQuantizer
 from geoembz.errors import EncodingError, InvalidConfigError
 
 samples = hnp.arrays(

@@ -20,8 +20,8 @@ from geoembz._version import ENCODING_VERSION, FORMAT_VERSION
 from geoembz.codecs import PREFIX
 from geoembz.codecs.stages import Stage
 from geoembz.encoding import Encoding, FitReport, Recipe
-from geoembz.encoding.packing import Bits, pack
-from geoembz.encoding.projection import Projection
+from geoembz.encoding._packing import Bits, pack
+from geoembz.encoding._projection import Projection
 from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter
 from geoembz.store.conventions import Layout, StoreAttributes
 from tests.spec import vector_kinds, vector_states

@@ -19,7 +19,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 from geoembz.codecs.stages import PREFIX, stage
-from geoembz.encoding.packing import pack
+from geoembz.encoding._packing import pack
 from tests.spec.test_vectors import (
     CODECS,
     SPEC,

@@ -15,7 +15,7 @@ from geoembz._geo.grid import Window
 from geoembz._version import ENCODING_VERSION, FORMAT_VERSION
 from geoembz.codecs.stages import PREFIX, Stage, stage
 from geoembz.encoding import Encoding
-from geoembz.encoding.packing import Bits, pack, unpack
+from geoembz.encoding._packing import Bits, pack, unpack
 from geoembz.errors import EncodingError, StoreError
 from geoembz.store import StoreReader, View
 from tests.spec import independent, make_vectors

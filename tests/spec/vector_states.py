@@ -6,15 +6,17 @@ from numpy.typing import NDArray
 from geoembz.codecs import NormalizeStage, ProjectionStage, QuantizerStage
 from geoembz.codecs.stages import Stage
 from geoembz.encoding import Recipe
-from geoembz.encoding.projection import Projection
-from geoembz.encoding.quantization import Quantizer
-from geoembz.encoding.quantization.binary import BinaryQuantizer
-from geoembz.encoding.quantization.codebook import CodebookQuantizer
-from geoembz.encoding.quantization.linear import LinearQuantizer
-from geoembz.encoding.quantization.passthrough import FloatQuantizer
-from geoembz.encoding.quantization.power import PowerQuantizer
-from geoembz.encoding.quantization.product import ProductQuantizer
-from geoembz.encoding.quantization.ternary import TernaryQuantizer
+from geoembz.encoding._projection import Projection
+from geoembz.encoding._quantization import (
+    BinaryQuantizer,
+    CodebookQuantizer,
+    FloatQuantizer,
+    LinearQuantizer,
+    PowerQuantizer,
+    ProductQuantizer,
+    Quantizer,
+    TernaryQuantizer,
+)
 
 type Floats = NDArray[np.float32]
 

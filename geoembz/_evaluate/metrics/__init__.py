@@ -9,6 +9,6 @@ elsewhere, so callers transpose.
 `spatial` part the rows; `bootstrap` and `statistics` judge the differences.
 """
 
-from geoembz.encoding.fidelity import FidelitySums
+from geoembz.encoding._fidelity import FidelitySums
 
 __all__ = ["FidelitySums"]

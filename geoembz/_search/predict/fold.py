@@ -10,7 +10,7 @@ from geoembz._search.predict.folded import FoldedModel
 from geoembz._search.predict.linear import LinearModel, read_model
 from geoembz._search.scoring import LinearFold
 from geoembz.encoding import Encoding
-from geoembz.encoding.projection import normalized
+from geoembz.encoding._projection import normalized
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
 from geoembz.store.reader import is_table_store, open_group

@@ -15,7 +15,7 @@ from geoembz._search.scoring import LinearFold, valid_codes
 from geoembz._util.threads import single_threaded_blas, worker_count
 from geoembz._xarray.backend import open_store
 from geoembz.encoding import Encoding
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError
 
 _BAND_PIXELS = 1 << 15

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from geoembz._search.scoring.accelerated import has_accelerator
 from geoembz._search.scoring.topk import BestK
-from geoembz.encoding.projection import MOST_PIXELS
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._projection import MOST_PIXELS
+from geoembz.encoding._quantization import Codes
 
 
 class Scorer(ABC):

@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.encoding import Encoding
-from geoembz.encoding.packing import Bits, unpack
-from geoembz.encoding.projection import cached_pixels, multiply_padded
-from geoembz.encoding.quantization import Codes, Quantizer
-from geoembz.encoding.quantization.linear import LinearQuantizer
-from geoembz.encoding.quantization.passthrough import FloatQuantizer
+from geoembz.encoding._packing import Bits, unpack
+from geoembz.encoding._projection import cached_pixels, multiply_padded
+from geoembz.encoding._quantization import Codes, FloatQuantizer, LinearQuantizer, Quantizer
 from geoembz.errors import InvalidConfigError
 
 type Way = Literal["codes", "tables", "values"]

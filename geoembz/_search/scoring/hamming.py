@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geoembz._search.scoring.base import Scorer
 from geoembz._search.scoring.topk import ALL_VALID, BestK
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._quantization import Codes
 
 _DISTANCES = 2**18
 """Counts of bits that NumPy makes at once: enough to hide a call, few enough to stay in cache."""

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from geoembz._search.scoring.base import Scorer
 from geoembz._search.scoring.topk import BestK
 from geoembz._util.threads import shared_pool, single_threaded_blas, worker_count
-from geoembz.encoding.projection import MOST_PIXELS
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._projection import MOST_PIXELS
+from geoembz.encoding._quantization import Codes
 
 _BLOCK_PIXELS = 8 * MOST_PIXELS
 """Pixels searched in one call: their positions take half a megabyte, not fresh pages."""

@@ -15,8 +15,7 @@ from geoembz._search.scoring.fold import (
     first_components,
 )
 from geoembz.encoding import Encoding
-from geoembz.encoding.quantization import Codes, Quantizer
-from geoembz.encoding.quantization.linear import LinearQuantizer
+from geoembz.encoding._quantization import Codes, LinearQuantizer, Quantizer
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from geoembz._search.scoring.base import Scorer
 from geoembz._search.scoring.hamming import HammingScorer
 from geoembz._search.scoring.vectors import VectorMetric, VectorScorer
 from geoembz.encoding import Encoding
-from geoembz.encoding.projection import normalized
+from geoembz.encoding._projection import normalized
 from geoembz.errors import InvalidConfigError
 
 type Metric = VectorMetric | Literal["hamming"]

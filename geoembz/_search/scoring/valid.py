@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding.quantization import Codes, Quantizer, is_nodata
+from geoembz.encoding._quantization import Codes, Quantizer, is_nodata
 
 
 def valid_codes(

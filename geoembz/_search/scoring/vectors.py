@@ -13,7 +13,7 @@ from geoembz._search.scoring.base import Scorer
 from geoembz._search.scoring.fold import LinearFold
 from geoembz._search.scoring.norms import SquaredNorms
 from geoembz.encoding import Encoding
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._quantization import Codes
 
 type VectorMetric = Literal["cosine", "dot", "euclidean"]
 

@@ -16,7 +16,7 @@ from zarr.storage import MemoryStore
 
 from geoembz._objects.files import PARTIAL
 from geoembz._objects.tree import ObjectTree, local_faults
-from geoembz.encoding.quantization import Codes
+from geoembz.encoding._quantization import Codes
 from geoembz.store.digests import StoredObject, StoredObjects, check_stored
 from geoembz.store.documents import EMBEDDING, VALID, open_codes
 from geoembz.store.journal import FOLDER

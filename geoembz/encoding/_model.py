@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz._util.output import output_file
-from geoembz.encoding import kernel, state
-from geoembz.encoding.decoder import Decoder, Space
-from geoembz.encoding.fit import EncodingFitter, FitReport
-from geoembz.encoding.projection import Projection, normalized
-from geoembz.encoding.quantization import (
+from geoembz.encoding import _kernel as kernel
+from geoembz.encoding import _state as state
+from geoembz.encoding._decoder import Decoder, Space
+from geoembz.encoding._fit import EncodingFitter, FitReport
+from geoembz.encoding._projection import Projection, normalized
+from geoembz.encoding._quantization import (
     Codes,
     Quantizer,
     fill_value,
     is_nodata,
     quantizer_from_state,
 )
-from geoembz.encoding.recipe import Recipe
+from geoembz.encoding._recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError
 
 

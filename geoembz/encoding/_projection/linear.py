@@ -17,9 +17,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding.projection.centre import Centring
-from geoembz.encoding.projection.maps import LinearMap
-from geoembz.encoding.projection.tiles import TILE_PIXELS, affine, multiply_padded
+from geoembz.encoding._projection.centre import Centring
+from geoembz.encoding._projection.maps import LinearMap
+from geoembz.encoding._projection.tiles import TILE_PIXELS, affine, multiply_padded
 from geoembz.errors import EncodingError, InvalidConfigError
 
 LAWS = ("identity", "orthonormal", "biorthogonal")

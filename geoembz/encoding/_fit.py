@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._util.threads import single_threaded_blas
-from geoembz.encoding.projection import (
+from geoembz.encoding._projection import (
     MOST_PIXELS,
     FittedProjection,
     Moments,
@@ -16,8 +16,8 @@ from geoembz.encoding.projection import (
     fit_projection,
     normalized,
 )
-from geoembz.encoding.quantization import Quantizer, fit_quantizer
-from geoembz.encoding.recipe import Recipe
+from geoembz.encoding._quantization import Quantizer, fit_quantizer
+from geoembz.encoding._recipe import Recipe
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 
 RESERVOIR_VECTORS = 131_072

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding.projection.linear import Projection
-from geoembz.encoding.projection.maps import (
+from geoembz.encoding._projection.linear import Projection
+from geoembz.encoding._projection.maps import (
     LinearMap,
     random_projection,
     random_rotation,
     select_top_variance,
     soft_whitening,
 )
-from geoembz.encoding.projection.moments import Moments
+from geoembz.encoding._projection.moments import Moments
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 
 KINDS = ("pca", "svd", "random", "select")

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding.quantization.base import Codes
-from geoembz.encoding.quantization.state import (
+from geoembz.encoding._quantization.base import Codes
+from geoembz.encoding._quantization.state import (
     check_sample,
     no_options,
     stored_array,
     stored_length,
 )
-from geoembz.encoding.quantization.tables import destination
+from geoembz.encoding._quantization.tables import destination
 from geoembz.errors import EncodingError, InvalidConfigError
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from geoembz._text import checked_names
 from geoembz._util.bounded_json import parse_object
 from geoembz._version import ENCODING_VERSION
-from geoembz.encoding.fit import FitReport
+from geoembz.encoding._fit import FitReport
 from geoembz.errors import EncodingError
 
 MAX_DIMENSION = 65_536

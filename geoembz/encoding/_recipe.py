@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from geoembz.encoding.projection import KINDS as PROJECTIONS
-from geoembz.encoding.quantization import BITS, METHODS
+from geoembz.encoding._projection import KINDS as PROJECTIONS
+from geoembz.encoding._quantization import BITS, METHODS
 from geoembz.errors import InvalidConfigError
 
 _COUNT, _NUMBER = "([1-9][0-9]{0,4})", r"([0-9]*\.?[0-9]+)"

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding.projection.tiles import TILE_PIXELS, cached_pixels
+from geoembz.encoding._projection.tiles import TILE_PIXELS, cached_pixels
 
 _TRANSPOSED_PIXELS = 128
 """Vectors transposed at once, where they come as rows."""

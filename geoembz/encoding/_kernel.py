@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._util.threads import single_threaded_blas, worker_count
-from geoembz.encoding.packing import Bits, pack, packed_length
-from geoembz.encoding.projection import TILE_PIXELS, Projection, cached_pixels, normalized
-from geoembz.encoding.quantization import Codes, InPlaceQuantizer, Quantizer, fill_value
+from geoembz.encoding._packing import Bits, pack, packed_length
+from geoembz.encoding._projection import TILE_PIXELS, Projection, cached_pixels, normalized
+from geoembz.encoding._quantization import Codes, InPlaceQuantizer, Quantizer, fill_value
 
 _THREAD_ROWS = 16 * TILE_PIXELS
 """Vectors that one thread encodes at a time: whole tiles."""

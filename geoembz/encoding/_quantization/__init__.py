@@ -6,24 +6,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding.quantization.base import Codes, InPlaceQuantizer, Quantizer
-from geoembz.encoding.quantization.binary import THRESHOLDS, BinaryQuantizer
-from geoembz.encoding.quantization.codebook import METHODS as CODEBOOKS
-from geoembz.encoding.quantization.codebook import CodebookQuantizer
-from geoembz.encoding.quantization.linear import LinearQuantizer
-from geoembz.encoding.quantization.passthrough import FloatQuantizer
-from geoembz.encoding.quantization.power import PowerQuantizer
-from geoembz.encoding.quantization.product import ProductQuantizer
-from geoembz.encoding.quantization.shapes import stored_shapes
-from geoembz.encoding.quantization.ternary import RULES, TernaryQuantizer
+from geoembz.encoding._quantization.base import Codes, InPlaceQuantizer, Quantizer
+from geoembz.encoding._quantization.binary import THRESHOLDS, BinaryQuantizer
+from geoembz.encoding._quantization.codebook import METHODS as CODEBOOKS
+from geoembz.encoding._quantization.codebook import CodebookQuantizer
+from geoembz.encoding._quantization.linear import LinearQuantizer
+from geoembz.encoding._quantization.passthrough import FloatQuantizer
+from geoembz.encoding._quantization.power import PowerQuantizer
+from geoembz.encoding._quantization.product import ProductQuantizer
+from geoembz.encoding._quantization.shapes import stored_shapes
+from geoembz.encoding._quantization.ternary import RULES, TernaryQuantizer
 from geoembz.errors import EncodingError, InvalidConfigError
 
 __all__ = [
     "BITS",
     "METHODS",
+    "BinaryQuantizer",
+    "CodebookQuantizer",
     "Codes",
+    "FloatQuantizer",
     "InPlaceQuantizer",
+    "LinearQuantizer",
+    "PowerQuantizer",
+    "ProductQuantizer",
     "Quantizer",
+    "TernaryQuantizer",
     "fill_value",
     "fit_quantizer",
     "is_nodata",

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._util.threads import single_threaded_blas
-from geoembz.encoding.kernel import packed_bits
-from geoembz.encoding.packing import unpack
-from geoembz.encoding.projection import TILE_PIXELS, Projection, affine_tile, padded_tile
-from geoembz.encoding.quantization import Codes, Quantizer
+from geoembz.encoding._kernel import packed_bits
+from geoembz.encoding._packing import unpack
+from geoembz.encoding._projection import TILE_PIXELS, Projection, affine_tile, padded_tile
+from geoembz.encoding._quantization import Codes, Quantizer
 from geoembz.errors import InvalidConfigError
 
 _PLAIN_PIXELS = 1 << 14

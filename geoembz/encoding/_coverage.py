@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding.model import Encoding
+from geoembz.encoding._model import Encoding
 
 TOLERATED_LOSS = 0.05
 """Share of the variance that may be lost beyond what the fit itself lost."""

@@ -1,10 +1,10 @@
 """Linear projections: exact streamed moments, fits, and the map to components and back."""
 
-from geoembz.encoding.projection.fit import KINDS, FittedProjection, fit_projection
-from geoembz.encoding.projection.linear import Projection
-from geoembz.encoding.projection.moments import Moments
-from geoembz.encoding.projection.normalize import normalized
-from geoembz.encoding.projection.tiles import (
+from geoembz.encoding._projection.fit import KINDS, FittedProjection, fit_projection
+from geoembz.encoding._projection.linear import Projection
+from geoembz.encoding._projection.moments import Moments
+from geoembz.encoding._projection.normalize import normalized
+from geoembz.encoding._projection.tiles import (
     MOST_PIXELS,
     TILE_PIXELS,
     affine_tile,

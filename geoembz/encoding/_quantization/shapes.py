@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geoembz.encoding.quantization.codebook import n_codewords
-from geoembz.encoding.quantization.state import stored_length
+from geoembz.encoding._quantization.codebook import n_codewords
+from geoembz.encoding._quantization.state import stored_length
 from geoembz.errors import EncodingError
 
 type Shape = tuple[int, ...]
