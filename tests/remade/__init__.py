@@ -1,0 +1,1 @@
+"""Stores that an earlier commit wrote, and the same conversions made again."""
