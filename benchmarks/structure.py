@@ -52,8 +52,8 @@ def code_lines(source: str, tree: ast.Module) -> int:
 def _docstring_lines(tree: ast.Module) -> Iterator[int]:
     """Yield the lines of texts that stand alone: docstrings of modules, functions, attributes."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            if isinstance(node.value.value, str):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
                 yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
@@ -66,8 +66,8 @@ def count_sources(package: Path) -> dict[str, int]:
     files = sorted(package.rglob("*.py"))
     sources = {path: path.read_text(encoding="utf-8") for path in files}
     trees = {path: ast.parse(source) for path, source in sources.items()}
-    classes = [node for tree in trees.values() for node in ast.walk(tree)]
-    classes = [node for node in classes if isinstance(node, ast.ClassDef)]
+    nodes = (node for tree in trees.values() for node in ast.walk(tree))
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
     packages = {path.parent for path in files if path.parent.parent == package}
     alone = [path for path in files if path.parent == package and not path.stem.startswith("__")]
     return {
@@ -91,11 +91,12 @@ class Trace:
     calls: int = 0
     functions: set[tuple[str, int]] = field(default_factory=set)
 
-    def _count(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and frame.f_code.co_filename.startswith(str(self.package)):
-            if not frame.f_code.co_name.startswith("<"):
-                self.calls += 1
-                self.functions.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
+    def _count(self, frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        ours = event == "call" and code.co_filename.startswith(str(self.package))
+        if ours and not code.co_name.startswith("<"):  # comprehensions are no calls of ours
+            self.calls += 1
+            self.functions.add((code.co_filename, code.co_firstlineno))
 
     def run(self, call: Callable[[], object]) -> dict[str, int]:
         """Run a call and return how many calls, functions and modules that took."""
