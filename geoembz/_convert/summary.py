@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
-from geoembz._text import aligned, figure
+from geoembz._text import figure
+from geoembz._util.results import Result
 from geoembz.encoding import Encoding
 
 REJECTED = "no embeddings: damaged, or a fill value that nobody declared"
@@ -13,7 +14,7 @@ REJECTED = "no embeddings: damaged, or a fill value that nobody declared"
 
 
 @dataclass(frozen=True)
-class ConvertSummary:
+class ConvertSummary(Result):
     """What a conversion did, what it cost and what it lost.
 
     Fidelity is measured on held-out pixels, which never entered the fit; it is None where the
@@ -141,14 +142,9 @@ class ConvertSummary:
             **others,
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the summary as JSON values, by the names above."""
-        return asdict(self)
-
-    def to_table(self) -> str:
-        """Return the summary as lines of text."""
+    def _rows(self) -> list[tuple[str, ...]]:
         kept = self.valid_pixels / self.pixels
-        rows = [
+        rows: list[tuple[str, ...]] = [
             ("store", self.store),
             ("recipe", f"{self.recipe}  ({self.bytes_per_embedding} bytes per embedding)"),
             (f"{self.unit}s", f"{self.pixels:,}  ({kept:.1%} valid)"),
@@ -175,12 +171,11 @@ class ConvertSummary:
             rows.append(("skipped inputs", f"{self.skipped_inputs:,}  (listed in the store)"))
         if self.checked_pixels is not None:
             rows.append(("checked pixels", f"{self.checked_pixels:,}  (by place, all agree)"))
-        rows += [("note", note) for note in self.notes]
-        return aligned(rows)
+        return [*rows, *(("note", note) for note in self.notes)]
 
 
 @dataclass(frozen=True)
-class AppendSummary:
+class AppendSummary(Result):
     """What was added to a store; see `ConvertSummary` for what the names mean.
 
     Parameters
@@ -211,23 +206,16 @@ class AppendSummary:
     seconds: float
     notes: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the summary as JSON values, by the names above."""
-        return asdict(self)
-
-    def to_table(self) -> str:
-        """Return the summary as lines of text."""
-        return aligned(
-            [
-                ("store", self.store),
-                ("time", self.time),
-                ("pixels", f"{self.pixels:,}  ({self.valid_pixels / self.pixels:.1%} valid)"),
-                ("rejected pixels", f"{self.rejected_pixels:,}"),
-                ("cosine", figure(self.cosine)),
-                ("cosine, centred", figure(self.cosine_centred)),
-                ("rmse", figure(self.rmse)),
-                ("held-out pixels", f"{self.held_out_pixels:,}"),
-                ("seconds", f"{self.seconds:.2f}"),
-                *(("note", note) for note in self.notes),
-            ]
-        )
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            ("store", self.store),
+            ("time", self.time),
+            ("pixels", f"{self.pixels:,}  ({self.valid_pixels / self.pixels:.1%} valid)"),
+            ("rejected pixels", f"{self.rejected_pixels:,}"),
+            ("cosine", figure(self.cosine)),
+            ("cosine, centred", figure(self.cosine_centred)),
+            ("rmse", figure(self.rmse)),
+            ("held-out pixels", f"{self.held_out_pixels:,}"),
+            ("seconds", f"{self.seconds:.2f}"),
+            *(("note", note) for note in self.notes),
+        ]

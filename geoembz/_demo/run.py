@@ -13,6 +13,7 @@ from geoembz._demo.synthetic import DemoFiles, is_demo_raster, write_demo
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
 from geoembz._evaluate.metrics.splits import labelled_split
 from geoembz._text import aligned, figure
+from geoembz._util.results import Result
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.store import ObjectTree
 from geoembz.store.journal import FOLDER
@@ -47,7 +48,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class DemoResult:
+class DemoResult(Result):
     """What the demonstration made and found.
 
     Parameters

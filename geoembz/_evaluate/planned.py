@@ -1,19 +1,20 @@
 """What a plan found: a Pareto table with costs, a recommendation and its command."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from geoembz._cost.estimate import FLAT_USD_PER_GB_MONTH, GB
 from geoembz._cost.report import format_bytes, format_usd
 from geoembz._evaluate.choice import UNLABELLED, Loss, Option
 from geoembz._text import aligned, printable
+from geoembz._util.results import Result
 
 _MONTHS = 12
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Result):
     """A recommendation and what it rests on.
 
     Parameters
@@ -62,7 +63,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
-        document = asdict(self)
+        document = super().to_json()
         document["usd_per_gb_month"] = FLAT_USD_PER_GB_MONTH
         for option in [*document["options"], document["chosen"]]:
             option["total_bytes"], option["usd_per_year"] = self._cost(option["bytes"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from geoembz._text import aligned, printable
+from geoembz._util.results import Result
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RecipeResult:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Result):
     """An evaluation of recipes against uncompressed vectors.
 
     Parameters

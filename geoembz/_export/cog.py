@@ -1,6 +1,6 @@
 """A store, or a part of it, as a cloud-optimized GeoTIFF."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from geoembz._export.tiling import draft_side, tile_side, window_shape
 from geoembz._export.whole import refuse_cut
 from geoembz._geo import BBox
 from geoembz._geo.grid import split
-from geoembz._text import aligned
 from geoembz._util.output import output_file
+from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader, View
@@ -23,7 +23,7 @@ _CACHE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
-class ExportSummary:
+class ExportSummary(Result):
     """What was written.
 
     Parameters
@@ -55,12 +55,11 @@ class ExportSummary:
     def to_json(self) -> dict[str, Any]:
         """Return the summary as JSON values; NaN as text, which JSON has no number for."""
         nodata = "nan" if self.nodata is not None and np.isnan(self.nodata) else self.nodata
-        return {**asdict(self), "nodata": nodata}
+        return {**super().to_json(), "nodata": nodata}
 
-    def to_table(self) -> str:
-        """Return the summary as lines of text."""
+    def _rows(self) -> list[tuple[str, ...]]:
         height, width = self.shape
-        rows = [
+        return [
             ("written", self.out),
             ("holds", f"{self.bands} bands, {self.dtype}, space {self.space}"),
             (
@@ -69,7 +68,6 @@ class ExportSummary:
             ),
             ("nodata", "a mask" if self.nodata is None else f"{self.nodata:g}"),
         ]
-        return aligned(rows)
 
 
 def export(

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from geoembz._export.region import Region, open_regions, refuse_two_parts
 from geoembz._export.whole import refuse_cut
 from geoembz._geo import BBox
 from geoembz._geo.grid import Grid, Window, split
-from geoembz._text import aligned
 from geoembz._util.output import output_file
+from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader
@@ -30,7 +30,7 @@ _BLOCK_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
-class PreviewSummary:
+class PreviewSummary(Result):
     """What a picture shows.
 
     Parameters
@@ -53,14 +53,9 @@ class PreviewSummary:
     bands: tuple[int, ...]
     valid_share: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the summary as JSON values."""
-        return asdict(self)
-
-    def to_table(self) -> str:
-        """Return the summary as lines of text."""
+    def _rows(self) -> list[tuple[str, ...]]:
         height, width = self.shape
-        rows = [
+        return [
             ("picture", self.out),
             (
                 "size",
@@ -69,7 +64,6 @@ class PreviewSummary:
             ("shows", f"components {', '.join(map(str, self.bands))}"),
             ("with data", f"{self.valid_share:.1%}"),
         ]
-        return aligned(rows)
 
 
 def preview(

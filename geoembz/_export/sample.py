@@ -15,7 +15,7 @@ from geoembz._export.totals import Totals
 from geoembz._geo import BBox, box_around, parsed, same_crs
 from geoembz._geo.geoparquet import write_emb
 from geoembz._geo.grid import Grid
-from geoembz._text import aligned
+from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.features import Features, read_features, write_features
 from geoembz.sources.features.write import PARQUET, check_output, vector_array
@@ -24,7 +24,7 @@ from geoembz.store.grids import open_readers
 
 
 @dataclass(frozen=True)
-class Sampled:
+class Sampled(Result):
     """Features with their vectors.
 
     Parameters
@@ -76,19 +76,16 @@ class Sampled:
             "out": self.out,
         }
 
-    def to_table(self) -> str:
-        """Return a summary as lines of text."""
+    def _rows(self) -> list[tuple[str, ...]]:
         found = int(self.found.sum())
-        return aligned(
-            [
-                (self.features.kind, f"{len(self.features):,}"),
-                ("with a vector", f"{found:,}"),
-                ("outside, or no data", f"{len(self.features) - found:,}"),
-                ("vectors", f"{self.vectors.shape[1]} numbers, {self.space}"),
-                ("chunks read", f"{self.chunks_read:,}"),
-                ("written", self.out or "nothing (name a file with --out)"),
-            ]
-        )
+        return [
+            (self.features.kind, f"{len(self.features):,}"),
+            ("with a vector", f"{found:,}"),
+            ("outside, or no data", f"{len(self.features) - found:,}"),
+            ("vectors", f"{self.vectors.shape[1]} numbers, {self.space}"),
+            ("chunks read", f"{self.chunks_read:,}"),
+            ("written", self.out or "nothing (name a file with --out)"),
+        ]
 
     def new_columns(self) -> dict[str, pa.Array]:
         """Return `n_pixels` and `embedding`, null where there is none."""

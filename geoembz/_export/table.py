@@ -1,7 +1,7 @@
 """A table store as GeoParquet or CSV again, its vectors decoded."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from pyarrow import parquet
 from geoembz._geo import BBox
 from geoembz._geo.geoparquet import free_name, read_geo, write_emb, write_geo
 from geoembz._geo.wkb import encode_points
-from geoembz._text import aligned
 from geoembz._util.output import output_file
+from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import EMBEDDING, GEOMETRY, PARQUET, check_output, vector_array
 from geoembz.store import View
@@ -24,7 +24,7 @@ _BLOCK_ROWS = 16_384
 
 
 @dataclass(frozen=True)
-class TableExportSummary:
+class TableExportSummary(Result):
     """What was written.
 
     Parameters
@@ -50,19 +50,13 @@ class TableExportSummary:
     columns: tuple[str, ...]
     bytes_written: int
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the summary as JSON values."""
-        return asdict(self)
-
-    def to_table(self) -> str:
-        """Return the summary as lines of text."""
-        rows = [
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
             ("written", self.out),
             ("rows", f"{self.rows:,}, vectors of {self.length} numbers, space {self.space}"),
             ("columns", ", ".join(self.columns)),
             ("size", f"{self.bytes_written:,} bytes"),
         ]
-        return aligned(rows)
 
 
 def export_table(

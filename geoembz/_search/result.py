@@ -14,6 +14,7 @@ from geoembz._geo.wkb import encode_points
 from geoembz._search.scoring import Metric
 from geoembz._text import aligned
 from geoembz._util.output import output_file
+from geoembz._util.results import Result
 from geoembz.sources.features.write import PARQUET
 
 _SHOWN = 10
@@ -21,7 +22,7 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True, eq=False)
-class SearchResult:
+class SearchResult(Result):
     """The k nearest of each query, nearest first.
 
     Arrays have shape ``(n_queries, k)``, with a smaller k where the store holds fewer vectors.

@@ -1,14 +1,14 @@
 """What a verification found."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from geoembz._publish import Problem
 from geoembz._text import printable
+from geoembz._util.results import Result
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Result):
     """What was read, and what is wrong.
 
     Parameters
@@ -24,10 +24,6 @@ class Verification:
     store: str
     shards: int
     problems: tuple[Problem, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values, by the names above."""
-        return asdict(self)
 
     def to_table(self) -> str:
         """Return it as lines of text, one per problem."""

@@ -1,9 +1,9 @@
 """What a store is, in numbers: what `geoembz info` prints."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from geoembz._text import aligned, figure
+from geoembz._util.results import Result
 from geoembz.errors import redact
 from geoembz.sources.band_names import listed
 from geoembz.store.grids import grid_names, open_readers
@@ -11,7 +11,7 @@ from geoembz.store.reader import StoreReader, open_group
 
 
 @dataclass(frozen=True)
-class StoreInfo:
+class StoreInfo(Result):
     """A store at a glance.
 
     Parameters
@@ -85,44 +85,37 @@ class StoreInfo:
     cosine_centred: float | None
     rmse: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the information as JSON values, by the names above."""
-        return asdict(self)
-
-    def to_table(self) -> str:
-        """Return the information as lines of text."""
+    def _rows(self) -> list[tuple[str, ...]]:
         height, width = self.shape
         cut = f"chunks {self.chunk[1]} x {self.chunk[0]}"
         if self.shard is not None:
             cut += f" in shards {self.shard[1]} x {self.shard[0]}"
-        return aligned(
-            [
-                ("store", self.store),
-                ("format", f"{self.version}, layout {self.layout}"),
-                ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
-                ("encoding", self.encoding_hash),
-                ("grid", f"{width} x {height} pixels (width x height), {self.crs}, {cut}"),
-                *([("dates", ", ".join(self.dates))] if self.dates else []),
-                *([("bands", listed(self.band_names))] if self.band_names else []),
-                ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
-                ("model", self.model),
-                ("source", ", ".join(self.source_data)),
-                ("valid pixels", f"{self.valid_pixels:,} of {self.pixels:,}"),
-                ("bytes stored", f"{self.bytes_stored:,}"),
-                (
-                    "bytes/pixel",
-                    f"{self.bytes_per_pixel:.2f}  ({self.bytes_per_embedding} nominal)",
-                ),
-                ("explained variance", f"{self.explained_variance:.4f}"),
-                ("cosine", figure(self.cosine)),
-                ("cosine, centred", figure(self.cosine_centred)),
-                ("rmse", figure(self.rmse)),
-            ]
-        )
+        return [
+            ("store", self.store),
+            ("format", f"{self.version}, layout {self.layout}"),
+            ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
+            ("encoding", self.encoding_hash),
+            ("grid", f"{width} x {height} pixels (width x height), {self.crs}, {cut}"),
+            *([("dates", ", ".join(self.dates))] if self.dates else []),
+            *([("bands", listed(self.band_names))] if self.band_names else []),
+            ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
+            ("model", self.model),
+            ("source", ", ".join(self.source_data)),
+            ("valid pixels", f"{self.valid_pixels:,} of {self.pixels:,}"),
+            ("bytes stored", f"{self.bytes_stored:,}"),
+            (
+                "bytes/pixel",
+                f"{self.bytes_per_pixel:.2f}  ({self.bytes_per_embedding} nominal)",
+            ),
+            ("explained variance", f"{self.explained_variance:.4f}"),
+            ("cosine", figure(self.cosine)),
+            ("cosine, centred", figure(self.cosine_centred)),
+            ("rmse", figure(self.rmse)),
+        ]
 
 
 @dataclass(frozen=True)
-class RootInfo:
+class RootInfo(Result):
     """A store of several grids at a glance.
 
     Parameters
@@ -148,10 +141,6 @@ class RootInfo:
     valid_pixels: int
     bytes_stored: int
     grids: tuple[StoreInfo, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the information as JSON values, by the names above."""
-        return asdict(self)
 
     def to_table(self) -> str:
         """Return the information as lines of text, and a line per grid."""

@@ -1,15 +1,15 @@
 """What a table store is, in numbers: what `geoembz info` prints."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from geoembz._text import aligned, figure
+from geoembz._text import figure
+from geoembz._util.results import Result
 from geoembz.errors import redact
 from geoembz.store.tables.reader import TableReader
 
 
 @dataclass(frozen=True)
-class TableInfo:
+class TableInfo(Result):
     """A table store at a glance.
 
     Parameters
@@ -56,35 +56,28 @@ class TableInfo:
     cosine_centred: float | None
     rmse: float | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the information as JSON values, by the names above."""
-        return asdict(self)
-
-    def to_table(self) -> str:
-        """Return the information as lines of text."""
+    def _rows(self) -> list[tuple[str, ...]]:
         bbox = "unknown" if self.bbox is None else ", ".join(f"{v:.10g}" for v in self.bbox)
-        return aligned(
-            [
-                ("store", self.store),
-                ("format", f"{self.version}, a table"),
-                ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
-                ("encoding", self.encoding_hash),
-                ("rows", f"{self.rows:,}, {self.valid_rows:,} with a vector"),
-                ("cut", f"chunks of {self.chunk:,} rows in shards of {self.shard:,}"),
-                ("columns", ", ".join(self.columns) or "none but the place"),
-                ("other columns", self.table or "none"),
-                ("crs", self.crs),
-                ("bbox", bbox),
-                ("model", self.model),
-                ("source", ", ".join(self.source_data)),
-                ("bytes stored", f"{self.bytes_stored:,}"),
-                ("bytes/row", f"{self.bytes_per_row:.2f}  ({self.bytes_per_embedding} nominal)"),
-                ("explained variance", f"{self.explained_variance:.4f}"),
-                ("cosine", figure(self.cosine)),
-                ("cosine, centred", figure(self.cosine_centred)),
-                ("rmse", figure(self.rmse)),
-            ]
-        )
+        return [
+            ("store", self.store),
+            ("format", f"{self.version}, a table"),
+            ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
+            ("encoding", self.encoding_hash),
+            ("rows", f"{self.rows:,}, {self.valid_rows:,} with a vector"),
+            ("cut", f"chunks of {self.chunk:,} rows in shards of {self.shard:,}"),
+            ("columns", ", ".join(self.columns) or "none but the place"),
+            ("other columns", self.table or "none"),
+            ("crs", self.crs),
+            ("bbox", bbox),
+            ("model", self.model),
+            ("source", ", ".join(self.source_data)),
+            ("bytes stored", f"{self.bytes_stored:,}"),
+            ("bytes/row", f"{self.bytes_per_row:.2f}  ({self.bytes_per_embedding} nominal)"),
+            ("explained variance", f"{self.explained_variance:.4f}"),
+            ("cosine", figure(self.cosine)),
+            ("cosine, centred", figure(self.cosine_centred)),
+            ("rmse", figure(self.rmse)),
+        ]
 
 
 def describe_table(store: str) -> TableInfo:
