@@ -57,15 +57,17 @@ def append(
     from geoembz._cli.progress import progress_bar
     from geoembz._cli.show import show
     from geoembz._convert import append as append_source
-    from geoembz.sources import InputOptions, OpenOptions
-    from geoembz.sources.placement import parse_transform
+    from geoembz.sources import ReadOptions
 
-    inputs = InputOptions(
-        OpenOptions(
-            product, nodata, crs, transform=parse_transform(transform), like=like, dims=dims
-        ),
+    inputs = ReadOptions(
+        nodata=nodata,
+        crs=crs,
+        transform=transform,
+        like=like,
+        dims=dims,
+        product=product,
         skip_bad=skip_bad,
-        as_grid=grid or grid_crs is not None,
+        grid=grid,
         grid_crs=grid_crs,
     )
     with progress_bar("shards", enabled=not (quiet or json_) and sys.stderr.isatty()) as progress:

@@ -170,7 +170,7 @@ def convert(
         )
     from geoembz._cli.progress import show_progress
     from geoembz._convert import convert as convert_source
-    from geoembz.sources.placement import parse_transform
+    from geoembz.sources import parse_transform
 
     with show_progress("shards", quiet=quiet or json_) as progress:
         summary = convert_source(

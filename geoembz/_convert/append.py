@@ -15,7 +15,7 @@ from geoembz._convert.totals import total_fidelity, total_pixels
 from geoembz._geo import parsed, same_crs
 from geoembz._util.threads import worker_count
 from geoembz.errors import InvalidConfigError
-from geoembz.sources import InputOptions, OpenOptions, Source
+from geoembz.sources import ReadOptions, Source
 from geoembz.store import DestinationLock, ObjectTree, StoreReader, write_root
 from geoembz.store.grids import grid_names
 
@@ -25,7 +25,7 @@ def append(
     source: Inputs,
     *,
     time: str,
-    inputs: InputOptions | None = None,
+    inputs: ReadOptions | None = None,
     replace_date: bool = False,
     recode: bool = False,
     seed: int = 0,
@@ -83,13 +83,11 @@ def append(
     """
     started = clock.perf_counter()
     date = parse_date(time)
-    given = inputs or InputOptions()
-    nodata = given.opening.nodata
+    given = inputs or ReadOptions()
     options = AppendOptions(
-        date, replace_date, recode, seed, worker_count(workers), break_lock, nodata
+        date, replace_date, recode, seed, worker_count(workers), break_lock, given.nodata
     )
-    opening: OpenOptions = replace(given.opening, year=int(date[:4]))
-    grids = open_inputs(source, replace(given, opening=opening))
+    grids = open_inputs(source, replace(given, year=int(date[:4])))
     url = str(store)
     members = _members(url)
     if not members:

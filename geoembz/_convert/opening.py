@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import (
-    InputOptions,
-    OpenOptions,
+    ReadOptions,
     Source,
     finished,
     grid_name,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 type Inputs = str | Path | Sequence[str | Path] | Source | xr.DataArray | xr.Dataset | PlainArray
 
 
-def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
+def open_inputs(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     """Return a source per CRS, by the name of its grid; see `geoembz.sources.open_sources`.
 
     Raises
@@ -39,7 +38,7 @@ def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
     InvalidConfigError
         If nothing is named, or the options are not for such inputs.
     """
-    if options.as_grid:
+    if options.grid:
         return _open_chips(inputs, options)
     if options.vector is not None:
         raise InvalidConfigError(
@@ -54,29 +53,29 @@ def open_inputs(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
         return open_sources(inputs, options, _open_any)
     source: Source = inputs  # type: ignore[assignment]  # xarray's types are ruled out below
     if is_xarray(inputs):
-        source = finished(open_xarray(inputs, options.opening))
+        source = finished(open_xarray(inputs, options))
     elif is_array(inputs):
-        source = finished(open_array(inputs, options.opening))
+        source = finished(open_array(inputs, options))
     return {grid_name(source): source}
 
 
-def _open_chips(inputs: Inputs, options: InputOptions) -> dict[str, Source]:
+def _open_chips(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     """Open a table of chips as a raster."""
     paths = table_files(inputs)
     if paths is None:
         raise InvalidConfigError(
             "--grid: makes a raster of a table of chips, and the input is no table; leave it out"
         )
-    unfit = {"product": options.opening.product, "nodata": options.opening.nodata}
+    unfit = {"product": options.product, "nodata": options.nodata}
     for name, value in {**unfit, "resample": options.resample or None}.items():
         if value is not None:
             raise InvalidConfigError(f"{name}: for rasters only, not with --grid; leave it out")
-    table = open_table(paths, crs=options.opening.crs, vector=options.vector)
+    table = open_table(paths, crs=options.crs, vector=options.vector)
     source = ChipRaster(table, grid_crs=options.grid_crs, overlap=options.overlap)
     return {grid_name(source): source}
 
 
-def _open_any(path: str, options: OpenOptions) -> list[Source]:
+def _open_any(path: str, options: ReadOptions) -> list[Source]:
     """Open an input: a store of geoembz, or what the sources know."""
     if Subdataset.of(path) is None and is_store(path):
         return open_store_sources(path, options.year)

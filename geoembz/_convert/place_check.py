@@ -21,7 +21,7 @@ from geoembz._convert.summary import ConvertSummary
 from geoembz._objects.identity import display_name
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
-from geoembz.sources import OpenOptions, Source, names_of, traits_of
+from geoembz.sources import ReadOptions, Source, names_of, traits_of
 from geoembz.sources.inputs import expand
 from geoembz.store.grids import open_readers
 
@@ -94,7 +94,7 @@ def check_conversion(
     summary: ConvertSummary,
     source: Inputs,
     grids: Mapping[str, Source],
-    opening: OpenOptions,
+    reading: ReadOptions,
     date: str | None,
 ) -> ConvertSummary:
     """Compare a finished store with what it was made from; see `check_places`.
@@ -118,8 +118,8 @@ def check_conversion(
         places, unchecked = open_places(
             expand(named),
             first.dimension,
-            nodata=None if opening.nodata is None else str(opening.nodata),
-            crs=opening.crs,
+            nodata=None if reading.nodata is None else str(reading.nodata),
+            crs=reading.crs,
             coded=traits.product in CODED_PRODUCTS,
             order=names_of(first),
         )

@@ -21,9 +21,8 @@ from geoembz._convert.workers import absolute, check_scheduler, open_workers
 from geoembz._util.threads import worker_count
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
-from geoembz.sources import InputOptions, OpenOptions, Overlap, Source, traits_of
+from geoembz.sources import Overlap, ReadOptions, Source, traits_of
 from geoembz.sources.inputs import table_files
-from geoembz.sources.placement import parse_transform
 from geoembz.sources.tables import open_table
 from geoembz.store.conventions import UNKNOWN_MODEL, Layout, check_model
 
@@ -204,8 +203,6 @@ def convert(
     if scheduler is not None:  # workers may run in another folder
         source, store = absolute(source), absolute(store)
     destination = Destination.check(store, overwrite=overwrite, breaks_lock=break_lock)
-    if resample not in {None, "nearest"}:
-        raise InvalidConfigError(f"resample {resample!r}; expected 'nearest'")
     asked = _asked_recipe(recipe, pca, quantizer)
     fixed = fixed_encoding(basis, asked)
     tables = None if grid or grid_crs else table_files(source)
@@ -244,22 +241,25 @@ def convert(
         check_columns(fixed, table.name, table.band_names)
         return convert_table(table, destination, options, progress)
     date = None if time is None else parse_date(time)
-    opening = OpenOptions(
-        product,
-        nodata,
-        crs,
-        None if date is None else int(date[:4]),
-        parse_transform(transform),
-        None if like is None else str(like),
-        dims if dims is None or isinstance(dims, str) else tuple(dims),
-    )
-    as_grid = grid or grid_crs is not None
-    inputs = InputOptions(
-        opening, overlap, resample == "nearest", skip_bad, as_grid, grid_crs, vector
+    reading = ReadOptions(
+        nodata=nodata,
+        crs=crs,
+        transform=transform,
+        like=like,
+        dims=dims,
+        product=product,
+        year=None if date is None else int(date[:4]),
+        overlap=overlap,
+        resample=resample,
+        skip_bad=skip_bad,
+        grid=grid,
+        grid_crs=grid_crs,
+        vector=vector,
+        checksum=checksum,
     )
     if check:
         refuse_unequal(overlap, resample, is_placed=like is not None or transform is not None)
-    grids = open_inputs(source, inputs)
+    grids = open_inputs(source, reading)
     traits = traits_of(next(iter(grids.values())))
     chosen = asked or Recipe.parse(traits.recipe or "int8")
     for raster in grids.values():
@@ -294,7 +294,7 @@ def convert(
                 conversion = partial(conversion, first_read=raster.first_read)
             only = conversion(source=raster, fixed=fixed)
             summary = only.run(destination, progress, started)
-    return check_conversion(summary, source, grids, opening, date) if check else summary
+    return check_conversion(summary, source, grids, reading, date) if check else summary
 
 
 def _asked_recipe(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoembz.sources.assemble import InputOptions, Opener, finished, open_sources
+from geoembz.sources.assemble import Opener, finished, open_sources
 from geoembz.sources.base import (
     Source,
     SourceData,
@@ -13,21 +13,21 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
-from geoembz.sources.detect import PRODUCTS, OpenOptions, open_array, open_input, open_xarray
+from geoembz.sources.detect import open_array, open_input, open_xarray
 from geoembz.sources.grouping import grid_name
 from geoembz.sources.guards import check_vectors
-from geoembz.sources.mosaic import OVERLAPS, MosaicSource, Overlap
+from geoembz.sources.mosaic import MosaicSource
+from geoembz.sources.options import OVERLAPS, PRODUCTS, Overlap, ReadOptions, parse_transform
 from geoembz.sources.provenance import with_checksum
 from geoembz.sources.stamps import check_unchanged
 
 __all__ = [
     "OVERLAPS",
     "PRODUCTS",
-    "InputOptions",
     "MosaicSource",
-    "OpenOptions",
     "Opener",
     "Overlap",
+    "ReadOptions",
     "Source",
     "SourceData",
     "SourceInfo",
@@ -43,6 +43,7 @@ __all__ = [
     "open_source",
     "open_sources",
     "open_xarray",
+    "parse_transform",
     "traits_of",
     "with_checksum",
 ]
@@ -79,8 +80,8 @@ def open_source(
         If an input is missing, unreadable, no raster of embeddings, or inputs lie in several CRSs.
     """
     paths = [path] if isinstance(path, str | Path) else list(path)
-    opening = OpenOptions(product=product, nodata=nodata, crs=crs, year=year)
-    sources = open_sources(paths, InputOptions(opening))
+    options = ReadOptions(product=product, nodata=nodata, crs=crs, year=year)
+    sources = open_sources(paths, options)
     if len(sources) > 1:
         from geoembz.errors import SourceError
 

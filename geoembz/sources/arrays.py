@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from geoembz._objects.identity import display_name
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.placement import Placement
+from geoembz.sources.options import ReadOptions
+from geoembz.sources.raster import grid_like
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -97,27 +98,24 @@ def _shape(archive: Any, key: str) -> tuple[int, ...]:
         return tuple(read(member)[0])
 
 
-def place_array(
-    array: Any, placement: Placement, dims: str | Sequence[str] | None, name: str = "array"
-) -> "xr.DataArray":
-    """Return a plain array with named dimensions, to be opened where `placement` says.
+def place_array(array: Any, options: ReadOptions, name: str = "array") -> "xr.DataArray":
+    """Return a plain array with named dimensions, to be opened where `options` say that it lies.
 
     Parameters
     ----------
     array
-        Three axes: components, rows and columns, in the order of `dims`.
-    placement
-        Where it lies. Rows run as those of `Placement.like`, or as the transform says.
-    dims
-        Names of the axes, such as ``"band,y,x"`` or ``("y", "x", "band")``. None where the shape
-        of `Placement.like` tells them.
+        Three axes: components, rows and columns, in the order of `ReadOptions.dims`.
+    options
+        Where it lies: rows run as those of the raster `like`, or as the transform says. `dims` are
+        the names of the axes, such as ``"band,y,x"`` or ``("y", "x", "band")``; None where the
+        shape of `like` tells them.
     name
         The array, for messages.
 
     Raises
     ------
     SourceError
-        If the array has other axes, or `dims` is None and none has the raster's shape.
+        If the array has other axes, or `dims` are None and none has the raster's shape.
     InvalidConfigError
         If nothing says where it lies, or which axis is which.
     """
@@ -128,12 +126,13 @@ def place_array(
         raise SourceError(
             f"{name}: {len(shape)} axes {shape}; expected three: components, rows and columns"
         )
-    if placement.like is None and (placement.transform is None or placement.crs is None):
+    if options.like is None and (options.transform is None or options.crs is None):
         raise InvalidConfigError(
             f"{name}: an array says nothing of where it lies; expected a raster of the same shape "
             "and place (--like RASTER), or a CRS and a transform (--crs and --transform)"
         )
-    like = None if placement.like is None else placement.grid_like(name).shape
+    like = None if options.like is None else grid_like(options.like, name).shape
+    dims = options.dims
     named = _named_axes(name, dims) if dims is not None else _axes_of(name, shape, like)
     values = array if isinstance(array, np.ndarray) or hasattr(array, "dask") else np.asarray(array)
     return xr.DataArray(values, dims=named, name=Path(name).stem or None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from geoembz._objects.identity import display_name, public_input
@@ -11,52 +11,23 @@ from geoembz.sources import aef
 from geoembz.sources.alignment import same_pixels
 from geoembz.sources.bands import BandsSource
 from geoembz.sources.base import Source, traits_of
-from geoembz.sources.detect import BANDS, OpenOptions, open_input, recognise
+from geoembz.sources.detect import open_input, recognise
 from geoembz.sources.grouping import grid_name, grouped
 from geoembz.sources.inputs import OTHER_SUFFIXES, expand, is_zarr
-from geoembz.sources.mosaic import MosaicSource, Overlap, of_one_kind
+from geoembz.sources.mosaic import MosaicSource, of_one_kind
+from geoembz.sources.options import BANDS, ReadOptions
 from geoembz.sources.parts import MOST_BANDS, form_one_embedding, outsiders
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.views import labelled
 
-type Opener = Callable[[str, OpenOptions], list[Source]]
+type Opener = Callable[[str, ReadOptions], list[Source]]
 
 _OPENING_THREADS = 8
 _MOST_NAMED = 20
 
 
-@dataclass(frozen=True)
-class InputOptions:
-    """How to open inputs and how to put several together.
-
-    Parameters
-    ----------
-    opening
-        How to open each.
-    overlap
-        See `MosaicSource`.
-    resample
-        Take tiles with other pixels by nearest neighbour.
-    skip_bad
-        Leave out inputs that cannot be read, and say so in the store.
-    as_grid, grid_crs
-        Take a table of chips on a regular grid as a raster, and the CRS of the grid; see
-        `ChipRaster`.
-    vector
-        Of such a table: see `open_table`.
-    """
-
-    opening: OpenOptions = field(default_factory=OpenOptions)
-    overlap: Overlap | None = None
-    resample: bool = False
-    skip_bad: bool = False
-    as_grid: bool = False
-    grid_crs: str | None = None
-    vector: str | None = None
-
-
 def open_sources(
-    inputs: Sequence[str | Path], options: InputOptions, opener: Opener = open_input
+    inputs: Sequence[str | Path], options: ReadOptions, opener: Opener = open_input
 ) -> dict[str, Source]:
     """Open inputs as one source per coordinate reference system.
 
@@ -83,7 +54,7 @@ def open_sources(
     joined = _joined_parts(paths, options)
     if joined is not None:
         return {grid_name(joined): joined}
-    opened, bad = _open_all(paths, options.opening, opener)
+    opened, bad = _open_all(paths, options, opener)
     if bad and not (options.skip_bad and opened):
         raise _bad_inputs(bad, len(paths))
     skipped = tuple((public_input(path), _reason(path, error)) for path, error in bad.items())
@@ -91,14 +62,13 @@ def open_sources(
     return {name: finished(_one(groups[name], options), skipped) for name in sorted(groups)}
 
 
-def _joined_parts(paths: Sequence[str], options: InputOptions) -> Source | None:
+def _joined_parts(paths: Sequence[str], options: ReadOptions) -> Source | None:
     """Return the embedding that few-band files form together; None where they do not."""
-    opening = options.opening
-    forced = opening.product == BANDS
-    if not forced and (len(paths) < 2 or opening.product not in {None, aef.PRODUCT}):
+    forced = options.product == BANDS
+    if not forced and (len(paths) < 2 or options.product not in {None, aef.PRODUCT}):
         return None
     try:
-        parts = _parts(paths, opening, any_bands=forced)
+        parts = _parts(paths, options, any_bands=forced)
     except SourceError:
         if forced:
             raise
@@ -109,21 +79,21 @@ def _joined_parts(paths: Sequence[str], options: InputOptions) -> Source | None:
     if strangers and not options.skip_bad:
         raise SourceError(_strangers_message(strangers))
     kept = [part for part in parts if part not in strangers]
-    product = None if forced else opening.product
-    source = recognise(BandsSource(kept), paths[0], replace(opening, product=product))
+    product = None if forced else options.product
+    source = recognise(BandsSource(kept), paths[0], replace(options, product=product))
     skipped = tuple((part.info[0].uri, why) for part, why in strangers.items())
     return finished(source, skipped)
 
 
 def _parts(
-    paths: Sequence[str], opening: OpenOptions, *, any_bands: bool
+    paths: Sequence[str], options: ReadOptions, *, any_bands: bool
 ) -> list[RasterSource] | None:
     """Open files as parts of one embedding; None as soon as one has many bands or another grid."""
     parts: list[RasterSource] = []
     for path in paths:
         if not any_bands and (is_zarr(path) or path.lower().endswith(OTHER_SUFFIXES)):
             return None
-        part = RasterSource(path, nodata=opening.nodata, placement=opening.placement)
+        part = RasterSource(path, options)
         if not any_bands and (
             part.dimension > MOST_BANDS or not same_pixels(part.grid, (parts or [part])[0].grid)
         ):
@@ -133,13 +103,13 @@ def _parts(
 
 
 def _open_all(
-    paths: Sequence[str], opening: OpenOptions, opener: Opener
+    paths: Sequence[str], options: ReadOptions, opener: Opener
 ) -> tuple[list[Source], dict[str, SourceError]]:
     """Open inputs, several at once; return those that open, in order, and the errors of others."""
 
     def attempt(path: str) -> list[Source] | SourceError:
         try:
-            return opener(path, opening)
+            return opener(path, options)
         except SourceError as error:
             return error
 
@@ -154,10 +124,10 @@ def _open_all(
     return opened, bad
 
 
-def _one(sources: Sequence[Source], options: InputOptions) -> Source:
+def _one(sources: Sequence[Source], options: ReadOptions) -> Source:
     if len(sources) == 1:
         return sources[0]
-    return MosaicSource(sources, overlap=options.overlap, resample=options.resample)
+    return MosaicSource(sources, overlap=options.overlap, resample=options.resample is not None)
 
 
 def finished(source: Source, skipped: tuple[tuple[str, str], ...] = ()) -> Source:

@@ -16,8 +16,9 @@ from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.georeference import control_points_only, make_grid
 from geoembz.sources.inputs import is_zarr
 from geoembz.sources.nodata import Nodata, settled
-from geoembz.sources.placement import NOWHERE, Placement
+from geoembz.sources.options import AS_DECLARED, ReadOptions, parse_transform
 from geoembz.sources.provenance import identify, identify_tree
+from geoembz.sources.raster import grid_like
 from geoembz.sources.scaling import Scaling
 from geoembz.sources.xarray_variables import Layers, find_layers
 from geoembz.sources.zarr_cube import step_and_edge
@@ -45,12 +46,9 @@ class DataArraySource:
         A DataArray with one dimension of rows, one of columns and one of components, in any
         order; or a Dataset with a variable `embedding`, with one such variable, or with one 2-D
         variable per component. Further dimensions have length 1.
-    placement
-        Replaces CRS and coordinates that the object declares, or stands for them.
-    nodata
-        Replaces the declared nodata values; ``"none"`` says that there are none.
-    year
-        Which year to read where there are several times.
+    options
+        What replaces the nodata values, CRS and coordinates that the object declares, or stands for
+        them; and which year to read where there are several times.
     path
         Where the object was opened from; None where only the program knows.
 
@@ -61,16 +59,10 @@ class DataArraySource:
     """
 
     def __init__(
-        self,
-        data: Any,
-        *,
-        placement: Placement = NOWHERE,
-        nodata: float | str | None = None,
-        year: int | None = None,
-        path: str | None = None,
+        self, data: Any, options: ReadOptions = AS_DECLARED, path: str | None = None
     ) -> None:
         _require_packages(data)
-        layers = find_layers(data, year)
+        layers = find_layers(data, options.year)
         self._layers: Layers = layers if path is None else replace(layers, name=display_name(path))
         first = self._layers.arrays[0]
         self.name, self.path = self._layers.name, path or facts.file_name(first)
@@ -78,12 +70,12 @@ class DataArraySource:
         self.dimension = len(self.band_names)
         self.outsiders = _outsiders(self._layers)
         self.stored_dtype = _real_dtype(self.name, self._layers.arrays)
-        self._nodata = Nodata.of(self._layers.nodata(), nodata)
+        self._nodata = Nodata.of(self._layers.nodata(), options.nodata)
         self._scaling = Scaling.of(*self._layers.scaling())
         self.dtype: np.dtype[np.generic] = (
             self.stored_dtype if self._scaling is None else np.dtype(np.float32)
         )
-        self.grid: Grid = _grid(self._layers, placement)
+        self.grid: Grid = _grid(self._layers, options)
         self.block_shape = _blocks(first, self.grid.shape)
         self.info = (_origin(first, len(self._layers.arrays), path),)
 
@@ -146,13 +138,14 @@ def _origin(first: "xr.DataArray", count: int, path: str | None) -> SourceInfo:
     return SourceInfo(uri=f"urn:geoembz:xarray:{label or 'unnamed'}")
 
 
-def _grid(layers: Layers, placement: Placement) -> Grid:
+def _grid(layers: Layers, options: ReadOptions) -> Grid:
     array, (rows, columns) = layers.arrays[0], layers.axes
-    shape, crs = (int(array.sizes[rows]), int(array.sizes[columns])), placement.crs
-    if placement.like is not None:
-        return placement.grid_like(layers.name, shape)
-    if placement.transform is not None:
-        return make_grid(layers.name, layers.crs, placement.transform, shape, crs)
+    shape, crs = (int(array.sizes[rows]), int(array.sizes[columns])), options.crs
+    if options.like is not None:
+        return grid_like(options.like, layers.name, shape)
+    given = parse_transform(options.transform)
+    if given is not None:
+        return make_grid(layers.name, layers.crs, given, shape, crs)
     if array.rio.get_gcps() and not array.coords.keys() >= {rows, columns}:
         raise control_points_only(layers.name, "ground control points")
     if rows not in array.coords or columns not in array.coords:

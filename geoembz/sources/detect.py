@@ -1,12 +1,11 @@
 """Which product an input is, by its content and its name; ``--product`` overrides."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from geoembz._geo.grid import Transform
 from geoembz._objects.identity import display_name, split_query
 from geoembz._objects.reading import exists
 from geoembz.errors import InvalidConfigError, SourceError
@@ -18,7 +17,7 @@ from geoembz.sources.base import Source, traits_of
 from geoembz.sources.impossible import possible
 from geoembz.sources.inputs import ARRAY_SUFFIXES, is_zarr
 from geoembz.sources.north_up import north_up
-from geoembz.sources.placement import Placement
+from geoembz.sources.options import BANDS, RASTER, ReadOptions
 from geoembz.sources.power_law import refuse_other_nodata
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.tessera_npy import SCALES_SUFFIX, TesseraNpySource
@@ -45,58 +44,13 @@ class Undecoded(Source, Protocol):
         ...
 
 
-RASTER, BANDS = "raster", "bands"
 ONE_BAND = (
     "one band: vectors of one number; a mask, labels or elevations are no embedding, and one of "
     "many files is a part of one (name all of them)"
 )
-PRODUCTS = (aef.PRODUCT, olmoearth.PRODUCT, tessera.PRODUCT, RASTER, BANDS)
-"""Names that ``--product`` takes: ``raster`` takes numbers as they are, ``bands`` joins files."""
 
 
-@dataclass(frozen=True)
-class OpenOptions:
-    """How to open inputs.
-
-    Parameters
-    ----------
-    product
-        One of `PRODUCTS`; None to find out.
-    nodata
-        Replaces the declared nodata value; ``"none"`` says that there is none.
-    crs
-        Replaces the declared CRS.
-    year
-        Which year to read of products that hold several.
-    transform, like
-        Replace the transform of the input, or its whole georeference; see `Placement`.
-    dims
-        Names of the axes of a plain array; see `place_array`.
-    """
-
-    product: str | None = None
-    nodata: float | str | None = None
-    crs: str | None = None
-    year: int | None = None
-    transform: Transform | None = None
-    like: str | None = None
-    dims: str | tuple[str, ...] | None = None
-
-    @property
-    def placement(self) -> Placement:
-        """What replaces the georeference of inputs."""
-        return Placement(self.crs, self.transform, self.like)
-
-    def __post_init__(self) -> None:
-        """Refuse products that nobody knows, and two georeferences."""
-        _ = self.placement
-        if self.product is not None and self.product not in PRODUCTS:
-            raise InvalidConfigError(
-                f"product {self.product!r}; expected one of {', '.join(PRODUCTS)}"
-            )
-
-
-def open_input(path: str, options: OpenOptions) -> list[Source]:
+def open_input(path: str, options: ReadOptions) -> list[Source]:
     """Open one input: one source, or one per zone where a Zarr store holds several.
 
     Raises
@@ -119,23 +73,21 @@ def open_input(path: str, options: OpenOptions) -> list[Source]:
     return [open_raster(path, options)]
 
 
-def open_raster(path: str, options: OpenOptions) -> Source:
+def open_raster(path: str, options: ReadOptions) -> Source:
     """Open a raster as the product that it is."""
     if options.dims is not None:
         raise InvalidConfigError(f"{display_name(path)}: --dims is for plain arrays; leave it out")
-    raster = RasterSource(path, nodata=options.nodata, placement=options.placement)
+    raster = RasterSource(path, options)
     if options.product is None:
         aef.refuse_other_bands(raster.name, raster.band_names)
     return recognise(raster, path, options)
 
 
-def open_xarray(data: object, options: OpenOptions, path: str | None = None) -> Source:
+def open_xarray(data: object, options: ReadOptions, path: str | None = None) -> Source:
     """Open an xarray object as the product that it is, by the rules that hold for files."""
     from geoembz.sources.dataarray import DataArraySource
 
-    source = DataArraySource(
-        data, placement=options.placement, nodata=options.nodata, year=options.year, path=path
-    )
+    source = DataArraySource(data, options, path)
     if options.product is None and source.outsiders:
         raise SourceError(
             f"{source.name}: variable {next(iter(source.outsiders.values()))}; expected the bands "
@@ -147,14 +99,14 @@ def open_xarray(data: object, options: OpenOptions, path: str | None = None) -> 
     return recognise(source, source.path, options)
 
 
-def open_array(array: Any, options: OpenOptions, path: str | None = None) -> Source:
+def open_array(array: Any, options: ReadOptions, path: str | None = None) -> Source:
     """Open a plain array, in memory or from a file, where `options` say that it lies."""
     name = "array" if path is None else display_name(path)
-    placed = place_array(array, options.placement, options.dims, name)
+    placed = place_array(array, options, name)
     return open_xarray(placed, options, path)
 
 
-def _refuse_placement(path: str, options: OpenOptions) -> None:
+def _refuse_placement(path: str, options: ReadOptions) -> None:
     """Refuse what would contradict a product that says by itself where it lies."""
     given = {"--transform": options.transform, "--like": options.like, "--dims": options.dims}
     for option, value in given.items():
@@ -165,7 +117,7 @@ def _refuse_placement(path: str, options: OpenOptions) -> None:
             )
 
 
-def _is_tessera(path: str, options: OpenOptions) -> bool:
+def _is_tessera(path: str, options: ReadOptions) -> bool:
     """Whether a ``.npy`` file is a tile of Tessera: by its name, or the scales beside it."""
     place, query = split_query(path)
     if not place.endswith(".npy") or options.product not in {None, tessera.PRODUCT}:
@@ -175,7 +127,7 @@ def _is_tessera(path: str, options: OpenOptions) -> bool:
     return is_named or tessera.tile_name(path) is not None or exists(scales)
 
 
-def recognise(raster: Undecoded, path: str, options: OpenOptions) -> Source:
+def recognise(raster: Undecoded, path: str, options: ReadOptions) -> Source:
     """Return a source of numbers as the product that it is.
 
     Parameters
@@ -264,7 +216,7 @@ def _product_of(raster: Undecoded, path: str) -> str | None:
     return None
 
 
-def _open_zarr(path: str, options: OpenOptions) -> list[Source]:
+def _open_zarr(path: str, options: ReadOptions) -> list[Source]:
     root = open_group(path)
     try:
         zones, array = tessera_zarr.zones(root), aef_zarr.codes_array(root)

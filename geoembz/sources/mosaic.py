@@ -7,7 +7,6 @@ valid pixel in the order given, or the mean of all.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +25,9 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
+from geoembz.sources.options import OVERLAPS, Overlap
 from geoembz.sources.overlap import MeanBuffer, PickBuffer
 from geoembz.sources.resample import nearest_on
-
-type Overlap = Literal["first", "last", "mean"]
-
-OVERLAPS: tuple[Overlap, ...] = ("first", "last", "mean")
 
 _RULES: dict[Overlap, str] = {
     "first": "where tiles overlap, the first of the sources with a valid pixel holds",

@@ -26,7 +26,7 @@ from geoembz.sources.handles import new_token, open_handle
 from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
 from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.nodata import Nodata, settled
-from geoembz.sources.placement import Placement
+from geoembz.sources.options import AS_DECLARED, ReadOptions, parse_transform
 from geoembz.sources.provenance import identify
 from geoembz.sources.scaling import Scaling
 from geoembz.sources.sparse_tiles import PresentBlocks
@@ -42,29 +42,18 @@ class RasterSource:
     ----------
     path
         Path or URL that GDAL opens.
-    nodata
-        Replaces the declared nodata value; ``"none"`` says that there is none.
-    crs
-        Replaces the file's CRS, in any form that PROJ knows.
-    placement
-        Replaces all of the file's georeference that it names; not with `crs`.
+    options
+        What replaces the nodata value and the georeference that the file declares.
 
     Raises
     ------
     SourceError
         If the file is missing, no raster, complex, not georeferenced, or rotated.
     InvalidConfigError
-        If `nodata` is no number or `crs` no CRS.
+        If the nodata value is no number or the CRS none.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        nodata: float | str | None = None,
-        crs: str | None = None,
-        placement: Placement | None = None,
-    ) -> None:
+    def __init__(self, path: str | Path, options: ReadOptions = AS_DECLARED) -> None:
         self.path = str(path)
         self.name = display_name(self.path)
         self._token = new_token()
@@ -73,18 +62,18 @@ class RasterSource:
         _refuse_missing(file)
         refuse_cut_off(self.name, file)
         with gdal_environment(self.path):  # masks and metadata beside the file are looked for late
-            self._describe(self._dataset(), nodata, placement or Placement(crs))
+            self._describe(self._dataset(), options)
             files = _local_files(file, self._dataset())
         self.info: tuple[SourceInfo, ...] = (identify(self.path, files),)
 
-    def _describe(self, dataset: Any, nodata: float | str | None, placement: Placement) -> None:
+    def _describe(self, dataset: Any, options: ReadOptions) -> None:
         """Take down what the open file declares."""
         refuse_truncated(self.name, dataset, self.path)
         refuse_several(self.name, dataset)
         self._bands = _component_bands(dataset)
         chosen = [band - 1 for band in self._bands]
         self.band_names = _shared(cleaned([_name(dataset, index) for index in chosen]))
-        self.nodata = Nodata.of([dataset.nodatavals[index] for index in chosen], nodata)
+        self.nodata = Nodata.of([dataset.nodatavals[index] for index in chosen], options.nodata)
         declared = (dataset.nodatavals[index] for index in chosen)
         self._fill = [0.0 if value is None else float(value) for value in declared]
         self._masks = _masks(dataset, self._bands)
@@ -93,7 +82,7 @@ class RasterSource:
             [dataset.scales[index] for index in chosen],
             [dataset.offsets[index] for index in chosen],
         )
-        self.grid: Grid = _grid(self.name, dataset, placement)
+        self.grid: Grid = _grid(self.name, dataset, options)
         self.dimension: int = len(self._bands)
         self.stored_dtype = _real_dtype(self.name, dataset)
         self.dtype: np.dtype[np.generic] = (
@@ -182,16 +171,42 @@ class RasterSource:
             ) from error
 
 
-def _grid(name: str, dataset: Any, placement: Placement) -> Grid:
+def grid_like(like: str | Path, name: str, shape: tuple[int, int] | None = None) -> Grid:
+    """Return the grid of a raster that another input is said to be like.
+
+    Parameters
+    ----------
+    like
+        The raster.
+    name
+        What lies there, for messages.
+    shape
+        Rows and columns that it must have; None for any.
+
+    Raises
+    ------
+    SourceError
+        If it cannot be read, lies nowhere, or has other pixels.
+    """
+    grid = RasterSource(like, ReadOptions(nodata="none")).grid
+    if shape is not None and shape != grid.shape:
+        raise SourceError(
+            f"{name}: {shape[0]} rows and {shape[1]} columns, but {like} has "
+            f"{grid.shape[0]} and {grid.shape[1]}; expected the same pixels"
+        )
+    return grid
+
+
+def _grid(name: str, dataset: Any, options: ReadOptions) -> Grid:
     """Return where the pixels lie: where the file says, or what replaces that."""
-    if placement.like is not None:
-        return placement.grid_like(name, dataset.shape)
-    transform = placement.transform
+    if options.like is not None:
+        return grid_like(options.like, name, dataset.shape)
+    transform = parse_transform(options.transform)
     if transform is None:
         refuse_unplaced(name, dataset)
         a, b, c, d, e, f = (float(value) for value in dataset.transform[:6])
         transform = (a, b, c, d, e, f)
-    return make_grid(name, dataset.crs, transform, dataset.shape, placement.crs)
+    return make_grid(name, dataset.crs, transform, dataset.shape, options.crs)
 
 
 def _local_files(path: str, dataset: Any) -> list[str]:

@@ -14,6 +14,7 @@ from geoembz._objects.reading import exists
 from geoembz.errors import SourceError
 from geoembz.sources.base import SourceData, SourceInfo
 from geoembz.sources.npy import NpyArray
+from geoembz.sources.options import ReadOptions
 from geoembz.sources.provenance import identify
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.tessera import TRAITS, check_place, tile_name, usable
@@ -48,7 +49,7 @@ class TesseraNpySource:
         _require(scales, path, "its scales: codes mean nothing without")
         self._codes, self._scales = NpyArray(path), NpyArray(scales)
         mask = _land_mask(path)
-        self._land = RasterSource(mask, nodata="none", crs=crs)
+        self._land = RasterSource(mask, ReadOptions(nodata="none", crs=crs))
         self.grid = self._land.grid
         self._check_shapes()
         tile = tile_name(path)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.placement import Placement, parse_transform
+from geoembz.sources import parse_transform
 from tests import products
 
 CRS = "EPSG:32632"
@@ -265,4 +265,3 @@ def test_transforms_are_read_from_what_people_have() -> None:
     assert parse_transform("10,0,5,0,-10,7") == expected
     assert parse_transform([10, 0, 5, 0, -10, 7]) == expected
     assert parse_transform(rasterio.Affine(10, 0, 5, 0, -10, 7)) == expected
-    assert Placement.of(None, None, None) == Placement()

@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz.errors import SourceError
-from geoembz.sources import Source, names_of, open_source, open_sources, traits_of
-from geoembz.sources.assemble import InputOptions
+from geoembz.sources import (
+    ReadOptions,
+    Source,
+    names_of,
+    open_source,
+    open_sources,
+    open_xarray,
+    traits_of,
+)
 from geoembz.sources.band_names import positions
 from geoembz.sources.dataarray import DataArraySource
-from geoembz.sources.detect import OpenOptions, open_xarray
-from geoembz.sources.placement import Placement
 from tests import products
 
 EAST = (10.0, 0.0, 500_060.0, 0.0, -10.0, 5_300_000.0)
@@ -58,7 +63,7 @@ def test_tiles_with_bands_in_another_order_are_reordered(
 def test_tiles_in_two_zones_have_one_order(tmp_path: Path, cube: NDArray[np.float32]) -> None:
     write(tmp_path / "a.tif", cube[:4], ["a", "b", "c", "d"])
     write(tmp_path / "b.tif", cube[3::-1], ["d", "c", "b", "a"], crs="EPSG:32633")
-    for source in open_sources([tmp_path], InputOptions()).values():
+    for source in open_sources([tmp_path], ReadOptions()).values():
         np.testing.assert_array_equal(read(source), cube[:4])
 
 
@@ -136,7 +141,7 @@ def test_other_files_beside_one_band_files_are_refused(
     write(tmp_path / f"{name}.tif", (cube[:1] > 0).astype(dtype), [])
     with pytest.raises(SourceError, match=rf"{name}.tif: .*; but the others are floats A00"):
         open_source(tmp_path)
-    (source,) = open_sources([tmp_path], InputOptions(skip_bad=True)).values()
+    (source,) = open_sources([tmp_path], ReadOptions(skip_bad=True)).values()
     np.testing.assert_array_equal(read(source), cube[:8])
     assert [uri for uri, _ in traits_of(source).skipped] == [f"file:{name}.tif"]
     assert open_source(tmp_path, product="bands").dimension == 9
@@ -148,7 +153,7 @@ def test_alphaearth_without_its_land_mask_is_alphaearth(tmp_path: Path) -> None:
     write(tmp_path / "landmask.tif", (values[:1] > 0).astype(np.uint8), [])
     with pytest.raises(SourceError, match="landmask"):
         open_source(tmp_path)
-    (source,) = open_sources([tmp_path], InputOptions(skip_bad=True)).values()
+    (source,) = open_sources([tmp_path], ReadOptions(skip_bad=True)).values()
     traits = traits_of(source)
     assert (traits.product, traits.recipe, source.dimension) == ("aef", "aef", 64)
 
@@ -205,7 +210,7 @@ def test_xarray_objects_name_their_components(cube: NDArray[np.float32]) -> None
         (columns, ("c", "a", "b")),
     ]
     for data, names in expected:
-        assert names_of(DataArraySource(data, placement=Placement("EPSG:32632"))) == names
+        assert names_of(DataArraySource(data, ReadOptions(crs="EPSG:32632"))) == names
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("landmask", np.uint8), ("quality", np.float32)])
@@ -215,12 +220,12 @@ def test_other_variables_beside_one_band_variables_are_refused(
     places = {"y": 5_300_000.0 - 10 * np.arange(6), "x": 500_000.0 + 10 * np.arange(6)}
     bands = {f"e{band}": (("y", "x"), cube[band]) for band in range(8)}
     data = xr.Dataset({**bands, name: (("y", "x"), cube[0].astype(dtype))}, coords=places)
-    opening = OpenOptions(crs="EPSG:32632")
+    opening = ReadOptions(crs="EPSG:32632")
     with pytest.raises(
         SourceError, match=f"variable {name} of type {np.dtype(dtype)}; but the others"
     ):
         open_xarray(data, opening)
-    every = open_xarray(data, OpenOptions(crs="EPSG:32632", product="raster"))
+    every = open_xarray(data, ReadOptions(crs="EPSG:32632", product="raster"))
     assert every.dimension == 9
     np.testing.assert_array_equal(read(open_xarray(data[list(bands)], opening)), cube[:8])
 
@@ -244,7 +249,7 @@ def test_one_variable_per_band_stands_as_one_file_per_band(
     places = {"y": 5_299_995.0 - 10 * np.arange(6), "x": 500_005.0 + 10 * np.arange(6)}
     names = sorted(f"e{band}" for band in range(12))
     bands = {name: (("y", "x"), cube[int(name[1:])]) for name in names}
-    source = open_xarray(xr.Dataset(bands, coords=places), OpenOptions(crs="EPSG:32632"))
+    source = open_xarray(xr.Dataset(bands, coords=places), ReadOptions(crs="EPSG:32632"))
     for name in names:
         write(tmp_path / f"{name}.tif", cube[int(name[1:])][np.newaxis], [])
     files = open_source(tmp_path)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.sources import InputOptions, MosaicSource, Source, open_source, open_sources, traits_of
+from geoembz.sources import MosaicSource, ReadOptions, Source, open_source, open_sources, traits_of
 from geoembz.sources.handles import MOST_OPEN, n_open
 from geoembz.sources.raster import RasterSource
 from tests import products
@@ -95,7 +95,7 @@ def test_overlaps_follow_the_rule(tmp_path: Path, overlap: str | None) -> None:
         products.write_raster(tmp_path / "b.tif", one, transform=place(0, 0)),
         products.write_raster(tmp_path / "a.tif", two, transform=place(3, 3)),
     ]
-    options = InputOptions(overlap=overlap)  # type: ignore[arg-type]
+    options = ReadOptions(overlap=overlap)  # type: ignore[arg-type]
     (source,) = open_sources(paths, options).values()
     values = read_all(source)
     expected = {"first": 1, None: 1, "last": 3, "mean": 2}[overlap]
@@ -123,7 +123,7 @@ def test_resampling_takes_the_nearest_decoded_value(tmp_path: Path) -> None:
         products.write_aef(tmp_path / "a.tif", codes),
         products.write_aef(tmp_path / "b.tif", fine, transform=other),
     ]
-    (source,) = open_sources(paths, InputOptions(resample=True)).values()
+    (source,) = open_sources(paths, ReadOptions(resample="nearest")).values()
     np.testing.assert_array_equal(
         read_all(source)[:, :4, 4:8], products.power_values(codes), strict=False
     )
@@ -134,7 +134,7 @@ def test_codes_are_decoded_before_the_mean(tmp_path: Path) -> None:
     """The mean of AlphaEarth tiles is one of vectors, not of codes."""
     one, two = products.aef_codes(4, 4, seed=1), products.aef_codes(4, 4, seed=2)
     paths = [products.write_aef(tmp_path / f"{i}.tif", c) for i, c in enumerate((one, two))]
-    (source,) = open_sources(paths, InputOptions(overlap="mean")).values()
+    (source,) = open_sources(paths, ReadOptions(overlap="mean")).values()
     expected = (products.power_values(one) + products.power_values(two)) / 2
     np.testing.assert_allclose(read_all(source), expected, rtol=1e-6)
 
@@ -167,7 +167,7 @@ def test_bad_files_are_named_one_by_one_or_skipped(tmp_path: Path, values: np.nd
         open_source(paths)
     assert "2 of 6" in str(caught.value)
     assert all(str(paths[bad]) in str(caught.value) for bad in (1, 4))
-    (source,) = open_sources(paths, InputOptions(skip_bad=True)).values()
+    (source,) = open_sources(paths, ReadOptions(skip_bad=True)).values()
     skipped = dict(traits_of(source).skipped)
     assert set(skipped) == {f"file:{paths[1].name}", f"file:{paths[4].name}"}
     assert all(skipped.values())

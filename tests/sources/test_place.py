@@ -17,7 +17,7 @@ import geoembz
 from geoembz._evaluate.labels import read_labels
 from geoembz._geo.grid import Grid, Transform
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import InputOptions, MosaicSource, open_source, open_sources
+from geoembz.sources import MosaicSource, ReadOptions, open_source, open_sources
 from geoembz.sources.bands import BandsSource
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.raster import RasterSource
@@ -197,7 +197,7 @@ def test_two_datums_of_one_zone_are_two_grids(
     old = make_raster(tmp_path / "a.tif", values, crs="EPSG:26716", transform=ORIGIN)
     new = make_raster(tmp_path / "b.tif", values, crs="EPSG:32616", transform=BESIDE)
     for order in ([old, new], [new, old]):
-        grids = open_sources(order, InputOptions())
+        grids = open_sources(order, ReadOptions())
         assert {name: grid.grid.crs_code for name, grid in grids.items()} == {
             "utm16n": "EPSG:32616",
             "utm16n-epsg26716": "EPSG:26716",
@@ -246,7 +246,7 @@ def test_spelling_makes_no_second_grid(spellings: tuple[Path, Path]) -> None:
         assert BandsSource(order).grid.crs_code == "EPSG:32616"
         mosaic = MosaicSource(order, overlap="first")
         assert (mosaic.grid.crs_code, mosaic.grid.crs_wkt) == ("EPSG:32616", parts[0].grid.crs_wkt)
-    assert list(open_sources(list(spellings), InputOptions())) == ["utm16n"]
+    assert list(open_sources(list(spellings), ReadOptions())) == ["utm16n"]
 
 
 def test_codes_that_mean_another_place_are_not_kept(

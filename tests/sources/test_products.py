@@ -7,9 +7,7 @@ import pytest
 
 from geoembz._geo.grid import Window
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import open_source, open_sources, traits_of
-from geoembz.sources.assemble import InputOptions
-from geoembz.sources.detect import OpenOptions
+from geoembz.sources import ReadOptions, open_source, open_sources, traits_of
 from tests import products
 
 
@@ -142,7 +140,7 @@ def test_tessera_zarr_has_a_source_per_zone(tmp_path: Path, rng: np.random.Gener
     scales[1, 0, 0], scales[1, 0, 1], scales[1, 0, 2] = np.nan, np.inf, -5.0
     zones = {32: (codes, scales), 33: (codes, scales)}
     path = products.write_tessera_zarr(tmp_path / "t.zarr", zones, years=(2023, 2024))
-    sources = open_sources([path], InputOptions(OpenOptions(year=2024)))
+    sources = open_sources([path], ReadOptions(year=2024))
     assert list(sources) == ["utm32n", "utm33n"]
     data = sources["utm33n"].read(Window(0, 0, 20, 24))
     assert data.valid is not None
@@ -150,7 +148,7 @@ def test_tessera_zarr_has_a_source_per_zone(tmp_path: Path, rng: np.random.Gener
     expected = codes[1].astype(np.float32) * scales[1]
     np.testing.assert_array_equal(data.decoded().values[:, data.valid], expected[:, data.valid])
     with pytest.raises(InvalidConfigError, match="2023, 2024"):
-        open_sources([path], InputOptions())
+        open_sources([path], ReadOptions())
 
 
 def test_aef_zarr(tmp_path: Path) -> None:
@@ -226,10 +224,10 @@ def test_dataarray_in_any_order_of_dimensions(rng: np.random.Generator) -> None:
         coords={"lat": np.linspace(40, 41, 6), "lon": np.linspace(9, 10, 5)},
     )
     for data in (array, array.to_dataset(name="embedding")):
-        (source,) = open_inputs(data, InputOptions()).values()
+        (source,) = open_inputs(data, ReadOptions()).values()
         read = source.read(source.grid.window).values
         np.testing.assert_array_equal(read, values.transpose(2, 0, 1)[:, ::-1])  # north-up
         assert source.grid.transform[4] < 0
     flat = xr.Dataset({f"b{i}": array[..., i] for i in range(4)})
-    (source,) = open_inputs(flat, InputOptions()).values()
+    (source,) = open_inputs(flat, ReadOptions()).values()
     np.testing.assert_array_equal(source.read(source.grid.window).values, read)

@@ -9,7 +9,7 @@ import rasterio
 
 import geoembz
 from geoembz._geo.grid import Window
-from geoembz.sources import occupies
+from geoembz.sources import ReadOptions, occupies
 from geoembz.sources.raster import RasterSource
 
 SIDE, BLOCK = 128, 32
@@ -62,7 +62,7 @@ def test_absent_blocks_that_read_as_numbers_are_read(
     nodata: float | None, override: str | None, tmp_path: Path
 ) -> None:
     """Without nodata GDAL gives zeros, which are vectors like others."""
-    source = RasterSource(write_sparse(tmp_path / "a.tif", nodata), nodata=override)
+    source = RasterSource(write_sparse(tmp_path / "a.tif", nodata), ReadOptions(nodata=override))
     assert all(occupies(source, block(row, 0)) for row in range(4))
 
 

@@ -18,7 +18,7 @@ from geoembz._geo.grid import Window
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.base import SourceData, SourceTraits
 from geoembz.sources.georeference import make_grid
-from geoembz.sources.mosaic import Overlap
+from geoembz.sources.options import Overlap
 from geoembz.sources.tables.base import TableSource
 from geoembz.sources.tables.lattice import Lattice, find_lattice
 

@@ -1,0 +1,144 @@
+"""How inputs are read: what replaces what they declare, and how several are put together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from geoembz._geo.grid import Transform
+from geoembz.errors import InvalidConfigError
+
+type Overlap = Literal["first", "last", "mean"]
+
+OVERLAPS: tuple[Overlap, ...] = ("first", "last", "mean")
+
+AEF, OLMOEARTH, TESSERA, RASTER, BANDS = "aef", "olmoearth", "tessera", "raster", "bands"
+PRODUCTS = (AEF, OLMOEARTH, TESSERA, RASTER, BANDS)
+"""Names that ``--product`` takes: ``raster`` takes numbers as they are, ``bands`` joins files."""
+
+_COEFFICIENTS = 6
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read inputs, of whatever kind; what does not fit a kind is refused there.
+
+    Parameters
+    ----------
+    nodata
+        Replaces the declared nodata value: a number, several as text, such as ``"0,-9999"``, or
+        ``"none"``, which says that there is none.
+    crs
+        Replaces the declared CRS, in any form that PROJ knows.
+    transform
+        Replaces the transform, or stands for one: affine coefficients ``(a, b, c, d, e, f)`` from
+        pixel corners to CRS units; text and an ``affine.Affine`` are taken, too.
+    like
+        A raster whose CRS, transform and shape the input has; not with `crs` or `transform`.
+    dims
+        Of a plain array: names of its axes in their order; see `place_array`.
+    product
+        One of `PRODUCTS`; None to find out.
+    year
+        Which year to read of products that hold several.
+    overlap
+        What holds where tiles overlap; see `MosaicSource`.
+    resample
+        ``nearest`` takes tiles with other pixels by nearest neighbour; None refuses them.
+    skip_bad
+        Leave out inputs that cannot be read, and say so in the store.
+    grid, grid_crs
+        Take a table of chips on a regular grid as a raster, and the CRS of that grid, which implies
+        `grid`; see `ChipRaster`.
+    vector
+        Of a table: column of the vectors, or what its numbered columns begin with.
+    checksum
+        Read inputs once more and record their SHA-256.
+
+    Raises
+    ------
+    InvalidConfigError
+        If a value is none of these, or `like` comes with what could contradict it.
+
+    Examples
+    --------
+    >>> ReadOptions(crs="EPSG:32633", transform="10, 0, 500000, 0, -10, 5300000").transform
+    (10.0, 0.0, 500000.0, 0.0, -10.0, 5300000.0)
+    """
+
+    nodata: float | str | None = None
+    crs: str | None = None
+    transform: str | Sequence[float] | None = None
+    like: str | Path | None = None
+    dims: str | Sequence[str] | None = None
+    product: str | None = None
+    year: int | None = None
+    overlap: Overlap | None = None
+    resample: str | None = None
+    skip_bad: bool = False
+    grid: bool = False
+    grid_crs: str | None = None
+    vector: str | None = None
+    checksum: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody knows; bring the rest into one form."""
+        if self.product is not None and self.product not in PRODUCTS:
+            raise InvalidConfigError(
+                f"product {self.product!r}; expected one of {', '.join(PRODUCTS)}"
+            )
+        if self.overlap is not None and self.overlap not in OVERLAPS:
+            raise InvalidConfigError(
+                f"overlap {self.overlap!r}; expected one of {', '.join(OVERLAPS)}"
+            )
+        if self.resample not in {None, "nearest"}:
+            raise InvalidConfigError(f"resample {self.resample!r}; expected 'nearest'")
+        uniform = {
+            "transform": parse_transform(self.transform),
+            "like": None if self.like is None else str(self.like),
+            "dims": self.dims if self.dims is None or isinstance(self.dims, str) else (*self.dims,),
+            "grid": self.grid or self.grid_crs is not None,
+        }
+        for name, value in uniform.items():
+            object.__setattr__(self, name, value)
+        others = {"--crs": self.crs, "--transform": self.transform}
+        given = [option for option, value in others.items() if value is not None]
+        if self.like is not None and given:
+            raise InvalidConfigError(
+                f"--like {self.like} says CRS and transform already; leave out {given[0]}"
+            )
+
+
+def parse_transform(given: object) -> Transform | None:
+    """Return affine coefficients from text, numbers or an ``affine.Affine``; None from None.
+
+    Raises
+    ------
+    InvalidConfigError
+        If they are not six numbers, or nine of which the last three are 0, 0 and 1.
+
+    Examples
+    --------
+    >>> parse_transform("10, 0, 500000, 0, -10, 5300000")
+    (10.0, 0.0, 500000.0, 0.0, -10.0, 5300000.0)
+    """
+    if given is None:
+        return None
+    parts: Any = given.replace(",", " ").split() if isinstance(given, str) else given
+    try:
+        numbers = [float(part) for part in parts]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) == _COEFFICIENTS + 3 and numbers[_COEFFICIENTS:] == [0.0, 0.0, 1.0]:
+        numbers = numbers[:_COEFFICIENTS]  # an affine.Affine, whole
+    if len(numbers) != _COEFFICIENTS:
+        raise InvalidConfigError(
+            f"transform {given!r}; expected six numbers A,B,C,D,E,F with x = A*col + B*row + C and "
+            "y = D*col + E*row + F, as rasterio prints them, such as 10,0,500000,0,-10,5300000"
+        )
+    a, b, c, d, e, f = numbers
+    return a, b, c, d, e, f
+
+
+AS_DECLARED = ReadOptions()
+"""Inputs as they say themselves that they are to be read."""
