@@ -87,11 +87,16 @@ def test_errors_as_json(capsys: pytest.CaptureFixture[str], source: Path, tmp_pa
             2,
         ),
         (["plan", tmp_path / "none.tif", "--json", "-"], "SourceError", 1),
+        (["info", tmp_path / "a.zarr", "--jason", "--json"], "NoSuchOption", 2),
+        (["convert", source, "--json"], "MissingParameter", 2),
+        (["convert", source, "b.zarr", "--pca", "sixty", "--json"], "BadParameter", 2),
+        (["open", tmp_path / "a.zarr", "--json"], "UsageError", 2),
     ):
         code, out, err = said(capsys, *words)
         error = json.loads(out)["error"]
         assert (code, error["type"], error["exit_code"]) == (expected, kind, expected)
         assert error["message"] in err
+    assert not said(capsys, "info", "--jason")[1]
     assert not said(capsys, "info", tmp_path / "none.zarr")[1]
     assert not said(capsys, "plan", tmp_path / "none.tif", "--json", tmp_path / "x.json")[1]
 

@@ -37,6 +37,8 @@ def _main(words: Sequence[str], *, debug: bool, is_program: bool) -> None:
             _print_error(error, code)
         sys.exit(code)
     except (KeyboardInterrupt, SystemExit) as error:  # Typer makes an exit of Ctrl-C
+        if _wants_json(words):
+            _print_usage_error(error.__context__)
         number = interruption(error)
         if number is None or debug:
             raise
@@ -53,10 +55,22 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 def _print_error(error: Exception, code: int) -> None:
     """Print an error as JSON on standard output, for scripts."""
+    said = str(error) if isinstance(error, GeoembzError) else printable(redact(str(error)))
+    _print_json(type(error).__name__, said, code)
+
+
+def _print_usage_error(error: BaseException | None) -> None:
+    """Print what Typer says of wrong usage as other errors are; its mere exits say nothing."""
+    said = getattr(error, "format_message", None)  # the class is private: Typer carries its click
+    if said is not None:
+        code = getattr(error, "exit_code", 2)
+        _print_json(type(error).__name__, printable(redact(said())), code)
+
+
+def _print_json(kind: str, message: str, code: int) -> None:
     import json
 
-    said = str(error) if isinstance(error, GeoembzError) else printable(redact(str(error)))
-    document = {"type": type(error).__name__, "message": said, "exit_code": code}
+    document = {"type": kind, "message": message, "exit_code": code}
     print(json.dumps({"error": document}))  # noqa: T201
 
 

@@ -1,8 +1,9 @@
 """Read bytes of local and remote files with fsspec."""
 
 import os
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import fsspec
@@ -21,7 +22,7 @@ def read_range(path: str, start: int, stop: int | None) -> bytes:
     SourceError
         If the file cannot be read.
     """
-    filesystem, root = _filesystem(path)
+    filesystem, root = filesystem_of(path)
     try:
         content: bytes = filesystem.cat_file(root, start=start, end=stop)
     except _faults(path) as error:
@@ -40,7 +41,7 @@ def open_remote(path: str) -> IO[bytes]:
     SourceError
         If the file cannot be opened.
     """
-    filesystem, root = _filesystem(path)
+    filesystem, root = filesystem_of(path)
     try:
         file: IO[bytes] = filesystem.open(
             root,
@@ -57,20 +58,52 @@ def open_remote(path: str) -> IO[bytes]:
     return file
 
 
-def object_status(path: str) -> tuple[int | None, str | None]:
-    """Return the size of an object in bytes and its ETag, each None where the server is silent."""
-    filesystem, root = _filesystem(path)
+class ObjectStatus(NamedTuple):
+    """What a server says of an object, each None where it is silent.
+
+    Parameters
+    ----------
+    size_bytes
+        Its size.
+    etag
+        Its ETag, without quotes.
+    modified
+        When it was modified last, in the server's own form.
+    """
+
+    size_bytes: int | None = None
+    etag: str | None = None
+    modified: str | None = None
+
+
+def object_status(path: str) -> ObjectStatus:
+    """Return what tells this version of an object from others, as it was last listed, or is now."""
+    filesystem, root = filesystem_of(path)
     try:
         status = filesystem.info(root)
+    except PermissionError:
+        status = _listed(filesystem, path, root)
     except _faults(path):
-        return None, None  # whoever reads the object says what is wrong with it
+        status = {}  # whoever reads the object says what is wrong with it
     etag = status.get("ETag") or status.get("etag")
-    return status.get("size"), None if etag is None else str(etag).strip('"')
+    modified = status.get("Last-Modified") or status.get("LastModified")
+    return ObjectStatus(
+        status.get("size"),
+        None if etag is None else str(etag).strip('"'),
+        None if modified is None else str(modified),
+    )
+
+
+def forget_listings(paths: Iterable[str]) -> None:
+    """See what is there now: listings of a bucket are kept, and objects looked up in them."""
+    for path in paths:
+        if "://" in path and not path.startswith("/vsi"):
+            filesystem_of(path)[0].invalidate_cache()
 
 
 def exists(path: str) -> bool:
     """Whether a file is there and may be read, even where its headers alone may not."""
-    filesystem, root = _filesystem(path)
+    filesystem, root = filesystem_of(path)
     try:
         return bool(filesystem.exists(root))
     except PermissionError:
@@ -81,16 +114,14 @@ def exists(path: str) -> bool:
         return True
 
 
-def _faults(path: str) -> tuple[type[Exception], ...]:
-    """Return what fsspec raises where a server does not answer as it should."""
-    if not path.startswith("s3://"):
-        return OSError, ValueError
-    from botocore.exceptions import BotoCoreError
+def filesystem_of(path: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and the path there.
 
-    return OSError, ValueError, BotoCoreError
-
-
-def _filesystem(path: str) -> tuple[Any, str]:
+    Raises
+    ------
+    SourceError
+        If nothing installed speaks the URL's protocol.
+    """
     options = {"anon": True} if path.startswith("s3://") and s3_is_anonymous() else {}
     try:
         filesystem, root = fsspec.core.url_to_fs(path, **options)
@@ -99,6 +130,24 @@ def _filesystem(path: str) -> tuple[Any, str]:
             f"{display_name(path)}: {error}; expected a path or a URL such as s3://bucket/key"
         ) from error
     return filesystem, root
+
+
+def _listed(filesystem: Any, path: str, root: str) -> dict[str, Any]:
+    """Return what a listing says of an object, where its headers may not be read; else nothing."""
+    try:
+        entries = filesystem.ls(root.rpartition("/")[0], detail=True)
+    except _faults(path):
+        return {}
+    return next((entry for entry in entries if entry["name"] == root), {})
+
+
+def _faults(path: str) -> tuple[type[Exception], ...]:
+    """Return what fsspec raises where a server does not answer as it should."""
+    if not path.startswith("s3://"):
+        return OSError, ValueError
+    from botocore.exceptions import BotoCoreError
+
+    return OSError, ValueError, BotoCoreError
 
 
 @lru_cache(maxsize=1)

@@ -35,8 +35,8 @@ class SourceInfo:
     path
         Where the content can be read again, as it was given; never written anywhere.
     watched
-        The files and objects that the content comes from, as they were when it was opened: the
-        first is that of `path`; others are members of a virtual raster, masks and the like.
+        The files and objects that the content comes from, as they were when it was opened: that of
+        `path`, members of a virtual raster, masks and the like.
     """
 
     uri: str
@@ -53,7 +53,7 @@ class SourceInfo:
             name: getattr(self, name)
             for name in ("uri", "size_bytes", "version", "sha256", "mtime_ns")
         }
-        others = [stamp.brief() for stamp in self.watched[1:]]
+        others = [stamp.brief() for stamp in self.watched if stamp.path != self.path]
         return known | ({"files": others} if others else {})
 
     def provenance(self) -> dict[str, Any]:

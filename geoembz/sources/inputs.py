@@ -4,10 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-import fsspec
-
 from geoembz._objects.identity import display_name, split_query
-from geoembz._objects.reading import s3_is_anonymous
+from geoembz._objects.reading import filesystem_of, forget_listings
 from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import natural_order
@@ -37,6 +35,7 @@ def expand(inputs: Sequence[str | Path]) -> list[str]:
     SourceError
         If something named is missing or holds no input, or is named twice.
     """
+    forget_listings(map(str, inputs))
     lists: set[str] = set()
     found = [path for given in inputs for path in _expand_one(str(given), lists)]
     tiles = _without_companions(found)
@@ -187,11 +186,10 @@ def _beside(path: str, name: str) -> str:
 
 def _matching(pattern: str) -> list[str]:
     """Return the files that match a glob, local or remote."""
-    anonymous = pattern.startswith("s3://") and s3_is_anonymous()
+    filesystem, root = filesystem_of(pattern)
     try:
-        filesystem, root = fsspec.core.url_to_fs(pattern, **({"anon": True} if anonymous else {}))
         matches = filesystem.glob(root)
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError) as error:
         raise SourceError(f"{display_name(pattern)}: cannot be listed ({error})") from error
     remote = "://" in pattern
     named = [filesystem.unstrip_protocol(match) if remote else match for match in matches]

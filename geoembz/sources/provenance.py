@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from geoembz._objects.identity import public_uri, without_credentials
+from geoembz._objects.identity import public_uri, split_query, without_credentials
 from geoembz._objects.reading import object_status, read_range
 from geoembz._objects.subdatasets import Subdataset
 from geoembz.sources.base import SourceInfo
-from geoembz.sources.stamps import Stamp
+from geoembz.sources.stamps import Stamp, place_behind, stamps_of
 
+_ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zmetadata")
 _HASHED_BYTES = 16 * 2**20
 """What is read at once for a checksum."""
 
@@ -24,39 +25,47 @@ def identify(path: str, files: Sequence[str] = ()) -> SourceInfo:
     path
         What was opened.
     files
-        Local files that it is read from, such as the members of a virtual raster.
+        What it is read from, by GDAL's names, such as the members of a virtual raster.
     """
     part = Subdataset.of(path)
     if part is not None:
         whole = identify(part.file, files)
         return replace(whole, uri=f"{whole.uri}#{quote(part.member)}")
+    places = {place for place in map(place_behind, (path, *files)) if place is not None}
     if path.startswith("/vsi"):  # first: /vsicurl/https://… holds a scheme, too
-        return SourceInfo(uri=f"gdal:{quote(without_credentials(path))}")
+        uri = f"gdal:{quote(without_credentials(path))}"
+        return SourceInfo(uri, watched=stamps_of(sorted(places)))
+    others = stamps_of(sorted(places - {path}))
     if "://" in path:
-        size_bytes, etag = object_status(path)
-        uri, own = public_uri(path), (Stamp(path, size_bytes, etag),)
-        return SourceInfo(uri, size_bytes=size_bytes, version=etag, path=path, watched=own)
+        seen = object_status(path)
+        own = Stamp(path, seen.size_bytes, seen.etag or seen.modified)
+        return SourceInfo(
+            public_uri(path), seen.size_bytes, seen.etag, path=path, watched=(own, *others)
+        )
     status = Path(path).stat()
     return SourceInfo(
         uri=f"file:{quote(Path(path).name)}",
         size_bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
         path=path,
-        watched=(Stamp.of(path), *(Stamp.of(name) for name in sorted(set(files) - {path}))),
+        watched=(Stamp.of(path), *others),
     )
 
 
 def identify_tree(path: str, member: str = "") -> SourceInfo:
-    """Return the identity of a Zarr group: a local one is as old as its metadata."""
+    """Return the identity of a Zarr group: it is as old as its metadata."""
     suffix = f"/{quote(member)}" if member else ""
+    place, query = split_query(path)
+    folder = f"{place.rstrip('/')}/{member}".rstrip("/")
+    documents = [f"{folder}/{name}{query}" for name in _ZARR_DOCUMENTS]
+    found = [stamp for stamp in stamps_of(documents) if stamp.size_bytes is not None]
     if "://" in path:
-        return SourceInfo(uri=public_uri(path).rstrip("/") + suffix)
-    documents = (Path(path, member, name) for name in ("zarr.json", ".zgroup", ".zmetadata"))
-    found = [document for document in documents if document.exists()]
+        return SourceInfo(uri=public_uri(path).rstrip("/") + suffix, watched=tuple(found))
+    times = [stamp.version[0] for stamp in found if isinstance(stamp.version, tuple)]
     return SourceInfo(
         uri=f"file:{quote(Path(path).name)}{suffix}",
-        mtime_ns=max((document.stat().st_mtime_ns for document in found), default=None),
-        watched=tuple(Stamp.of(str(document)) for document in found),
+        mtime_ns=max(times, default=None),
+        watched=tuple(found),
     )
 
 

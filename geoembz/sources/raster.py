@@ -1,6 +1,7 @@
 """Any multi-band raster that GDAL reads: one band per component of the embedding."""
 
 import copy
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -63,7 +64,7 @@ class RasterSource:
         refuse_cut_off(self.name, file)
         with gdal_environment(self.path):  # masks and metadata beside the file are looked for late
             self._describe(self._dataset(), options)
-            files = _local_files(file, self._dataset())
+            files = _read_from(file, self._dataset())
         self.info: tuple[SourceInfo, ...] = (identify(self.path, files),)
 
     def _describe(self, dataset: Any, options: ReadOptions) -> None:
@@ -209,11 +210,22 @@ def _grid(name: str, dataset: Any, options: ReadOptions) -> Grid:
     return make_grid(name, dataset.crs, transform, dataset.shape, options.crs)
 
 
-def _local_files(path: str, dataset: Any) -> list[str]:
-    """Return the files that a local raster is read from: members, masks, metadata beside it."""
-    if "://" in path or path.startswith("/vsi"):
-        return []  # to ask costs requests
-    return [name for name in dataset.files if Path(name).is_file()]
+def _read_from(path: str, dataset: Any) -> list[str]:
+    """Return what a raster is read from: members, and theirs; masks, metadata beside it."""
+    if dataset.driver != "VRT" and ("://" in path or path.startswith("/vsi")):
+        return []  # to ask for what may lie beside it costs requests
+    found = dict.fromkeys(dataset.files)
+    waiting = [name for name in found if _is_virtual(name)][1:]  # the first is the raster itself
+    while waiting:
+        with suppress(RasterioError), open_gdal(waiting.pop()) as member:  # or reading says why not
+            new = [name for name in member.files if name not in found]
+            found |= dict.fromkeys(new)
+            waiting += filter(_is_virtual, new)
+    return [name for name in found if name.startswith("/vsi") or Path(name).is_file()]
+
+
+def _is_virtual(name: str) -> bool:
+    return name.lower().endswith(".vrt")
 
 
 @lru_cache(maxsize=64)

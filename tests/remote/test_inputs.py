@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz._objects.reading import s3_is_anonymous
-from geoembz.errors import SourceError
+from geoembz.errors import SourceChangedError, SourceError
 from geoembz.sources import open_source
 from geoembz.sources.inputs import expand, table_files
 from tests import products, tables
@@ -122,6 +123,41 @@ def test_tables_in_a_bucket_are_tables(inputs: Path, prefix: str, tmp_path: Path
     near, far = objects(tmp_path / "near.zarr"), objects(tmp_path / "far.zarr")
     differing = {key for key in near if near[key] != far[key]}
     assert differing <= {"zarr.json", "table.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("aef/", "aef/t1.tif"),
+        ("mosaic.zarr", "mosaic.zarr/zarr.json"),
+        ("chips/", "chips/1.parquet"),
+    ],
+)
+def test_objects_that_change_are_refused(
+    name: str, changed: str, inputs: Path, bucket: Server, tmp_path: Path
+) -> None:
+    """Another ETag at the end, also of an object that was found in a listing."""
+    for path in (inputs / name).rglob("*"):
+        if path.is_file():
+            bucket.put(f"in/{path.relative_to(inputs).as_posix()}", path.read_bytes())
+    content = (inputs / changed).read_bytes()
+    bytes_back = content[:-1] + bytes([content[-1] ^ 1])  # of the same size
+
+    def change(done: int, _total: int) -> None:
+        if done == 1:
+            bucket.put(f"in/{changed}", bytes_back)
+
+    options: dict[str, Any] = {} if name == "chips/" else {"chunk": 16, "shard": 16}
+    with pytest.raises(SourceChangedError, match=f"{Path(changed).name}: changed while"):
+        geoembz.convert(
+            f"s3://{bucket.bucket}/in/{name}",
+            tmp_path / "out",
+            recipe="int8",
+            workers=1,
+            progress=change,
+            **options,
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_not_there_is_named_without_secrets(prefix: str, tmp_path: Path) -> None:
