@@ -1,6 +1,6 @@
 """Searching codes in memory against faiss, and against one matrix product of the same rows.
 
-Hamming: `geoembz._search.scoring.nearest_codes` over packed bits, ``faiss.IndexBinaryFlat`` over
+Hamming: `geoembz._search.nearest_codes` over packed bits, ``faiss.IndexBinaryFlat`` over
 the same bits, and the floor: reading the bits once. int8: the ten nearest by dot product and by
 cosine, against a float32 GEMM of the same shapes, which has its vectors in memory as floats and
 finds nothing. All sides use every core, take turns in one process, and the median counts. Every
@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import in_turns
-from geoembz._search.scoring import HammingScorer, has_accelerator, nearest_codes, scorer
+from geoembz._search import HammingScorer, has_accelerator, nearest_codes, scorer
 from geoembz.encoding import Encoding
 
 K = 10

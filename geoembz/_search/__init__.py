@@ -1,7 +1,26 @@
-"""Search stores for the pixels or rows nearest to a vector, on their codes."""
+"""Find nearest vectors, and predict with linear models, on the codes of stores as they are."""
 
-from geoembz._search.query import vectors_at
+from geoembz._search.hamming import HammingScorer, nearest_codes
+from geoembz._search.linear_fold import LinearFold
+from geoembz._search.metrics import METRICS, Metric, scorer
+from geoembz._search.nearest import search, vectors_at
 from geoembz._search.result import SearchResult
-from geoembz._search.run import search
+from geoembz._search.scorer import BestK, Scorer, has_accelerator, valid_codes
+from geoembz._search.vectors import VectorScorer
 
-__all__ = ["SearchResult", "search", "vectors_at"]
+__all__ = [
+    "METRICS",
+    "BestK",
+    "HammingScorer",
+    "LinearFold",
+    "Metric",
+    "Scorer",
+    "SearchResult",
+    "VectorScorer",
+    "has_accelerator",
+    "nearest_codes",
+    "scorer",
+    "search",
+    "valid_codes",
+    "vectors_at",
+]

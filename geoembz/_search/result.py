@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import write_geo
 from geoembz._geo.wkb import encode_points
-from geoembz._search.scoring import Metric
+from geoembz._search.metrics import Metric
 from geoembz._text import aligned
 from geoembz._util.output import output_file
 from geoembz._util.results import Result

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from geoembz._search.scoring import (
+from geoembz._search import (
     BestK,
     HammingScorer,
     LinearFold,
@@ -18,9 +18,9 @@ from geoembz._search.scoring import (
     scorer,
     valid_codes,
 )
-from geoembz._search.scoring.scorers import checked_queries
-from geoembz._search.scoring.topk import NOWHERE
-from geoembz._search.scoring.vectors import VectorMetric
+from geoembz._search.metrics import checked_queries
+from geoembz._search.scorer import NOWHERE
+from geoembz._search.vectors import VectorMetric
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 
@@ -144,7 +144,7 @@ def test_loops_compile_where_nothing_can_be_cached() -> None:
         "from numba.core.caching import CacheImpl\n"
         "CacheImpl._locator_classes = []\n"
         "import numpy as np\n"
-        "from geoembz._search.scoring import HammingScorer, nearest_codes\n"
+        "from geoembz._search import HammingScorer, nearest_codes\n"
         "codes = np.array([[3, 1, 2]], np.uint8)\n"
         "query = HammingScorer(np.array([[1]], np.uint8), accelerate=True)\n"
         "print(nearest_codes(query, codes, 2).positions)\n"

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._search.linear_fold import LinearFold
 from geoembz._search.predict.folded import FoldedModel
 from geoembz._search.predict.linear import LinearModel, read_model
-from geoembz._search.scoring import LinearFold
 from geoembz.encoding import Encoding
 from geoembz.encoding._projection import normalized
 from geoembz.errors import InvalidConfigError

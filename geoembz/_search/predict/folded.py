@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from geoembz._search.linear_fold import LinearFold
 from geoembz._search.predict.linear import LinearModel, probabilities
-from geoembz._search.scoring import LinearFold, valid_codes
+from geoembz._search.scorer import valid_codes
 from geoembz._util.threads import single_threaded_blas, worker_count
 from geoembz._xarray.backend import open_store
 from geoembz.encoding import Encoding

@@ -2,7 +2,7 @@
 
 Codes are component first, so a row of bytes belongs to one byte of every pixel: counting byte by
 byte runs along rows and needs no regrouping into words. With numba installed (extra ``accel``)
-`accelerated.bits` counts and keeps the nearest in one pass; both find the same.
+`compiled.keep_nearest_bits` counts and keeps the nearest in one pass; both find the same.
 """
 
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._search.scoring.base import Scorer
-from geoembz._search.scoring.topk import ALL_VALID, BestK
+from geoembz._search.scorer import ALL_VALID, BestK, Scorer
+from geoembz._util.threads import shared_pool, single_threaded_blas, worker_count
+from geoembz.encoding._projection import MOST_PIXELS
 from geoembz.encoding._quantization import Codes
 
 _DISTANCES = 2**18
@@ -62,7 +63,7 @@ class HammingScorer(Scorer):
         if not self._accelerate:
             super().search(best, codes, positions, valid)
             return
-        from geoembz._search.scoring.accelerated.bits import keep_nearest_bits
+        from geoembz._search.compiled import keep_nearest_bits
 
         mask = ALL_VALID if valid is None else valid
         heaps = best.heap_distances, best.heap_positions
@@ -131,3 +132,52 @@ def _count_tile(
                 np.bitwise_count(differing, out=differing)
                 np.add(sums, differing, out=sums)
             total += sums
+
+
+_BLOCK_PIXELS = 8 * MOST_PIXELS
+"""Pixels searched in one call: their positions take half a megabyte, not fresh pages."""
+
+
+def nearest_codes(
+    scorer: Scorer, codes: Codes, k: int, valid: NDArray[np.bool_] | None = None
+) -> BestK:
+    """Search an array in memory, one thread per core; not from within `shared_pool`.
+
+    Parameters
+    ----------
+    scorer
+        The queries.
+    codes
+        As stored, shape ``(code_length, n_pixels)``.
+    k
+        How many to find; fewer where there are not so many.
+    valid
+        bool, shape ``(n_pixels,)``; None where all pixels count.
+
+    Examples
+    --------
+    >>> from geoembz._search.metrics import HammingScorer
+    >>> codes = np.array([[0b11, 0b01, 0b10]], dtype=np.uint8)
+    >>> query = HammingScorer(np.array([[0b01]], dtype=np.uint8), accelerate=False)
+    >>> nearest_codes(query, codes, k=2).positions
+    array([[1, 0]])
+    """
+    count = codes.shape[1]
+    threads = worker_count()
+    step = max(-(-count // (threads * MOST_PIXELS)), 1) * MOST_PIXELS
+    spans = [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+    def search(span: slice) -> BestK:
+        best = scorer.best(k)
+        for start in range(span.start, span.stop, _BLOCK_PIXELS):
+            block = slice(start, min(start + _BLOCK_PIXELS, span.stop))
+            positions = np.arange(block.start, block.stop, dtype=np.int64)
+            some = None if valid is None else valid[block]
+            scorer.search(best, codes[:, block], positions, some)
+        return best
+
+    total = scorer.best(k)
+    with single_threaded_blas():
+        for best in shared_pool().map(search, spans):
+            total.merge(best)
+    return total

@@ -9,10 +9,9 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geoembz._search.scoring.accelerated import has_accelerator
-from geoembz._search.scoring.base import Scorer
-from geoembz._search.scoring.hamming import HammingScorer
-from geoembz._search.scoring.vectors import VectorMetric, VectorScorer
+from geoembz._search.hamming import HammingScorer
+from geoembz._search.scorer import Scorer, has_accelerator
+from geoembz._search.vectors import VectorMetric, VectorScorer
 from geoembz.encoding import Encoding
 from geoembz.encoding._projection import normalized
 from geoembz.errors import InvalidConfigError

@@ -1,13 +1,26 @@
-"""Keep the k nearest of each query while blocks of distances stream by.
+"""What searches ask of queries, whatever their metric, and the k nearest that they keep.
 
 Order is by distance, then by position, so the result does not depend on how the stream was cut or
 on which thread saw which part of it.
 """
 
-from typing import Any
+from abc import ABC, abstractmethod
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from geoembz.encoding._projection import MOST_PIXELS
+from geoembz.encoding._quantization import Codes, Quantizer, is_nodata
+
+
+@cache
+def has_accelerator() -> bool:
+    """Whether numba is installed."""
+    return find_spec("numba") is not None
+
 
 NOWHERE = np.int64(2**63 - 1)
 """Position of a place that is still free."""
@@ -80,7 +93,7 @@ class BestK:
             bool, shape ``(n,)``; None where all pixels count.
         """
         if self._accelerate:
-            from geoembz._search.scoring.accelerated.heaps import keep_nearest
+            from geoembz._search.compiled import keep_nearest
 
             mask = ALL_VALID if valid is None else valid
             heaps = self.heap_distances, self.heap_positions
@@ -118,3 +131,87 @@ class BestK:
         order = np.lexsort((all_positions, all_distances), axis=1)[:, k - 1 :: -1]
         self.heap_distances[rows] = np.take_along_axis(all_distances, order, axis=1)
         self.heap_positions[rows] = np.take_along_axis(all_positions, order, axis=1)
+
+
+class Scorer(ABC):
+    """Queries in one metric.
+
+    Parameters
+    ----------
+    accelerate
+        Use numba; None for where it is installed.
+    """
+
+    dtype: ClassVar[np.dtype[Any]]
+    """Type of the distances."""
+
+    def __init__(self, *, accelerate: bool | None) -> None:
+        self._accelerate = has_accelerator() if accelerate is None else accelerate
+
+    @property
+    @abstractmethod
+    def n_queries(self) -> int:
+        """Number of queries."""
+
+    @property
+    def step_pixels(self) -> int:
+        """Pixels whose distances are made at once."""
+        return MOST_PIXELS
+
+    def best(self, k: int) -> BestK:
+        """Return what `search` fills; threads have one each."""
+        return BestK(self.n_queries, k, self.dtype, accelerate=self._accelerate)
+
+    def search(
+        self,
+        best: BestK,
+        codes: Codes,
+        positions: NDArray[np.int64],
+        valid: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take the nearest of a block into `best`.
+
+        Parameters
+        ----------
+        best
+            What was found so far.
+        codes
+            As stored, shape ``(code_length, n_pixels)``.
+        positions
+            Ascending, int64, shape ``(n_pixels,)``.
+        valid
+            bool, shape ``(n_pixels,)``; None where all pixels count.
+        """
+        for start in range(0, codes.shape[1], self.step_pixels):
+            columns = slice(start, start + self.step_pixels)
+            some = None if valid is None else valid[columns]
+            best.update(self.distances(codes[:, columns]), positions[columns], some)
+
+    @abstractmethod
+    def distances(self, codes: Codes) -> NDArray[Any]:
+        """Return all distances, shape ``(n_queries, n_pixels)``."""
+
+    @abstractmethod
+    def scores(self, distances: NDArray[Any]) -> NDArray[Any]:
+        """Return distances as users know the metric."""
+
+
+def valid_codes(
+    quantizer: Quantizer, codes: Codes, mask: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_] | None:
+    """Return which columns hold an embedding; None where all do.
+
+    Parameters
+    ----------
+    quantizer
+        Of the codes.
+    codes
+        As stored, shape ``(code_length, n_pixels)``.
+    mask
+        Validity beside the codes, where there is one; bool, shape ``(n_pixels,)``.
+    """
+    valid = mask
+    if quantizer.nodata is not None:
+        known = ~is_nodata(codes[0], quantizer.nodata, quantizer.bits)
+        valid = known if mask is None else known & mask
+    return None if valid is None or valid.all() else valid
