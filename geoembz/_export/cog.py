@@ -6,20 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from geoembz._export.band_labels import band_labels
 from geoembz._export.region import Region, open_region
 from geoembz._export.tiling import draft_side, tile_side, window_shape
-from geoembz._export.whole import refuse_cut
 from geoembz._geo import BBox
 from geoembz._geo.grid import split
 from geoembz._util.output import output_file
 from geoembz._util.results import Result
-from geoembz.errors import InvalidConfigError
+from geoembz.errors import InvalidConfigError, OutputError, SourceError
 from geoembz.sources.features.write import check_output
-from geoembz.store import StoreReader, View
+from geoembz.sources.gdal import open_gdal
+from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
+from geoembz.store import StorePlan, StoreReader, View
 
 _BLOCK_BYTES, _DRAFT_TILE_BYTES = 64 * 2**20, 4 * 2**20
 _CACHE_BYTES = 256 * 2**20
+
+_PLAIN_LAWS = ("identity", "power")
+"""Of codes that another reader knows: numbers as they are, or AlphaEarth's own codes."""
 
 
 @dataclass(frozen=True)
@@ -255,3 +258,58 @@ def _add_overviews(path: Path, side: int) -> None:
         factors = [2**power for power in range(1, 32) if longest > side * 2 ** (power - 1)]
         if factors:
             raster.build_overviews(factors, Resampling.average)
+
+
+def band_labels(reader: StoreReader, space: View, length: int) -> tuple[str, ...]:
+    """Return a text for each of the numbers that a view holds of a pixel.
+
+    Components of original vectors have the store's own names. So have reduced components and codes
+    where each stands for one such component, no projection between; others are counted from 0.
+
+    Parameters
+    ----------
+    reader
+        The store.
+    space
+        ``original``, ``reduced`` or ``codes``.
+    length
+        Numbers of a pixel.
+    """
+    encoding, names = reader.encoding, reader.attributes.band_names
+    axis = "dimension" if space == "original" else "component"
+    if space == "codes":
+        axis = StorePlan.axis_of(encoding)
+    labels = [f"{axis} {number}" for number in range(length)]
+    is_projected = space != "original" and encoding.projection.law != "identity"
+    if not any(names) or is_projected or axis not in {"dimension", "component"}:
+        return tuple(labels)
+    is_plain = space != "codes" or encoding.quantizer.config()["law"] in _PLAIN_LAWS
+    of = "" if is_plain else "code of "
+    named = zip(names[:length], labels, strict=True)
+    return tuple(f"{of}{name}" if name else label for name, label in named)
+
+
+def refuse_cut(written: Path, target: Path) -> None:
+    """Refuse a GeoTIFF that ends before its tiles do.
+
+    Parameters
+    ----------
+    written
+        The file.
+    target
+        Its name for messages.
+
+    Raises
+    ------
+    OutputError
+        If it is cut.
+    """
+    try:
+        refuse_cut_off(str(target), str(written))
+        with open_gdal(str(written)) as raster:
+            refuse_truncated(str(target), raster, str(written))
+    except (SourceError, OSError) as error:
+        raise OutputError(
+            f"{target}: cannot be written (the file ends too early: the disk is full, or files may "
+            "not be as large there); make room, or choose another place"
+        ) from error

@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoembz._export.hits import Hits, point_hits, polygon_hits
+from geoembz._export.pixels import Hits, Totals, point_hits, polygon_hits
 from geoembz._export.region import Region, open_regions
-from geoembz._export.totals import Totals
 from geoembz._geo import BBox, box_around, parsed, same_crs
 from geoembz._geo.geoparquet import write_emb
 from geoembz._geo.grid import Grid

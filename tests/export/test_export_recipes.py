@@ -10,7 +10,7 @@ import rasterio
 
 import geoembz
 from geoembz._export import export
-from geoembz._export.band_labels import band_labels
+from geoembz._export.cog import band_labels
 from geoembz._export.tiling import draft_side, tile_side, window_shape
 from geoembz.store import StoreReader
 from tests.closeness import assert_same_vectors
