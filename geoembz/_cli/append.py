@@ -36,7 +36,7 @@ def append(
     skip_bad: SkipBad = False,
     grid: AsGrid = False,
     grid_crs: GridCrs = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Write over the date.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the date.")] = False,
     recode: Annotated[
         bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
     ] = False,

@@ -38,6 +38,12 @@ def append(
     Readers see the store as it was until the metadata are written, last of all. An interrupted
     call is finished by the same call.
 
+    A date that replaces another one is built completely below ``.geoembz/`` first; until then, and
+    if its source turns out to be damaged, the old date is untouched. Then it takes its place: on
+    this machine by renaming, on an object store by copies that the server makes, object by object,
+    while readers see each pixel as it was or as it will be, or are told that an object is missing.
+    Killed in between, the next call that writes to the store ends it, and needs no source for it.
+
     Parameters
     ----------
     store
@@ -49,7 +55,7 @@ def append(
     inputs
         How to open the inputs; its year is that of `time`.
     replace_date
-        Write over the date if the store has it already.
+        Replace the date if the store has it already.
     recode
         Accept a store with another encoding as input.
     seed

@@ -15,6 +15,7 @@ from geoembz._convert.runner import Progress, run_tasks
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz._convert.shards import Written, stored_objects, summarise, write_shards
 from geoembz._convert.site import Build, Site
+from geoembz._convert.staging import REPLACES
 from geoembz._convert.totals import total_fidelity, total_pixels, written_at
 from geoembz._convert.workers import ThreadWorkers
 from geoembz._version import FORMAT_VERSION, __version__
@@ -72,7 +73,7 @@ class DateAppending:
         destination = Destination(self.url, breaks_lock=self.options.breaks_lock)
         with Site(destination) as site:
             reader = StoreReader.open(self.url)
-            plan = self._plan(reader)
+            plan = self._plan(reader, site)
             if plan in site.ended:
                 return written_at(reader.attributes.times[plan["position"]]), ()
             if self.is_ahead and self._is_here(reader):
@@ -101,10 +102,10 @@ class DateAppending:
         )
         return [note]
 
-    def _plan(self, reader: StoreReader) -> dict[str, Any]:
-        """Return all that the date's bytes depend on."""
+    def _plan(self, reader: StoreReader, site: Site) -> dict[str, Any]:
+        """Return all that the date's bytes depend on, and whether it replaces one."""
         dates, date = reader.dates, self.options.date
-        return {
+        plan = {
             "append": date,
             "position": dates.index(date) if date in dates else len(dates),
             "software": __version__,
@@ -113,6 +114,8 @@ class DateAppending:
             "encoding": reader.encoding.hash,
             "sources": [info.identity() for info in self.source.info],
         }
+        is_ours = plan in site.ended or any(journal.matches(plan) for journal in site.journals())
+        return plan if date not in dates or is_ours else plan | {REPLACES: True}
 
     def write(self, build: Build, reader: StoreReader, progress: Progress | None) -> Written:
         """Write the date of a source that fits the store."""
@@ -149,8 +152,8 @@ class DateAppending:
         check_coverage(self.source.name, encoding, sample, strict=False)
         centre = sample_mean(encoding, sample)
         build.fence.check()
-        if not build.tree.is_local:
-            for array in (EMBEDDING, VALID):  # of a former date: gaps must not show its shards
+        if build.is_in_place:
+            for array in (EMBEDDING, VALID):  # of a date given up: gaps must not show its shards
                 build.tree.remove(f"{array}/c/{build.plan['position']}")
         build.journal.start(build.plan, encoding, centre)
         return centre

@@ -137,17 +137,21 @@ def prepare_date(build: Path, destination: Path, position: int) -> None:
 
 
 def _place_date(build: Path, destination: Path, position: int) -> None:
-    """Put a date's shards in the place of all that was there, then the metadata."""
-    for array in (EMBEDDING, VALID):
+    """Put a date's shards in the place of all that was there, then the metadata.
+
+    Meanwhile the mask is away: it must not speak of codes that are not its own.
+    """
+    for array in (VALID, EMBEDDING):
         new, target = (folder / f"{array}/c/{position}" for folder in (build, destination))
-        if not new.exists():
-            continue  # it is in its place already
-        if target.exists():
+        if new.exists() and target.exists():
             former = build / FOLDER / "former" / array
             former.parent.mkdir(exist_ok=True)
             target.rename(former)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        new.rename(target)
+    for array in (EMBEDDING, VALID):
+        new, target = (folder / f"{array}/c/{position}" for folder in (build, destination))
+        if new.exists():  # else it is in its place already
+            target.parent.mkdir(parents=True, exist_ok=True)
+            new.rename(target)
     for path in sorted(_files(build), key=lambda path: path == build / _ROOT):
         target = destination / path.relative_to(build)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,8 @@
 Rasters, tables, several grids and appended dates all live so. On this machine a conversion writes
 to a folder that bears the token of its lock (`geoembz._convert.placing`), and renames when all is
 there. Object stores cannot rename: there it writes under the final keys, the root's metadata last,
-and asks the fence before each shard, each record and the root.
+and asks the fence before each shard, each record and the root; a date that replaces another one is
+built below ``.geoembz/`` and copied over it (`geoembz._convert.staging`).
 """
 
 import threading
@@ -27,6 +28,7 @@ from geoembz._convert.placing import (
     swap,
     sweep,
 )
+from geoembz._convert.staging import copy_over, is_staged, staging_place
 from geoembz._objects.tree import local_faults
 from geoembz.errors import DestinationExistsError, SourceChangedError, StoreError
 from geoembz.store import DestinationLock, Fence, Journal, ObjectTree
@@ -63,6 +65,11 @@ class Build:
     plan: Plan
     is_complete: bool = False
     children: list["Build"] = field(default_factory=list)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether it writes under the keys that readers know."""
+        return self.tree.url == self.fence.url
 
     def child(self, name: str, plan: Plan) -> "Build":
         """Return the build of a store below this one; this one's lock holds it, too."""
@@ -141,15 +148,20 @@ class Site:
     def _let_go(self) -> None:
         self._lock.release()
         if self._ends:  # last of all: until here the same command learns that all is done
-            Journal(self._tree).forget()
+            self._forget()
         if self._tree.is_local and not self._existed:
             with suppress(OSError):  # something is in it
                 self._tree.local_path.rmdir()
+
+    def _forget(self) -> None:
+        Journal(self._tree).forget()
+        self._ends = False
 
     def _settle(self) -> None:
         """End what was complete; the lock is ours, so nobody works on it."""
         journal = Journal(self._tree)
         if journal.is_complete():
+            self._copy_over(journal)
             self._end(journal)
         if not self._tree.is_local:
             return
@@ -173,6 +185,12 @@ class Site:
         (build / COMPLETE).replace(path / COMPLETE)
         discard(build)
         self._end(Journal(self._tree))
+
+    def _copy_over(self, journal: Journal) -> None:
+        """Copy a complete date over the one that it replaces, on an object store."""
+        plan = journal.plan() or {}
+        if not self._tree.is_local and is_staged(plan):
+            copy_over(self._tree, plan, self._lock.fence)
 
     def _end(self, journal: Journal) -> None:
         self._ends = True
@@ -202,11 +220,15 @@ class Site:
         remote_resumes = not self._tree.is_local and Journal(self._tree).matches(plan)
         if is_new and self.destination.holds_store and not remote_resumes:
             raise DestinationExistsError(holds_already(self.destination.url))
+        if self._ends and not self._tree.is_local:  # the journal's place is needed
+            self._forget()
         tree = self._local_tree(plan) if self._tree.is_local else self._tree
         journal = Journal.of(tree, plan)
         if journal.plan() is not None:
             journal.refuse_other(plan, self.destination.url)
             self._resumes = True
+        if not tree.is_local and is_staged(plan):
+            tree = staging_place(tree, plan)
         self._build = Build(tree, journal, self._lock.fence, plan)
         if self._resumes and journal.is_complete():
             self._conclude(self._build)
@@ -259,6 +281,7 @@ class Site:
         """Bring a complete build to its place, and remove its journal."""
         self._build = None  # nothing of it is to be given up any more
         if not build.tree.is_local:
+            self._copy_over(build.journal)
             self._end(build.journal)
             return
         own = build.tree.local_path
@@ -283,7 +306,7 @@ class Site:
             names = [part.tree.url.rpartition("/")[2] for part in build.children]
             parts = () if "append" in build.plan else (*_WRITTEN_FIRST, *names)
             for name in (*parts, FOLDER):
-                build.tree.remove(name)
+                self._tree.remove(name)
 
 
 def _is_kept(build: Build, error: BaseException, *, resumes: bool) -> bool:

@@ -168,6 +168,14 @@ class ObjectTree:
         with local_faults(self.url):
             self._write_local(self.local_path / key, content)
 
+    def copy(self, key: str, target: "ObjectTree") -> None:
+        """Copy an object to the same key of another tree on the same server, which does the work.
+
+        A reader sees the former object or the new one.
+        """
+        with self._faults("COPY", key):
+            self.filesystem.cp_file(f"{self.root}/{key}", f"{target.root}/{key}")
+
     def _write_local(self, path: Path, content: bytes) -> None:
         root = self.local_path if self.must_exist else None
         try:

@@ -117,7 +117,8 @@ class LossStore(WrapperStore[Any]):
         if self._known[self._block(key)][inside]:
             raise StoreError(
                 f"{self._url}: missing shard {key}: it was stored and is gone; its pixels are "
-                "not nodata; fetch it again, or convert again"
+                "not nodata; fetch it again, or convert again; if append --replace runs there, "
+                "wait for it, and if it was interrupted, run it again"
             )
 
     def _place(self, key: str) -> tuple[int, ...]:

@@ -21,6 +21,7 @@ PLACES = {
     "plan": "geoembz.store.journal:Journal.start",
     "shard": "geoembz.store.writer:StoreWriter.write_shard",
     "object": "geoembz.store.writer:_LocalStore.set_sync",
+    "copy": "geoembz._objects.tree:ObjectTree.copy",
     "record": "geoembz.store.journal:Journal.record",
     "root": "geoembz.store.writer:StoreWriter.finish",
     "complete": "geoembz.store.journal:Journal.complete",
