@@ -6,6 +6,9 @@ from typing import Any
 
 from geoembz._util.threads import single_threaded_blas
 
+TASKS_AT_ONCE = 8192
+"""How many tasks dask is given at once: it keeps some kB for each, and rasters have millions."""
+
 STOP_SECONDS = 2.0
 """How long to wait, when interrupted, for the tasks that are running."""
 
@@ -43,23 +46,27 @@ def run_tasks[Item, Result](
     from dask.delayed import delayed
 
     guard = _Guard(len(items), progress)
+    results: list[Any] = []
 
     def guarded(item: Item) -> Result | None:
         result: Result | None = guard.run(function, item)
         return result
 
     call = delayed(guarded, pure=False)
-    tasks = [call(item) for item in items]
     try:
         with single_threaded_blas():
-            results = compute(  # type: ignore[no-untyped-call]
-                *tasks, scheduler=threaded.get, num_workers=workers
-            )
+            for start in range(0, len(items), TASKS_AT_ONCE):
+                tasks = [call(item) for item in items[start : start + TASKS_AT_ONCE]]
+                results += compute(  # type: ignore[no-untyped-call]
+                    *tasks, scheduler=threaded.get, num_workers=workers
+                )
+                if guard.has_failed:
+                    break
     except BaseException:  # Ctrl-C: the threads know nothing of it
         guard.stop(STOP_SECONDS)
         raise
     guard.raise_failure()
-    return list(results)
+    return results
 
 
 class _Guard:
@@ -100,6 +107,10 @@ class _Guard:
         with self._idle:
             self._stopped = True
             self._idle.wait_for(lambda: not self._running, timeout=seconds)
+
+    @property
+    def has_failed(self) -> bool:
+        return self._failure is not None
 
     def raise_failure(self) -> None:
         if self._failure is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build
 from geoembz._convert.task import ShardResult, ShardTask
 from geoembz._convert.workers import Workers
+from geoembz._geo.grid import pick
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.sources import Source, check_unchanged, occupies, with_checksum
 from geoembz.store import StoreWriter
@@ -73,16 +74,18 @@ def write_shards(
     progress
         Called with the numbers of finished and of missing shards.
     """
-    shards = [shard for shard in writer.plan.chunks.shards() if occupies(source, shard)]
+    shards = pick(writer.plan.chunks.shards(), partial(occupies, source))
     done = _finished(build, writer)
-    missing = [shard for shard in shards if (shard.row, shard.col) not in done]
+    missing = pick(shards, lambda shard: (shard.row, shard.col) not in done) if done else shards
     roles = PixelRoles(seed, source.grid.shape)
     task = ShardTask(source, writer, build.journal, build.fence, roles, centre, workers.may_repeat)
-    results = dict(done)
     fresh = workers.run(task, missing, progress=progress)
     build.tree.remove_partials()  # a killed worker may have left some
-    results |= {(shard.row, shard.col): new for shard, new in zip(missing, fresh, strict=True)}
-    return [results[shard.row, shard.col] for shard in shards]
+    if not done:
+        return fresh
+    new = iter(fresh)
+    known = (done.get((shard.row, shard.col)) for shard in shards)
+    return [next(new) if result is None else result for result in known]
 
 
 def _finished(build: Build, writer: StoreWriter) -> dict[tuple[int, int], ShardResult]:

@@ -5,7 +5,7 @@ Knows only arithmetic: a CRS is an opaque string here. `Affine` coefficients are
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import overload
@@ -172,6 +172,10 @@ class Blocks(Sequence[Window]):
         """Return how many there are."""
         return self._rows * self._cols
 
+    def __iter__(self) -> Iterator[Window]:
+        """Go through them in order."""
+        return split(Window(0, 0, *self.shape), self.block_shape)
+
     @overload
     def __getitem__(self, index: int) -> Window: ...
 
@@ -195,6 +199,40 @@ class Blocks(Sequence[Window]):
     @property
     def _cols(self) -> int:
         return -(-self.shape[1] // self.block_shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Picked[Item](Sequence[Item]):
+    items: Sequence[Item]
+    numbers: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        if isinstance(index, slice):
+            return [self.items[number] for number in self.numbers[index].tolist()]
+        return self.items[int(self.numbers[index])]
+
+
+def pick[Item](items: Sequence[Item], keep: Callable[[Item], bool]) -> Sequence[Item]:
+    """Return those of many items that are to be kept, none made before it is asked for.
+
+    Examples
+    --------
+    >>> blocks = pick(Blocks((4, 6), (2, 2)), lambda block: block.col != 2)
+    >>> len(blocks), blocks[1]
+    (4, Window(row=0, col=4, height=2, width=2))
+    """
+    kept = (number for number, item in enumerate(items) if keep(item))
+    numbers = np.fromiter(kept, dtype=np.int64)
+    return items if len(numbers) == len(items) else _Picked(items, numbers)
 
 
 def split(window: Window, block_shape: tuple[int, int]) -> Iterator[Window]:

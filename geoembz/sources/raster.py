@@ -124,7 +124,7 @@ class RasterSource:
         """Whether a window can hold a valid pixel: blocks that a sparse GeoTIFF lacks cannot."""
         return not self._absent_is_nodata or self._present is None or self._present.touches(window)
 
-    @property
+    @cached_property
     def _absent_is_nodata(self) -> bool:
         """Whether what GDAL puts for absent blocks is invalid: the declared nodata, or else 0."""
         fill = np.array(self._fill).reshape(-1, 1, 1)
@@ -140,6 +140,7 @@ class RasterSource:
         """Return the same raster with its nodata value read as a number like others."""
         other = copy.copy(self)
         vars(other)["nodata"] = None
+        vars(other).pop("_absent_is_nodata", None)  # follows from it
         return other
 
     def _read_mask(self, window: Window) -> NDArray[Any] | None:

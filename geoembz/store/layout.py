@@ -4,10 +4,9 @@ The choice depends on the raster and the encoding only, never on the machine, so
 input gives the same store everywhere.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from geoembz._geo.grid import Blocks, Window, split
+from geoembz._geo.grid import Blocks
 from geoembz.errors import InvalidConfigError
 
 CHUNK_BYTES = 2**20
@@ -59,9 +58,9 @@ class ChunkLayout:
         """Rows and columns of one stored object."""
         return self.shard if self.is_sharded else self.chunk
 
-    def shards(self) -> Iterator[Window]:
+    def shards(self) -> Blocks:
         """Return the windows of all shards, clipped to the raster, row by row."""
-        return split(Window(0, 0, *self.shape), self.shard)
+        return Blocks(self.shape, self.shard)
 
 
 def choose_layout(
@@ -131,7 +130,7 @@ def choose_layout(
 
 
 def _refuse_too_many(layout: ChunkLayout) -> None:
-    count = len(Blocks(layout.shape, layout.shard))
+    count = len(layout.shards())
     if count > MOST_SHARDS:
         rows, cols = layout.shape
         raise InvalidConfigError(

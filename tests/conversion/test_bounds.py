@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 import geoembz
+from geoembz._convert import runner
 from geoembz._convert.sampling import PixelRoles, draw_sample, read_shape
-from geoembz._geo.grid import Blocks, Window, split
-from geoembz.errors import InvalidConfigError
+from geoembz._geo.grid import Blocks, Window, pick, split
+from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import open_source
 from geoembz.store.layout import MOST_SHARDS, choose_layout
 
@@ -59,6 +60,23 @@ def test_a_plan_that_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
     assert not (tmp_path / "out.zarr").exists()
     layout = choose_layout((4 * 10**6, 2 * 10**6), 8, (128, 128))
     assert len(Blocks(layout.shape, layout.shard)) <= MOST_SHARDS
+
+
+def test_tasks_are_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 10¹⁰ shards those of a part are made; none of the next after a failure."""
+    monkeypatch.setattr(runner, "TASKS_AT_ONCE", 8)
+    blocks, seen = Blocks((10**6, 10**6), (10, 10)), []
+
+    def fail(window: Window) -> None:
+        seen.append(window)
+        if len(seen) == 12:
+            raise SourceError("a.tif: damaged")
+
+    with pytest.raises(SourceError, match="damaged"):
+        runner.run_tasks(fail, blocks, workers=1)
+    assert set(seen) < set(blocks[:16])
+    some = pick(blocks[:20], lambda block: block.col >= 50)
+    assert runner.run_tasks(lambda block: block.col, some, workers=2) == list(range(50, 200, 10))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5), (8, 8), (9, 17)])

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM: one line, the lock released, and the same command goes on."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -133,7 +134,7 @@ def test_running_tasks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def task(number: int) -> None:
         begun.append(number)
         if number == 1:
-            signal.raise_signal(signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)  # to the process, as Ctrl-C: not to this thread
         time.sleep(0.2)
         ended.append(number)
 
