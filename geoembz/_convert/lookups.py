@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.encoding._quantization import power_values
 from geoembz.sources.gdal import gdal_environment, open_gdal
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 DEGREES = "OGC:CRS84"
 """Longitude first, then latitude."""
-
-_CODE_NODATA, _CODE_FACTOR = -128, 127.5
-"""Of AlphaEarth's and OlmoEarth's signed square law."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +128,7 @@ class RasterPlaces:
                 if own == own:
                     masked |= raw == np.asarray(own).astype(raw.dtype)
         if self._coded and raw.dtype == np.int8:
-            codes = raw.astype(np.float64)
-            decoded = np.sign(codes) * (np.abs(codes) / _CODE_FACTOR) ** 2
-            return np.where(raw == _CODE_NODATA, np.nan, decoded)
+            return power_values(raw)
         scales = np.array([raster.scales[band - 1] for band in bands])
         offsets = np.array([raster.offsets[band - 1] for band in bands])
         return np.where(masked, np.nan, raw.astype(np.float64) * scales + offsets)

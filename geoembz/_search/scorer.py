@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.encoding._projection import MOST_PIXELS
-from geoembz.encoding._quantization import Codes, Quantizer, is_nodata
+from geoembz.encoding._quantization import Codes, Quantizer
 
 
 @cache
@@ -212,6 +212,6 @@ def valid_codes(
     """
     valid = mask
     if quantizer.nodata is not None:
-        known = ~is_nodata(codes[0], quantizer.nodata, quantizer.bits)
+        known = ~quantizer.is_nodata(codes[0])
         valid = known if mask is None else known & mask
     return None if valid is None or valid.all() else valid

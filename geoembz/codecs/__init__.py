@@ -1,5 +1,5 @@
-"""The kernels as numcodecs codecs (`geoembz.codecs.numcodecs`) and Zarr v3 codecs (`.zarr`)."""
+"""Encodings as codecs: for numcodecs (`geoembz.codecs.numcodecs`) and Zarr v3 (`.zarr`)."""
 
-from geoembz.codecs.stages import PREFIX, NormalizeStage, ProjectionStage, QuantizerStage
+from geoembz.codecs._stages import PREFIX, Stage, encoding_stages
 
-__all__ = ["PREFIX", "NormalizeStage", "ProjectionStage", "QuantizerStage"]
+__all__ = ["PREFIX", "Stage", "encoding_stages"]

@@ -13,7 +13,7 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ensure_ndarray, ndarray_copy
 from numpy.typing import NDArray
 
-from geoembz.codecs.stages import PREFIX, Stage, stage
+from geoembz.codecs._stages import CODECS, PREFIX, build_stage
 from geoembz.errors import EncodingError
 
 __all__ = [
@@ -49,7 +49,7 @@ class StageFilter(Codec):  # type: ignore[misc]
     kind: ClassVar[str]
 
     def __init__(self, chunk_shape: Sequence[int], **configuration: Any) -> None:
-        self.stage = stage(self.kind, configuration)
+        self.stage = build_stage(self.kind, configuration)
         length = self.stage.decoded_length
         if not _is_shape(chunk_shape) or chunk_shape[0] != length:
             raise EncodingError(
@@ -57,11 +57,6 @@ class StageFilter(Codec):  # type: ignore[misc]
                 f"integers, the first of them {length}"
             )
         self.chunk_shape = tuple(int(size) for size in chunk_shape)
-
-    @classmethod
-    def of(cls, built: Stage, chunk_shape: Sequence[int]) -> Self:
-        """Return the codec of a stage that exists already."""
-        return cls(chunk_shape, **built.config())
 
     def encode(self, buf: Any) -> NDArray[Any]:
         """Encode one chunk of float32; see the class."""
@@ -114,71 +109,21 @@ def _is_shape(value: object) -> bool:
     return bool(sizes) and all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
 
 
-class Projection(StageFilter):
-    """``geoembz.projection``: original vectors to principal components."""
-
-    kind = "projection"
-    codec_id = PREFIX + kind
-
-
-class Normalize(StageFilter):
-    """``geoembz.normalize``: vectors scaled to length 1."""
-
-    kind = "normalize"
-    codec_id = PREFIX + kind
+def _filter(kind: str) -> type[StageFilter]:
+    """Make the numcodecs codec of a stage, as importable by its name as any class."""
+    name = kind.capitalize()
+    text = f"``{PREFIX}{kind}``: {CODECS[kind]}."
+    members = {"kind": kind, "codec_id": PREFIX + kind, "__module__": __name__, "__doc__": text}
+    return type(name, (StageFilter,), members)
 
 
-class Int8(StageFilter):
-    """``geoembz.int8``: 8-bit codes, −128 for nodata."""
-
-    kind = "int8"
-    codec_id = PREFIX + kind
-
-
-class Int4(StageFilter):
-    """``geoembz.int4``: 4-bit codes, two to a byte; no nodata."""
-
-    kind = "int4"
-    codec_id = PREFIX + kind
-
-
-class Int2(StageFilter):
-    """``geoembz.int2``: 2-bit codes, four to a byte; no nodata."""
-
-    kind = "int2"
-    codec_id = PREFIX + kind
-
-
-class Ternary(StageFilter):
-    """``geoembz.ternary``: three states in two bits; the fourth is nodata."""
-
-    kind = "ternary"
-    codec_id = PREFIX + kind
-
-
-class Binary(StageFilter):
-    """``geoembz.binary``: one bit per component, eight to a byte; no nodata."""
-
-    kind = "binary"
-    codec_id = PREFIX + kind
-
-
-class Pq(StageFilter):
-    """``geoembz.pq``: one byte per group of components; no nodata."""
-
-    kind = "pq"
-    codec_id = PREFIX + kind
-
-
-class Power(StageFilter):
-    """``geoembz.power``: the signed power law of AlphaEarth and OlmoEarth, −128 for nodata."""
-
-    kind = "power"
-    codec_id = PREFIX + kind
-
-
-class Float16(StageFilter):
-    """``geoembz.float16``: half-precision components, NaN for nodata."""
-
-    kind = "float16"
-    codec_id = PREFIX + kind
+Projection = _filter("projection")
+Normalize = _filter("normalize")
+Int8 = _filter("int8")
+Int4 = _filter("int4")
+Int2 = _filter("int2")
+Ternary = _filter("ternary")
+Binary = _filter("binary")
+Pq = _filter("pq")
+Power = _filter("power")
+Float16 = _filter("float16")

@@ -15,7 +15,8 @@ from zarr.core.buffer import NDBuffer
 from zarr.core.common import JSON, parse_named_configuration
 from zarr.dtype import parse_dtype
 
-from geoembz.codecs.stages import PREFIX, ProjectionStage, QuantizerStage, Stage, stage
+from geoembz.codecs._stages import CODECS, PREFIX, Stage, build_stage, encoding_stages
+from geoembz.encoding import Encoding
 from geoembz.errors import EncodingError
 
 __all__ = [
@@ -55,7 +56,7 @@ class StageCodec(ArrayArrayCodec):
     configuration: dict[str, Any] = field(default_factory=dict)
 
     def __init__(self, **configuration: JSON) -> None:
-        built = stage(self.kind, configuration)
+        built = build_stage(self.kind, configuration)
         object.__setattr__(self, "stage", built)
         object.__setattr__(self, "configuration", built.config())
 
@@ -114,91 +115,27 @@ class StageCodec(ArrayArrayCodec):
         return await asyncio.to_thread(self._decode_sync, chunk_data, chunk_spec)
 
 
-class ProjectionCodec(StageCodec):
-    """``geoembz.projection``: original vectors to principal components."""
-
-    kind = "projection"
-
-
-class NormalizeCodec(StageCodec):
-    """``geoembz.normalize``: vectors scaled to length 1."""
-
-    kind = "normalize"
+def _codec(kind: str) -> type[StageCodec]:
+    """Make the Zarr v3 codec of a stage, as importable by its name as any class."""
+    name = f"{kind.capitalize()}Codec"
+    text = f"``{PREFIX}{kind}``: {CODECS[kind]}."
+    return type(name, (StageCodec,), {"kind": kind, "__module__": __name__, "__doc__": text})
 
 
-class Int8Codec(StageCodec):
-    """``geoembz.int8``: 8-bit codes, −128 for nodata."""
+ProjectionCodec = _codec("projection")
+NormalizeCodec = _codec("normalize")
+Int8Codec = _codec("int8")
+Int4Codec = _codec("int4")
+Int2Codec = _codec("int2")
+TernaryCodec = _codec("ternary")
+BinaryCodec = _codec("binary")
+PqCodec = _codec("pq")
+PowerCodec = _codec("power")
+Float16Codec = _codec("float16")
 
-    kind = "int8"
-
-
-class Int4Codec(StageCodec):
-    """``geoembz.int4``: 4-bit codes, two to a byte; no nodata."""
-
-    kind = "int4"
-
-
-class Int2Codec(StageCodec):
-    """``geoembz.int2``: 2-bit codes, four to a byte; no nodata."""
-
-    kind = "int2"
+_BY_KIND = {codec.kind: codec for codec in StageCodec.__subclasses__()}
 
 
-class TernaryCodec(StageCodec):
-    """``geoembz.ternary``: three states in two bits; the fourth is nodata."""
-
-    kind = "ternary"
-
-
-class BinaryCodec(StageCodec):
-    """``geoembz.binary``: one bit per component, eight to a byte; no nodata."""
-
-    kind = "binary"
-
-
-class PqCodec(StageCodec):
-    """``geoembz.pq``: one byte per group of components; no nodata."""
-
-    kind = "pq"
-
-
-class PowerCodec(StageCodec):
-    """``geoembz.power``: the signed power law of AlphaEarth and OlmoEarth, −128 for nodata."""
-
-    kind = "power"
-
-
-class Float16Codec(StageCodec):
-    """``geoembz.float16``: half-precision components, NaN for nodata."""
-
-    kind = "float16"
-
-
-_QUANTIZER_CODECS = {
-    codec.kind: codec
-    for codec in (
-        Int8Codec,
-        Int4Codec,
-        Int2Codec,
-        TernaryCodec,
-        BinaryCodec,
-        PqCodec,
-        PowerCodec,
-        Float16Codec,
-    )
-}
-
-
-def codec_chain(
-    projection: ProjectionStage, quantizer: QuantizerStage, *, normalize: bool = False
-) -> list[StageCodec]:
+def codec_chain(encoding: Encoding) -> list[StageCodec]:
     """Return the codecs of an encoding, in the order of an array's ``codecs``; none for float32."""
-    chain: list[StageCodec] = []
-    if normalize:
-        chain.append(NormalizeCodec(dimension=projection.decoded_length))
-    if projection.projection.matrix is not None:
-        chain.append(ProjectionCodec(**projection.config()))
-    codec = _QUANTIZER_CODECS.get(quantizer.quantizer.kind)
-    if codec is not None:
-        chain.append(codec(**quantizer.config()))
-    return chain
+    return [_BY_KIND[stage.kind](**stage.config()) for stage in encoding_stages(encoding)]

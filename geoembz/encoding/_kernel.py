@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from geoembz._util.threads import single_threaded_blas, worker_count
 from geoembz.encoding._packing import Bits, pack, packed_length
 from geoembz.encoding._projection import TILE_PIXELS, Projection, cached_pixels, normalized
-from geoembz.encoding._quantization import Codes, InPlaceQuantizer, Quantizer, fill_value
+from geoembz.encoding._quantization import Codes, Quantizer
 
 _THREAD_ROWS = 16 * TILE_PIXELS
 """Vectors that one thread encodes at a time: whole tiles."""
@@ -55,7 +55,7 @@ def encode_block(
         tile = codes[:, columns]
         _quantize(quantizer, components, tile)
         if len(invalid):  # padding bits included: what the array's fill value says
-            tile[:, invalid] = fill_value(quantizer.nodata, quantizer.bits)
+            tile[:, invalid] = quantizer.fill_value
     return codes, mask
 
 
@@ -64,10 +64,8 @@ def _quantize(quantizer: Quantizer, components: NDArray[np.float32], out: Codes)
     if quantizer.bits < 8:
         unpacked = quantizer.quantize(components).astype(np.uint8, copy=False)
         out[:] = pack(unpacked, packed_bits(quantizer))
-    elif isinstance(quantizer, InPlaceQuantizer):
-        quantizer.quantize_in_place(components, out)
     else:
-        out[:] = quantizer.quantize(components)
+        quantizer.quantize_in_place(components, out)
 
 
 def encode_rows(

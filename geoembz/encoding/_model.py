@@ -15,14 +15,9 @@ from geoembz.encoding import _state as state
 from geoembz.encoding._decoder import Decoder, Space
 from geoembz.encoding._fit import EncodingFitter, FitReport
 from geoembz.encoding._projection import Projection, normalized
-from geoembz.encoding._quantization import (
-    Codes,
-    Quantizer,
-    fill_value,
-    is_nodata,
-    quantizer_from_state,
-)
+from geoembz.encoding._quantization import Codes, Quantizer, quantizer_from_state
 from geoembz.encoding._recipe import Recipe
+from geoembz.encoding._validation import check_closed, checked_parts, stored_array
 from geoembz.errors import EncodingError, InvalidConfigError
 
 
@@ -179,14 +174,14 @@ class Encoding:
     @property
     def fill_value(self) -> int | float:
         """Stored number that stands for an invalid vector where nothing was written."""
-        return fill_value(self.nodata, self.quantizer.bits)
+        return self.quantizer.fill_value
 
     def is_nodata(self, codes: Codes) -> NDArray[np.bool_]:
         """Return which stored numbers are those of an invalid vector, bool of the same shape.
 
         All of an invalid vector are and none of a valid one is, so that one place of each tells.
         """
-        return is_nodata(codes, self.nodata, self.quantizer.bits)
+        return self.quantizer.is_nodata(codes)
 
     @cached_property
     def hash(self) -> str:
@@ -407,22 +402,19 @@ class Encoding:
         EncodingError
             If something is missing, does not fit together, or is not finite.
         """
-        parts = state.checked_parts(config)
-        variance = arrays.get("variance")
-        if variance is None or variance.dtype != np.float32 or not np.isfinite(variance).all():
-            raise EncodingError("encoding: array 'variance' is missing, not float32 or not finite")
+        parts = checked_parts(config)
         projection = Projection.from_state(parts.dimension, parts.projection, arrays)
         quantizer = quantizer_from_state(parts.quantizer, arrays)
         encoding = cls(
             parts.recipe,
             projection,
             quantizer,
-            variance.astype(np.float32),
+            stored_array("encoding", "variance", arrays, (projection.n_components,)),
             parts.normalize,
             report or FitReport(),
             band_names,
         )
-        state.check_closed(config, encoding.config())
+        check_closed(config, encoding.config())
         return encoding
 
     def to_bytes(self) -> bytes:

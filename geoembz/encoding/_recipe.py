@@ -12,14 +12,13 @@ from typing import Any, Self
 import numpy as np
 
 from geoembz.encoding._projection import KINDS as PROJECTIONS
-from geoembz.encoding._quantization import BITS, METHODS
+from geoembz.encoding._quantization import ALPHAEARTH, BITS, METHODS
 from geoembz.errors import InvalidConfigError
 
 _COUNT, _NUMBER = "([1-9][0-9]{0,4})", r"([0-9]*\.?[0-9]+)"
 _PROJECTION = re.compile(rf"({'|'.join(PROJECTIONS)}){_COUNT}(?:w{_NUMBER})?")
 _PRODUCT = re.compile(f"pq{_COUNT}x8")
 _POWER = re.compile(f"power{_NUMBER}x{_NUMBER}")
-_AEF = (2.0, 127.5)
 _EXAMPLES = (
     *(f"{name}64" for name in PROJECTIONS),
     *("l2", "rot", "aef", "pq8x8", "power2x127.5"),
@@ -172,7 +171,7 @@ class Recipe:
         if self.quantizer == "power" and self.power is not None:
             exponent, factor = self.power
             law = f"power{_decimal(exponent)}x{_decimal(factor)}"
-            return "aef" if self.power == _AEF else law
+            return "aef" if self.power == ALPHAEARTH else law
         return self.quantizer
 
     def _problems(self) -> Iterator[str]:
@@ -214,7 +213,7 @@ def _quantizer(name: str, word: str) -> dict[str, Any]:
     if match := _POWER.fullmatch(word):
         return {"quantizer": "power", "power": (float(match[1]), float(match[2]))}
     if word == "aef":
-        return {"quantizer": "power", "power": _AEF}
+        return {"quantizer": "power", "power": ALPHAEARTH}
     if word in BITS and word not in {"pq", "power"}:
         return {"quantizer": word}
     raise _unknown(name, word)

@@ -1,4 +1,4 @@
-"""An encoding as JSON and arrays: checks, content hash, file."""
+"""An encoding as JSON and arrays: content hash and file."""
 
 import hashlib
 import io
@@ -21,9 +21,6 @@ from geoembz._version import ENCODING_VERSION
 from geoembz.encoding._fit import FitReport
 from geoembz.errors import EncodingError
 
-MAX_DIMENSION = 65_536
-"""Longest vector believed; a file that claims more is refused before anything is allocated."""
-
 MAX_ARRAY_BYTES = 1 << 30
 """Most bytes that the arrays of an encoding may have together."""
 
@@ -37,17 +34,6 @@ _DAMAGE = (
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The checked JSON part of an encoding."""
-
-    dimension: int
-    recipe: str
-    projection: Mapping[str, Any]
-    quantizer: Mapping[str, Any]
-    normalize: bool
-
-
-@dataclass(frozen=True)
 class Loaded:
     """What a file holds: JSON, arrays, the hash it claims, the fit's report, names of bands."""
 
@@ -56,52 +42,6 @@ class Loaded:
     hash: str
     report: FitReport
     band_names: tuple[str | None, ...] = ()
-
-
-def checked_parts(config: Mapping[str, Any]) -> Parts:
-    """Check the JSON part of an encoding before any array is read.
-
-    Raises
-    ------
-    EncodingError
-        If a key is missing, of a wrong type, or a size is out of bounds.
-    """
-    dimension, recipe = config.get("dimension"), config.get("recipe")
-    projection, quantizer = config.get("projection"), config.get("quantizer")
-    if not isinstance(dimension, int) or not 1 <= dimension <= MAX_DIMENSION:
-        raise EncodingError(
-            f"encoding: dimension {dimension!r}; expected an integer from 1 to {MAX_DIMENSION}"
-        )
-    if not isinstance(recipe, str):
-        raise EncodingError(f"encoding: recipe {recipe!r}; expected a name such as 'pca64-int8'")
-    if not isinstance(projection, Mapping) or not isinstance(quantizer, Mapping):
-        raise EncodingError("encoding: 'projection' and 'quantizer' must be JSON objects")
-    n_components = projection.get("n_components")
-    if not isinstance(n_components, int) or not 1 <= n_components <= dimension:
-        raise EncodingError(
-            f"encoding: {n_components!r} components; expected an integer from 1 to {dimension}"
-        )
-    normalize = config.get("normalize", False)
-    if not isinstance(normalize, bool):
-        raise EncodingError(f"encoding: normalize is {normalize!r}; expected true or false")
-    return Parts(dimension, recipe, projection, quantizer, normalize)
-
-
-def check_closed(config: Mapping[str, Any], understood: Mapping[str, Any]) -> None:
-    """Refuse a JSON part that says more or other than what was understood of it.
-
-    Raises
-    ------
-    EncodingError
-        If a key is unknown or redundant, or a value contradicts the rest.
-    """
-    for name in {**understood, **config}:
-        came, known = config.get(name), understood.get(name)
-        if came != known:
-            raise EncodingError(
-                f"encoding: {name} is {came!r}, of which {known!r} is understood; a newer geoembz "
-                "may read it, else it is damaged"
-            )
 
 
 def content_hash(config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> str:

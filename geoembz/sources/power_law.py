@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
+from geoembz.encoding._quantization import ALPHAEARTH, power_values
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.base import Source, SourceData, SourceTraits
 from geoembz.sources.nodata import one_number, rejecting
 from geoembz.sources.views import ViewSource
 
-NODATA, FACTOR, EXPONENT = -128, 127.5, 2.0
+EXPONENT, FACTOR = ALPHAEARTH
+NODATA = -128
 RECIPE = "aef"
 """The recipe that stores these codes as they are."""
 
@@ -28,10 +30,7 @@ def power_table() -> NDArray[np.float32]:
     >>> float(table[np.uint8(51)]), bool(np.isnan(table[128]))
     (0.1599999964237213, True)
     """
-    codes = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.float64)
-    values = (np.sign(codes) * (np.abs(codes) / FACTOR) ** EXPONENT).astype(np.float32)
-    values[NODATA % 256] = np.nan
-    return values
+    return power_values(np.arange(256, dtype=np.uint8).view(np.int8)).astype(np.float32)
 
 
 class PowerLawSource(ViewSource):

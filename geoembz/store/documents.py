@@ -16,7 +16,7 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
 from geoembz._geo.grid import Grid
-from geoembz.codecs import PREFIX, ProjectionStage, QuantizerStage
+from geoembz.codecs import PREFIX
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.store.conventions import (
@@ -142,17 +142,12 @@ def _create_vectors(group: zarr.Group, plan: StorePlan) -> None:
     from geoembz.codecs.zarr import codec_chain
 
     encoding = plan.encoding
-    chain = codec_chain(
-        ProjectionStage(encoding.projection),
-        QuantizerStage(encoding.quantizer),
-        normalize=encoding.normalize,
-    )
     group.create_array(
         EMBEDDING,
         dtype=np.float32,
         fill_value=np.nan,
         dimension_names=("dimension", "y", "x"),
-        filters=chain,
+        filters=codec_chain(encoding),
         **_shapes(plan, encoding.dimension),
         **array_options(),
     )

@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from zarr.registry import get_codec_class
 
-from geoembz.codecs import PREFIX, NormalizeStage, ProjectionStage, QuantizerStage
+from geoembz.codecs._stages import PREFIX, NormalizeStage, ProjectionStage, QuantizerStage, Stage
 from geoembz.codecs.numcodecs import StageFilter
-from geoembz.codecs.stages import Stage
 from geoembz.codecs.zarr import StageCodec, codec_chain
 from geoembz.encoding import Encoding
 from geoembz.errors import EncodingError
@@ -347,7 +346,6 @@ def test_a_pixel_that_is_not_finite_is_never_a_number(name: str, bad: float) -> 
 def test_codecs_in_a_chain_are_the_encoding(recipe: str, tmp_path: Path) -> None:
     """All of them together, as the codec layout has them, give what the Encoding gives."""
     encoding = Encoding.fit(vectors(300), recipe)
-    projection, quantizer = ProjectionStage(encoding.projection), QuantizerStage(encoding.quantizer)
     values = raster((10, 13))
     values[:, 0, 0] = np.nan
     values[2, 9, 12] = np.inf
@@ -357,7 +355,7 @@ def test_codecs_in_a_chain_are_the_encoding(recipe: str, tmp_path: Path) -> None
         chunks=(DIMENSION, *CHUNK),
         shards=(DIMENSION, 8, 12),
         dtype=np.float32,
-        filters=codec_chain(projection, quantizer, normalize=encoding.normalize),
+        filters=codec_chain(encoding),
         fill_value=np.nan,
     )
     array[:] = values

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoembz.encoding._quantization import ProductQuantizer
+from geoembz.encoding._quantization import ProductQuantizer, fit_quantizer, quantizer_from_state
 from geoembz.errors import EncodingError, InvalidConfigError
 
 
@@ -68,34 +68,10 @@ def test_fewer_distinct_pixels_than_centres_lose_nothing() -> None:
         np.testing.assert_allclose(decoded, values, rtol=1e-5, atol=1e-6)
 
 
-def test_faiss_serves_as_k_means_where_installed() -> None:
-    """Another start and another end of the iteration, about the same error."""
-    pytest.importorskip("faiss", reason="needs geoembz[faiss]")
-    values = gaussian(8, 4000)
-    lost = []
-    for engine in ("sklearn", "faiss"):
-        quantizer = ProductQuantizer.fit(values, n_subquantizers=2, engine=engine)
-        lost.append(np.square(values - quantizer.dequantize(quantizer.quantize(values))).mean())
-    assert lost[0] == pytest.approx(lost[1], rel=0.15)
-
-
-def test_table_products_equal_products_with_decoded_values() -> None:
-    """`lookup_tables` and `norm_table` agree with decoding first."""
-    quantizer, values = invented(3, 2, 0), gaussian(6, 50)
-    codes = quantizer.quantize(values)
-    decoded, groups = quantizer.dequantize(codes), np.arange(3)[:, np.newaxis]
-    tables = quantizer.lookup_tables(values.T[:5])
-    summed = tables[:, groups, codes].sum(axis=1)
-    np.testing.assert_allclose(summed, values.T[:5] @ decoded, rtol=1e-4, atol=1e-4)
-    shift = np.arange(6, dtype=np.float32)[:, np.newaxis]
-    norms = quantizer.norm_table(shift)[groups, codes].sum(axis=0)
-    np.testing.assert_allclose(norms, np.square(decoded + shift).sum(axis=0), rtol=1e-5)
-
-
 def test_state_round_trips_and_a_prefix_is_refused() -> None:
     """`config` and `arrays` are the whole state; a byte cannot be cut."""
     first, values = invented(3, 2, 0), gaussian(6, 50)
-    second = ProductQuantizer.from_state(first.config(), first.arrays())
+    second = quantizer_from_state(first.config(), first.arrays())
     np.testing.assert_array_equal(second.quantize(values), first.quantize(values))
     assert first.select(6) is first
     with pytest.raises(InvalidConfigError, match="no prefix"):
@@ -109,7 +85,6 @@ def test_state_round_trips_and_a_prefix_is_refused() -> None:
         (np.zeros((6, 300)), {"n_subquantizers": 0}),
         (np.zeros((6, 255)), {"n_subquantizers": 3}),
         (np.full((6, 300), np.nan), {"n_subquantizers": 3}),
-        (np.zeros((6, 300)), {"n_subquantizers": 3, "engine": "magic"}),
         (np.zeros((6, 300)), {"n_subquantizers": 3, "bits": 8}),
     ],
 )
@@ -118,7 +93,7 @@ def test_unfit_samples_and_options_are_refused(
 ) -> None:
     """Groups that do not come out even, too few pixels, values that are not finite."""
     with pytest.raises(InvalidConfigError):
-        ProductQuantizer.fit(sample.astype(np.float32), **options)
+        fit_quantizer("pq", sample.astype(np.float32), **options)
 
 
 @pytest.mark.parametrize(
@@ -139,18 +114,21 @@ def test_hostile_state_is_refused(config: dict[str, Any], codebook: Any) -> None
     """Damaged or invented state gives an EncodingError and nothing else."""
     arrays = {} if codebook is None else {"codebook": codebook}
     with pytest.raises(EncodingError):
-        ProductQuantizer.from_state({"kind": "pq", "n_subquantizers": 3} | config, arrays)
+        quantizer_from_state(
+            {"kind": "pq", "law": "product", "n_components": 6, "n_subquantizers": 3} | config,
+            arrays,
+        )
 
 
 def test_the_codebook_does_not_depend_on_the_number_of_threads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Groups are fitted side by side, each from its own seed."""
-    from geoembz.encoding._quantization import kmeans
+    from geoembz.encoding._quantization import product
 
     sample = np.random.default_rng(3).normal(size=(8, 700)).astype(np.float32)
     codebooks = []
     for workers in (1, 4):
-        monkeypatch.setattr(kmeans, "worker_count", lambda workers=workers: workers)
+        monkeypatch.setattr(product, "worker_count", lambda workers=workers: workers)
         codebooks.append(ProductQuantizer.fit(sample, n_subquantizers=4).codebook)
     np.testing.assert_array_equal(codebooks[0], codebooks[1])

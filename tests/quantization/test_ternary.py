@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from geoembz.encoding._quantization.ternary import GAUSSIAN_WIDTH, RULES, TernaryQuantizer
+from geoembz.encoding._quantization import TernaryQuantizer, fit_quantizer, quantizer_from_state
+from geoembz.encoding._quantization.thresholds import GAUSSIAN_WIDTH
 from geoembz.errors import EncodingError, InvalidConfigError
 
 samples = hnp.arrays(
@@ -19,10 +20,12 @@ samples = hnp.arrays(
 )
 
 
-@given(samples, st.sampled_from(RULES))
-def test_states_decode_to_the_mean_of_their_values(sample: NDArray[np.float32], rule: str) -> None:
+@given(samples, st.sampled_from(TernaryQuantizer.methods))
+def test_states_decode_to_the_mean_of_their_values(
+    sample: NDArray[np.float32], method: str
+) -> None:
     """Every occupied state stands for its values; codes ascend with values."""
-    quantizer = TernaryQuantizer.fit(sample, rule=rule)
+    quantizer = TernaryQuantizer.fit(sample, method=method)
     codes = quantizer.quantize(sample)
     assert np.isin(codes, [0, 1, 2]).all()
     for row, states, book in zip(sample, codes, quantizer.codebook, strict=True):
@@ -33,11 +36,11 @@ def test_states_decode_to_the_mean_of_their_values(sample: NDArray[np.float32], 
             assert book[state] == pytest.approx(mean, rel=1e-5, abs=1e-5 * float(np.abs(row).max()))
 
 
-@given(samples, st.sampled_from(RULES))
-def test_constants_survive(sample: NDArray[np.float32], rule: str) -> None:
+@given(samples, st.sampled_from(TernaryQuantizer.methods))
+def test_constants_survive(sample: NDArray[np.float32], method: str) -> None:
     """A component that never varies decodes to its value, to float32's rounding."""
     constant = np.broadcast_to(sample[:, :1], sample.shape).copy()
-    quantizer = TernaryQuantizer.fit(constant, rule=rule)
+    quantizer = TernaryQuantizer.fit(constant, method=method)
     decoded = quantizer.dequantize(quantizer.quantize(constant))
     np.testing.assert_allclose(decoded, constant, rtol=1e-6)
 
@@ -58,7 +61,7 @@ def test_the_default_width_is_the_best_for_a_gaussian() -> None:
 def test_tertiles_hold_a_third_each() -> None:
     """Equal shares, whatever the distribution."""
     sample = np.exp(np.random.default_rng(0).standard_normal((2, 900))).astype(np.float32)
-    codes = TernaryQuantizer.fit(sample, rule="tertiles").quantize(sample)
+    codes = TernaryQuantizer.fit(sample, method="tertiles").quantize(sample)
     counts = [np.bincount(row, minlength=3) for row in codes]
     np.testing.assert_allclose(counts, 300, atol=1)
 
@@ -81,7 +84,7 @@ def test_state_round_trips_and_the_fourth_is_nodata(sample: NDArray[np.float32])
         (np.zeros((1, 2)), {}),
         (np.zeros((1, 0)), {}),
         (np.array([[0, 1, np.nan]]), {}),
-        (np.zeros((1, 9)), {"rule": "quartiles"}),
+        (np.zeros((1, 9)), {"method": "quartiles"}),
         (np.zeros((1, 9)), {"width": -1.0}),
         (np.zeros((1, 9)), {"width": np.nan}),
         (np.zeros((1, 9)), {"bits": 2}),
@@ -92,7 +95,7 @@ def test_unfit_samples_and_options_are_refused(
 ) -> None:
     """Too few pixels, values that are not finite, unknown options."""
     with pytest.raises(InvalidConfigError):
-        TernaryQuantizer.fit(sample.astype(np.float32), **options)
+        fit_quantizer("ternary", sample.astype(np.float32), **options)
 
 
 @pytest.mark.parametrize(
@@ -105,15 +108,15 @@ def test_unfit_samples_and_options_are_refused(
         {"codebook": np.zeros((2, 3))},
         {"threshold": np.full((2, 2), np.nan, np.float32)},
         {"threshold": np.array([[1, 0], [0, 1]], np.float32)},
+        {"n_components": 3},
         {"codebook": np.array([[1, 0, 2], [0, 1, 2]], np.float32)},
-        {"kind": "binary"},
         {"law": "power"},
     ],
 )
 def test_hostile_state_is_refused(change: dict[str, Any]) -> None:
     """Damaged or invented state gives an EncodingError and nothing else."""
     good = {"threshold": np.zeros((2, 2), np.float32), "codebook": np.zeros((2, 3), np.float32)}
-    config = {"kind": "ternary", "bits": 2, "law": "codebook"}
+    config = {"kind": "ternary", "bits": 2, "law": "codebook", "n_components": 2}
     arrays = {
         name: array
         for name, array in (good | change).items()
@@ -121,4 +124,4 @@ def test_hostile_state_is_refused(change: dict[str, Any]) -> None:
     }
     config |= {name: text for name, text in change.items() if name in config}
     with pytest.raises(EncodingError):
-        TernaryQuantizer.from_state(config, arrays)
+        quantizer_from_state(config, arrays)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from geoembz._geo.grid import Grid
 from geoembz._version import ENCODING_VERSION, FORMAT_VERSION
 from geoembz.codecs import PREFIX
-from geoembz.codecs.stages import Stage
+from geoembz.codecs._stages import Stage
 from geoembz.encoding import Encoding, FitReport, Recipe
 from geoembz.encoding._packing import Bits, pack
 from geoembz.encoding._projection import Projection

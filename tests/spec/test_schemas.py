@@ -18,7 +18,7 @@ from jsonschema.validators import validator_for
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from geoembz.codecs.stages import PREFIX, stage
+from geoembz.codecs._stages import PREFIX, build_stage
 from geoembz.encoding._packing import pack
 from tests.spec.test_vectors import (
     CODECS,
@@ -92,7 +92,7 @@ def test_examples_build_codecs(path: Path) -> None:
     config = document.get(
         "configuration", {k: v for k, v in document.items() if k not in not_state}
     )
-    assert stage(name, config).config() == config
+    assert build_stage(name, config).config() == config
 
 
 @each_example

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
 from geoembz._version import ENCODING_VERSION, FORMAT_VERSION
-from geoembz.codecs.stages import PREFIX, Stage, stage
+from geoembz.codecs._stages import PREFIX, Stage, build_stage
 from geoembz.encoding import Encoding
 from geoembz.encoding._packing import Bits, pack, unpack
 from geoembz.errors import EncodingError, StoreError
@@ -39,7 +39,7 @@ each_store = pytest.mark.parametrize(
 @pytest.fixture
 def codec_stage(folder: Path) -> Stage:
     document = read_json(folder / "zarr.json")
-    return stage(document["name"].removeprefix(PREFIX), document["configuration"])
+    return build_stage(document["name"].removeprefix(PREFIX), document["configuration"])
 
 
 def read_json(path: Path) -> Any:
@@ -118,7 +118,7 @@ def test_codec_refuses_keys_it_does_not_know(folder: Path) -> None:
     """A key of a later version changes what the bytes mean: it must not be ignored."""
     document = read_json(folder / "zarr.json")
     with pytest.raises(EncodingError, match="unknown key 'later'"):
-        stage(codec_name(folder), {**document["configuration"], "later": 1})
+        build_stage(codec_name(folder), {**document["configuration"], "later": 1})
 
 
 @pytest.mark.parametrize("bits", WIDTHS)

@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.codecs import NormalizeStage, ProjectionStage, QuantizerStage
-from geoembz.codecs.stages import Stage
+from geoembz.codecs._stages import NormalizeStage, ProjectionStage, QuantizerStage, Stage
 from geoembz.encoding import Recipe
 from geoembz.encoding._projection import Projection
 from geoembz.encoding._quantization import (

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from geoembz.encoding._projection.centre import Centring
 from geoembz.encoding._projection.maps import LinearMap
 from geoembz.encoding._projection.tiles import TILE_PIXELS, affine, multiply_padded
+from geoembz.encoding._validation import Arrays, stored_array, stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
 LAWS = ("identity", "orthonormal", "biorthogonal")
@@ -253,9 +254,7 @@ class Projection:
         return {name: array for name, array in known.items() if array is not None}
 
     @classmethod
-    def from_state(
-        cls, dimension: int, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
-    ) -> Self:
+    def from_state(cls, dimension: int, config: Mapping[str, Any], arrays: Arrays) -> Self:
         """Rebuild from `config` and `arrays`.
 
         Raises
@@ -274,17 +273,20 @@ class Projection:
         rotated, whiten = _flags(config)
         if "rotation" in arrays and not rotated:
             raise EncodingError("projection: a rotation, but 'rotated' is not true")
-        count = config.get("n_components")
-        whole = (count, dimension)
+        count = stored_length("projection", config)
+
+        def stored(name: str, *shape: int) -> NDArray[np.float32]:
+            return stored_array("projection", name, arrays, shape)
+
         return cls(
             kind,
             dimension,
-            _stored("projection", arrays, whole),
-            _stored("mean", arrays, (dimension,)),
-            _stored("inverse", arrays, whole) if law == "biorthogonal" else None,
+            stored("projection", count, dimension),
+            stored("mean", dimension),
+            stored("inverse", count, dimension) if law == "biorthogonal" else None,
             rotated=rotated,
             whiten=whiten,
-            rotation=_stored("rotation", arrays, (count, count)) if "rotation" in arrays else None,
+            rotation=stored("rotation", count, count) if "rotation" in arrays else None,
         )
 
 
@@ -298,18 +300,6 @@ def _flags(config: Mapping[str, Any]) -> tuple[bool, float]:
             "number from 0 to 1"
         )
     return rotated, float(whiten)
-
-
-def _stored(
-    name: str, arrays: Mapping[str, NDArray[np.generic]], shape: tuple[Any, ...]
-) -> NDArray[np.float32]:
-    array = arrays.get(name)
-    if array is None or array.shape != shape or array.dtype != np.float32:
-        came = "nothing" if array is None else f"{array.dtype} {array.shape}"
-        raise EncodingError(f"projection: {name} is {came}; expected float32 {shape}")
-    if not np.isfinite(array).all():
-        raise EncodingError(f"projection: {name} holds values that are not finite")
-    return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _multiply_tiles(

@@ -2,6 +2,10 @@
 
 ``value = codebook[component, index]``; the index is the code, or ``code + 127`` for int8
 (spec/codecs/int8, spec/codecs/int4, spec/codecs/int2).
+
+Codebooks are fitted to a sorted sample, by equal shares or by least squared error. Every step works
+on the sorted values and their running sum, so a Lloyd iteration costs a bisection per codeword and
+not a pass over the sample.
 """
 
 from collections.abc import Mapping
@@ -12,24 +16,22 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding._quantization.base import Codes
-from geoembz.encoding._quantization.lloyd import lloyd_codebook, quantile_codebook
-from geoembz.encoding._quantization.nearest import CellIndex
-from geoembz.encoding._quantization.state import (
-    check_sample,
-    no_options,
-    stored_array,
-    stored_length,
-)
-from geoembz.encoding._quantization.tables import look_up
+from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes
+from geoembz.encoding._quantization.lookup import CellIndex, look_up
+from geoembz.encoding._validation import stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
-METHODS = ("quantile", "lloyd")
-"""Names of the codebook fits, as recipes spell them."""
+_DENSITY_POINTS = 4096
+"""Order statistics that describe the density from which Lloyd's iteration starts."""
+_MAX_ITERATIONS = 100
+_MAX_REPAIRS = 8
+"""Rounds in which codewords of empty cells are given to the worst ones."""
+_TOLERANCE = 1e-4
+"""Stop when no codeword moved by more than this share of the mean distance between codewords."""
 
 
-@dataclass(frozen=True)
-class CodebookQuantizer:
+@dataclass(frozen=True, eq=False, repr=False)
+class CodebookQuantizer(Quantizer):
     """Map each value to the nearest of its component's codewords.
 
     8-bit codes are int8, −127 to 127 (255 codewords), and −128 is nodata. Narrower ones are uint8
@@ -44,17 +46,16 @@ class CodebookQuantizer:
         8 bits, 16 for 4, 4 for 2.
     """
 
-    SUPPORTED_BITS: ClassVar[tuple[int, ...]] = (8, 4, 2)
+    kinds: ClassVar = {"int8": 8, "int4": 4, "int2": 2}
+    law = "codebook"
+    methods = ("quantile", "lloyd")
 
     bits: int
     codebook: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         """Refuse widths without a codec, and codewords out of order."""
-        if self.bits not in self.SUPPORTED_BITS:
-            raise InvalidConfigError(
-                f"codebook: {self.bits} bits; expected one of {self.SUPPORTED_BITS}"
-            )
+        super().__post_init__()
         if self.codebook.shape[1:] != (n_codewords(self.bits),):
             raise EncodingError(
                 f"{self.kind}: codebook of shape {self.codebook.shape}; expected "
@@ -65,30 +66,10 @@ class CodebookQuantizer:
                 f"{self.kind}: the codebook is not ascending; the encoding is damaged"
             )
 
-    @property
-    def kind(self) -> str:
-        """``int8``, ``int4`` or ``int2``."""
-        return f"int{self.bits}"
-
-    @property
+    @cached_property
     def n_components(self) -> int:
         """Length of a vector."""
         return len(self.codebook)
-
-    @property
-    def n_codes(self) -> int:
-        """Codes per vector: one per component."""
-        return self.n_components
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """int8 for 8 bits, uint8 below."""
-        return np.dtype(np.int8 if self.bits == 8 else np.uint8)
-
-    @property
-    def nodata(self) -> int | None:
-        """−128 for 8 bits; None below."""
-        return -128 if self.bits == 8 else None
 
     @cached_property
     def _cells(self) -> CellIndex:
@@ -109,7 +90,6 @@ class CodebookQuantizer:
         *,
         bits: int = 8,
         method: str = "lloyd",
-        **options: object,
     ) -> Self:
         """Fit a codebook per component.
 
@@ -124,13 +104,11 @@ class CodebookQuantizer:
             8, 4 or 2.
         method
             ``quantile`` (equal shares of the sample) or ``lloyd`` (least squared error).
-        **options
-            None are known.
 
         Raises
         ------
         InvalidConfigError
-            If the sample is too small or not finite, or `bits` or `method` is unknown.
+            If there are fewer pixels than codewords.
 
         References
         ----------
@@ -142,13 +120,6 @@ class CodebookQuantizer:
         >>> CodebookQuantizer.fit(sample, bits=2).codebook.round(2)
         array([[0.05, 1.05, 5.  , 9.1 ]], dtype=float32)
         """
-        no_options(f"int{bits} codebook", options)
-        check_sample(f"int{bits} codebook", components)
-        if bits not in cls.SUPPORTED_BITS or method not in METHODS:
-            raise InvalidConfigError(
-                f"codebook: {bits} bits by {method!r}; expected bits among {cls.SUPPORTED_BITS} "
-                f"and one of {', '.join(METHODS)}"
-            )
         size, n_pixels = n_codewords(bits), components.shape[1]
         if n_pixels < size:
             raise InvalidConfigError(
@@ -173,61 +144,173 @@ class CodebookQuantizer:
         """Return the codewords, float32 ``(n_components, n_pixels)``; NaN for int8's −128."""
         return look_up(self._table, codes.astype(self.dtype, copy=False).view(np.uint8), out)
 
-    def lookup_tables(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return products of query components and codewords, for distances without decoding.
-
-        Parameters
-        ----------
-        queries
-            float32, shape ``(n_queries, n_components)``.
-
-        Returns
-        -------
-        tables
-            float32, shape ``(n_queries, n_components, n_codewords)``.
-        """
-        return queries[:, :, np.newaxis] * self.codebook
-
-    def norm_table(self, shift: NDArray[np.float32] | float = 0.0) -> NDArray[np.float32]:
-        """Return ``(codeword + shift)**2``, float32, shape ``(n_components, n_codewords)``.
-
-        `shift` is what reduced vectors add to each component, shape ``(n_components, 1)``.
-        """
-        return np.square(self.codebook + np.float32(shift))
-
-    def select(self, n_components: int) -> Self:
-        """Return the quantizer of the first `n_components` components."""
-        return type(self)(self.bits, self.codebook[:n_components])
-
-    def config(self) -> dict[str, Any]:
-        """Return the JSON part of the state."""
-        return {
-            "kind": self.kind,
-            "bits": self.bits,
-            "law": "codebook",
-            "n_components": self.n_components,
-        }
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the array part of the state, by stored name."""
-        return {"codebook": self.codebook}
-
     @classmethod
-    def from_state(
-        cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
-    ) -> Self:
-        """Rebuild from `config` and `arrays`."""
-        kind = str(config.get("kind"))
-        bits = {f"int{width}": width for width in cls.SUPPORTED_BITS}.get(kind)
-        if bits is None or config.get("law") != "codebook":
-            raise EncodingError(
-                f"codebook: kind {kind!r}, law {config.get('law')!r}; expected int8, int4 or int2 "
-                "and 'codebook'"
-            )
-        shape = (stored_length(kind, config), n_codewords(bits))
-        return cls(bits, stored_array(kind, "codebook", arrays, shape))
+    def shapes(cls, config: Mapping[str, Any]) -> Shapes:
+        """Return the codewords of each component."""
+        kind = config["kind"]
+        return {"codebook": (stored_length(kind, config), n_codewords(cls.kinds[kind]))}
 
 
 def n_codewords(bits: int) -> int:
     """Return how many codewords a width has: int8 leaves one code to nodata."""
     return 255 if bits == 8 else 2**bits
+
+
+def quantile_codebook(ordered: NDArray[np.float32], n_codewords: int) -> NDArray[np.float32]:
+    """Return the means of `n_codewords` groups that hold equal shares of the sample.
+
+    Parameters
+    ----------
+    ordered
+        Finite, ascending, float32, shape ``(n_samples,)`` with ``n_samples >= n_codewords``.
+    n_codewords
+        How many codewords, at least 2.
+
+    Returns
+    -------
+    codewords
+        Ascending (equal where the sample repeats a value), float32, shape ``(n_codewords,)``.
+
+    References
+    ----------
+    spec/codecs/int8, "Codebooks".
+
+    Examples
+    --------
+    >>> quantile_codebook(np.array([0, 1, 2, 9], dtype=np.float32), 2)
+    array([0.5, 5.5], dtype=float32)
+    """
+    few = _distinct(ordered, n_codewords)
+    if few is not None:
+        return few
+    edges = np.arange(1, n_codewords) * len(ordered) // n_codewords
+    centre, running = _running_sum(ordered)
+    means, _ = _group_means(running, edges)
+    return _ascending(means + centre, ordered)
+
+
+def lloyd_codebook(ordered: NDArray[np.float32], n_codewords: int) -> NDArray[np.float32]:
+    """Return codewords of (locally) least mean squared error.
+
+    Starts at equal steps of the cube root of the density, which is the optimum for many
+    codewords, and iterates means and mid-points from there.
+
+    Parameters
+    ----------
+    ordered
+        Finite, ascending, float32, shape ``(n_samples,)`` with ``n_samples >= n_codewords``.
+    n_codewords
+        How many codewords, at least 2.
+
+    Returns
+    -------
+    codewords
+        Ascending, float32, shape ``(n_codewords,)``.
+
+    References
+    ----------
+    S. Lloyd, "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28 (1982); P. Panter and
+    W. Dite, "Quantization distortion in pulse-count modulation", Proc. IRE 39 (1951): the start.
+
+    Examples
+    --------
+    >>> lloyd_codebook(np.array([0, 1, 2, 9, 9, 9], dtype=np.float32), 2)
+    array([1., 9.], dtype=float32)
+    """
+    few = _distinct(ordered, n_codewords)
+    if few is not None:
+        return few
+    codewords = _density_start(ordered, n_codewords)
+    codewords, occupied = _iterate(ordered, codewords)
+    for _ in range(_MAX_REPAIRS):
+        if occupied.all():
+            break
+        codewords, occupied = _iterate(ordered, _split_worst(ordered, codewords, occupied))
+    return _ascending(codewords, ordered)
+
+
+def _iterate(
+    ordered: NDArray[np.float32], codewords: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Alternate cells and their means until they settle; also tell which cells hold any value."""
+    centre, running = _running_sum(ordered)
+    tolerance = _TOLERANCE * (codewords[-1] - codewords[0]) / len(codewords)
+    for _ in range(_MAX_ITERATIONS):
+        means, occupied = _group_means(running, _edges(ordered, codewords))
+        moved = np.where(occupied, means + centre, codewords)
+        change = np.abs(moved - codewords).max()
+        codewords = moved
+        if change <= tolerance:
+            break
+    return codewords, occupied
+
+
+def _split_worst(
+    ordered: NDArray[np.float32], codewords: NDArray[np.float64], occupied: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Move the codewords of empty cells next to those with the largest squared error."""
+    ends = np.concatenate([[0], _edges(ordered, codewords), [len(ordered)]])
+    counts, used = np.diff(ends)[occupied], codewords[occupied]
+    error = np.square(ordered - np.repeat(used, counts))
+    sums = np.add.reduceat(error, ends[:-1][occupied])
+    worst = np.argsort(-sums, kind="stable")[: len(codewords) - len(used)]
+    spread = np.sqrt(sums[worst] / counts[worst])
+    halves = [used[worst] - spread, used[worst] + spread]
+    split = np.sort(np.concatenate([np.delete(used, worst), *halves]))
+    left_over = len(codewords) - len(split)  # more empty cells than others: next round
+    return np.concatenate([split, np.repeat(split[-1:], left_over)])
+
+
+def _distinct(ordered: NDArray[np.float32], n_codewords: int) -> NDArray[np.float32] | None:
+    """Return the sample's distinct values, the last one repeated, if they all fit; else None."""
+    changes = np.flatnonzero(ordered[1:] != ordered[:-1])
+    if len(changes) >= n_codewords:
+        return None
+    values = ordered[np.concatenate([[0], changes + 1])]
+    return np.concatenate([values, np.repeat(values[-1:], n_codewords - len(values))])
+
+
+def _edges(ordered: NDArray[np.float32], codewords: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Where the sample passes from one codeword's cell to the next."""
+    middles = ((codewords[1:] + codewords[:-1]) / 2).astype(np.float32)
+    return np.searchsorted(ordered, middles, side="right")
+
+
+def _running_sum(ordered: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
+    """Return the mean, and the sums of the first 0, 1, 2 … values minus it."""
+    centre = float(ordered.mean(dtype=np.float64))
+    running = np.zeros(len(ordered) + 1)
+    np.cumsum(ordered - centre, out=running[1:])
+    return centre, running
+
+
+def _group_means(
+    running: NDArray[np.float64], edges: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Mean of each group of consecutive values (0 where empty), and which groups hold any."""
+    ends = np.concatenate([[0], edges, [len(running) - 1]])
+    counts = np.diff(ends)
+    means: NDArray[np.float64] = np.diff(running[ends]) / np.maximum(counts, 1)
+    return means, counts > 0
+
+
+def _density_start(ordered: NDArray[np.float32], n_codewords: int) -> NDArray[np.float64]:
+    """Codewords at equal steps of the integral of ``density ** (1 / 3)``.
+
+    Between two of m order statistics the density is ``1 / (m * gap)``, so the integral over the gap
+    goes with ``gap ** (2 / 3)``.
+    """
+    points = min(len(ordered), _DENSITY_POINTS)
+    places = np.arange(points) * (len(ordered) - 1) // (points - 1)
+    values = ordered[places].astype(np.float64)
+    integral = np.concatenate([[0.0], np.cumsum(np.cbrt(np.diff(values)) ** 2)])
+    wanted = (np.arange(n_codewords) + 0.5) / n_codewords * integral[-1]
+    start: NDArray[np.float64] = np.interp(wanted, integral, values)
+    return start
+
+
+def _ascending(codewords: NDArray[np.float64], ordered: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round to float32 inside the sample's range, in order whatever the rounding did."""
+    rounded = np.clip(codewords.astype(np.float32), ordered[0], ordered[-1])
+    ascending: NDArray[np.float32] = np.maximum.accumulate(rounded)
+    return ascending

@@ -1,6 +1,7 @@
-"""Uniform quantization to 8, 4 or 2 bits, one scale and offset per component.
+"""Quantizers whose value is a linear function of the code: even steps, and floats as they are.
 
-``value = code * scale + offset`` (spec/codecs/int8, spec/codecs/int4).
+``value = code * scale + offset`` (spec/codecs/int8, spec/codecs/int4), or ``value = code``
+(spec/codecs/float16, spec/encoding.md).
 """
 
 from collections.abc import Mapping
@@ -11,19 +12,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding._quantization.base import Codes
-from geoembz.encoding._quantization.state import (
-    check_sample,
-    no_options,
-    stored_array,
-    stored_length,
-)
-from geoembz.encoding._quantization.tables import destination
-from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
+from geoembz.encoding._validation import stored_length
+from geoembz.errors import EncodingError
 
 
-@dataclass(frozen=True)
-class LinearQuantizer:
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearQuantizer(Quantizer):
     """Codes on a uniform grid between the smallest and the largest sampled value.
 
     8-bit codes are int8, −127 to 127, and −128 is nodata. Narrower ones are uint8 from 0 up and
@@ -39,7 +34,9 @@ class LinearQuantizer:
         Value of code 0, float32, shape ``(n_components,)``.
     """
 
-    SUPPORTED_BITS: ClassVar[tuple[int, ...]] = (8, 4, 2)
+    kinds: ClassVar = {"int8": 8, "int4": 4, "int2": 2}
+    law = "linear"
+    methods = ("minmax",)
 
     bits: int
     scale: NDArray[np.float32]
@@ -47,22 +44,14 @@ class LinearQuantizer:
 
     def __post_init__(self) -> None:
         """Refuse widths without a codec and steps that are not positive."""
-        if self.bits not in self.SUPPORTED_BITS:
-            raise InvalidConfigError(
-                f"linear quantizer: {self.bits} bits; expected one of {self.SUPPORTED_BITS}"
-            )
+        super().__post_init__()
         if self.scale.shape != self.offset.shape or not (self.scale > 0).all():
             raise EncodingError(
                 f"{self.kind}: scale {self.scale.shape} and offset {self.offset.shape} must have "
                 "one shape, and every scale must be positive; the encoding is damaged"
             )
 
-    @property
-    def kind(self) -> str:
-        """``int8``, ``int4`` or ``int2``."""
-        return f"int{self.bits}"
-
-    @property
+    @cached_property
     def n_components(self) -> int:
         """Length of a vector."""
         return len(self.scale)
@@ -72,28 +61,13 @@ class LinearQuantizer:
         """Smallest and largest code of a valid pixel."""
         return (-127, 127) if self.bits == 8 else (0, 2**self.bits - 1)
 
-    @property
-    def n_codes(self) -> int:
-        """Codes per vector: one per component."""
-        return self.n_components
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """int8 for 8 bits, uint8 below."""
-        return np.dtype(np.int8 if self.bits == 8 else np.uint8)
-
-    @property
-    def nodata(self) -> int | None:
-        """−128 for 8 bits; None below."""
-        return -128 if self.bits == 8 else None
-
     @cached_property
     def _factor(self) -> NDArray[np.float32]:
         """Codes per unit, float32, shape ``(n_components, 1)``."""
         return (1.0 / self.scale.astype(np.float64)).astype(np.float32)[:, np.newaxis]
 
     @classmethod
-    def fit(cls, components: NDArray[np.float32], *, bits: int = 8, **options: Any) -> Self:
+    def fit(cls, components: NDArray[np.float32], *, bits: int = 8) -> Self:
         """Fit scale and offset so that the sample's extremes are the outermost codes.
 
         A component that is constant in the sample, or whose step would not be a normal number, gets
@@ -105,13 +79,6 @@ class LinearQuantizer:
             Finite float32, shape ``(n_components, n_pixels)``.
         bits
             8, 4 or 2.
-        **options
-            None are known.
-
-        Raises
-        ------
-        InvalidConfigError
-            If the sample is empty or not finite.
 
         References
         ----------
@@ -123,12 +90,11 @@ class LinearQuantizer:
         >>> quantizer.quantize(np.array([[-2.0, 0.0, 0.5, 1.0]], dtype=np.float32))
         array([[-127,    0,   64,  127]], dtype=int8)
         """
-        no_options(f"int{bits}", options)
-        check_sample(f"int{bits}", components)
         low = components.min(axis=1).astype(np.float64)
         high = components.max(axis=1).astype(np.float64)
         steps = 254 if bits == 8 else 2**bits - 1
         scale = ((high - low) / steps).astype(np.float32)
+        # The inverse of a subnormal step is infinite in float32, and would make NaN of code 0.
         scale[scale < np.finfo(np.float32).tiny] = 1.0
         offset = (low + high) / 2 if bits == 8 else low
         return cls(bits, scale, offset.astype(np.float32))
@@ -152,39 +118,78 @@ class LinearQuantizer:
     def dequantize(
         self, codes: Codes, out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        """Return ``code * scale + offset``, float32 ``(n_components, n_pixels)``."""
+        """Return ``code * scale + offset``, float32 ``(n_components, n_pixels)``.
+
+        Nodata becomes a number like others: callers, who look for it anyway, make it NaN.
+        """
         values = destination(out, codes.shape)
         np.copyto(values, codes, casting="unsafe")
         values *= self.scale[:, np.newaxis]
         values += self.offset[:, np.newaxis]
         return values
 
-    def select(self, n_components: int) -> Self:
-        """Return the quantizer of the first `n_components` components."""
-        return type(self)(self.bits, self.scale[:n_components], self.offset[:n_components])
+    @classmethod
+    def shapes(cls, config: Mapping[str, Any]) -> Shapes:
+        """Return one number per component for each of both arrays."""
+        count = stored_length(config["kind"], config)
+        return {"scale": (count,), "offset": (count,)}
 
-    def config(self) -> dict[str, Any]:
-        """Return the JSON part of the state."""
-        return {
-            "kind": self.kind,
-            "bits": self.bits,
-            "law": "linear",
-            "n_components": self.n_components,
-        }
 
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the array part of the state, by stored name."""
-        return {"scale": self.scale, "offset": self.offset}
+@dataclass(frozen=True, eq=False, repr=False)
+class FloatQuantizer(Quantizer):
+    """Store components as floating-point numbers; NaN is nodata.
+
+    Parameters
+    ----------
+    bits
+        32 or 16.
+    n_components
+        Length of a vector.
+    """
+
+    kinds: ClassVar = {"float16": 16, "float32": 32}
+    law = "identity"
+
+    bits: int
+    n_components: int
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """float32 or float16."""
+        return np.dtype(self.kind)
+
+    @property
+    def nodata(self) -> float:
+        """NaN."""
+        return float("nan")
 
     @classmethod
-    def from_state(
-        cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
-    ) -> Self:
-        """Rebuild from `config` and `arrays`."""
-        kind = str(config.get("kind"))
-        if config.get("law") != "linear":
-            raise EncodingError(f"{kind}: law {config.get('law')!r}; this geoembz knows 'linear'")
-        scale = stored_array(kind, "scale", arrays, (stored_length(kind, config),))
-        return cls(
-            int(kind.removeprefix("int")), scale, stored_array(kind, "offset", arrays, scale.shape)
-        )
+    def fit(cls, components: NDArray[np.float32], *, bits: int = 32) -> Self:
+        """Take the number of components from a finite sample ``(n_components, n_pixels)``."""
+        return cls(bits, len(components))
+
+    def quantize(self, components: NDArray[np.float32]) -> Codes:
+        """Return the components in the stored type; float16 is clipped to its range, ±65,504."""
+        if self.bits == 32:
+            return components.copy()
+        limit = np.float32(np.finfo(np.float16).max)
+        return np.clip(components, -limit, limit).astype(np.float16)
+
+    def dequantize(
+        self, codes: Codes, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the codes as float32 ``(n_components, n_pixels)``."""
+        values = destination(out, codes.shape)
+        np.copyto(values, codes, casting="unsafe")
+        return values
+
+    @classmethod
+    def shapes(cls, config: Mapping[str, Any]) -> Shapes:
+        """Return nothing: there is no fitted state."""
+        del config
+        return {}
+
+    @classmethod
+    def scalars(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the width and the number of components."""
+        return super().scalars(config) | {"n_components": stored_length(config["kind"], config)}

@@ -11,16 +11,33 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding._quantization.base import Codes
-from geoembz.encoding._quantization.state import check_sample, no_options, stored_length
-from geoembz.encoding._quantization.tables import destination
+from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
+from geoembz.encoding._validation import Arrays, stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
-_LIMIT = 127
+ALPHAEARTH = EXPONENT, FACTOR = 2.0, 127.5
+"""Exponent and factor of the law that AlphaEarth and OlmoEarth publish their int8 codes under."""
+
+NODATA, _LIMIT = -128, 127
 
 
-@dataclass(frozen=True)
-class PowerQuantizer:
+def power_values(
+    codes: NDArray[np.integer[Any]], exponent: float = EXPONENT, factor: float = FACTOR
+) -> NDArray[np.float64]:
+    """Return what codes stand for under a power law, AlphaEarth's by default; NaN for −128.
+
+    Examples
+    --------
+    >>> power_values(np.array([51, 0, -51, -128], dtype=np.int8))
+    array([ 0.16,  0.  , -0.16,   nan])
+    """
+    wide = codes.astype(np.float64)  # int8 has no 128, which is the magnitude of −128
+    values = np.sign(wide) * (np.abs(wide) / factor) ** exponent
+    return np.where(codes == NODATA, np.nan, values)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PowerQuantizer(Quantizer):
     """Codes on a fixed grid, the same for every component; lossless for values already on it.
 
     Codes are int8, −127 to 127, clipped before the cast (±1 would wrap to −128, which is nodata).
@@ -35,13 +52,13 @@ class PowerQuantizer:
         > 0; 127.5 for both.
     """
 
-    kind: ClassVar[str] = "power"
-    bits: ClassVar[int] = 8
-    nodata: ClassVar[int] = -128
+    kinds: ClassVar = {"power": 8}
+    law = "power"
+    bits = 8
 
     n_components: int
-    exponent: float = 2.0
-    factor: float = 127.5
+    exponent: float = EXPONENT
+    factor: float = FACTOR
 
     def __post_init__(self) -> None:
         """Refuse a law whose outermost or smallest value is not a float32."""
@@ -58,40 +75,24 @@ class PowerQuantizer:
             )
 
     def _is_representable(self) -> bool:
-        with np.errstate(over="ignore", under="ignore"):
-            values = self._values(np.arange(_LIMIT + 1)).astype(np.float32)
-        return bool(np.isfinite(values).all() and (np.diff(values) > 0).all())
-
-    def _values(self, magnitude: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = (magnitude / float(self.factor)) ** float(self.exponent)
-        return values
-
-    @property
-    def n_codes(self) -> int:
-        """Codes per vector: one per component."""
-        return self.n_components
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """int8."""
-        return np.dtype(np.int8)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            values = power_values(np.arange(_LIMIT + 1), self.exponent, self.factor)
+            steps = np.diff(values.astype(np.float32))
+        return bool(np.isfinite(steps).all() and (steps > 0).all())
 
     @cached_property
-    def _table(self) -> NDArray[np.float32]:
-        """Value of each code seen as uint8; −128 is NaN."""
-        codes = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int16)
-        values = (np.sign(codes) * self._values(np.abs(codes))).astype(np.float32)
-        values[128] = np.nan
-        return values
+    def table(self) -> NDArray[np.float32]:
+        """Value of each code seen as uint8, float32, shape ``(256,)``; NaN for −128."""
+        codes = np.arange(256, dtype=np.uint8).view(np.int8)
+        return power_values(codes, self.exponent, self.factor).astype(np.float32)
 
     @classmethod
     def fit(
         cls,
         components: NDArray[np.float32],
         *,
-        exponent: float = 2.0,
-        factor: float = 127.5,
-        **options: object,
+        exponent: float = EXPONENT,
+        factor: float = FACTOR,
     ) -> Self:
         """Take the number of components from a finite sample ``(n_components, n_pixels)``.
 
@@ -101,13 +102,11 @@ class PowerQuantizer:
             Finite float32, shape ``(n_components, n_pixels)``.
         exponent, factor
             Of the law; nothing is fitted.
-        **options
-            None are known.
 
         Raises
         ------
         InvalidConfigError
-            If the sample is empty or not finite, or the law makes no sense.
+            If the law makes no sense.
 
         References
         ----------
@@ -119,13 +118,11 @@ class PowerQuantizer:
         >>> quantizer.quantize(np.array([[-1.0, 0.0, 1.0, 0.25]], dtype=np.float32))
         array([[-127,    0,  127,   64]], dtype=int8)
         """
-        no_options("power", options)
-        check_sample("power", components)
         return cls(len(components), exponent, factor)
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; out-of-range values are clipped."""
-        magnitude: NDArray[np.float32] = np.minimum(np.abs(components), self._table[_LIMIT])
+        magnitude: NDArray[np.float32] = np.minimum(np.abs(components), self.table[_LIMIT])
         if self.exponent == 2:
             np.sqrt(magnitude, out=magnitude)
         elif self.exponent != 1:
@@ -142,39 +139,33 @@ class PowerQuantizer:
         """Return the law's values, float32 ``(n_components, n_pixels)``; NaN for −128."""
         values = destination(out, codes.shape)
         bits = codes.astype(np.int8, copy=False).view(np.uint8)
-        np.take(self._table, bits, out=values, mode="clip")
+        np.take(self.table, bits, out=values, mode="clip")
         return values
 
-    def select(self, n_components: int) -> Self:
-        """Return the quantizer of the first `n_components` components."""
-        return type(self)(n_components, self.exponent, self.factor)
-
     def config(self) -> dict[str, Any]:
-        """Return the JSON part of the state."""
-        return {
-            "kind": self.kind,
-            "bits": self.bits,
-            "law": "power",
-            "exponent": self.exponent,
-            "factor": self.factor,
-            "n_components": self.n_components,
-        }
+        """Return the JSON part of the state, the law's numbers included."""
+        numbers = {"exponent": self.exponent, "factor": self.factor}
+        return {"kind": self.kind, "bits": self.bits, "law": self.law, **numbers} | super().config()
 
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
+    @classmethod
+    def shapes(cls, config: Mapping[str, Any]) -> Shapes:
         """Return nothing: there is no fitted state."""
+        del config
         return {}
 
     @classmethod
-    def from_state(
-        cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
-    ) -> Self:
-        """Rebuild from `config`."""
-        del arrays
-        n_components = stored_length(cls.kind, config)
-        numbers = [config.get("exponent"), config.get("factor")]
-        if not all(isinstance(number, int | float) for number in numbers):
-            raise EncodingError(f"power: exponent and factor are {numbers}; expected two numbers")
+    def scalars(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the number of components and the law's numbers."""
+        numbers = {name: config.get(name) for name in ("exponent", "factor")}
+        if not all(isinstance(number, int | float) for number in numbers.values()):
+            came = list(numbers.values())
+            raise EncodingError(f"power: exponent and factor are {came}; expected two numbers")
+        return {"n_components": stored_length("power", config), **numbers}
+
+    @classmethod
+    def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> Self:
+        """Rebuild from `config`; see `Quantizer.from_state`."""
         try:
-            return cls(n_components, *numbers)  # type: ignore[arg-type]  # checked above
+            return super().from_state(config, arrays)
         except InvalidConfigError as error:
             raise EncodingError(f"{error}; the encoding is damaged") from error

@@ -1,6 +1,8 @@
 """Product quantization: one byte for each group of components (spec/codecs/pq)."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -8,15 +10,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding._quantization.base import Codes
-from geoembz.encoding._quantization.kmeans import kmeans_of_groups
-from geoembz.encoding._quantization.state import (
-    check_sample,
-    no_options,
-    stored_array,
-    stored_length,
-)
-from geoembz.encoding._quantization.tables import destination
+from geoembz._util.threads import single_threaded_blas, worker_count
+from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
+from geoembz.encoding._validation import stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
 _N_CODEWORDS = 256
@@ -27,8 +23,8 @@ _MAX_SAMPLES = 65_536
 """Pixels that k-means sees, 256 for each codeword; more gain nothing measurable."""
 
 
-@dataclass(frozen=True)
-class ProductQuantizer:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProductQuantizer(Quantizer):
     """Cut vectors into groups of consecutive components, each coded by its nearest of 256 centres.
 
     Codes have one row per group, ``(n_subquantizers, n_pixels)``, and no room for nodata.
@@ -39,9 +35,10 @@ class ProductQuantizer:
         Finite float32, shape ``(n_subquantizers, 256, n_components // n_subquantizers)``.
     """
 
-    kind: ClassVar[str] = "pq"
-    bits: ClassVar[int] = 8
-    nodata: ClassVar[None] = None
+    kinds: ClassVar = {"pq": 8}
+    law = "product"
+    bits = 8
+    nodata = None
 
     codebook: NDArray[np.float32]
 
@@ -58,7 +55,7 @@ class ProductQuantizer:
         """Bytes of one coded vector."""
         return int(self.codebook.shape[0])
 
-    @property
+    @cached_property
     def n_components(self) -> int:
         """Length of a vector."""
         return int(self.codebook.shape[0] * self.codebook.shape[2])
@@ -67,11 +64,6 @@ class ProductQuantizer:
     def n_codes(self) -> int:
         """Codes per vector: one byte per group of components."""
         return self.n_subquantizers
-
-    @property
-    def dtype(self) -> np.dtype[np.generic]:
-        """uint8."""
-        return np.dtype(np.uint8)
 
     @cached_property
     def _half_norms(self) -> NDArray[np.float32]:
@@ -88,8 +80,6 @@ class ProductQuantizer:
         n_subquantizers: int = 8,
         seed: int = 0,
         n_iterations: int = 25,
-        engine: str = "sklearn",
-        **options: object,
     ) -> Self:
         """Fit 256 centres to each group of components.
 
@@ -104,17 +94,12 @@ class ProductQuantizer:
             Of the choice of pixels and of k-means.
         n_iterations
             At most this many k-means iterations.
-        engine
-            ``sklearn``, or ``faiss`` where it is installed.
-        **options
-            None are known.
 
         Raises
         ------
         InvalidConfigError
-            If the groups do not come out even, or the sample is too small or not finite.
-        MissingPackageError
-            If faiss is asked for and not installed.
+            If the number of components is not a multiple of the number of groups, or there are
+            fewer pixels than codewords.
 
         References
         ----------
@@ -126,8 +111,6 @@ class ProductQuantizer:
         >>> ProductQuantizer.fit(sample, n_subquantizers=2).quantize(sample).shape
         (2, 300)
         """
-        no_options("pq", options)
-        check_sample("pq", components)
         n_components, n_pixels = components.shape
         if n_subquantizers < 1 or n_components % n_subquantizers:
             raise InvalidConfigError(
@@ -140,14 +123,8 @@ class ProductQuantizer:
                 f"take at least {_N_CODEWORDS}"
             )
         groups = np.split(_choose(components, seed), n_subquantizers)
-        centres = kmeans_of_groups(
-            [group.T for group in groups],
-            _N_CODEWORDS,
-            seed=seed,
-            n_iterations=n_iterations,
-            engine=engine,
-        )
-        return cls(centres)
+        points = [np.ascontiguousarray(group.T) for group in groups]
+        return cls(_centres_of_groups(points, seed, n_iterations))
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; one row of codes per group."""
@@ -183,32 +160,6 @@ class ProductQuantizer:
                 np.take(coordinate, chosen, out=row, mode="clip")
         return values
 
-    def lookup_tables(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return products of query parts and centres, for distances without decoding.
-
-        Parameters
-        ----------
-        queries
-            float32, shape ``(n_queries, n_components)``.
-
-        Returns
-        -------
-        tables
-            float32, shape ``(n_queries, n_subquantizers, 256)``.
-        """
-        parts = queries.reshape(len(queries), self.n_subquantizers, -1)
-        products = np.matmul(parts.transpose(1, 0, 2), self.codebook.transpose(0, 2, 1))
-        return np.ascontiguousarray(products.transpose(1, 0, 2))
-
-    def norm_table(self, shift: NDArray[np.float32] | float = 0.0) -> NDArray[np.float32]:
-        """Return ``|centre + shift|**2``, float32, shape ``(n_subquantizers, 256)``.
-
-        `shift` is what reduced vectors add to each component, shape ``(n_components, 1)``.
-        """
-        parts = np.broadcast_to(np.float32(shift), (self.n_components, 1))
-        moved = self.codebook + parts.reshape(self.n_subquantizers, 1, -1)
-        return np.square(moved).sum(axis=2)
-
     def select(self, n_components: int) -> Self:
         """Refuse a prefix: a byte stands for a whole group of components.
 
@@ -225,30 +176,17 @@ class ProductQuantizer:
         )
 
     def config(self) -> dict[str, Any]:
-        """Return the JSON part of the state."""
-        return {
-            "kind": self.kind,
-            "bits": self.bits,
-            "law": "product",
-            "n_components": self.n_components,
-            "n_subquantizers": self.n_subquantizers,
-        }
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the array part of the state, by stored name."""
-        return {"codebook": self.codebook}
+        """Return the JSON part of the state, the number of groups included."""
+        return {**super().config(), "n_subquantizers": self.n_subquantizers}
 
     @classmethod
-    def from_state(
-        cls, config: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]
-    ) -> Self:
-        """Rebuild from `config` and `arrays`."""
-        count = stored_length(cls.kind, config)
-        groups = stored_length(cls.kind, config, "n_subquantizers")
+    def shapes(cls, config: Mapping[str, Any]) -> Shapes:
+        """Return the centres of each group."""
+        count = stored_length("pq", config)
+        groups = stored_length("pq", config, "n_subquantizers")
         if count % groups:
             raise EncodingError(f"pq: n_subquantizers is {groups}; expected a divisor of {count}")
-        shape = (groups, _N_CODEWORDS, count // groups)
-        return cls(stored_array(cls.kind, "codebook", arrays, shape))
+        return {"codebook": (groups, _N_CODEWORDS, count // groups)}
 
 
 def _choose(components: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
@@ -258,3 +196,39 @@ def _choose(components: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
         return components
     chosen = np.random.default_rng(seed).choice(n_pixels, _MAX_SAMPLES, replace=False)
     return components[:, np.sort(chosen)]
+
+
+def _centres_of_groups(
+    groups: Sequence[NDArray[np.float32]], seed: int, n_iterations: int
+) -> NDArray[np.float32]:
+    """Return the k-means centres of groups of points ``(n_points, width)``, fitted side by side.
+
+    Each group has a seed of its own and is fitted by one thread, so the result does not depend on
+    the number of threads. Shape ``(n_groups, 256, width)``; centres are repeated where there are
+    fewer distinct points.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+
+    def centres(number: int) -> NDArray[np.float32]:
+        return _centres(groups[number], seed + number, n_iterations)
+
+    # Filters of warnings belong to the process: set them once, outside the threads.
+    with (
+        warnings.catch_warnings(),
+        single_threaded_blas(),
+        ThreadPoolExecutor(worker_count()) as pool,
+    ):
+        # Fewer distinct points than centres is no mistake here: repeated centres lose nothing.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return np.stack(list(pool.map(centres, range(len(groups)))))
+
+
+def _centres(points: NDArray[np.float32], seed: int, n_iterations: int) -> NDArray[np.float32]:
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    model = KMeans(_N_CODEWORDS, n_init=1, max_iter=n_iterations, tol=0.0, random_state=seed)
+    # Threads add their partial sums in the order in which they finish: one thread, one result.
+    with threadpool_limits(limits=1):
+        model.fit(points)
+    return np.ascontiguousarray(model.cluster_centers_, dtype=np.float32)

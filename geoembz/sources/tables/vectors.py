@@ -8,10 +8,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
+from geoembz.encoding._quantization import power_values
 from geoembz.errors import SourceError
 
 _FLOATS = {pa.float16(), pa.float32(), pa.float64()}
-_AEF_FACTOR = 127.5
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -125,8 +125,7 @@ def wide_vectors(batch: pa.RecordBatch, names: Sequence[str], *, aef: bool) -> N
     arrays = [batch.column(name) for name in names]
     if aef and all(pa.types.is_integer(array.type) for array in arrays):
         codes = np.column_stack([np.asarray(array.fill_null(-128)) for array in arrays])
-        share = np.abs(codes) / _AEF_FACTOR
-        return np.where(codes == -128, np.nan, np.sign(codes) * share**2)
+        return power_values(codes)
     wide = pa.float64() if any(array.type != pa.float32() for array in arrays) else pa.float32()
     columns = [array.cast(wide).to_numpy(zero_copy_only=False) for array in arrays]
     return np.column_stack(columns)

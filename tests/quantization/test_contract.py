@@ -14,10 +14,9 @@ from geoembz.encoding._quantization import (
     BITS,
     METHODS,
     Quantizer,
-    fill_value,
     fit_quantizer,
+    quantizer_class,
     quantizer_from_state,
-    stored_shapes,
 )
 from geoembz.errors import EncodingError, InvalidConfigError
 
@@ -272,7 +271,7 @@ def test_constant_vectors_are_exact_in_groups() -> None:
 def test_fill_values(kind: str, filled: int) -> None:
     """Nodata in every code of a byte; 0 where there is no code for it."""
     quantizer = fit(kind, None, gaussian())
-    assert fill_value(quantizer.nodata, quantizer.bits) == filled
+    assert quantizer.fill_value == filled
 
 
 @every_member
@@ -287,7 +286,7 @@ def test_state_round_trips_through_json(kind: str, method: str | None) -> None:
     np.testing.assert_array_equal(again.dequantize(codes), quantizer.dequantize(codes))
     assert again.config() == quantizer.config()
     shapes = {name: array.shape for name, array in quantizer.arrays().items()}
-    assert stored_shapes(kind, config) == shapes
+    assert quantizer_class(config).shapes(config) == shapes
 
 
 @every_member
