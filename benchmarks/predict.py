@@ -1,4 +1,4 @@
-"""Predicting from codes with a folded model against decoding first, and against reading the codes.
+"""Predicting from codes with a applied model against decoding first, and against reading the codes.
 
 A logistic regression with five classes on 512-d vectors; codes of several recipes. ``decode`` is
 what a user does: `Encoding.decode_block`, then the model's ``predict`` on the vectors, 65,536
@@ -62,25 +62,25 @@ def compare(
     repeat: int,
 ) -> Iterator[Row]:
     """Time both ways on the same codes, once they agree."""
-    folded = geoembz.fold(model, encoding)
+    applied = geoembz.apply_model(model, encoding)
 
     def decode_first() -> NDArray[np.generic]:
         starts = range(0, len(codes), BLOCK)
         parts = [model.predict(encoding.decode(codes[at : at + BLOCK])) for at in starts]
         return np.concatenate(parts)
 
-    scores = np.sort(folded.decision_function(codes), axis=1)
+    scores = np.sort(applied.decision_function(codes), axis=1)
     clear = scores[:, -1] - scores[:, -2] > 1e-3
-    np.testing.assert_array_equal(folded.predict(codes)[clear], decode_first()[clear])
+    np.testing.assert_array_equal(applied.predict(codes)[clear], decode_first()[clear])
     calls: dict[str, Callable[[], object]] = {
-        "folded": lambda: folded.predict(codes),
+        "applied": lambda: applied.predict(codes),
         "decode": decode_first,
         "floor": lambda: int(codes.view(np.uint8).sum(dtype=np.uint64)),
     }
     seconds = in_turns(calls, repeat)
     for name, taken in seconds.items():
         yield Row(recipe, f"{name}, Mpixel/s", len(codes) / taken / 1e6, "Mpx/s")
-    ratio = seconds["decode"] / seconds["folded"]
+    ratio = seconds["decode"] / seconds["applied"]
     yield Row(recipe, "speed of decode, then predict", ratio, "x", TARGET)
 
 

@@ -19,5 +19,5 @@ vectors = tile.embedding.values.reshape(tile.sizes["dimension"], -1).T
 vectors = vectors[np.isfinite(vectors).all(axis=1)]
 labels = (vectors @ query > np.median(vectors @ query)).astype(int)
 model = LogisticRegression(max_iter=500).fit(vectors, labels)
-mapped = geoembz.fold(model, "demo.zarr").predict("demo.zarr")
+mapped = geoembz.apply_model(model, "demo.zarr").predict("demo.zarr")
 print(mapped.to_series().value_counts())

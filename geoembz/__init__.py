@@ -6,69 +6,108 @@ The names below are loaded when they are first used, so that ``import geoembz`` 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from geoembz._version import __version__
+from geoembz._version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from geoembz import _demo as demo
-    from geoembz._convert import ConvertSummary, append, convert
-    from geoembz._evaluate import Evaluation, Plan, evaluate, plan
-    from geoembz._search import SearchResult, search
-    from geoembz._search.predict import FoldedModel, fold
-    from geoembz._verify import verify
-    from geoembz._xarray.backend import open_store as open  # noqa: A004 - geoembz.open is the API
-    from geoembz.encoding import Encoding, Recipe
-    from geoembz.errors import GeoembzError
+if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_HOMES`
+    from geoembz import _demo
+    from geoembz._convert import AppendSummary as AppendSummary
+    from geoembz._convert import ConvertSummary as ConvertSummary
+    from geoembz._convert import append as append
+    from geoembz._convert import convert as convert
+    from geoembz._convert import load_basis as load_basis
+    from geoembz._convert import save_basis as save_basis
+    from geoembz._cost import CostEstimate as CostEstimate
+    from geoembz._cost import CostReport as CostReport
+    from geoembz._cost import cost as cost
+    from geoembz._demo import DemoFiles as DemoFiles
+    from geoembz._demo import DemoResult as DemoResult
+    from geoembz._demo import run_demo as run_demo
+    from geoembz._demo import write_demo as write_demo
+    from geoembz._evaluate import Evaluation as Evaluation
+    from geoembz._evaluate import Plan as Plan
+    from geoembz._evaluate import evaluate as evaluate
+    from geoembz._evaluate import plan as plan
+    from geoembz._export import ExportSummary as ExportSummary
+    from geoembz._export import PreviewSummary as PreviewSummary
+    from geoembz._export import Sampled as Sampled
+    from geoembz._export import TableExportSummary as TableExportSummary
+    from geoembz._export import export as export
+    from geoembz._export import preview as preview
+    from geoembz._export import sample as sample
+    from geoembz._publish import PublishReport as PublishReport
+    from geoembz._publish import publish as publish
+    from geoembz._search import SearchResult as SearchResult
+    from geoembz._search import search as search
+    from geoembz._search import vectors_at as vectors_at
+    from geoembz._search.predict import AppliedModel as AppliedModel
+    from geoembz._search.predict import apply_model as apply_model
+    from geoembz._verify import Verification as Verification
+    from geoembz._verify import verify as verify
+    from geoembz._xarray.backend import open_store
+    from geoembz.encoding import Encoding as Encoding
+    from geoembz.encoding import Recipe as Recipe
+    from geoembz.errors import BasisWarning as BasisWarning
+    from geoembz.errors import GeoembzError as GeoembzError
+    from geoembz.sources import Source as Source
+    from geoembz.sources import open_source as open_source
+    from geoembz.store import RootInfo as RootInfo
+    from geoembz.store import StoreInfo as StoreInfo
+    from geoembz.store import StoreReader as StoreReader
+    from geoembz.store import info as info
+    from geoembz.store.tables import TableInfo as TableInfo
+    from geoembz.store.tables import TableReader as TableReader
 
-__all__ = [
-    "ConvertSummary",
-    "Encoding",
-    "Evaluation",
-    "FoldedModel",
-    "GeoembzError",
-    "Plan",
-    "Recipe",
-    "SearchResult",
-    "__version__",
-    "append",
-    "convert",
-    "demo",
-    "evaluate",
-    "fold",
-    "open",
-    "plan",
-    "search",
-    "verify",
-]
+    demo = _demo
+    open = open_store  # noqa: A001 - geoembz.open is the API
 
-_HOMES = {
-    "ConvertSummary": ("geoembz._convert", "ConvertSummary"),
-    "Encoding": ("geoembz.encoding", "Encoding"),
-    "Evaluation": ("geoembz._evaluate", "Evaluation"),
-    "GeoembzError": ("geoembz.errors", "GeoembzError"),
-    "Plan": ("geoembz._evaluate", "Plan"),
-    "Recipe": ("geoembz.encoding", "Recipe"),
-    "append": ("geoembz._convert", "append"),
-    "convert": ("geoembz._convert", "convert"),
-    "evaluate": ("geoembz._evaluate", "evaluate"),
-    "FoldedModel": ("geoembz._search.predict", "FoldedModel"),
-    "SearchResult": ("geoembz._search", "SearchResult"),
-    "fold": ("geoembz._search.predict", "fold"),
-    "search": ("geoembz._search", "search"),
-    "open": ("geoembz._xarray.backend", "open_store"),
-    "plan": ("geoembz._evaluate", "plan"),
-    "verify": ("geoembz._verify", "verify"),
-}
+_ROOMS = {
+    "_convert": (
+        "AppendSummary", "ConvertSummary", "append", "convert", "load_basis", "save_basis",
+    ),
+    "_cost": ("CostEstimate", "CostReport", "cost"),
+    "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),
+    "_evaluate": ("Evaluation", "Plan", "evaluate", "plan"),
+    "_export": (
+        "ExportSummary", "PreviewSummary", "Sampled", "TableExportSummary", "export", "preview",
+        "sample",
+    ),
+    "_publish": ("PublishReport", "publish"),
+    "_search": ("SearchResult", "search", "vectors_at"),
+    "_search.predict": ("AppliedModel", "apply_model"),
+    "_verify": ("Verification", "verify"),
+    "encoding": ("Encoding", "Recipe"),
+    "errors": ("BasisWarning", "GeoembzError"),
+    "sources": ("Source", "open_source"),
+    "store": ("RootInfo", "StoreInfo", "StoreReader", "info"),
+    "store.tables": ("TableInfo", "TableReader"),
+}  # fmt: skip
+"""The public names by the room that each is loaded from."""
+
+_HOMES = {name: (room, name) for room, names in _ROOMS.items() for name in names}
+_HOMES |= {"open": ("_xarray.backend", "open_store"), "demo": ("_demo", "")}
+
+_FORMER = {"FoldedModel": "AppliedModel", "fold": "apply_model"}
+"""Names that go with the next release, and those that took their place."""
+
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 - all of them are strings
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name on first use."""
-    if name == "demo":
-        return import_module("geoembz._demo")
+    if name in _FORMER:
+        import warnings
+
+        warnings.warn(
+            f"geoembz.{name} is now geoembz.{_FORMER[name]}; the old name goes with release 0.2",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return __getattr__(_FORMER[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'geoembz' has no attribute {name!r}")
-    module, attribute = _HOMES[name]
-    value = getattr(import_module(module), attribute)
-    globals()[name] = value
+    room, attribute = _HOMES[name]
+    module = import_module(f"geoembz.{room}")
+    value = globals()[name] = getattr(module, attribute) if attribute else module
     return value
 
 

@@ -27,6 +27,7 @@ KEYWORDS = MappingProxyType(
         "replace": "replace_date=True",
         "area": "area_km2=…",
         "bytes": "budget=…",
+        "class": "storage_class=…",
         "folds": "n_folds=…",
     }
 )

@@ -221,8 +221,8 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
 def try_everything(store: Path) -> dict[str, str]:
     """Run what reads a store, and return how each attempt ended: fine, or the error's text."""
     import geoembz
-    from geoembz._cli.cost_store import measure_store
-    from geoembz._publish import publish
+    from geoembz._cost.measured import measure_store
+    from geoembz._publish import copy_store
     from geoembz.errors import GeoembzError
     from geoembz.store import describe
 
@@ -233,7 +233,7 @@ def try_everything(store: Path) -> dict[str, str]:
         "info": lambda: describe(str(store)),
         "verify": lambda: geoembz.verify(str(store)).to_table(),
         "cost": lambda: measure_store(str(store)),
-        "publish": lambda: publish(str(store), str(copies / "published.zarr")),
+        "publish": lambda: copy_store(str(store), str(copies / "published.zarr")),
         "convert": lambda: geoembz.convert(store, copies / "converted.zarr", pca=2),
     }
     said = {}

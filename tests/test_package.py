@@ -1,7 +1,9 @@
 """The package as a whole: what an import costs, what it offers, what the repository holds."""
 
+import ast
 import importlib
 import importlib.util
+import inspect
 import itertools
 import pkgutil
 import re
@@ -9,10 +11,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 import geoembz
+from geoembz._cli.app import app
 
 HEAVY = {"numpy", "dask", "rasterio", "sklearn", "xarray", "zarr", "scipy", "pandas", "fsspec"}
 LOCK_FILES = {"uv.lock", "poetry.lock", "pdm.lock", "package-lock.json", "yarn.lock"}
@@ -61,6 +66,53 @@ def test_public_names_resolve() -> None:
     assert {"convert", "open", "Encoding"} <= set(geoembz.__all__)
     assert all(getattr(geoembz, name) is not None for name in geoembz.__all__)
     assert set(geoembz.__all__) <= set(dir(geoembz))
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    """What is loaded on first use is what type checkers and editors are told of."""
+    tree = ast.parse(Path(geoembz.__file__).read_text("utf-8"))
+    (block,) = (
+        node for node in tree.body if isinstance(node, ast.If) and "TYPE_" in ast.unparse(node.test)
+    )
+    seen = {
+        alias.asname
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name
+    }
+    seen |= {
+        target.id
+        for node in block.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    assert seen | {"__version__"} == set(geoembz.__all__)
+
+
+def test_every_command_has_its_function_and_the_other_way_round() -> None:
+    """What the command line does, one call of a public function does, with the same result."""
+    commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]
+    names = {
+        f"{name} {inner}".strip()
+        for name, command in commands.items()
+        for inner in vars(command).get("commands", {"": None})
+    }
+    of_commands = {{"basis save": "save_basis", "demo": "run_demo"}.get(n, n) for n in names}
+    functions = {n for n in geoembz.__all__ if inspect.isfunction(getattr(geoembz, n))}
+    only_python = {"apply_model", "load_basis", "open", "open_source", "vectors_at", "write_demo"}
+    assert of_commands <= functions
+    assert functions - of_commands == only_python, "a new function wants a command, or a word here"
+
+
+def test_former_names_still_work() -> None:
+    """A name that was replaced warns for one release, and is the new one."""
+    for former, name in {"fold": "apply_model", "FoldedModel": "AppliedModel"}.items():
+        with pytest.warns(DeprecationWarning, match=f"geoembz.{former} is now geoembz.{name}"):
+            found = getattr(geoembz, former)
+        assert found is getattr(geoembz, name)
+        assert former not in dir(geoembz)
 
 
 def test_no_module_hides_a_public_name() -> None:

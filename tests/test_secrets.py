@@ -12,7 +12,7 @@ import pytest
 
 import geoembz
 from geoembz._cli import main
-from geoembz._publish import publish
+from geoembz._publish import copy_store
 from geoembz._publish.stac import write_stac
 from geoembz.errors import GeoembzError, StoreError, redact
 from tests import products
@@ -158,7 +158,7 @@ def test_stores_manifests_and_catalogues_hold_none(site: str, tmp_path: Path) ->
     """What was read from an address with a password says where from, without it."""
     geoembz.convert(f"{site}/a.zarr", tmp_path / "b.zarr", pca=4)
     published = tmp_path / "public" / "b.zarr"
-    publish(str(tmp_path / "b.zarr"), str(published))
+    copy_store(str(tmp_path / "b.zarr"), str(published))
     write_stac(str(published))
     written = [path for path in (tmp_path / "public").rglob("*") if path.is_file()]
     assert len(written) > 10

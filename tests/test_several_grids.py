@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import geoembz
 from geoembz._cli.app import app
-from geoembz._export import export, preview
+from geoembz._export import export_cog, preview
 from geoembz.errors import InvalidConfigError
 from geoembz.store import RootInfo, describe
 from tests.conversion.test_grids import write_zones
@@ -64,7 +64,7 @@ def test_a_store_of_one_grid_has_no_names(zones: Path) -> None:
 
 
 def test_export_writes_the_grid_that_is_named(zones: Path, tmp_path: Path) -> None:
-    export(zones, tmp_path / "a.tif", grid="utm33n")
+    export_cog(zones, tmp_path / "a.tif", grid="utm33n")
     with rasterio.open(tmp_path / "a.tif") as raster:
         assert raster.crs.to_epsg() == 32633
         np.testing.assert_array_equal(raster.read(), geoembz.open(zones, grid="utm33n").embedding)
@@ -72,7 +72,7 @@ def test_export_writes_the_grid_that_is_named(zones: Path, tmp_path: Path) -> No
 
 def test_export_finds_the_grid_of_a_box(zones: Path, tmp_path: Path) -> None:
     box = (15.0, 47.0, 15.5, 49.0)  # around the central meridian of zone 33
-    export(zones, tmp_path / "a.tif", bbox=box, bbox_crs="EPSG:4326")
+    export_cog(zones, tmp_path / "a.tif", bbox=box, bbox_crs="EPSG:4326")
     with rasterio.open(tmp_path / "a.tif") as raster:
         assert raster.crs.to_epsg() == 32633
         assert raster.count == 8
@@ -80,7 +80,7 @@ def test_export_finds_the_grid_of_a_box(zones: Path, tmp_path: Path) -> None:
 
 def test_export_of_all_grids_asks_for_one(zones: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidConfigError, match=r"2 grids; name one of them"):
-        export(zones, tmp_path / "a.tif")
+        export_cog(zones, tmp_path / "a.tif")
     result = CliRunner().invoke(
         app, ["export", str(zones), str(tmp_path / "b.tif"), "--grid", "utm32n"]
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import geoembz
-from geoembz._export import export, preview
+from geoembz._export import export_cog, preview
 from geoembz.store import describe
 from tests.conftest import MakeRaster
 
@@ -22,7 +22,7 @@ def test_width_comes_first_and_is_named(tmp_path: Path, make_raster: MakeRaster)
     assert "(lossless)" not in lossy.to_table()
     for table in (
         describe(str(store)).to_table(),
-        export(store, tmp_path / "a.tif2.tif").to_table(),
+        export_cog(store, tmp_path / "a.tif2.tif").to_table(),
         preview(store, tmp_path / "a.png").to_table(),
     ):
         assert "48 x 20 pixels (width x height)" in table

@@ -11,7 +11,7 @@ import pytest
 import geoembz
 from geoembz._cli import main
 from geoembz._convert import append
-from geoembz._publish import publish
+from geoembz._publish import copy_store
 from geoembz._verify import verify
 from tests import products, tables
 from tests.conversion.conftest import holes, raster_with_holes, scene
@@ -187,7 +187,7 @@ def test_the_command_exits_with_1(
 ) -> None:
     """The manifest tells what changed since it was published; the command fails then."""
     published = tmp_path / "public" / "out.zarr"
-    publish(str(store), f"file://{published}")
+    copy_store(str(store), f"file://{published}")
     main_exits(["verify", str(published), "--manifest"], 0)
     flip(published / "embedding/c/0/1/0", 0.3)
     main_exits(["verify", str(published), "--manifest"], 1)

@@ -62,10 +62,9 @@ def save(
     file: Annotated[str, typer.Argument(metavar="FILE", help="New file, such as basis.npz.")],
 ) -> None:
     """Write the encoding of a store to a file that `convert --basis` reads."""
-    from geoembz.store import StoreReader
+    from geoembz import save_basis
 
-    encoding = StoreReader.open(store).encoding
-    encoding.save(file)
+    encoding = save_basis(store, file)
     say(f"{file}: {printable(encoding.recipe)}, {encoding.hash}")
 
 
@@ -75,12 +74,9 @@ def info(
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print what a store holds, where it lies, what it costs and what it lost."""
-    from geoembz.store import describe
-    from geoembz.store.reader import is_table_store, open_group
-    from geoembz.store.tables import describe_table
+    from geoembz import info as describe
 
-    is_table = is_table_store(open_group(store))
-    show(describe_table(store) if is_table else describe(store), as_json=json_)
+    show(describe(store), as_json=json_)
 
 
 @app.command()

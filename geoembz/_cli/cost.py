@@ -1,14 +1,12 @@
 """`geoembz cost`: parse, one estimate for each scheme, print."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from geoembz._cli.show import say, say_json
-
-if TYPE_CHECKING:
-    from geoembz._cost import CostEstimate
+from geoembz._cli.options import Json, Quiet
+from geoembz._cli.show import say, show
 
 
 def cost(
@@ -52,24 +50,29 @@ def cost(
     prices: Annotated[
         Path | None, typer.Option(help="JSON file whose prices replace the packaged ones.")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="Write a bar chart of schemes (.png, .svg, .pdf).")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a bar chart of schemes (.png, .svg, .pdf)."),
     ] = None,
+    json_: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Print what embeddings cost to store: bytes exactly, US dollars flat and by price list.
 
     Without STORE, --model or --dims, print the known models side by side.
     """
-    from geoembz._cli.cost_request import CostRequest
-    from geoembz._cli.cost_scheme import Scheme
+    from geoembz._cost import cost as estimate_cost
 
-    request = CostRequest(
-        scheme=Scheme(store=store, model=model, dims=dims, dtype=dtype, recipe=recipe),
+    report = estimate_cost(
+        store,
+        model=model,
+        dims=dims,
+        dtype=dtype,
+        recipe=recipe,
         pixels=pixels,
         area_km2=area_km2,
         region=region,
-        gsd_m=gsd,
+        gsd=gsd,
         years=years,
         provider=provider,
         storage_class=storage_class,
@@ -77,23 +80,8 @@ def cost(
         read_window=read_window,
         egress_tb=egress_tb,
         prices=prices,
+        plot=plot,
     )
-    results = request.estimates()
-    _print(results, as_json=json_)
-    if plot is not None:
-        from geoembz._cli.cost_chart import draw_costs
-
-        bars, chosen = request.chart(results)
-        draw_costs(bars, chosen, plot)
+    show(report, as_json=json_, quiet=quiet)
+    if plot is not None and not quiet:
         say(f"wrote {plot}", err=True)
-
-
-def _print(results: "list[CostEstimate]", *, as_json: bool) -> None:
-    from geoembz._cost import to_json, to_table, to_text
-
-    documents = [to_json(result) for result in results]
-    if as_json:
-        document = documents[0] if len(documents) == 1 else {"schemes": documents}
-        say_json(document)
-    else:
-        say(to_text(results[0]) if len(results) == 1 else to_table(results))

@@ -1,8 +1,7 @@
 """``geoembz export``: a store as a file that other tools read."""
 
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,7 +18,6 @@ from geoembz._cli.options import (
     parse_bbox,
 )
 from geoembz._cli.show import show
-from geoembz.errors import InvalidConfigError
 
 
 class Format(StrEnum):
@@ -49,26 +47,19 @@ def export(
     json_: Json = False,
 ) -> None:
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
-    from geoembz import _export as library
-    from geoembz.store.reader import is_table_store, open_group
+    from geoembz import export as write
 
-    options: dict[str, Any] = {
-        "bbox": parse_bbox(bbox),
-        "bbox_crs": bbox_crs,
-        "space": space.value,
-        "components": components,
-        "whiten": whiten,
-        "overwrite": overwrite,
-    }
-    if to is None:
-        to = Format.COG if Path(out).suffix.lower() in {".tif", ".tiff"} else Format.GEOPARQUET
-        if to is Format.GEOPARQUET and not is_table_store(open_group(store)):
-            to = Format.COG  # which says that rasters become .tif
-    if to is Format.COG:
-        show(library.export(store, out, time=time, grid=grid, **options), as_json=json_)
-        return
-    if time is not None:
-        raise InvalidConfigError(f"--time {time}: tables have no time axis; leave it out")
-    if grid is not None:
-        raise InvalidConfigError(f"--grid {grid}: tables have no grids; leave it out")
-    show(library.export_table(store, out, **options), as_json=json_)
+    summary = write(
+        store,
+        out,
+        to=None if to is None else to.value,
+        bbox=parse_bbox(bbox),
+        bbox_crs=bbox_crs,
+        time=time,
+        space=space.value,
+        components=components,
+        whiten=whiten,
+        grid=grid,
+        overwrite=overwrite,
+    )
+    show(summary, as_json=json_)

@@ -37,12 +37,52 @@ def fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) ->
 
 
 def load_basis(path: str | Path) -> Encoding:
-    """Read an encoding from a store or from a file that `Encoding.save` wrote."""
+    """Read an encoding from a store, or from a file that `save_basis` or `Encoding.save` wrote.
+
+    Parameters
+    ----------
+    path
+        Path or URL of a store, or path of an ``.npz`` file.
+
+    Raises
+    ------
+    StoreError
+        If there is no store.
+    EncodingError
+        If the file holds no encoding.
+    """
     if str(path).endswith(".npz") or Path(path).is_file():
         return Encoding.load(path)
     if is_table_store(open_group(str(path))):
         return TableReader.open(str(path)).encoding
     return StoreReader.open(str(path)).encoding
+
+
+def save_basis(store: str | Path, file: str | Path) -> Encoding:
+    """Write the encoding of a store to a file that ``convert(basis=…)`` reads; return it.
+
+    Parameters
+    ----------
+    store
+        Path or URL of a store.
+    file
+        New file, such as ``basis.npz``.
+
+    Raises
+    ------
+    StoreError
+        If there is no store.
+
+    Examples
+    --------
+    >>> files = geoembz.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "basis.zarr", pca=16)
+    >>> geoembz.save_basis(tmp_path / "basis.zarr", tmp_path / "basis.npz").recipe
+    'pca16-int8'
+    """
+    encoding = load_basis(store)
+    encoding.save(file)
+    return encoding
 
 
 def in_order_of(fixed: Encoding | None, source: Source) -> Source:

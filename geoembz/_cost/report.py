@@ -1,9 +1,10 @@
-"""A cost estimate as JSON and as text, rounded as the seed article rounds.
+"""Cost estimates as JSON and as text, rounded as the seed article rounds."""
 
-Knows only estimates and strings.
-"""
+from dataclasses import dataclass
+from typing import Any
 
 from geoembz._cost.estimate import GB, PB, TB, CostEstimate
+from geoembz._util.results import Result
 
 _BYTE_UNITS = ((PB, "PB"), (TB, "TB"), (GB, "GB"), (10**6, "MB"), (10**3, "kB"))
 
@@ -38,7 +39,29 @@ def format_usd(usd: float) -> str:
     return f"${usd:.2f}"
 
 
-def to_json(result: CostEstimate) -> dict[str, object]:
+@dataclass(frozen=True)
+class CostReport(Result):
+    """What was estimated; see `cost`.
+
+    Parameters
+    ----------
+    estimates
+        One, or one for each known model.
+    """
+
+    estimates: tuple[CostEstimate, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the one estimate as a JSON object, or a list of them under ``schemes``."""
+        documents = [_json(result) for result in self.estimates]
+        return documents[0] if len(documents) == 1 else {"schemes": documents}
+
+    def to_table(self) -> str:
+        """Return the one estimate as lines, or a table with a row for each."""
+        return _text(self.estimates[0]) if len(self.estimates) == 1 else _table(self.estimates)
+
+
+def _json(result: CostEstimate) -> dict[str, Any]:
     """Return an estimate as a JSON object: sizes, counts and US dollars are numbers.
 
     Returns
@@ -81,7 +104,7 @@ def to_json(result: CostEstimate) -> dict[str, object]:
     }
 
 
-def to_text(result: CostEstimate) -> str:
+def _text(result: CostEstimate) -> str:
     """Return an estimate as lines for a terminal."""
     holding, read, tiered = result.holding, result.read, result.tiered
     low, high = result.share_of_sentinel2
@@ -121,7 +144,7 @@ def _read_name(result: CostEstimate) -> str:
     return f"a {height}-row read" if result.holding.unit == "rows" else f"a {height} x {width} read"
 
 
-def to_table(results: list[CostEstimate]) -> str:
+def _table(results: tuple[CostEstimate, ...]) -> str:
     """Return estimates as a table, one row each, with the seed article's columns."""
     rows = [("scheme", "B/embedding", "total", "flat $/year", "price list, first year")]
     rows += [

@@ -73,7 +73,7 @@ class ExportSummary(Result):
         ]
 
 
-def export(
+def export_cog(
     store: str | Path | StoreReader,
     out: str | Path,
     *,
@@ -125,7 +125,7 @@ def export(
     --------
     >>> files = geoembz.demo.write_demo(tmp_path, size=64)
     >>> summary = geoembz.convert(files.embedding, tmp_path / "export.zarr", pca=16)
-    >>> export(tmp_path / "export.zarr", tmp_path / "out.tif", space="reduced").bands
+    >>> export_cog(tmp_path / "export.zarr", tmp_path / "out.tif", space="reduced").bands
     16
     """
     import rasterio

@@ -1,4 +1,4 @@
-"""Publish a store: data first, metadata last, each object verified; resumable.
+"""Copy a store: data first, metadata last, each object verified; resumable.
 
 Knows object trees and nothing of what is in a store: it needs no Zarr library.
 """
@@ -25,8 +25,8 @@ type Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class PublishReport:
-    """What `publish` did.
+class Copied:
+    """What `copy_store` did.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class PublishReport:
     manifest: Manifest
 
 
-def publish(
+def copy_store(
     store_path: str,
     url: str,
     *,
@@ -60,7 +60,7 @@ def publish(
     break_lock: bool = False,
     policy: RetryPolicy | None = None,
     progress: Progress | None = None,
-) -> PublishReport:
+) -> Copied:
     """Copy a store so that a reader never sees it incomplete.
 
     Objects that are there with the same size and checksum are not sent again, so the same call
@@ -109,7 +109,7 @@ def publish(
         manifest = _send(sender, workers, overwrite=overwrite)
     if anon_check:
         check_anonymous(url, sender.digests, endpoint_url=endpoint_url)
-    return PublishReport(
+    return Copied(
         url=str(tree.url),
         manifest_url=str(tree.url) + manifest_name(""),
         n_objects=len(original.keys),

@@ -8,7 +8,7 @@ from typing import Any
 
 import xarray as xr
 
-from geoembz._export import ExportSummary, PreviewSummary, Sampled, export, preview, sample
+from geoembz._export import ExportSummary, PreviewSummary, Sampled, export_cog, preview, sample
 from geoembz._geo import BBox
 from geoembz._xarray.origin import Origin, origin, table_origin
 from geoembz.store.tables.documents import SAMPLE
@@ -37,7 +37,7 @@ class GeoembzAccessor:
         Parameters
         ----------
         features, options
-            As in `geoembz._export.sample`, but for `space`, `components` and `bbox`, which are the
+            As in `geoembz.sample`, but for `space`, `components` and `bbox`, which are the
             dataset's.
 
         Raises
@@ -49,13 +49,13 @@ class GeoembzAccessor:
         return sample(features=features, **_part(found), **found.view, **options)
 
     def preview(self, out: str | Path, **options: Any) -> PreviewSummary:
-        """Write a picture; `options` as in `geoembz._export.preview`."""
+        """Write a picture; `options` as in `geoembz.preview`."""
         return preview(out=out, **_part(origin(self._dataset)), **options)
 
     def export(self, out: str | Path, **options: Any) -> ExportSummary:
-        """Write a cloud-optimized GeoTIFF; `options` as in `geoembz._export.export`."""
+        """Write a cloud-optimized GeoTIFF; `options` as in `geoembz.export`."""
         found = origin(self._dataset)
-        return export(out=out, **_part(found), **found.view, **options)
+        return export_cog(out=out, **_part(found), **found.view, **options)
 
     def select(self, bbox: BBox, crs: str | None = None) -> xr.Dataset:
         """Select the rows of a table whose centres lie in a box, reading only chunks it meets.

@@ -2,7 +2,7 @@
 
 from geoembz._objects.tree import ObjectTree
 from geoembz.store.documents import EMBEDDING, VALID, StorePlan
-from geoembz.store.info import RootInfo, StoreInfo, describe
+from geoembz.store.info import RootInfo, StoreInfo, describe, info
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, choose_layout
 from geoembz.store.lock import DestinationLock, Fence
@@ -28,6 +28,7 @@ __all__ = [
     "View",
     "choose_layout",
     "describe",
+    "info",
     "is_store",
     "open_store_sources",
     "write_root",

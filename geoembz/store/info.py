@@ -1,13 +1,15 @@
 """What a store is, in numbers: what `geoembz info` prints."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from geoembz._text import aligned, figure
 from geoembz._util.results import Result
 from geoembz.errors import redact
 from geoembz.sources.band_names import listed
 from geoembz.store.grids import grid_names, open_readers
-from geoembz.store.reader import StoreReader, open_group
+from geoembz.store.reader import StoreReader, is_table_store, open_group
+from geoembz.store.tables.info import TableInfo, describe_table
 
 
 @dataclass(frozen=True)
@@ -169,21 +171,38 @@ class RootInfo(Result):
         return f"{aligned(rows)}\n\n{aligned([header, *lines])}"
 
 
-def describe(store: str) -> StoreInfo | RootInfo:
-    """Open a store of pixels and describe it: one grid, or all below a root.
+def info(store: str | Path) -> StoreInfo | RootInfo | TableInfo:
+    """Describe a store: what it holds, where it lies, what it costs and what it lost.
+
+    Parameters
+    ----------
+    store
+        Path or URL of a store of one grid, of a root of several, or of a table.
+
+    Returns
+    -------
+    info
+        Of the kind that the store is.
 
     Raises
     ------
     StoreError
-        If there is no store, an unfinished one, one of another kind, or a damaged one.
+        If there is no store, an unfinished one, or a damaged one.
 
     Examples
     --------
-    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> files = geoembz.write_demo(tmp_path, size=64)
     >>> summary = geoembz.convert(files.embedding, tmp_path / "info.zarr", pca=16)
-    >>> describe(str(tmp_path / "info.zarr")).recipe
+    >>> info(tmp_path / "info.zarr").recipe
     'pca16-int8'
     """
+    url = str(store)
+    is_table = is_table_store(open_group(url))
+    return describe_table(url) if is_table else describe(url)
+
+
+def describe(store: str) -> StoreInfo | RootInfo:
+    """Describe a store of pixels: one grid, or all below a root; see `info`."""
     group = open_group(store)
     readers = open_readers(store, group=group)
     if not grid_names(store, group.attrs.asdict()):

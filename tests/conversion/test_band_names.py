@@ -13,7 +13,7 @@ import geoembz
 from geoembz import Encoding
 from geoembz._convert import append
 from geoembz._evaluate.rasters import read_sample
-from geoembz._export import export, sample
+from geoembz._export import export_cog, sample
 from geoembz._verify import verify
 from geoembz.errors import SourceError, StoreError
 from geoembz.sources import open_source
@@ -178,7 +178,7 @@ def test_exports_describe_their_bands(
 ) -> None:
     store, out = tmp_path / "o.zarr", tmp_path / "o.tif"
     geoembz.convert(write(tmp_path / "a.tif", values), store, recipe=recipe)
-    export(store, out, space=space)  # type: ignore[arg-type]
+    export_cog(store, out, space=space)  # type: ignore[arg-type]
     with rasterio.open(out) as raster:
         assert raster.descriptions == labels
 
@@ -187,7 +187,7 @@ def test_exported_alphaearth_is_alphaearth_again(tmp_path: Path) -> None:
     path = products.write_aef(tmp_path / "a.tif", products.aef_codes(20, 24), block=None)
     geoembz.convert(path, tmp_path / "a.zarr")
     for space in ("original", "codes"):
-        export(tmp_path / "a.zarr", tmp_path / f"{space}.tif", space=space)
+        export_cog(tmp_path / "a.zarr", tmp_path / f"{space}.tif", space=space)
         source = open_source(tmp_path / f"{space}.tif")
         read = source.read(source.grid.window).decoded().values
         np.testing.assert_array_equal(read, geoembz.open(tmp_path / "a.zarr").embedding.values)
@@ -224,7 +224,7 @@ def test_dates_are_sorted_where_they_were_appended_out_of_order(
         expected = dataset.embedding.isel(time=index).values
         assert np.abs(expected - inputs[year]).mean() < 0.3
         np.testing.assert_array_equal(dataset.embedding.values[index], expected)
-        export(store, tmp_path / f"{year}.tif", time=str(year))
+        export_cog(store, tmp_path / f"{year}.tif", time=str(year))
         with rasterio.open(tmp_path / f"{year}.tif") as raster:
             np.testing.assert_array_equal(raster.read(), expected)
         sampled = sample(store, place, crs=crs, time=str(year)).vectors

@@ -6,16 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoembz._cost import (
-    Holding,
-    Layout,
-    ObjectCount,
-    Usage,
-    default_layout,
-    estimate,
-    load_provider,
-    window_read,
-)
+from geoembz._cost.estimate import Holding, Usage, estimate
+from geoembz._cost.prices import load_provider
+from geoembz._cost.reads import Layout, ObjectCount, default_layout, window_read
 from geoembz.errors import InvalidConfigError
 
 

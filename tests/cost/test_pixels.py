@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoembz._cost import geodesic_area_km2, pixels_from_area, pixels_in_region
-from geoembz._cost.grids import pixels_per_utm_grid
+from geoembz._cost.regions import geodesic_area_km2, pixels_from_area, pixels_in_region
 from geoembz.errors import InvalidConfigError
 
 EARTH_KM2 = 510_065_621.724  # surface of the WGS 84 ellipsoid
@@ -126,32 +125,3 @@ def test_regions_that_are_none(geojson: dict[str, Any], reason: str) -> None:
     """What is not a polygon in longitude and latitude is refused with the reason."""
     with pytest.raises(InvalidConfigError, match=reason):
         geodesic_area_km2(geojson)
-
-
-def test_utm_grids_share_a_region() -> None:
-    """A box over two zones and the equator is cut at both; scale error stays below 0.1 %."""
-    region = polygon(4, -1, 8, 2)
-    pixels = pixels_per_utm_grid(region, 10)
-    assert list(pixels) == ["EPSG:32631", "EPSG:32632", "EPSG:32731", "EPSG:32732"]
-    assert sum(pixels.values()) == pytest.approx(pixels_in_region(region, 10), rel=1e-3)
-    assert pixels["EPSG:32631"] == pytest.approx(2 * pixels["EPSG:32731"], rel=1e-3)
-
-
-def test_utm_scale_at_the_central_meridian() -> None:
-    """On the central meridian the plane is 0.9996 of the ground in each direction."""
-    region = polygon(8.9, 45, 9.1, 45.2)
-    (pixels,) = pixels_per_utm_grid(region, 10).values()
-    assert pixels / pixels_in_region(region, 10) == pytest.approx(0.9996**2, rel=2e-5)
-
-
-def test_utm_ends_before_the_poles() -> None:
-    """There is no UTM zone at the pole."""
-    with pytest.raises(InvalidConfigError, match="no UTM pixel"):
-        pixels_per_utm_grid(polygon(0, 85, 10, 89), 10)
-
-
-def test_utm_reaches_both_ends() -> None:
-    """A belt around the Earth meets all sixty zones."""
-    pixels = pixels_per_utm_grid(polygon(-180, 10, 180, 10.5), 1000)
-    assert len(pixels) == 60
-    assert max(pixels.values()) == pytest.approx(min(pixels.values()), rel=1e-3)

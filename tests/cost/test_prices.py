@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoembz._cost import Holding, Tier, Usage, estimate, load_provider, tiered_usd
+from geoembz._cost.estimate import Holding, Usage, estimate
+from geoembz._cost.prices import Tier, load_provider, tiered_usd
 from geoembz.errors import InvalidConfigError
 
 GIB = 2**30

@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 import geoembz
-from geoembz._cli.cost_store import measure_store
+from geoembz._cost.measured import measure_store
 from geoembz.errors import InvalidConfigError, StoreError
 from tests import tables
 from tests.conversion.test_grids import write_zones

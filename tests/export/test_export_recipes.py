@@ -9,7 +9,7 @@ import pytest
 import rasterio
 
 import geoembz
-from geoembz._export import export
+from geoembz._export import export_cog
 from geoembz._export.cog import band_labels
 from geoembz._export.tiling import draft_side, tile_side, window_shape
 from geoembz.store import StoreReader
@@ -47,7 +47,7 @@ def test_every_recipe_in_every_space(
     store = StoreReader.open(str(tmp_path / "a.zarr"))
     missing = np.isnan(values[0])
     for space in ("original", "reduced", "codes"):
-        summary = export(store, tmp_path / f"{space}.tif", space=space)
+        summary = export_cog(store, tmp_path / f"{space}.tif", space=space)
         expected = everything(store, space)
         assert cog_validate(tmp_path / f"{space}.tif", strict=True)[0]
         with rasterio.open(tmp_path / f"{space}.tif") as raster:
@@ -65,7 +65,7 @@ def test_overviews_of_float16_are_means(tmp_path: Path, make_raster: MakeRaster)
     """GDAL's own fail for several bands; ours halve until one tile holds all."""
     values = np.random.default_rng(0).normal(size=(3, 520, 1_300)).astype(np.float32)
     geoembz.convert(make_raster(tmp_path / "a.tif", values), tmp_path / "a.zarr", recipe="float16")
-    export(tmp_path / "a.zarr", tmp_path / "out.tif", space="codes")
+    export_cog(tmp_path / "a.zarr", tmp_path / "out.tif", space="codes")
     with rasterio.open(tmp_path / "out.tif") as raster:
         assert raster.overviews(1) == [2, 4]
         halved = raster.read(out_shape=(3, 260, 650))
@@ -78,7 +78,7 @@ def test_many_bands_of_a_small_raster(tmp_path: Path, make_raster: MakeRaster) -
     values = np.random.default_rng(0).normal(size=(2_048, 24, 24)).astype(np.float32)
     geoembz.convert(make_raster(tmp_path / "a.tif", values), tmp_path / "a.zarr", recipe="float32")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    export(tmp_path / "a.zarr", tmp_path / "out.tif")
+    export_cog(tmp_path / "a.zarr", tmp_path / "out.tif")
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert grown < 300 * 2**20
     with rasterio.open(tmp_path / "out.tif") as raster:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
 import geoembz
-from geoembz._export import export, preview
+from geoembz._export import export_cog, preview
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.store import StoreReader
 from tests.closeness import assert_same_vectors
@@ -36,7 +36,7 @@ def test_export_is_a_cog_with_the_same_numbers(
     from rio_cogeo.cogeo import cog_validate
 
     store = make_store(**options)
-    summary = export(store, tmp_path / "out.tif", space=space)
+    summary = export_cog(store, tmp_path / "out.tif", space=space)
     valid, errors, notes = cog_validate(tmp_path / "out.tif", strict=True)
     assert valid, (errors, notes)
     expected = everything(store, space)
@@ -53,7 +53,7 @@ def test_export_is_a_cog_with_the_same_numbers(
 def test_files_are_north_up(make_store: MakeStore, tmp_path: Path) -> None:
     """A store whose rows run north is turned round, place and all."""
     up = make_store(northwards=True)
-    export(up, tmp_path / "up.tif")
+    export_cog(up, tmp_path / "up.tif")
     preview(up, tmp_path / "up.png", size=35)
     assert_same_vectors(read(tmp_path / "up.tif"), everything(up)[:, ::-1])
     with rasterio.open(tmp_path / "up.tif") as raster:
@@ -66,16 +66,16 @@ def test_files_are_north_up(make_store: MakeStore, tmp_path: Path) -> None:
 def test_bbox_takes_the_pixels_it_touches(store: StoreReader, tmp_path: Path) -> None:
     """Corners on pixel borders take no neighbour; a box outside is an error that shows both."""
     box = (500_100.0, 5_299_500.0, 500_200.0, 5_299_630.0)
-    summary = export(store, tmp_path / "part.tif", bbox=box)
+    summary = export_cog(store, tmp_path / "part.tif", bbox=box)
     assert summary.shape == (13, 10)
     assert_same_vectors(read(tmp_path / "part.tif"), everything(store)[:, 37:50, 10:20])
     with rasterio.open(tmp_path / "part.tif") as raster:
         assert tuple(raster.bounds) == box
     with pytest.raises(InvalidConfigError, match="outside"):
-        export(store, tmp_path / "none.tif", bbox=(0, 0, 1, 1))
+        export_cog(store, tmp_path / "none.tif", bbox=(0, 0, 1, 1))
     with pytest.raises(InvalidConfigError, match="xmin < xmax"):
-        export(store, tmp_path / "none.tif", bbox=(1, 0, 0, 1))
-    export(store, tmp_path / "lonlat.tif", bbox=(8.9, 47, 9.1, 48), bbox_crs="EPSG:4326")
+        export_cog(store, tmp_path / "none.tif", bbox=(1, 0, 0, 1))
+    export_cog(store, tmp_path / "lonlat.tif", bbox=(8.9, 47, 9.1, 48), bbox_crs="EPSG:4326")
     assert_same_vectors(read(tmp_path / "lonlat.tif"), everything(store))
 
 
@@ -131,9 +131,9 @@ def test_memory_follows_the_block_not_the_store(
     store = StoreReader.open(str(tmp_path / "large.zarr"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_BLOCK_BYTES", 64 * 64 * 12 * 4)
-        export(store, tmp_path / "warm.tif")
+        export_cog(store, tmp_path / "warm.tif")
         tracemalloc.start()
-        export(store, tmp_path / "out.tif")
+        export_cog(store, tmp_path / "out.tif")
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < values.nbytes

@@ -11,7 +11,7 @@ import geoembz
 from geoembz._cli.app import app
 from geoembz._evaluate.labels import read_labels
 from geoembz._export import preview, sample
-from geoembz._export.cog import export
+from geoembz._export.cog import export_cog
 from geoembz._export.region import open_regions
 from geoembz._search import search, vectors_at
 from geoembz.errors import InvalidConfigError, SourceError
@@ -109,10 +109,10 @@ def test_files_across_a_seam_are_refused_in_words(stores: Stores, tmp_path: Path
     """No raster holds both ends of a globe without a gap; each part can be had."""
     out = tmp_path / "out.tif"
     with pytest.raises(InvalidConfigError, match=r"both sides.*0, .* 9, .* and 351, .* 360"):
-        export(stores["globe"], out, bbox=(-9, 0, 9, 45))
+        export_cog(stores["globe"], out, bbox=(-9, 0, 9, 45))
     with pytest.raises(InvalidConfigError, match="both sides"):
         preview(stores["world"], tmp_path / "out.png", bbox=(170, 0, -170, 45))
-    export(stores["globe"], out, bbox=(170, 0, -170, 45), bbox_crs="EPSG:4326")
+    export_cog(stores["globe"], out, bbox=(170, 0, -170, 45), bbox_crs="EPSG:4326")
     with rasterio.open(out) as raster:
         assert raster.bounds[::2] == (162.0, 198.0)
 

@@ -10,7 +10,7 @@ import rasterio
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz._export import export, sample
+from geoembz._export import export_cog, sample
 from geoembz._export.table import export_table
 from tests.conftest import MakeRaster
 
@@ -48,7 +48,7 @@ def test_rasters_of_every_recipe(
     path = make_raster(tmp_path / "in.tif", vectors)
     geoembz.convert(path, tmp_path / "s", recipe=recipe, chunk=8, shard=16)
     assert not geoembz.verify(str(tmp_path / "s")).problems
-    summary = export(tmp_path / "s", tmp_path / "codes.tif", space="codes")
+    summary = export_cog(tmp_path / "s", tmp_path / "codes.tif", space="codes")
     with rasterio.open(tmp_path / "codes.tif") as dataset:
         known = (dataset.read_masks() != 0).all(axis=0)
         np.testing.assert_array_equal(known, ~missing)

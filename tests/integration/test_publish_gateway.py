@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from geoembz._publish import RetryPolicy, publish, verify_against
+from geoembz._publish import RetryPolicy, copy_store, verify_against
 from geoembz.errors import StoreError
 from tests.integration.conftest import Gateway
 from tests.publish.conftest import Server
@@ -25,9 +25,11 @@ def test_gateway_killed_while_publishing(
     url, endpoint = f"s3://{bucket.bucket}/out.zarr", gateway.endpoint
     policy = RetryPolicy(attempts=3, first_pause_s=0.05, longest_pause_s=0.1)
     with pytest.raises(StoreError, match="same command again"):
-        publish(str(store), url, endpoint_url=endpoint, workers=1, policy=policy, progress=progress)
+        copy_store(
+            str(store), url, endpoint_url=endpoint, workers=1, policy=policy, progress=progress
+        )
     gateway.restart()
     assert "out.zarr/zarr.json" not in bucket.list_keys()
-    report = publish(str(store), url, endpoint_url=endpoint)
+    report = copy_store(str(store), url, endpoint_url=endpoint)
     assert report.n_skipped == after
     assert verify_against(url, str(store), endpoint_url=endpoint) == []

@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from geoembz._cli.publish import publish
+from geoembz._spelling import flags
 from geoembz.errors import InvalidConfigError
 
 app = typer.Typer(rich_markup_mode=None)
@@ -42,7 +43,8 @@ def test_publish_and_describe(store: Path, tmp_path: Path) -> None:
 def test_what_is_taken_for_the_time_is_said(store: Path, tmp_path: Path) -> None:
     """Without any time the item has that of publication; the command says so, and what to do."""
     pytest.importorskip("pystac")
-    printed = run(str(store), str(tmp_path / "copy.zarr"))
+    with flags():
+        printed = run(str(store), str(tmp_path / "copy.zarr"))
     assert "that of publication" in printed
     assert "--start and --end" in printed
 
@@ -52,3 +54,10 @@ def test_half_a_time(store: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidConfigError, match="start=… and end=…"):
         run(str(store), str(tmp_path / "copy.zarr"), "--start", "2024-01-01")
     assert not (tmp_path / "copy.zarr").exists()
+
+
+def test_json_and_quiet(store: Path, tmp_path: Path) -> None:
+    """`--json` prints the report and nothing else; `--quiet` prints nothing."""
+    report = json.loads(run(str(store), str(tmp_path / "copy.zarr"), "--no-stac", "--json"))
+    assert (report["n_objects"], report["n_uploaded"], report["stac_urls"]) == (7, 7, [])
+    assert run(str(store), str(tmp_path / "copy.zarr"), "--no-stac", "--quiet") == ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from geoembz._publish import publish, verify_objects
+from geoembz._publish import copy_store, verify_objects
 from geoembz._publish.http_tree import HttpTree
 from geoembz._publish.manifest import manifest_name
 from geoembz._publish.open_tree import open_tree
@@ -37,12 +37,12 @@ def test_kinds_of_store(kind: str, folder: Path, address: str, tmp_path: Path) -
     """`verify --manifest`, `--against` on either side, and `publish` from a web server."""
     KINDS[kind](tmp_path, 1)
     original, served = tmp_path / "store.zarr", folder / kind / "store.zarr"
-    publish(str(original), str(served))
+    copy_store(str(original), str(served))
     url = f"{address}/{kind}/store.zarr"
     assert verify(url, manifest=True).problems == ()
     assert verify(url, against=str(original)).problems == ()
     assert verify(str(original), against=url).problems == ()
-    publish(url, str(tmp_path / "back.zarr"))
+    copy_store(url, str(tmp_path / "back.zarr"))
     assert objects(tmp_path / "back.zarr") == objects(original)
     assert set(open_tree(url).list()) == set(objects(original))
     shard = next(path for path in files(served) if path.parts[-2].isdigit())
@@ -57,20 +57,20 @@ def test_stores_without_digests_are_listed_by_their_manifest(
     """Of format 0.1: what the manifest says; without one, the error says what is missing."""
     golden = next(path.parent for path in sorted(GOLDEN.rglob("zarr.json")))
     served = folder / "old.zarr"
-    publish(str(golden), str(served))
+    copy_store(str(golden), str(served))
     assert recorded_digests((served / "zarr.json").read_bytes(), str.encode) is None
-    publish(f"{address}/old.zarr", str(tmp_path / "back.zarr"))
+    copy_store(f"{address}/old.zarr", str(tmp_path / "back.zarr"))
     assert objects(tmp_path / "back.zarr") == objects(golden)
     (folder / manifest_name("old.zarr")).unlink()
     with pytest.raises(StoreError, match=r"cannot be listed .*old\.zarr\.manifest\.json"):
-        publish(f"{address}/old.zarr", str(tmp_path / "more.zarr"))
+        copy_store(f"{address}/old.zarr", str(tmp_path / "more.zarr"))
 
 
 def test_web_servers_are_not_written_to(address: str, tmp_path: Path) -> None:
     """A destination that only reads is refused in words; so is a source that is not there."""
     KINDS["unsharded"](tmp_path, 1)
     with pytest.raises(StoreError, match="which only reads"):
-        publish(str(tmp_path / "store.zarr"), f"{address}/new.zarr")
+        copy_store(str(tmp_path / "store.zarr"), f"{address}/new.zarr")
     with pytest.raises(StoreError, match=r"no zarr\.json"):
-        publish(f"{address}/nothing.zarr", str(tmp_path / "copy.zarr"))
+        copy_store(f"{address}/nothing.zarr", str(tmp_path / "copy.zarr"))
     assert isinstance(open_tree(f"{address}/new.zarr"), HttpTree)

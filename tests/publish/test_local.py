@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from geoembz._publish import publish, verify_against
+from geoembz._publish import copy_store, verify_against
 from geoembz._publish.plan import phases
 from geoembz.errors import InvalidConfigError, StoreError
 
@@ -13,12 +13,12 @@ from geoembz.errors import InvalidConfigError, StoreError
 def test_other_file_systems(store: Path, tmp_path: Path, where: str) -> None:
     """A store is published to any fsspec URL, and back."""
     target = str(tmp_path / "copy.zarr") if where == "file" else f"memory://{tmp_path.name}/a.zarr"
-    report = publish(str(store), target)
+    report = copy_store(str(store), target)
     assert report.n_uploaded == report.n_objects
     assert verify_against(target, str(store)) == []
-    assert publish(str(store), target).n_uploaded == 0
+    assert copy_store(str(store), target).n_uploaded == 0
     back = tmp_path / "back.zarr"
-    publish(target, str(back))
+    copy_store(target, str(back))
     assert verify_against(str(back), str(store)) == []
 
 
@@ -33,11 +33,11 @@ def test_incomplete_stores_stay(store: Path, tmp_path: Path) -> None:
     (store / ".geoembz").mkdir()
     (store / ".geoembz" / "journal").write_text("")
     with pytest.raises(StoreError, match="journal"):
-        publish(str(store), str(tmp_path / "copy.zarr"))
+        copy_store(str(store), str(tmp_path / "copy.zarr"))
     with pytest.raises(StoreError, match=r"no zarr\.json"):
-        publish(str(store / "embedding" / "c"), str(tmp_path / "copy.zarr"))
+        copy_store(str(store / "embedding" / "c"), str(tmp_path / "copy.zarr"))
     with pytest.raises(StoreError, match=r"no zarr\.json"):
-        publish(str(tmp_path / "nothing"), str(tmp_path / "copy.zarr"))
+        copy_store(str(tmp_path / "nothing"), str(tmp_path / "copy.zarr"))
     assert not (tmp_path / "copy.zarr").exists()
 
 
@@ -47,27 +47,27 @@ def test_links_are_not_followed(store: Path, tmp_path: Path) -> None:
     secret.write_text("private")
     (store / "embedding" / "c" / "link").symlink_to(secret)
     with pytest.raises(StoreError, match="symbolic link"):
-        publish(str(store), str(tmp_path / "copy.zarr"))
+        copy_store(str(store), str(tmp_path / "copy.zarr"))
 
 
 def test_odd_names_stay(store: Path, tmp_path: Path) -> None:
     """A file whose name object stores may not take is named."""
     (store / "a\nb").write_text("")
     with pytest.raises(InvalidConfigError, match="refused"):
-        publish(str(store), str(tmp_path / "copy.zarr"))
+        copy_store(str(store), str(tmp_path / "copy.zarr"))
 
 
 def test_onto_itself(store: Path) -> None:
     """A store is not published onto itself."""
     with pytest.raises(InvalidConfigError, match="the store itself"):
-        publish(str(store), f"file://{store}/")
+        copy_store(str(store), f"file://{store}/")
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1000])
 def test_workers(store: Path, tmp_path: Path, workers: int) -> None:
     """The number of workers has bounds."""
     with pytest.raises(InvalidConfigError, match="1 to 256"):
-        publish(str(store), str(tmp_path / "copy.zarr"), workers=workers)
+        copy_store(str(store), str(tmp_path / "copy.zarr"), workers=workers)
 
 
 def test_a_directory_that_is_published_into_never_shows_half_a_file(
@@ -86,9 +86,9 @@ def test_a_directory_that_is_published_into_never_shows_half_a_file(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", die)
         with pytest.raises(KeyboardInterrupt):
-            publish(str(store), str(target), workers=1)
+            copy_store(str(store), str(target), workers=1)
     left = [path for path in target.rglob("*") if path.is_file()]
     assert [path.suffix for path in left] == [".draft"]
-    publish(str(store), str(target), workers=1)
+    copy_store(str(store), str(target), workers=1)
     assert verify_against(str(target), str(store)) == []
     assert not list(target.rglob("*.draft"))

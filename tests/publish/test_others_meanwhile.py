@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from geoembz._convert import append
-from geoembz._publish import publish, verify_against, verify_objects
+from geoembz._publish import copy_store, verify_against, verify_objects
 from geoembz._publish.open_tree import open_tree
 from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError, StoreError
@@ -68,14 +68,14 @@ def test_of_two_publishers_one_is_refused(
 
     def second() -> None:
         with pytest.raises(DestinationExistsError, match="another command writes there"):
-            publish(str(another), target, overwrite=True, workers=1)
+            copy_store(str(another), target, overwrite=True, workers=1)
         refused.append(True)
 
-    publish(str(store), target, workers=1, progress=at(moment, second))
+    copy_store(str(store), target, workers=1, progress=at(moment, second))
     assert refused
     assert verify_against(target, str(store)) == []
     assert LOCK not in open_tree(target).list()
-    publish(str(another), target, overwrite=True)
+    copy_store(str(another), target, overwrite=True)
     assert verify_against(target, str(another)) == []
 
 
@@ -83,11 +83,11 @@ def test_a_publisher_whose_place_is_taken_ends(store: Path, another: Path, targe
     """With `break_lock` the second takes over: the first stops, and the second's store is whole."""
 
     def second() -> None:
-        publish(str(another), target, overwrite=True, workers=1, break_lock=True)
+        copy_store(str(another), target, overwrite=True, workers=1, break_lock=True)
 
     with pytest.raises(StoreError, match=r"taken the destination over|writes there"):
-        publish(str(store), target, workers=1, progress=at(2, second))
-    publish(str(another), target, overwrite=True)
+        copy_store(str(store), target, workers=1, progress=at(2, second))
+    copy_store(str(another), target, overwrite=True)
     assert verify_against(target, str(another)) == []
 
 
@@ -96,9 +96,9 @@ def test_another_store_with_a_root_of_the_same_size(
 ) -> None:
     """It is another store although no listing tells."""
     assert len((store / "zarr.json").read_bytes()) == len((another / "zarr.json").read_bytes())
-    publish(str(store), target)
+    copy_store(str(store), target)
     with pytest.raises(DestinationExistsError, match="another store"):
-        publish(str(another), target)
+        copy_store(str(another), target)
     assert verify_against(target, str(store)) == []
 
 
@@ -113,7 +113,7 @@ def test_what_somebody_writes_without_the_lock_is_never_shown(
         server.put(f"out.zarr/{key}", b"another's")
 
     with pytest.raises(StoreError, match="something else writes there"):
-        publish(
+        copy_store(
             str(store), url, endpoint_url=server.endpoint, workers=1, progress=at(5, write)
         )  # fmt: skip
     assert "out.zarr/zarr.json" not in server.list_keys()
@@ -129,7 +129,7 @@ def test_what_is_written_with_the_root_hides_it_again(store: Path, server: Serve
     with fault_proxy(server.endpoint) as proxy:
         proxy.fault = meddle
         with pytest.raises(StoreError, match="something else writes there"):
-            publish(
+            copy_store(
                 str(store), f"s3://{server.bucket}/out.zarr", endpoint_url=proxy.url,
                 policy=IMPATIENT,
             )  # fmt: skip
@@ -147,9 +147,9 @@ def test_an_append_while_a_store_is_published(tmp_path: Path, moment: int) -> No
     )  # fmt: skip
     action = at(moment, lambda: append(store, year, time="2025"))
     with pytest.raises(StoreError, match="another command"):
-        publish(str(store), str(target), workers=1, progress=action)
+        copy_store(str(store), str(target), workers=1, progress=action)
     assert not (target / "zarr.json").exists()
-    publish(str(store), str(target), overwrite=True)
+    copy_store(str(store), str(target), overwrite=True)
     assert verify(str(target), manifest=True).problems == ()
     assert verify_against(str(target), str(store)) == []
 
@@ -167,7 +167,7 @@ def test_a_store_without_digests_that_changes_meanwhile(
         path.write_bytes((path.read_bytes() if path.exists() else b"{}") + b" ")
 
     with pytest.raises(StoreError, match=r"was changed while|not complete"):
-        publish(str(store), str(target), workers=1, progress=at(3, change))
+        copy_store(str(store), str(target), workers=1, progress=at(3, change))
     assert not (target / "zarr.json").exists()
 
 
@@ -180,8 +180,8 @@ def test_damaged_stores_are_not_published(tmp_path: Path, damage: str, message: 
     content = shard.read_bytes()
     shard.write_bytes(content[:-1]) if damage == "cut" else shard.unlink()
     with pytest.raises(StoreError, match=rf"embedding/c/0/0/0 {message}"):
-        publish(str(store), str(target))
+        copy_store(str(store), str(target))
     assert not (target / "zarr.json").exists()
     shard.write_bytes(content)
-    publish(str(store), str(target))
+    copy_store(str(store), str(target))
     assert verify_objects(str(target)) == []

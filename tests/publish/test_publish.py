@@ -11,9 +11,9 @@ import pytest
 import zarr
 
 from geoembz._publish import (
-    PublishReport,
+    Copied,
     RetryPolicy,
-    publish,
+    copy_store,
     read_manifest,
     verify_against,
     verify_objects,
@@ -51,8 +51,8 @@ def send(
     workers: int = 4,
     overwrite: bool = False,
     anon_check: bool = False,
-) -> PublishReport:
-    return publish(
+) -> Copied:
+    return copy_store(
         str(store),
         url_of(server),
         endpoint_url=endpoint or server.endpoint,
@@ -66,7 +66,7 @@ def send(
 def test_published_is_identical(store: Path, server: Server) -> None:
     """Every object arrives bit for bit, typed, with a manifest; zarr reads it."""
     done: list[tuple[int, int]] = []
-    report = publish(
+    report = copy_store(
         str(store), url_of(server), endpoint_url=server.endpoint,
         progress=lambda n, total: done.append((n, total)),
     )  # fmt: skip
@@ -182,7 +182,7 @@ def test_refusals_say_what_to_do(store: Path, server: Server, code: str, advice:
 def test_missing_bucket(store: Path, server: Server) -> None:
     """A bucket that is not there is named."""
     with pytest.raises(StoreError, match=r"nosuchbucket-geoembz.*does not exist"):
-        publish(str(store), "s3://nosuchbucket-geoembz/a.zarr", endpoint_url=server.endpoint)
+        copy_store(str(store), "s3://nosuchbucket-geoembz/a.zarr", endpoint_url=server.endpoint)
 
 
 def test_no_credentials(store: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,9 +348,9 @@ def test_many_objects_need_few_listings(tmp_path: Path, server: Server) -> None:
     for i in range(1100):
         (path / "c" / str(i)).write_bytes(b"%d" % i)
     url = f"s3://{server.bucket}/many.zarr"
-    publish(str(path), url, endpoint_url=server.endpoint, workers=16)
+    copy_store(str(path), url, endpoint_url=server.endpoint, workers=16)
     with fault_proxy(server.endpoint) as proxy:
-        report = publish(str(path), url, endpoint_url=proxy.url, workers=16)
+        report = copy_store(str(path), url, endpoint_url=proxy.url, workers=16)
     assert report.n_skipped == 1101
     # two listings of two pages, the lock made, read back twice and let go; the manifest
     assert count(proxy) == {"GET": 9, "PUT": 2, "DELETE": 1}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz._export import export, preview, sample
+from geoembz._export import export_cog, preview, sample
 from geoembz._verify import verify
 from geoembz.errors import GeoembzError
 from geoembz.store import describe
@@ -103,7 +103,7 @@ def test_a_server_without_ranges_is_named(whole: str, sharded: str, tmp_path: Pa
     for read in (
         lambda: geoembz.open(url)["embedding"].values,
         lambda: sample(url, PLACE, crs="EPSG:32632"),
-        lambda: export(url, tmp_path / "a.tif"),
+        lambda: export_cog(url, tmp_path / "a.tif"),
         lambda: preview(url, tmp_path / "a.png"),
         lambda: geoembz.search(url, np.ones(4, np.float32)),
         lambda: geoembz.convert(url, tmp_path / "b.zarr", pca=2),

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import geoembz
-from geoembz._publish import publish
+from geoembz._publish import copy_store
 from tests.publish.conftest import Server
 from tests.publish.fault_proxy import Answer, Proxy, fault_proxy
 from tests.remote.conftest import forget_clients
@@ -64,7 +64,7 @@ def published(
     scheme: str, local: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Published]:
     """Publish a store, then put the proxy between it and the reader."""
-    publish(str(local), f"s3://{server.bucket}/data/out.zarr", endpoint_url=server.endpoint)
+    copy_store(str(local), f"s3://{server.bucket}/data/out.zarr", endpoint_url=server.endpoint)
     server.make_public()
     with fault_proxy(server.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)

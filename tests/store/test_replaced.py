@@ -13,7 +13,7 @@ import zarr
 import geoembz
 from geoembz._convert import append
 from geoembz._geo.grid import Window
-from geoembz._publish import publish
+from geoembz._publish import copy_store
 from geoembz.errors import StoreError
 from geoembz.store import StoreReader, watch
 from geoembz.store.tables import TableReader
@@ -107,7 +107,7 @@ def test_publish_replaces_a_store_that_is_open(tmp_path: Path) -> None:
     """While the root is hidden, and afterwards."""
     one, two = write_pair("unsharded", tmp_path)
     target = tmp_path / "there.zarr"
-    publish(str(one), str(target))
+    copy_store(str(one), str(target))
     reader, seen = StoreReader.open(str(target)), []
 
     def look(done: int, total: int) -> None:
@@ -115,7 +115,7 @@ def test_publish_replaces_a_store_that_is_open(tmp_path: Path) -> None:
             reader.read(ALL, "original")
         seen.append((done, total))
 
-    publish(str(two), str(target), overwrite=True, workers=1, progress=look)
+    copy_store(str(two), str(target), overwrite=True, workers=1, progress=look)
     assert seen
     with pytest.raises(StoreError, match=REPLACED):
         reader.read(ALL, "original")
@@ -125,10 +125,10 @@ def test_tables(tmp_path: Path) -> None:
     """The rows of a table that was replaced, and its other columns."""
     one, two = write_pair("table", tmp_path)
     target = tmp_path / "there.zarr"
-    publish(str(one), str(target))
+    copy_store(str(one), str(target))
     reader = TableReader.open(str(target))
     reader.read(np.arange(5), "original")
-    publish(str(two), str(target), overwrite=True)
+    copy_store(str(two), str(target), overwrite=True)
     with pytest.raises(StoreError, match=REPLACED):
         reader.read(np.arange(5), "original")
 
@@ -140,12 +140,12 @@ def test_on_a_server_the_root_is_looked_at_now_and_then(
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
     one, two = write_pair("unsharded", tmp_path)
     url = f"s3://{server.bucket}/out.zarr"
-    publish(str(one), url)
+    copy_store(str(one), url)
     reader = StoreReader.open(url)
     before = reader.read(ALL, "original")
     monkeypatch.setattr(watch, "REMOTE_SECONDS", 0.0)
     np.testing.assert_array_equal(reader.read(ALL, "original"), before)
-    publish(str(two), url, overwrite=True)
+    copy_store(str(two), url, overwrite=True)
     with pytest.raises(StoreError, match=REPLACED):
         reader.read(ALL, "original")
 
@@ -154,7 +154,7 @@ def test_a_grid_of_several(tmp_path: Path) -> None:
     """It has a root of its own, which goes as soon as the one above it."""
     one, two = write_pair("grids", tmp_path)
     target = tmp_path / "there.zarr"
-    publish(str(one), str(target))
+    copy_store(str(one), str(target))
     name = zarr.open_group(target, mode="r").attrs["geoembz:grids"][0]  # type: ignore[index]
     reader, seen = StoreReader.open(f"{target}/{name}"), []
 
@@ -163,5 +163,5 @@ def test_a_grid_of_several(tmp_path: Path) -> None:
             reader.read(Window(0, 0, 8, 8), "original")
         seen.append((done, total))
 
-    publish(str(two), str(target), overwrite=True, workers=1, progress=look)
+    copy_store(str(two), str(target), overwrite=True, workers=1, progress=look)
     assert seen

@@ -19,8 +19,8 @@ import zarr
 import geoembz
 from geoembz._convert import append
 from geoembz._evaluate import record
-from geoembz._export import export
-from geoembz._publish import publish
+from geoembz._export import export_cog
+from geoembz._publish import copy_store
 from geoembz._verify import verify
 from geoembz.errors import BasisWarning, GeoembzError, StoreError
 from geoembz.store import StoreReader, StoreWriter
@@ -105,7 +105,7 @@ DOORS: dict[str, Callable[[str], object]] = {
     "open": lambda url: geoembz.open(url)["embedding"].load(),
     "codes": lambda url: geoembz.open(url, space="codes").load(),
     "search": lambda url: geoembz.search(url, np.ones((1, 8), np.float32), k=3),
-    "export": lambda url: export(url, f"{url}.tif"),
+    "export": lambda url: export_cog(url, f"{url}.tif"),
     "source": lambda url: geoembz.convert(url, f"{url}.again.zarr", recipe="int8"),
 }
 
@@ -235,7 +235,7 @@ def test_an_evaluation_renews_the_digests(
 
 
 def test_a_published_store_keeps_its_digests(store: Path, tmp_path: Path) -> None:
-    publish(str(store), f"file://{tmp_path}/public/out.zarr")
+    copy_store(str(store), f"file://{tmp_path}/public/out.zarr")
     assert objects(tmp_path / "public/out.zarr") == objects(store)
     assert verify(f"{tmp_path}/public/out.zarr").problems == ()
 

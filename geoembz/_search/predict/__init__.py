@@ -1,6 +1,6 @@
 """Apply linear scikit-learn models to codes, without decoding them."""
 
-from geoembz._search.predict.fold import fold
-from geoembz._search.predict.folded import FoldedModel
+from geoembz._search.predict.applied import AppliedModel
+from geoembz._search.predict.apply import apply_model
 
-__all__ = ["FoldedModel", "fold"]
+__all__ = ["AppliedModel", "apply_model"]

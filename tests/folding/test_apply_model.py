@@ -1,4 +1,4 @@
-"""A folded model gives the answers of the model on decoded vectors."""
+"""An applied model gives the answers of the model on decoded vectors."""
 
 from pathlib import Path
 from typing import Any
@@ -63,14 +63,14 @@ def test_logistic_models_agree_on_every_kind_of_codes(
     codes = encoding.encode(vectors)
     decoded = encoding.decode(codes).astype(np.float64)
     model = LogisticRegression(max_iter=200).fit(decoded, labels(vectors, n_classes))
-    folded = geoembz.fold(model, encoding)
+    applied = geoembz.apply_model(model, encoding)
     scores = model.decision_function(decoded)
-    np.testing.assert_allclose(folded.decision_function(codes), scores, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(applied.decision_function(codes), scores, rtol=1e-5, atol=1e-5)
     expected = model.predict_proba(decoded)
-    np.testing.assert_allclose(folded.predict_proba(codes), expected, atol=1e-5)
+    np.testing.assert_allclose(applied.predict_proba(codes), expected, atol=1e-5)
     top = np.sort(expected, axis=1)
     clear = top[:, -1] - top[:, -2] > 1e-4
-    np.testing.assert_array_equal(folded.predict(codes)[clear], model.predict(decoded)[clear])
+    np.testing.assert_array_equal(applied.predict(codes)[clear], model.predict(decoded)[clear])
 
 
 @pytest.mark.parametrize(
@@ -92,17 +92,17 @@ def test_linear_models_agree(vectors: NDArray[np.float32], model: Any) -> None:
     codes = encoding.encode(vectors)
     decoded = encoding.decode(codes)
     model.fit(decoded, labels(vectors, 4))
-    folded = geoembz.fold(model, encoding)
+    applied = geoembz.apply_model(model, encoding)
     if hasattr(model, "decision_function"):
         scores = model.decision_function(decoded.astype(np.float64))
         scale = np.abs(scores).max()
-        np.testing.assert_allclose(folded.decision_function(codes), scores, atol=1e-5 * scale)
-        assert (folded.predict(codes) == model.predict(decoded)).mean() > 0.995
+        np.testing.assert_allclose(applied.decision_function(codes), scores, atol=1e-5 * scale)
+        assert (applied.predict(codes) == model.predict(decoded)).mean() > 0.995
     else:
-        np.testing.assert_allclose(folded.predict(codes), model.predict(decoded), atol=1e-5)
+        np.testing.assert_allclose(applied.predict(codes), model.predict(decoded), atol=1e-5)
     if hasattr(model, "predict_proba"):
         expected = model.predict_proba(decoded)
-        np.testing.assert_allclose(folded.predict_proba(codes), expected, atol=1e-4)
+        np.testing.assert_allclose(applied.predict_proba(codes), expected, atol=1e-4)
 
 
 def test_regressions_with_several_targets_keep_their_axis(vectors: NDArray[np.float32]) -> None:
@@ -110,7 +110,9 @@ def test_regressions_with_several_targets_keep_their_axis(vectors: NDArray[np.fl
     codes = encoding.encode(vectors).reshape(30, 30, -1)
     model = LinearRegression().fit(vectors, vectors[:, :2])
     expected = model.predict(encoding.decode(codes).reshape(900, -1)).reshape(30, 30, 2)
-    np.testing.assert_allclose(geoembz.fold(model, encoding).predict(codes), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        geoembz.apply_model(model, encoding).predict(codes), expected, atol=1e-5
+    )
 
 
 def test_labels_of_text_and_of_two_classes(vectors: NDArray[np.float32]) -> None:
@@ -118,8 +120,8 @@ def test_labels_of_text_and_of_two_classes(vectors: NDArray[np.float32]) -> None
     codes = encoding.encode(vectors)
     names = np.array(["water", "land"])[labels(vectors, 2)]
     model = LogisticRegression().fit(vectors, names)
-    folded = geoembz.fold(model, encoding)
-    predicted = folded.predict(codes, valid=np.arange(900) != 5)
+    applied = geoembz.apply_model(model, encoding)
+    predicted = applied.predict(codes, valid=np.arange(900) != 5)
     assert predicted[5] == ""
     expected = model.predict(encoding.decode(codes))
     assert (np.delete(predicted, 5) == np.delete(expected, 5)).mean() > 0.995
@@ -142,14 +144,14 @@ def test_models_that_do_not_fold_are_refused(
     if not (isinstance(model, LogisticRegression) and message == "no coef_"):  # that one unfitted
         model.fit(vectors, labels(vectors, 3))
     with pytest.raises(InvalidConfigError, match=message):
-        geoembz.fold(model, encoding)
+        geoembz.apply_model(model, encoding)
 
 
 def test_a_model_of_another_dimension_is_refused(vectors: NDArray[np.float32]) -> None:
     encoding = Encoding.fit(vectors, "pca8-int8")
     model = LinearRegression().fit(vectors[:, :8], vectors[:, 0])
     with pytest.raises(InvalidConfigError, match="train on those"):
-        geoembz.fold(model, encoding)
+        geoembz.apply_model(model, encoding)
 
 
 @pytest.mark.parametrize("recipe", ["pca8-int8", "rot-binary", "pca7-ternary", "pca8-rot-pq4x8"])
@@ -166,22 +168,22 @@ def test_stores_and_windows_give_maps(
     decoded = original.embedding.values.reshape(DIMENSION, -1).T
     valid = np.isfinite(decoded[:, 0])
     model = LogisticRegression().fit(decoded[valid], labels(decoded[valid], 3))
-    folded = geoembz.fold(model, store)
-    lazy = folded.predict(store)
+    applied = geoembz.apply_model(model, store)
+    lazy = applied.predict(store)
     assert lazy.chunks is not None
     assert lazy.dims == ("y", "x")
     np.testing.assert_array_equal(lazy.x, original.x)
     predicted = lazy.values.reshape(-1)
     assert (predicted[~valid] == -1).all()
     assert (predicted[valid] == model.predict(decoded[valid])).mean() > 0.995
-    scores = folded.decision_function(store)
+    scores = applied.decision_function(store)
     assert scores.dims == ("class", "y", "x")
     flat = scores.values.reshape(3, -1).T
     assert np.isnan(flat[~valid]).all()
     np.testing.assert_allclose(flat[valid], model.decision_function(decoded[valid]), atol=1e-5)
     window = geoembz.open(store, space="codes").isel(y=slice(2, 9), x=slice(3, 21))
-    np.testing.assert_array_equal(folded.predict(window), lazy[2:9, 3:21])
-    probabilities = folded.predict_proba(window)
+    np.testing.assert_array_equal(applied.predict(window), lazy[2:9, 3:21])
+    probabilities = applied.predict_proba(window)
     assert probabilities["class"].values.tolist() == [0, 1, 2]
     with pytest.raises(InvalidConfigError, match="expected codes"):
-        folded.predict(original)
+        applied.predict(original)

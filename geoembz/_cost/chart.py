@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoembz._cost import CostEstimate, format_bytes, format_usd
-from geoembz._cost.estimate import GB, PB, SENTINEL2_PB_PER_YEAR, TB
+from geoembz._cost.estimate import GB, PB, SENTINEL2_PB_PER_YEAR, TB, CostEstimate
+from geoembz._cost.report import format_bytes, format_usd
 from geoembz._util.output import output_faults
 from geoembz.errors import InvalidConfigError, MissingPackageError
 

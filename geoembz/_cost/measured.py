@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal
 
-from geoembz._cost import Layout, ObjectCount
+from geoembz._cost.reads import Layout, ObjectCount
+from geoembz._objects.names import is_codes
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, StoreError
 
 _ARRAY, _SHARDS = "/zarr.json", "/c/"
@@ -86,9 +88,6 @@ def measure_store(url: str) -> StoreSize:
     StoreError
         If there is no store, or no `embedding` array with data in it.
     """
-    from geoembz._objects.names import is_codes
-    from geoembz.store import ObjectTree
-
     tree = ObjectTree(url)
     sizes = tree.sizes()
     folders = Counter(key.rpartition(_SHARDS)[0] for key in sizes if _SHARDS in key)
@@ -126,8 +125,6 @@ def measure_store(url: str) -> StoreSize:
 def _scales(folder: str, metadata: Any) -> bool:
     """Whether an array has more shards where there are more pixels or rows."""
     names = metadata.get("dimension_names") if isinstance(metadata, Mapping) else None
-    from geoembz._objects.names import is_codes
-
     axes = set(map(str, names)) if isinstance(names, list) else set()
     return is_codes(folder) or {"y", "x"} <= axes or "sample" in axes
 

@@ -1,4 +1,4 @@
-"""Fold a linear model into an encoding."""
+"""Apply a linear model to codes: its weights fold into the projection and the scale."""
 
 from pathlib import Path
 from typing import Any
@@ -6,21 +6,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._convert import load_basis
 from geoembz._search.linear_fold import LinearFold
-from geoembz._search.predict.folded import FoldedModel
+from geoembz._search.predict.applied import AppliedModel
 from geoembz._search.predict.linear import LinearModel, read_model
 from geoembz.encoding import Encoding
 from geoembz.encoding._projection import normalized
 from geoembz.errors import InvalidConfigError
-from geoembz.store import StoreReader
-from geoembz.store.reader import is_table_store, open_group
-from geoembz.store.tables import TableReader
 
 _PROBES = 64
 
 
-def fold(model: Any, encoding: Encoding | str | Path, nodata: Any = None) -> FoldedModel:
-    """Fold a fitted linear or logistic model into an encoding, to predict from codes.
+def apply_model(model: Any, encoding: Encoding | str | Path, nodata: Any = None) -> AppliedModel:
+    """Apply a fitted linear or logistic model to codes, without decoding them.
+
+    The weights fold into the encoding's projection and scale, once; predictions come from codes.
 
     The model was trained on vectors in original space (decoded ones: that is what codes stand
     for). Its answers on codes are those it gives on decoded vectors, up to float32 rounding; after
@@ -39,7 +39,7 @@ def fold(model: Any, encoding: Encoding | str | Path, nodata: Any = None) -> Fol
 
     Returns
     -------
-    folded
+    applied
         With `predict`, `decision_function` and `predict_proba`, which take codes, datasets or
         stores.
 
@@ -59,20 +59,15 @@ def fold(model: Any, encoding: Encoding | str | Path, nodata: Any = None) -> Fol
     >>> encoding = Encoding.fit(samples, "pca8-int8")
     >>> codes = encoding.encode(samples)
     >>> model = LogisticRegression().fit(encoding.decode(codes), labels)
-    >>> folded = fold(model, encoding)
-    >>> bool((folded.predict(codes) == model.predict(encoding.decode(codes))).all())
+    >>> applied = apply_model(model, encoding)
+    >>> bool((applied.predict(codes) == model.predict(encoding.decode(codes))).all())
     True
     """
-    known = encoding if isinstance(encoding, Encoding) else _encoding(str(encoding))
+    known = encoding if isinstance(encoding, Encoding) else load_basis(encoding)
     linear = read_model(model, _probe(known))
-    return FoldedModel(
+    return AppliedModel(
         linear, known, LinearFold.of(known, linear.weights, linear.bias), _nodata(linear, nodata)
     )
-
-
-def _encoding(url: str) -> Encoding:
-    is_table = is_table_store(open_group(url))
-    return TableReader.open(url).encoding if is_table else StoreReader.open(url).encoding
 
 
 def _probe(encoding: Encoding) -> NDArray[np.float32]:
@@ -100,7 +95,7 @@ def _nodata(model: LinearModel, nodata: Any) -> Any:
     usual = {"i": -1, "u": -1, "b": -1, "f": float("nan")}.get(kind, "")
     if usual in model.classes.tolist():
         raise InvalidConfigError(
-            f"fold: label {usual!r} is a class, and also what pixels without an embedding would "
-            "get; pass another nodata"
+            f"apply_model: label {usual!r} is a class, and also what pixels without an embedding "
+            "would get; pass another nodata"
         )
     return usual

@@ -26,8 +26,8 @@ type _Outputs = Callable[[NDArray[np.float32]], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class FoldedModel:
-    """A linear model with projection and scale folded into its weights; see `geoembz.fold`.
+class AppliedModel:
+    """A linear model with projection and scale folded into its weights; see `geoembz.apply_model`.
 
     Every method takes one of:
 
@@ -42,7 +42,7 @@ class FoldedModel:
     Parameters
     ----------
     model
-        What was folded.
+        What is applied.
     encoding
         Of the codes.
     linear
@@ -66,7 +66,7 @@ class FoldedModel:
             If the model is a regression.
         """
         if self.model.classes is None:
-            raise InvalidConfigError("folded: a regression has no classes; use predict")
+            raise InvalidConfigError("apply_model: a regression has no classes; use predict")
         return self.model.classes
 
     def predict(self, codes: Any, valid: NDArray[np.bool_] | None = None) -> Any:
@@ -93,7 +93,7 @@ class FoldedModel:
         """
         if self.model.link == "none":
             raise InvalidConfigError(
-                "folded: this model has no probabilities that follow from its scores; use "
+                "apply_model: this model has no probabilities that follow from its scores; use "
                 "decision_function"
             )
 
@@ -136,8 +136,9 @@ class FoldedModel:
         encoding = self.encoding
         if dtype != encoding.code_dtype or not shape or shape[-1] != encoding.code_length:
             raise InvalidConfigError(
-                f"folded: codes of type {dtype} and shape {shape}; expected {encoding.code_dtype} "
-                f"of shape (…, {encoding.code_length}), as {encoding.recipe} stores them"
+                f"apply_model: codes of type {dtype} and shape {shape}; expected "
+                f"{encoding.code_dtype} of shape (…, {encoding.code_length}), as {encoding.recipe} "
+                "stores them"
             )
 
     def _on_block(
@@ -179,7 +180,7 @@ class FoldedModel:
         first = [name for name in embedding.dims if str(name) in _CODE_AXES]
         if len(first) != 1:
             raise InvalidConfigError(
-                f"folded: dimensions {embedding.dims}; expected codes, as geoembz.open(…, "
+                f"apply_model: dimensions {embedding.dims}; expected codes, as geoembz.open(…, "
                 "space='codes') gives them"
             )
         self._check(embedding.dtype, (embedding.sizes[first[0]],))
