@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
 from numpy.typing import NDArray
 
-from geoembz._geo.wkb import encode, encode_points
+from geoembz._geo.wkb import encode_points
 
 CRS84_JSON = {
     "$schema": "https://proj.org/schemas/v0.7/projjson.schema.json",
@@ -79,7 +80,7 @@ def boxes(places: NDArray[np.float64], width: float, height: float) -> list[byte
     for x, y in places:
         left, right, low, high = x - width / 2, x + width / 2, y - height / 2, y + height / 2
         ring = [[left, low], [right, low], [right, high], [left, high], [left, low]]
-        shapes.append(encode({"type": "Polygon", "coordinates": [ring]}))
+        shapes.append(shapely.to_wkb(shapely.Polygon(ring)))
     return shapes
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 
 import geoembz
 from geoembz._cli import main
@@ -238,7 +239,7 @@ def test_what_geojson_allows_is_read() -> None:
         "x",
     )
     ring = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
-    assert found.geometries == (None, None, {"type": "Polygon", "coordinates": [ring]})
+    assert found.geometries == (None, None, shapely.Polygon(ring))
     assert found.properties == ({"id": 7}, {}, {"id": "own", "a": 1})
     assert found.crs == "urn:ogc:def:crs:EPSG::32633"
 

@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import shapely
 from pyproj import Transformer
 from typer.testing import CliRunner
 
 import geoembz
 from geoembz._cli.app import app
 from geoembz._geo.grid import Window
-from geoembz._geo.wkb import encode
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.tables import ChipRaster, open_table
-from geoembz.sources.tables.lattice import TOLERANCE, find_lattice
+from geoembz.sources.tables.chip_raster import TOLERANCE, find_lattice
 from geoembz.store import StoreReader
 from tests import tables
 
@@ -45,7 +45,7 @@ def chips(
     for row in order:
         ring = [[x[row] + dx, y[row] + dy] for dx, dy in corners]
         ring = [list(np.round(move(*corner), 7)) for corner in ring] if degrees else ring
-        shapes.append(encode({"type": "Polygon", "coordinates": [ring]}))
+        shapes.append(shapely.to_wkb(shapely.Polygon(ring)))
     columns = {
         "id": [f"c{row}" for row in order],
         "embedding": tables.vector_column(vectors[order], "fixed"),

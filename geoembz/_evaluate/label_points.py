@@ -8,11 +8,11 @@ from geoembz._evaluate.label_shapes import one_per_pixel
 from geoembz._evaluate.labels import PixelLabels, attribute, chosen_column
 from geoembz._geo import into_range
 from geoembz._geo.grid import Grid
-from geoembz.sources.features import FeatureRows, Features
+from geoembz.sources.features import Features
 
 
 def point_labels(
-    path: Path, rows: FeatureRows, grid: Grid, column: str | None, groups: str | None
+    path: Path, rows: Features, grid: Grid, column: str | None, groups: str | None
 ) -> PixelLabels:
     """Return the labels of the pixels that points lie in; see `read_labels`."""
     names = rows.attributes
@@ -21,7 +21,7 @@ def point_labels(
     values = rows.columns[label_name].to_pylist()
     missing = np.array([value is None or value == "" for value in values], np.bool_)
     group = None if group_name is None else attribute(rows.columns[group_name].to_pylist())
-    points = Features.of_rows(rows).to_crs(grid.crs_wkt).points
+    points = rows.to_crs(grid.crs_wkt).points
     x, y = np.empty((0, 2)).T if points is None else points.T
     a, _, c, _, e, f = grid.transform
     x = into_range(grid.crs_wkt, x, grid.bbox[0], grid.bbox[2])

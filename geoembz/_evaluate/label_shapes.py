@@ -11,11 +11,11 @@ from geoembz._evaluate.labels import PixelLabels, attribute, chosen_column
 from geoembz._geo import shifts
 from geoembz._geo.grid import Grid, Window
 from geoembz.errors import SourceError
-from geoembz.sources.features import FeatureRows
+from geoembz.sources.features import Features
 
 
 def shape_labels(
-    path: Path, features: FeatureRows, grid: Grid, column: str | None, groups: str | None
+    path: Path, features: Features, grid: Grid, column: str | None, groups: str | None
 ) -> PixelLabels:
     """Return the labels of the pixels whose centres lie in the features; see `read_labels`.
 
@@ -24,8 +24,8 @@ def shape_labels(
     from pyproj import CRS
     from rasterio.warp import transform_geom
 
-    shapes = features.geometries or ()
-    if not shapes:
+    shapes = features.geometries
+    if shapes is None or not len(shapes):
         raise SourceError(f"{path}: no feature; expected labelled polygons or points")
     names = sorted(features.attributes)
     label_name = chosen_column(path, names, column, "--label-column")

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import batched
 from typing import Any
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from geoembz._export.region import pixel_window
 from geoembz._geo import into_range, shifts
 from geoembz._geo.grid import Grid, Window, split
-from geoembz._geo.wkb import Geometry, bounds_of, map_vertices
+from geoembz._geo.wkb import Geometry
 from geoembz.store import StoreReader, View
 
 
@@ -111,17 +110,16 @@ def _placed(grid: Grid, polygon: Geometry) -> Iterator[tuple[Geometry, Window]]:
 
     It comes twice where it lies on both ends of a grid that goes all around.
     """
-    xmin, ymin, xmax, ymax = bounds = bounds_of(polygon)
+    from shapely.affinity import translate
+
+    xmin, ymin, xmax, ymax = bounds = polygon.bounds
     if not np.isfinite(bounds).all():
         return
     west, _, east, _ = grid.bbox
     for shift in shifts(grid.crs_wkt, (xmin, xmax), (west, east)):
         touched = pixel_window(grid, (xmin + shift, ymin, xmax + shift, ymax))
         if touched is not None:
-            yield (
-                (map_vertices(polygon, partial(np.add, (shift, 0.0))) if shift else polygon),
-                touched,
-            )
+            yield (translate(polygon, shift) if shift else polygon), touched
 
 
 def _around(parts: list[Window]) -> Window:

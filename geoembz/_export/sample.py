@@ -162,7 +162,7 @@ def sample(
     readers = open_readers(store)
     regions = [region for reader in readers for region in open_regions(reader, bbox, time=time)]
     wanted = read_features(features, crs=crs)
-    if wanted.polygons is not None and space == "codes":
+    if wanted.geometries is not None and space == "codes":
         raise InvalidConfigError(
             "space codes with polygons: a mean of codes means nothing; "
             "choose 'reduced' or 'original'"
@@ -200,7 +200,8 @@ def _add(totals: Totals, regions: Sequence[Region], wanted: Features, *, all_tou
             missing = np.flatnonzero(totals.covered == 0)
             hits = point_hits(grid, _chunk(region), _only(placed.points, missing))
         else:
-            polygons = ((number, (placed.polygons or ())[number]) for number in missing.tolist())
+            assert placed.geometries is not None  # noqa: S101 - features are the one or the other
+            polygons = zip(missing.tolist(), placed.geometries[missing], strict=True)
             known = ((number, polygon) for number, polygon in polygons if polygon is not None)
             hits = polygon_hits(grid, _chunk(region), known, all_touched=all_touched)
         totals.add(region.reader, region.date, _inside(region, hits))

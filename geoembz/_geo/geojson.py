@@ -1,7 +1,7 @@
 """Read GeoJSON that others wrote: features whose every part is what RFC 7946 says, or a refusal.
 
-Files are bounded by bytes. What comes out has plain lists, numbers and text only, so that whoever
-reads features (labels, places to sample, regions) need not look again.
+Files are bounded by bytes. What comes out has geometries of shapely's and plain numbers and text
+only, so that whoever reads features (labels, places to sample, regions) need not look again.
 """
 
 import math
@@ -42,7 +42,7 @@ class FeatureList:
     Parameters
     ----------
     geometries
-        One per feature: GeoJSON with x and y only; None where there is none, or an empty one.
+        One per feature, with x and y only; None where there is none, or an empty one.
     properties
         One per feature, its `id` among them.
     crs
@@ -106,7 +106,7 @@ def features_of(document: Any, where: str, crs: str | None = None) -> FeatureLis
     --------
     >>> point = {"type": "Point", "coordinates": (1, 2, 300)}
     >>> features_of(point, "example").geometries
-    ({'type': 'Point', 'coordinates': [1.0, 2.0]},)
+    (<POINT (1 2)>,)
     """
     features = _features(document, where)
     geometries, properties = [], []
@@ -114,14 +114,14 @@ def features_of(document: Any, where: str, crs: str | None = None) -> FeatureLis
         place = f"{where}: feature {number}"
         if not isinstance(feature, Mapping):
             raise SourceError(f"{place} is {_short(feature)}; expected a GeoJSON object")
-        geometries.append(checked_geometry(feature.get("geometry"), place))
+        geometries.append(geometry_of(feature.get("geometry"), place))
         properties.append(_properties(feature, place))
     declared = _declared_crs(document, where) if crs is None else crs
     return FeatureList(tuple(geometries), tuple(properties), declared)
 
 
-def checked_geometry(value: Any, where: str, depth: int = 0) -> Geometry | None:
-    """Return a geometry in plain lists of x and y; None for null and for an empty one.
+def geometry_of(value: Any, where: str) -> Geometry | None:
+    """Return a geometry with x and y; None for null and for an empty one.
 
     Raises
     ------
@@ -130,15 +130,28 @@ def checked_geometry(value: Any, where: str, depth: int = 0) -> Geometry | None:
 
     Examples
     --------
-    >>> checked_geometry({"type": "Point", "coordinates": []}, "example") is None
+    >>> geometry_of({"type": "Point", "coordinates": []}, "example") is None
     True
     """
+    import shapely
+
+    checked = _checked(value, where)
+    if checked is None:
+        return None
+    try:
+        return shapely.geometry.shape(checked)
+    except shapely.errors.ShapelyError as error:  # a line of one position
+        raise SourceError(f"{where}: a {checked['type']} that is none: {error}") from error
+
+
+def _checked(value: Any, where: str, depth: int = 0) -> dict[str, Any] | None:
+    """Return a geometry in plain lists of x and y, its rings closed."""
     if value is None:
         return None
     kind = value.get("type") if isinstance(value, Mapping) else None
     if kind == _COLLECTION and depth < _DEEPEST_COLLECTION:
         parts = _list(value.get("geometries"), where, "geometries")
-        found = [checked_geometry(part, where, depth + 1) for part in parts]
+        found = [_checked(part, where, depth + 1) for part in parts]
         kept = [part for part in found if part is not None]
         return {"type": kind, "geometries": kept} if kept else None
     if not isinstance(kind, str) or kind not in _NESTING:

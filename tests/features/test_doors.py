@@ -315,7 +315,7 @@ def test_long_rows_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     text = pa.array(["x" * 200_000] * SIZE)
     pq.write_table(pa.table({"lon": X, "lat": Y / 1e5, "text": text}), tmp_path / "t.parquet")
     assert read_features(tmp_path / "t.parquet", crs="OGC:CRS84").columns.num_rows == SIZE
-    monkeypatch.setattr("geoembz.sources.features.table_rows._MOST_LONG_BYTES", 2**20)
-    monkeypatch.setattr("geoembz.sources.tables.bounded.TEXT_BYTES", 2**19)
+    monkeypatch.setattr("geoembz.sources.features.read._MOST_LONG_BYTES", 2**20)
+    monkeypatch.setattr("geoembz.sources.tables.parquet_files.TEXT_BYTES", 2**19)
     with pytest.raises(SourceError, match=r"columns of \d rows take more than 1 MB"):
         read_features(tmp_path / "t.parquet")

@@ -311,7 +311,7 @@ def test_kilobytes_of_repeated_text_do_not_fill_the_memory(
         tmp_path / "t.parquet", text=[text] * ROWS, words=[["y" * 100_000] * 3] * ROWS, few=TEXTS
     )
     assert path.stat().st_size < 50_000
-    monkeypatch.setattr("geoembz.sources.tables.bounded.TEXT_BYTES", 2**21)
+    monkeypatch.setattr("geoembz.sources.tables.parquet_files.TEXT_BYTES", 2**21)
     table = open_table(path)
     batches = list(table.batches())
     assert max(batch.columns.nbytes for batch in batches) < 2 * 2**21

@@ -207,7 +207,7 @@ def test_columns_of_csv_may_change_after_the_first_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole numbers, then fractions; empty, then numbers; numbers, then text: all are kept."""
-    monkeypatch.setattr("geoembz.sources.tables.csv_files._BLOCK_BYTES", 2048)
+    monkeypatch.setattr("geoembz.sources.tables.files._BLOCK_BYTES", 2048)
     rows = []
     for i in range(300):
         late = i > 250

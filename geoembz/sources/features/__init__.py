@@ -2,11 +2,9 @@
 
 from geoembz.sources.features.model import Features
 from geoembz.sources.features.read import is_feature_file, read_features, read_rows
-from geoembz.sources.features.rows import FeatureRows
 from geoembz.sources.features.write import write_features
 
 __all__ = [
-    "FeatureRows",
     "Features",
     "is_feature_file",
     "read_features",

@@ -1,6 +1,5 @@
 """Points or polygons with their columns, in one CRS."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -9,16 +8,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
-from geoembz._geo.wkb import Geometry, encode, encode_points, map_vertices
+from geoembz._geo import parsed, same_crs
+from geoembz._geo.wkb import encode_points
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.features.rows import FeatureRows
 
 _AREAS = {"Polygon", "MultiPolygon"}
 
 
 @dataclass(frozen=True)
 class Features:
-    """Points, or polygons, and what is known about each.
+    """Places of one file, and what is known about each.
 
     Parameters
     ----------
@@ -27,89 +26,111 @@ class Features:
     crs
         In any form that PROJ knows; coordinates are in the order x (longitude), y (latitude).
     points
-        float64, shape ``(n, 2)``, NaN where one is missing; None for polygons.
-    polygons
-        GeoJSON geometries, None where one is missing; None for points.
+        float64, shape ``(n, 2)``, NaN where one is missing; None for geometries.
+    geometries
+        `shapely` geometries of any kind, shape ``(n,)``, None where one is missing; None for
+        points.
     columns
-        Everything else, one row per feature.
+        Everything else, one row per feature; columns of x and y among them.
+    axes
+        Names of the columns of x and y, where the places stand in such.
     """
 
     name: str
     crs: str
     points: NDArray[np.float64] | None
-    polygons: tuple[Geometry | None, ...] | None
+    geometries: NDArray[np.object_] | None
     columns: pa.Table
+    axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse features that are neither points nor polygons, or both."""
-        if (self.points is None) == (self.polygons is None):
+        """Refuse features that are neither points nor geometries, or both."""
+        if (self.points is None) == (self.geometries is None):
             raise InvalidConfigError(f"{self.name}: expected either points or polygons")
-
-    @classmethod
-    def of_rows(cls, rows: FeatureRows) -> Self:
-        """Return the features of a file; see `of`."""
-        if rows.points is not None:
-            return cls(rows.name, rows.crs, rows.points, None, rows.columns)
-        return cls.of(rows.name, rows.crs, rows.geometries or (), rows.columns)
-
-    @classmethod
-    def of(
-        cls, name: str, crs: str, geometries: Sequence[Geometry | None], columns: pa.Table
-    ) -> Self:
-        """Sort geometries into points or polygons.
-
-        Raises
-        ------
-        SourceError
-            If both occur, or something else does.
-        """
-        geometries = [_single(geometry) for geometry in geometries]
-        kinds = {geometry["type"] for geometry in geometries if geometry is not None}
-        if kinds <= {"Point"}:
-            missing = (np.nan, np.nan)
-            places = [missing if g is None else g["coordinates"][:2] for g in geometries]
-            points = np.array(places, dtype=np.float64).reshape(-1, 2)
-            return cls(name, crs, points, None, columns)
-        if kinds <= _AREAS:
-            return cls(name, crs, None, tuple(geometries), columns)
-        raise SourceError(
-            f"{name}: geometries of type {', '.join(sorted(kinds))}; expected points only or "
-            "polygons only; split the file"
-        )
 
     def __len__(self) -> int:
         """Return the number of features."""
-        return len(self.points if self.polygons is None else self.polygons)  # type: ignore[arg-type]
+        return len(self.points if self.geometries is None else self.geometries)  # type: ignore[arg-type]
 
     @property
     def kind(self) -> str:
         """``points`` or ``polygons``."""
-        return "points" if self.polygons is None else "polygons"
+        return "points" if self.geometries is None else "polygons"
+
+    @property
+    def attributes(self) -> list[str]:
+        """Names of the columns that do not say where a feature lies."""
+        return [name for name in self.columns.column_names if name not in self.axes]
+
+    @property
+    def geometry_types(self) -> list[str]:
+        """Names of the kinds of geometry that occur, in order."""
+        shapes = [None] if self.geometries is None else self.geometries
+        kinds = {shape.geom_type for shape in shapes if shape is not None}
+        return ["Point"] if self.geometries is None else sorted(kinds)
+
+    def points_or_areas(self) -> Self:
+        """Return the features as points where all geometries are points, else as they are.
+
+        A collection of one point is a point: GIS software writes such.
+
+        Raises
+        ------
+        SourceError
+            If there is something else than points alone or polygons alone.
+        """
+        if self.geometries is None:
+            return self
+        import shapely
+
+        multiple = shapely.get_type_id(self.geometries) == shapely.GeometryType.MULTIPOINT
+        single = multiple & (shapely.get_num_geometries(self.geometries) == 1)
+        shapes = np.where(single, shapely.get_geometry(self.geometries, 0), self.geometries)
+        features = replace(self, geometries=shapes)
+        kinds = set(features.geometry_types)
+        if kinds <= {"Point"}:
+            return replace(self, points=shapely.bounds(shapes)[:, :2], geometries=None)
+        if kinds <= _AREAS:
+            return features
+        raise SourceError(
+            f"{self.name}: geometries of type {', '.join(sorted(kinds))}; expected points only or "
+            "polygons only; split the file"
+        )
 
     def to_crs(self, crs: str) -> Self:
-        """Return the features with their vertices in another CRS; NaN where PROJ has no answer."""
-        from pyproj import CRS, Transformer
+        """Return the features in another CRS; points NaN and areas None where PROJ has no answer.
 
-        target = CRS.from_user_input(crs)
-        if CRS.from_user_input(self.crs).equals(target, ignore_axis_order=True):
+        Raises
+        ------
+        InvalidConfigError
+            If PROJ does not know one of the two.
+        """
+        if same_crs(self.crs, crs):
             return replace(self, crs=crs)
-        transformer = Transformer.from_crs(self.crs, target, always_xy=True)
+        from pyproj import Transformer
+
+        transformer = Transformer.from_crs(parsed(self.crs), parsed(crs), always_xy=True)
 
         def move(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
-            x, y = transformer.transform(vertices[:, 0], vertices[:, 1])
-            moved = np.column_stack([x, y])
+            moved = np.column_stack(transformer.transform(vertices[:, 0], vertices[:, 1]))
             moved[~np.isfinite(moved).all(axis=1)] = np.nan
             return moved
 
         if self.points is not None:
             return replace(self, crs=crs, points=move(self.points))
-        polygons = tuple(p and map_vertices(p, move) for p in self.polygons or ())
-        return replace(self, crs=crs, polygons=polygons)
+        import shapely
+
+        shapes = shapely.transform(self.geometries, move)
+        vertices, owners = shapely.get_coordinates(shapes, return_index=True)
+        shapes[owners[np.isnan(vertices).any(axis=1)]] = None
+        return replace(self, crs=crs, geometries=shapes)
 
     def wkb(self) -> pa.Array:
         """Return the geometries as WKB; null where one is missing."""
         if self.points is None:
-            return pa.array([p and encode(p) for p in self.polygons or ()], pa.binary())
+            import shapely
+
+            return pa.array(shapely.to_wkb(self.geometries).tolist(), pa.binary())
         x, y = self.points.T
         packed = pa.FixedSizeBinaryArray.from_buffers(
             pa.binary(21), len(x), [None, pa.py_buffer(encode_points(x, y).tobytes())]
@@ -118,8 +139,6 @@ class Features:
         return compute.if_else(known, packed, pa.scalar(None, pa.binary()))
 
 
-def _single(geometry: Geometry | None) -> Geometry | None:
-    """Return the point that a collection of one point is; GIS software writes such."""
-    if geometry is None or geometry["type"] != "MultiPoint" or len(geometry["coordinates"]) != 1:
-        return geometry
-    return {"type": "Point", "coordinates": geometry["coordinates"][0]}
+def numbered(count: int) -> pa.Table:
+    """Return the columns of features that have none: their numbers."""
+    return pa.table({"row": pa.array(np.arange(count))})

@@ -7,16 +7,27 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from geoembz._geo import parsed
 from geoembz._geo.geojson import FeatureList, features_of, read_geojson
 from geoembz._geo.geoparquet import CRS84
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.features.model import Features
-from geoembz.sources.features.rows import FeatureRows, numbered
-from geoembz.sources.features.table_rows import TEXT_TABLE, read_table_rows
+from geoembz.sources.features.model import Features, numbered
 from geoembz.sources.features.vector_files import SUFFIXES, read_vector_file, split_layer
 from geoembz.sources.inputs import TABLE_SUFFIXES
+from geoembz.sources.tables.files import CsvFiles
+from geoembz.sources.tables.places import Places, find_places
+from geoembz.sources.tables.table import open_files
 
+TEXT_TABLE = ".txt"
+"""CSV by another name."""
+
+_BATCH_ROWS = 65_536
+_MOST_BYTES, _MOST_LONG_BYTES = 2**31, 2**28
+"""Largest columns of features, and of rows that are long: all are held in memory."""
+
+_LONG_ROW_BYTES = 2**14
 _GEOJSON = (".geojson", ".json")
 _EXPECTED = (
     "GeoJSON (.geojson, .json), GeoPackage (.gpkg), Shapefile (.shp), FlatGeobuf (.fgb), "
@@ -48,12 +59,10 @@ def read_features(source: Any, *, crs: str | None = None) -> Features:
     >>> read_features([[10.0, 50.0], [10.5, 50.1]]).kind
     'points'
     """
-    return Features.of_rows(read_rows(source, crs=crs))
+    return read_rows(source, crs=crs).points_or_areas()
 
 
-def read_rows(
-    source: Any, *, crs: str | None = None, unknown_crs: str | None = None
-) -> FeatureRows:
+def read_rows(source: Any, *, crs: str | None = None, unknown_crs: str | None = None) -> Features:
     """Read features of any kind: the one reader of files of places.
 
     Parameters
@@ -77,7 +86,7 @@ def read_rows(
         If a package is needed that is not installed.
     """
     if crs is not None:
-        _check_crs(crs)
+        parsed(crs)
     if isinstance(source, str | Path):
         return _read_file(str(source), crs, unknown_crs)
     if hasattr(source, "__geo_interface__"):
@@ -92,7 +101,7 @@ def read_rows(
         raise InvalidConfigError(
             f"points: an array of shape {array.shape}; expected (n, 2): x (or longitude) and y"
         )
-    return FeatureRows("points", crs or CRS84, array, None, numbered(len(array)))
+    return Features("points", crs or CRS84, array, None, numbered(len(array)))
 
 
 def is_feature_file(path: str | Path) -> bool:
@@ -101,7 +110,7 @@ def is_feature_file(path: str | Path) -> bool:
     return suffix in {*_GEOJSON, *SUFFIXES, TEXT_TABLE, *TABLE_SUFFIXES}
 
 
-def _read_file(source: str, crs: str | None, unknown_crs: str | None) -> FeatureRows:
+def _read_file(source: str, crs: str | None, unknown_crs: str | None) -> Features:
     place, layer = split_layer(source)
     path = Path(place)
     if not path.exists():
@@ -114,14 +123,52 @@ def _read_file(source: str, crs: str | None, unknown_crs: str | None) -> Feature
             return _from_geojson(str(path), read_geojson(path, crs))
         if suffix in SUFFIXES:
             return read_vector_file(path, layer, crs, unknown_crs)
-        return read_table_rows(path, crs, unknown_crs)
+        return _read_table(path, crs, unknown_crs)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path}: cannot be read ({error}); expected {_EXPECTED}") from error
 
 
-def _from_geojson(name: str, found: FeatureList) -> FeatureRows:
-    columns = _columns(found.properties)
-    return FeatureRows(name, found.crs, None, tuple(found.geometries), columns)
+def _read_table(path: Path, crs: str | None, unknown_crs: str | None) -> Features:
+    """Read places found as those of tables of embeddings are; see `read_rows`."""
+    name = str(path)
+    is_text = path.suffix.lower() == TEXT_TABLE
+    files = CsvFiles.open([name]) if is_text else open_files([name], crs=crs, allow_empty=True)
+    places = find_places(name, files.schema, files.footer, crs, unknown_crs)
+    batches, size, count = [], 0, 0
+    for batch in files.scan(files.schema.names, _BATCH_ROWS):
+        batches.append(batch)
+        size, count = size + batch.nbytes, count + len(batch)
+        most = _MOST_LONG_BYTES if size > count * _LONG_ROW_BYTES else _MOST_BYTES
+        if size > most:
+            raise SourceError(
+                f"{name}: columns of {count:,} rows take more than {most // 2**20} MB; expected "
+                "features that fit into memory: leave large columns out, or split the file"
+            )
+    table = pa.Table.from_batches(batches, files.schema)
+    hidden = () if places.kind in {"xy", "box"} else places.columns
+    columns = table.drop_columns(list(hidden))
+    columns = columns if columns.num_columns else numbered(len(table))
+    axes = places.columns if places.kind in {"xy", "box"} else ()
+    bounds = [places.bounds(name, batch) for batch in batches]
+    every = np.concatenate(bounds) if bounds else np.empty((0, 4))
+    if _are_points(places, every):
+        return Features(name, places.crs, every[:, :2], None, columns, axes)
+    shapes = [places.geometries(batch) for batch in batches]
+    geometries = np.concatenate([np.empty(0, object), *shapes])
+    return Features(name, places.crs, None, geometries, columns, axes)
+
+
+def _are_points(places: Places, bounds: NDArray[np.float64]) -> bool:
+    """Whether all rows are points: bounds without extent, or none at all."""
+    if places.kind == "box":
+        return False
+    known = bounds[np.isfinite(bounds).all(axis=1)]
+    return bool((known[:, :2] == known[:, 2:]).all())
+
+
+def _from_geojson(name: str, found: FeatureList) -> Features:
+    shapes = np.array([*found.geometries, None], dtype=object)[:-1]
+    return Features(name, found.crs, None, shapes, _columns(found.properties))
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -145,15 +192,3 @@ def _as_text(value: Any) -> str:
 
 def _text(crs: Any) -> str | None:
     return None if crs is None else str(getattr(crs, "to_wkt", lambda: crs)())
-
-
-def _check_crs(crs: str) -> None:
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        CRS.from_user_input(crs)
-    except CRSError as error:
-        raise InvalidConfigError(
-            f"crs {crs!r}: {error}; expected a CRS such as EPSG:32633"
-        ) from error

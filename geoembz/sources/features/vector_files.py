@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from geoembz._geo.wkb import decode
+from geoembz._geo.wkb import from_wkb
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
-from geoembz.sources.features.rows import FeatureRows, numbered
+from geoembz.sources.features.model import Features, numbered
 
 SUFFIXES = MappingProxyType(
     {".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a", ".fgb": b"fgb\x03"}
@@ -36,7 +36,7 @@ def split_layer(source: str) -> tuple[str, str | None]:
 
 def read_vector_file(
     path: Path, layer: str | None, crs: str | None, unknown_crs: str | None
-) -> FeatureRows:
+) -> Features:
     """Read the features of a layer.
 
     Parameters
@@ -93,11 +93,11 @@ def read_vector_file(
             f"{path}: declares no CRS (a Shapefile says it in a .prj file beside it); give it one "
             "with --crs"
         )
-    return FeatureRows(
+    return Features(
         name=str(path),
         crs=known,
         points=None,
-        geometries=tuple(None if cell is None else decode(cell) for cell in cells),
+        geometries=from_wkb(cells),
         columns=pa.table(columns) if columns else numbered(len(cells)),
     )
 

@@ -78,9 +78,7 @@ def _write_parquet(path: Path, table: pa.Table, features: Features, emb: bytes) 
     from pyarrow import parquet
 
     table = table.append_column(GEOMETRY, features.wkb())
-    polygons = features.polygons or ()
-    types = sorted({p["type"] for p in polygons if p}) if features.polygons else ["Point"]
-    geo = write_geo(GEOMETRY, features.crs, types, _bbox(features))
+    geo = write_geo(GEOMETRY, features.crs, features.geometry_types, _bbox(features))
     parquet.write_table(table.replace_schema_metadata({b"geo": geo, b"emb": emb}), path)
 
 

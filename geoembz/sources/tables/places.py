@@ -1,22 +1,26 @@
-"""Where a table's rows lie: a geometry, a box, or two columns."""
+"""Where a table's rows lie: a geometry, a box, or two columns, and which file says so how."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import compute
+from pyarrow import compute, parquet
 
-from geoembz._geo import full_turn, narrowest
-from geoembz._geo.geojson import checked_geometry
+from geoembz._geo import full_turn, is_geographic, narrowest
+from geoembz._geo.geojson import geometry_of
 from geoembz._geo.geoparquet import CRS84, degrees_columns, read_geo
-from geoembz._geo.wkb import Geometry, bounds_of, column_bounds, decode, paths_of
+from geoembz._geo.wkb import Geometry, column_bounds, from_wkb
 from geoembz._util.bounded_json import parse_json
 from geoembz.errors import InvalidConfigError, SourceError
 
 _BOX = ("xmin", "ymin", "xmax", "ymax")
+_GEOARROW = "geoarrow."
+_LOGICAL = ("Geometry", "Geography")
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,7 @@ class Places:
         """Whether y is latitude: by the columns' names, or by the CRS."""
         if self.kind == "xy" and self.columns != ("x", "y"):
             return True
-        from pyproj import CRS
-        from pyproj.exceptions import CRSError
-
-        try:
-            return bool(CRS.from_user_input(self.crs).is_geographic)
-        except CRSError as error:
-            raise InvalidConfigError(
-                f"crs {self.crs!r}: {error}; expected a CRS such as EPSG:32633"
-            ) from error
+        return is_geographic(self.crs)
 
     def bounds(self, where: str, batch: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the bounds of each row, shape ``(n, 4)``; NaN where unknown.
@@ -95,7 +91,7 @@ class Places:
             centres[beyond, 0] -= turn
         return centres
 
-    def geometries(self, batch: pa.RecordBatch) -> list[Geometry | None]:
+    def geometries(self, batch: pa.RecordBatch) -> NDArray[np.object_]:
         """Return the geometry of each row, None where there is none; boxes as polygons.
 
         Raises
@@ -103,17 +99,24 @@ class Places:
         SourceError
             If one is damaged.
         """
-        column = batch.column(self.columns[0])
-        if self.kind == "wkb":
-            return [None if cell is None else decode(cell) for cell in column.to_pylist()]
-        if self.kind == "geojson":
-            name = f"column {self.columns[0]!r}"
-            return [_geometry(text, name) for text in column.to_pylist()]
+        import shapely
+
+        if self.kind in {"wkb", "geojson"}:
+            return self._shapes(batch.column(self.columns[0]))
         bounds = self.bounds(self.columns[0], batch)
+        boxes = np.full(len(bounds), None)
         known = np.isfinite(bounds).all(axis=1)
-        return [
-            _box(*row) if is_known else None for row, is_known in zip(bounds, known, strict=True)
-        ]
+        boxes[known] = shapely.box(*bounds[known].T)
+        return boxes
+
+    def _shapes(self, column: pa.Array) -> NDArray[np.object_]:
+        cells = column.to_pylist()
+        if self.kind == "wkb":
+            return from_wkb(cells)
+        shapes = np.full(len(cells), None)
+        for row, text in enumerate(cells):
+            shapes[row] = None if text is None else _geometry(text, f"column {self.columns[0]!r}")
+        return shapes
 
     def _joined(self, batch: pa.RecordBatch, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return bounds in which the sides of the antimeridian stand beside each other."""
@@ -124,12 +127,10 @@ class Places:
             width = bounds[:, 2] - bounds[:, 0]
             bounds[:, 2] += np.where(width < 0, np.ceil(-width / turn) * turn, 0.0)
             wide = np.flatnonzero((width > turn / 2) & (self.kind != "box"))
-        column = batch.column(self.columns[0])
-        for row in wide:
-            cell = column[int(row)].as_py()
-            geometry = decode(cell) if self.kind == "wkb" else _geometry(cell, self.columns[0])
-            if geometry is not None:
-                bounds[row, [0, 2]] = _across(geometry, turn)
+        if len(wide):
+            column = batch.column(self.columns[0]).take(pa.array(wide))
+            for row, shape in zip(wide, self._shapes(column), strict=True):
+                bounds[row, [0, 2]] = _across(shape, turn)
         return bounds
 
     def _bounds(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
@@ -140,16 +141,11 @@ class Places:
         if self.kind == "wkb":
             return _wkb_bounds(column)
         if self.kind == "geojson":
-            name, empty = self.columns[0], (np.nan,) * 4
-            found = [_geometry(text, f"column {name!r}") for text in column.to_pylist()]
-            return np.array([bounds_of(g) if g else empty for g in found]).reshape(-1, 4)
+            import shapely
+
+            return np.asarray(shapely.bounds(self._shapes(column)))
         names = _BOX if self.kind == "box" else ("x", "y", "x", "y")
         return np.column_stack([_floats(compute.struct_field(column, name)) for name in names])
-
-
-def _box(xmin: float, ymin: float, xmax: float, ymax: float) -> Geometry:
-    ring = [[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax], [xmin, ymin]]
-    return {"type": "Polygon", "coordinates": [[list(map(float, place)) for place in ring]]}
 
 
 def _across(geometry: Geometry, turn: float) -> tuple[float, float]:
@@ -158,22 +154,24 @@ def _across(geometry: Geometry, turn: float) -> tuple[float, float]:
     A single ring that is wider than three quarters of the circle, but not all of it, is taken for
     one that was not cut at the antimeridian.
     """
-    ranges = []
-    for path in paths_of(geometry):
-        x = path[:, 0]
+    import shapely
+
+    parts = shapely.get_parts(geometry)
+    parts, ranges = parts[~shapely.is_empty(parts)], []
+    rings = shapely.get_rings(parts)
+    for path in rings if len(rings) else parts:
+        x = shapely.get_coordinates(path)[:, 0]
         if 0.75 * turn < x.max() - x.min() < turn:
             x = np.where(x < (x.max() + x.min()) / 2, x + turn, x)
         ranges.append((x.min(), x.max()))
     return narrowest(turn, np.array(ranges))
 
 
-def _geometry(text: str | None, where: str) -> Geometry | None:
+def _geometry(text: str, where: str) -> Geometry | None:
     """Return the geometry of a cell; a point, line or area, or None."""
-    if text is None:
-        return None
-    found = checked_geometry(parse_json(text, where, expected="a GeoJSON geometry"), where)
-    if found is not None and "coordinates" not in found:
-        raise SourceError(f"{where}: a {found['type']}; expected points, lines or areas")
+    found = geometry_of(parse_json(text, where, expected="a GeoJSON geometry"), where)
+    if found is not None and found.geom_type == "GeometryCollection":
+        raise SourceError(f"{where}: a {found.geom_type}; expected points, lines or areas")
     return found
 
 
@@ -262,3 +260,60 @@ def _is_binary(kind: pa.DataType) -> bool:
     return bool(
         types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
     )
+
+
+def geo_footer(file: parquet.ParquetFile, where: str) -> Mapping[bytes, bytes]:
+    """Return a file's key-value metadata, with `geo` made of its columns' types where it has none.
+
+    Raises
+    ------
+    SourceError
+        If a column's CRS is no JSON.
+    """
+    footer = dict(file.schema_arrow.metadata or {})
+    if b"geo" in footer:
+        return footer
+    columns = {}
+    for field in file.schema_arrow:
+        found = _logical(file, field.name, footer) or _extension(field, where)
+        if found is not None:
+            columns[field.name] = found
+    if not columns:
+        return footer
+    primary = "geometry" if "geometry" in columns else next(iter(columns))
+    document = {"version": "1.1.0", "primary_column": primary, "columns": columns}
+    return {**footer, b"geo": json.dumps(document).encode()}
+
+
+def _logical(
+    file: parquet.ParquetFile, name: str, footer: Mapping[bytes, bytes]
+) -> dict[str, Any] | None:
+    """Return what Parquet's type of a column says; its CRS is longitude and latitude by default."""
+    columns = (file.schema.column(index) for index in range(len(file.schema.names)))
+    column = next((column for column in columns if column.path == name), None)
+    if column is None or column.logical_type.type.upper() not in {k.upper() for k in _LOGICAL}:
+        return None
+    crs = str(json.loads(column.logical_type.to_json()).get("crs") or CRS84)
+    kind, _, rest = crs.partition(":")
+    if kind == "srid":
+        crs = f"EPSG:{rest}"
+    elif kind == "projjson":
+        crs = footer.get(rest.encode(), b"").decode(errors="replace")
+    return {"encoding": "WKB", "crs": crs}
+
+
+def _extension(field: pa.Field, where: str) -> dict[str, Any] | None:
+    """Return what GeoArrow's type of a column says, whether pyarrow knows the type or not."""
+    metadata = field.metadata or {}
+    if isinstance(field.type, pa.BaseExtensionType):
+        name = field.type.extension_name
+        content = getattr(field.type, "__arrow_ext_serialize__", bytes)()
+    else:
+        name = metadata.get(b"ARROW:extension:name", b"").decode(errors="replace")
+        content = metadata.get(b"ARROW:extension:metadata", b"")
+    encoding = name.removeprefix(_GEOARROW)
+    if encoding == name or encoding == "wkt":
+        return None
+    said = parse_json(content, f"{where}, column {field.name!r}") if content else {}
+    crs = said.get("crs") if isinstance(said, Mapping) else None
+    return {"encoding": "WKB" if encoding == "wkb" else encoding, "crs": crs}

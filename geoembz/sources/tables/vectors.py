@@ -10,26 +10,7 @@ from pyarrow import compute
 
 from geoembz.encoding._quantization import power_values
 from geoembz.errors import SourceError
-
-_FLOATS = {pa.float16(), pa.float32(), pa.float64()}
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Whether a column holds lists, of fixed length or not."""
-    types = pa.types
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
-
-
-def value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the numbers inside lists, however deep."""
-    while is_list(kind):
-        kind = kind.value_type
-    return kind
-
-
-def is_real(kind: pa.DataType) -> bool:
-    """Whether a column holds one real number per row."""
-    return kind in _FLOATS or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+from geoembz.sources.tables.columns import is_list, is_real, value_type
 
 
 def check_numbers(where: str, schema: pa.Schema, columns: Sequence[str], *, law: bool) -> None:

@@ -1,4 +1,4 @@
-"""Open a table: recognise its product, find vector and places, read it in batches."""
+"""A table of embeddings: rows of vectors with places, read from front to back in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,20 +16,23 @@ from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import SourceInfo
 from geoembz.sources.provenance import identify
-from geoembz.sources.tables.base import Survey, TableBatch
-from geoembz.sources.tables.choice import find_vector
-from geoembz.sources.tables.csv_files import CsvFiles
-from geoembz.sources.tables.files import TableFiles
+from geoembz.sources.tables.columns import is_list, value_type
+from geoembz.sources.tables.files import CsvFiles, TableFiles
 from geoembz.sources.tables.parquet_files import ParquetFiles
 from geoembz.sources.tables.places import Places, find_places
-from geoembz.sources.tables.products import EARTH_ENGINE, EARTH_INDEX, PLAIN, Product, recognise
+from geoembz.sources.tables.products import (
+    EARTH_ENGINE,
+    EARTH_INDEX,
+    PLAIN,
+    Product,
+    find_vector,
+    recognise,
+)
 from geoembz.sources.tables.vectors import (
     check_numbers,
     check_unit_norm,
-    is_list,
     list_length,
     list_vectors,
-    value_type,
     wide_vectors,
 )
 
@@ -37,13 +40,58 @@ _BATCH_BYTES = 32 * 2**20
 """Decoded size of a batch, about."""
 
 _SMALL_BATCH_ROWS = 65_536
-
 _FIRST_ROWS = 64
+
+
+@dataclass(frozen=True)
+class TableBatch:
+    """Consecutive rows.
+
+    Parameters
+    ----------
+    start
+        Number of the first row in the whole table.
+    vectors
+        Real numbers of any type, shape ``(n, dimension)``; missing vectors are NaN.
+    places
+        x and y of each row's centre, float64, shape ``(n, 2)``; NaN where unknown.
+    columns
+        The other columns; see `TableSource.schema`.
+    """
+
+    start: int
+    vectors: NDArray[Any]
+    places: NDArray[np.float64]
+    columns: pa.RecordBatch
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a table's small columns tells.
+
+    Parameters
+    ----------
+    places
+        x and y of every row's centre, float64, shape ``(n_rows, 2)``.
+    complete
+        Names of the columns without a missing value.
+    chip_size
+        Median width and height of the footprints, in CRS units; zeros for points.
+    """
+
+    places: NDArray[np.float64]
+    complete: frozenset[str]
+    chip_size: tuple[float, float]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        return len(self.places)
 
 
 def open_table(
     path: str | Path | Sequence[str | Path], *, crs: str | None = None, vector: str | None = None
-) -> "Table":
+) -> "TableSource":
     """Open a table of embeddings.
 
     The vector is a column of lists or a run of numbered columns, see `find_vector`; the place is a
@@ -70,25 +118,17 @@ def open_table(
     paths = [str(part) for part in ([path] if isinstance(path, str | Path) else path)]
     files = open_files(paths, crs=crs)
     name = display_name(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
-    product, columns = recognise_vector(name, files, vector)
+    product, columns = _recognise_vector(name, files, vector)
     places = find_places(name, files.schema, files.footer, crs)
-    dimension = read_dimension(name, files, columns)
+    dimension = _read_dimension(name, files, columns)
     info = tuple(map(identify, paths))
-    return Table(name, files, product, columns, places, dimension, info)
+    return TableSource(name, files, product, columns, places, dimension, info)
 
 
-def recognise_vector(
+def _recognise_vector(
     name: str, files: TableFiles, wanted: str | None
 ) -> tuple[Product, tuple[str, ...]]:
-    """Return what a table is, and the columns of its vector; see `find_vector`.
-
-    Raises
-    ------
-    SourceError
-        If there is no vector, it holds no real numbers, or there are several.
-    InvalidConfigError
-        If the one that is wanted is not there.
-    """
+    """Return what a table is, and the columns of its vector; see `find_vector`."""
     schema = files.schema
     product = recognise(schema.names)
     if product is EARTH_INDEX and b"emb" not in (files.footer or {}):
@@ -103,8 +143,26 @@ def recognise_vector(
 
 
 @dataclass(frozen=True)
-class Table:
-    """An open table; see `TableSource`."""
+class TableSource:
+    """An open table of embeddings.
+
+    Parameters
+    ----------
+    name
+        What to call the table in messages.
+    files
+        Those behind it.
+    product
+        What it was recognised as.
+    vector
+        Columns of the vector: one of lists, or one per component.
+    places
+        How to find a row's place.
+    dimension
+        Length of one vector.
+    info
+        Of each file.
+    """
 
     name: str
     files: TableFiles
@@ -116,7 +174,7 @@ class Table:
 
     @property
     def crs(self) -> str:
-        """CRS of the places."""
+        """CRS of the places, in a form that PROJ knows."""
         return self.places.crs
 
     @property
@@ -129,29 +187,29 @@ class Table:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """Type of the numbers."""
+        """Type of the numbers as the table stores them."""
         kinds = {value_type(self.files.schema.field(name).type) for name in self.vector}
         return np.result_type(*map(_number_type, kinds))
 
     @property
     def band_names(self) -> BandNames:
-        """Names of the numbered columns; a list has none."""
+        """One name per component: numbered columns have them; None in a list."""
         return self.vector if len(self.vector) > 1 else (None,) * self.dimension
 
     @property
     def geometry(self) -> str | None:
-        """Name of the WKB column."""
+        """Name of the WKB column; None for tables of x and y."""
         return self.places.columns[0] if self.places.kind == "wkb" else None
 
     @property
     def axes(self) -> tuple[str, str]:
-        """Names of the columns of x and y."""
+        """Names that x and y had, where they were columns; else ``("x", "y")``."""
         columns = self.places.columns
         return (columns[0], columns[1]) if self.places.kind == "xy" else ("x", "y")
 
     @property
     def schema(self) -> pa.Schema:
-        """Columns of a batch."""
+        """Columns of a batch: all but the vector and the columns that only hold the place."""
         hidden = {*self.vector}
         if self.places.kind in {"xy", "point"}:
             hidden |= set(self.places.columns)
@@ -159,16 +217,16 @@ class Table:
 
     @property
     def other_bytes(self) -> float:
-        """Size of a row of `schema`, about."""
+        """Size of a row of `schema`, about; as far as it is known without reading the rows."""
         return self.files.row_bytes(self.schema.names)
 
     @property
     def group_rows(self) -> Sequence[int]:
-        """Rows of each row group."""
+        """Rows of each part that can be begun without reading what stands before; may be empty."""
         return self.files.group_rows
 
     def survey(self) -> Survey:
-        """Read the places and the scalar columns; see `TableSource.survey`."""
+        """Read the places and the scalar columns, once."""
         scalars = [field.name for field in self.schema if _is_scalar(field.type)]
         columns = list(dict.fromkeys([*self.places.columns, *scalars]))
         incomplete: set[str] = set()
@@ -188,7 +246,13 @@ class Table:
         return Survey(places, frozenset(scalars) - incomplete, (width, height))
 
     def batches(self) -> Iterator[TableBatch]:
-        """Read everything; see `TableSource.batches`."""
+        """Read everything, in order.
+
+        Raises
+        ------
+        SourceError
+            If a row's vector has another length, or the file is damaged.
+        """
         start, kept = 0, self.schema.names
         columns = list(dict.fromkeys([*self.vector, *self.places.columns, *kept]))
         for batch in self.files.scan(columns, self._batch_rows):
@@ -200,7 +264,7 @@ class Table:
             start += len(batch)
 
     def head(self, group: int, count: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Read the first rows of a row group; see `TableSource.head`."""
+        """Read the first rows of a part: first row's number and vectors, until `count` are read."""
         start = first = sum(self.group_rows[:group])
         for batch in self.files.scan(self.vector, min(self._batch_rows, count), group):
             vectors = self._vectors(batch, start)
@@ -215,10 +279,10 @@ class Table:
         return max(256, 1 << (rows.bit_length() - 1))
 
     def _vectors(self, batch: pa.RecordBatch, start: int) -> NDArray[Any]:
-        return row_vectors(self.name, batch, self.vector, self.product, self.dimension, start)
+        return _row_vectors(self.name, batch, self.vector, self.product, self.dimension, start)
 
 
-def row_vectors(
+def _row_vectors(
     name: str,
     batch: pa.RecordBatch,
     columns: Sequence[str],
@@ -226,26 +290,7 @@ def row_vectors(
     dimension: int,
     start: int,
 ) -> NDArray[Any]:
-    """Return the vectors of a batch, shape ``(n, dimension)``; missing ones are NaN.
-
-    Parameters
-    ----------
-    name
-        The table, for messages.
-    batch
-        Rows; `columns` are among its columns.
-    columns, product
-        As `recognise_vector` found them.
-    dimension
-        Length of every vector.
-    start
-        Number of the first row, for messages.
-
-    Raises
-    ------
-    SourceError
-        If a vector has another length.
-    """
+    """Return the vectors of a batch whose first row is `start`; missing ones are NaN."""
     if len(columns) > 1:
         return wide_vectors(batch, columns, aef=product is EARTH_ENGINE)
     return list_vectors(
@@ -274,14 +319,8 @@ def open_files(
     return ParquetFiles.open(paths, crs=crs, allow_empty=allow_empty)
 
 
-def read_dimension(name: str, files: TableFiles, vector: Sequence[str]) -> int:
-    """Return the length of a table's vectors; see `row_vectors`.
-
-    Raises
-    ------
-    SourceError
-        If no row holds a vector.
-    """
+def _read_dimension(name: str, files: TableFiles, vector: Sequence[str]) -> int:
+    """Return the length of a table's vectors; refuse a table without one."""
     if len(vector) > 1:
         return len(vector)
     kind = files.schema.field(vector[0]).type
@@ -308,3 +347,39 @@ def _is_scalar(kind: pa.DataType) -> bool:
         or types.is_timestamp(kind)
         or types.is_date(kind)
     )
+
+
+def read_vectors(path: str, vector: str | None = None) -> tuple[NDArray[Any], pa.Table]:
+    """Return the vectors of a Parquet or CSV file, and its other columns, all rows at once.
+
+    Parameters
+    ----------
+    path
+        Local, or a URL.
+    vector
+        As in `open_table`.
+
+    Returns
+    -------
+    vectors
+        Shape ``(n, dimension)``; missing ones are NaN.
+    others
+        The other columns, places among them.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, or has no vector.
+    InvalidConfigError
+        If there is no column `vector`.
+    """
+    name, files = display_name(path), open_files([path])
+    product, columns = _recognise_vector(name, files, vector)
+    dimension = _read_dimension(name, files, columns)
+    others = pa.schema([field for field in files.schema if field.name not in columns])
+    vectors, batches, start = [], [], 0
+    for batch in files.scan([*columns, *others.names], _SMALL_BATCH_ROWS // 8):
+        vectors.append(_row_vectors(name, batch, columns, product, dimension, start))
+        batches.append(batch.select(others.names))
+        start += len(batch)
+    return np.concatenate(vectors), pa.Table.from_batches(batches, others)
