@@ -169,6 +169,8 @@ def related(named: str, key: str) -> bool:
         ("zarr_conventions", []),
         ("geoembz:encoding_hash", "0" * 64),
         ("geoembz:version", "99.0"),
+        ("geoembz:grids", -1),
+        ("geoembz:grids", [3]),
     ],
 )
 def test_attributes_that_contradict_the_store_are_named(

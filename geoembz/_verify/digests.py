@@ -5,8 +5,7 @@ Stores of format 0.1 give none: there, nothing is found here.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import zarr
@@ -17,8 +16,9 @@ from geoembz._publish import Problem
 from geoembz._publish.transfer import for_each
 from geoembz.errors import GeoembzError
 from geoembz.store import ObjectTree
-from geoembz.store.conventions import GRIDS, records_digests
+from geoembz.store.conventions import records_digests
 from geoembz.store.digests import DIGEST_BYTES, DIGESTS
+from geoembz.store.grids import grid_names
 from geoembz.store.lost import check_together
 from geoembz.store.reader import array_of, open_array
 from geoembz.store.seal import ALGORITHM, ROOT, SEAL, is_sealed, sealed_objects
@@ -62,7 +62,7 @@ def check_small_objects(tree: ObjectTree, present: frozenset[str] | None) -> set
         what = "is not the document that was written: it was edited, or parts of it are another's"
         problems.add(Problem(ROOT, what))
     if present is not None:
-        problems |= set(_unknown(present, objects, attributes.get(GRIDS)))
+        problems |= set(_unknown(present, objects, grid_names(tree.url, attributes)))
     return problems
 
 
@@ -206,11 +206,13 @@ def _sha256(tree: ObjectTree, key: str) -> str | None:
         return None
 
 
-def _unknown(present: frozenset[str], objects: Mapping[str, str], grids: Any) -> Iterator[Problem]:
+def _unknown(
+    present: frozenset[str], objects: Mapping[str, str], grids: Sequence[str]
+) -> Iterator[Problem]:
     """Yield the objects that have no digest and are no shards, which are looked at elsewhere."""
     start, end = f"{DIGESTS}/", f"/{ROOT}"
     arrays = [k.removeprefix(start).removesuffix(end) for k in objects if k.startswith(start)]
-    below = (*(f"{name}/c/" for name in arrays), *(f"{name}/" for name in grids or ()))
+    below = (*(f"{name}/c/" for name in arrays), *(f"{name}/" for name in grids))
     for key in sorted(present - objects.keys() - {ROOT}):
         if not key.startswith(below):
             yield Problem(key, "unexpected: the store has no digest of it")

@@ -205,7 +205,8 @@ class StoreAttributes:
         """
         check_version(where, attributes)
         if GRIDS in attributes:
-            names = [str(name) for name in attributes[GRIDS]]
+            given = attributes[GRIDS]
+            names = [str(name) for name in given] if isinstance(given, list) else []
             raise StoreError(
                 f"{where}: holds {len(names)} grids, {', '.join(names)}; open one of them, such as "
                 f"{where.rstrip('/')}/{names[0] if names else 'NAME'}"
