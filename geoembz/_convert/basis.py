@@ -11,7 +11,7 @@ from geoembz.encoding import Encoding, Recipe, coverage
 from geoembz.errors import BasisWarning, EncodingError, InvalidConfigError
 from geoembz.sources import Source
 from geoembz.sources.band_names import BandNames, listed, positions
-from geoembz.sources.band_order import ordered_as
+from geoembz.sources.wrappers import ordered_as
 from geoembz.store import StoreReader
 from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader

@@ -17,9 +17,9 @@ from geoembz.sources import (
     open_xarray,
 )
 from geoembz.sources.arrays import PlainArray, is_array
-from geoembz.sources.dataarray import is_xarray
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import ChipRaster, open_table
+from geoembz.sources.xarray_source import is_xarray
 from geoembz.store import is_store, open_store_sources
 
 if TYPE_CHECKING:

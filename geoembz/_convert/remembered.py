@@ -5,7 +5,7 @@ from typing import Any
 
 from geoembz._geo.grid import Window
 from geoembz.sources import Source, SourceData
-from geoembz.sources.views import ViewSource
+from geoembz.sources.wrappers import ViewSource
 
 _KEPT_BYTES = 2**28
 """Decoded size of what is kept: the fit's first eight blocks of 32 MB."""

@@ -14,7 +14,7 @@ from geoembz._evaluate.result import Evaluation, worst_class
 from geoembz._util.output import output_faults, output_file
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
-from geoembz.sources.band_order import ordered_as
+from geoembz.sources.wrappers import ordered_as
 from geoembz.store import StoreReader
 
 INTERVALS = "Bars are 95 % intervals of the difference from the uncompressed vectors."

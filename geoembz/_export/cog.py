@@ -15,7 +15,7 @@ from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError, OutputError, SourceError
 from geoembz.sources.features.write import check_output
 from geoembz.sources.gdal import open_gdal
-from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
+from geoembz.sources.tiff import refuse_cut_off, refuse_truncated
 from geoembz.store import StorePlan, StoreReader, View
 
 _BLOCK_BYTES, _DRAFT_TILE_BYTES = 64 * 2**20, 4 * 2**20

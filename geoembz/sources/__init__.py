@@ -7,19 +7,17 @@ from geoembz.sources.assemble import Opener, finished, open_sources
 from geoembz.sources.base import (
     Source,
     SourceData,
-    SourceInfo,
     SourceTraits,
     names_of,
     occupies,
     traits_of,
 )
+from geoembz.sources.checks import check_vectors
 from geoembz.sources.detect import open_array, open_input, open_xarray
-from geoembz.sources.grouping import grid_name
-from geoembz.sources.guards import check_vectors
+from geoembz.sources.grids import grid_name
 from geoembz.sources.mosaic import MosaicSource
 from geoembz.sources.options import OVERLAPS, PRODUCTS, Overlap, ReadOptions, parse_transform
-from geoembz.sources.provenance import with_checksum
-from geoembz.sources.stamps import check_unchanged
+from geoembz.sources.provenance import SourceInfo, check_unchanged, with_checksum
 
 __all__ = [
     "OVERLAPS",

@@ -3,22 +3,32 @@
 The 64 bands are A00 to A63. Tiles are stored bottom-up; `north_up` turns them. Earth Engine
 exports hold the same numbers as floats that lie exactly on the grid of the int8 codes, so that
 the codes are recovered without loss.
+
+The mosaic Zarr is one array (time, 64, y, x) of codes, fill −128.
 """
 
 import re
 from dataclasses import replace
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames, listed
-from geoembz.sources.band_order import OrderedSource, ordered_as
-from geoembz.sources.base import Source, SourceTraits, names_of, occupies
-from geoembz.sources.guards import has_unit_norm
-from geoembz.sources.impossible import possible
-from geoembz.sources.power_law import FACTOR, NODATA, RECIPE, PowerLawSource, power_table
+from geoembz.sources.base import Source, SourceData, SourceTraits, names_of, occupies
+from geoembz.sources.checks import (
+    FACTOR,
+    NODATA,
+    RECIPE,
+    PowerLawSource,
+    has_unit_norm,
+    possible,
+    power_table,
+)
+from geoembz.sources.wrappers import OrderedSource, ordered_as
+from geoembz.sources.zarr_cube import ZarrCube
 
 PRODUCT, N_BANDS = "aef", 64
 MODEL = "https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"
@@ -145,3 +155,34 @@ def _probe_windows(whole: Window) -> list[Window]:
         )
         for down, right in places
     ]
+
+
+def codes_array(root: zarr.Group) -> str | None:
+    """Return the name of the array of AEF codes; None where the root is no AEF mosaic."""
+    found = [
+        name
+        for name, array in root.arrays()
+        if array.ndim == 4 and array.shape[1] == N_BANDS and array.dtype == np.int8
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def open_mosaic(
+    path: str, array: str, *, year: int | None = None, crs: str | None = None
+) -> Source:
+    """Open one year of an AEF mosaic Zarr store."""
+    return decode_codes(_CodesSource(path, array, year=year, crs=crs))
+
+
+class _CodesSource:
+    """The int8 codes, as they are stored."""
+
+    def __init__(self, path: str, array: str, *, year: int | None, crs: str | None) -> None:
+        self._cube = cube = ZarrCube(path, "", array, year=year, crs=crs)
+        self.name, self.grid, self.info = cube.name, cube.grid, cube.info
+        self.dimension, self.dtype, self.block_shape = cube.dimension, cube.dtype, cube.block_shape
+        self.band_names = cube.band_names
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; see `Source.read`."""
+        return SourceData(self._cube.window(self._cube.array_name, window), None)

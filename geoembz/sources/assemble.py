@@ -8,17 +8,15 @@ from pathlib import Path
 from geoembz._objects.identity import display_name, public_input
 from geoembz.errors import SourceError
 from geoembz.sources import aef
-from geoembz.sources.alignment import same_pixels
-from geoembz.sources.bands import BandsSource
+from geoembz.sources.bands import MOST_BANDS, BandsSource, form_one_embedding, outsiders
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.detect import open_input, recognise
-from geoembz.sources.grouping import grid_name, grouped
+from geoembz.sources.grids import grid_name, grouped, same_pixels
 from geoembz.sources.inputs import OTHER_SUFFIXES, expand, is_zarr
 from geoembz.sources.mosaic import MosaicSource, of_one_kind
 from geoembz.sources.options import BANDS, ReadOptions
-from geoembz.sources.parts import MOST_BANDS, form_one_embedding, outsiders
 from geoembz.sources.raster import RasterSource
-from geoembz.sources.views import labelled
+from geoembz.sources.wrappers import labelled
 
 type Opener = Callable[[str, ReadOptions], list[Source]]
 

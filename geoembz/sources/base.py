@@ -3,65 +3,15 @@
 Adding a product is adding one leaf module beside this one.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Grid, Window
 from geoembz.sources.band_names import BandNames
-from geoembz.sources.stamps import Stamp
-
-
-@dataclass(frozen=True)
-class SourceInfo:
-    """One input object and what identifies the version of it that was read.
-
-    Parameters
-    ----------
-    uri
-        A URI without credentials. Of a local file only the name is kept, as ``file:NAME``: stores
-        are published, paths of one machine are not.
-    size_bytes
-        Size of the object, in bytes; None where it is unknown.
-    version
-        ETag of a remote object; None where it is unknown.
-    sha256
-        Hex digest of the content, where it was asked for.
-    mtime_ns
-        Modification time of a local file. An interrupted conversion is resumed only while it stays
-        the same; a store does not hold it, since a copy of the file must give the same store.
-    path
-        Where the content can be read again, as it was given; never written anywhere.
-    watched
-        The files and objects that the content comes from, as they were when it was opened: that of
-        `path`, members of a virtual raster, masks and the like.
-    """
-
-    uri: str
-    size_bytes: int | None = None
-    version: str | None = None
-    sha256: str | None = None
-    mtime_ns: int | None = None
-    path: str | None = field(default=None, repr=False, compare=False)
-    watched: tuple[Stamp, ...] = field(default=(), repr=False, compare=False)
-
-    def identity(self) -> dict[str, Any]:
-        """Return what tells this version of the object from others."""
-        known = {
-            name: getattr(self, name)
-            for name in ("uri", "size_bytes", "version", "sha256", "mtime_ns")
-        }
-        others = [stamp.brief() for stamp in self.watched if stamp.path != self.path]
-        return known | ({"files": others} if others else {})
-
-    def provenance(self) -> dict[str, Any]:
-        """Return what a store says about this object."""
-        known = {name: value for name, value in self.identity().items() if value is not None}
-        for name in ("mtime_ns", "files"):
-            known.pop(name, None)
-        return known
+from geoembz.sources.provenance import SourceInfo
 
 
 @dataclass(frozen=True)
@@ -160,7 +110,14 @@ class SourceTraits:
 
 
 class Source(Protocol):
-    """A raster of embeddings."""
+    """A raster of embeddings.
+
+    A source that knows more may have these, too; ask `names_of`, `traits_of` and `occupies`:
+
+    - ``band_names``: one name per component, None where it has none;
+    - ``traits``: `SourceTraits`, what is known of its product;
+    - ``occupies(window)``: False where a window can hold no valid pixel, without reading it.
+    """
 
     @property
     def name(self) -> str:
@@ -203,47 +160,19 @@ class Source(Protocol):
         ...
 
 
-@runtime_checkable
-class SparseSource(Protocol):
-    """A source that knows, without reading, where it has nothing."""
-
-    def occupies(self, window: Window) -> bool:
-        """Whether a window can hold a valid pixel."""
-        ...
-
-
-@runtime_checkable
-class ProductSource(Protocol):
-    """A source of a known product."""
-
-    @property
-    def traits(self) -> SourceTraits:
-        """What is known of the product."""
-        ...
-
-
-@runtime_checkable
-class NamedSource(Protocol):
-    """A source that knows what its bands are called."""
-
-    @property
-    def band_names(self) -> BandNames:
-        """One name per component; None where it has none."""
-        ...
-
-
 def names_of(source: Source) -> BandNames:
     """Return the names of a source's bands: None for each where it says nothing of them."""
-    if isinstance(source, NamedSource):
-        return source.band_names
-    return (None,) * source.dimension
+    names: BandNames = getattr(source, "band_names", (None,) * source.dimension)
+    return names
 
 
 def traits_of(source: Source) -> SourceTraits:
     """Return what is known of a source's product: nothing, where it says nothing."""
-    return source.traits if isinstance(source, ProductSource) else SourceTraits()
+    traits: SourceTraits = getattr(source, "traits", SourceTraits())
+    return traits
 
 
 def occupies(source: Source, window: Window) -> bool:
     """Whether a window of a source can hold a valid pixel, as far as is known without reading."""
-    return not isinstance(source, SparseSource) or source.occupies(window)
+    known = getattr(source, "occupies", None)
+    return known is None or bool(known(window))

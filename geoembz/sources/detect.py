@@ -9,20 +9,17 @@ import numpy as np
 from geoembz._objects.identity import display_name, split_query
 from geoembz._objects.reading import exists
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import aef, aef_zarr, olmoearth, tessera, tessera_zarr
+from geoembz.sources import aef, olmoearth, tessera
 from geoembz.sources.arrays import load_array, place_array
-from geoembz.sources.band_names import BandNames, listed, pattern
-from geoembz.sources.band_runs import run_of
+from geoembz.sources.band_names import BandNames, listed, pattern, run_of
 from geoembz.sources.base import Source, traits_of
-from geoembz.sources.impossible import possible
+from geoembz.sources.checks import possible, refuse_other_nodata
 from geoembz.sources.inputs import ARRAY_SUFFIXES, is_zarr
-from geoembz.sources.north_up import north_up
 from geoembz.sources.options import BANDS, RASTER, ReadOptions
-from geoembz.sources.power_law import refuse_other_nodata
 from geoembz.sources.raster import RasterSource
-from geoembz.sources.tessera_npy import SCALES_SUFFIX, TesseraNpySource
-from geoembz.sources.views import labelled
-from geoembz.sources.xarray_files import is_netcdf, open_netcdf, open_zarr_group
+from geoembz.sources.tessera import SCALES_SUFFIX, TesseraNpySource
+from geoembz.sources.wrappers import labelled, north_up
+from geoembz.sources.xarray_source import is_netcdf, open_netcdf, open_zarr_group
 from geoembz.sources.zarr_cube import open_group
 
 
@@ -85,7 +82,7 @@ def open_raster(path: str, options: ReadOptions) -> Source:
 
 def open_xarray(data: object, options: ReadOptions, path: str | None = None) -> Source:
     """Open an xarray object as the product that it is, by the rules that hold for files."""
-    from geoembz.sources.dataarray import DataArraySource
+    from geoembz.sources.xarray_source import DataArraySource
 
     source = DataArraySource(data, options, path)
     if options.product is None and source.outsiders:
@@ -219,7 +216,7 @@ def _product_of(raster: Undecoded, path: str) -> str | None:
 def _open_zarr(path: str, options: ReadOptions) -> list[Source]:
     root = open_group(path)
     try:
-        zones, array = tessera_zarr.zones(root), aef_zarr.codes_array(root)
+        zones, array = tessera.zones(root), aef.codes_array(root)
     except (ValueError, TypeError, RuntimeError) as error:
         raise SourceError(
             f"{display_name(path)}: a Zarr group with an array of a kind that is not read "
@@ -229,9 +226,9 @@ def _open_zarr(path: str, options: ReadOptions) -> list[Source]:
         _refuse_placement(path, options)
     if zones:
         return [
-            tessera_zarr.TesseraZarrSource(path, zone, year=options.year, crs=options.crs)
+            tessera.TesseraZarrSource(path, zone, year=options.year, crs=options.crs)
             for zone in zones
         ]
     if array is None:
         return [open_xarray(open_zarr_group(path, root), options, path)]
-    return [aef_zarr.open_mosaic(path, array, year=options.year, crs=options.crs)]
+    return [aef.open_mosaic(path, array, year=options.year, crs=options.crs)]

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
-from geoembz.sources import tiff_directory as tiff
+from geoembz.sources import tiff
 
 _POPULATE_READ = 22
 """Linux' ``MADV_POPULATE_READ``: faster than one page fault after the other, and where the file

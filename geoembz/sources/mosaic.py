@@ -14,20 +14,79 @@ from numpy.typing import NDArray
 from geoembz._geo import same_crs
 from geoembz._geo.grid import Grid, Window
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.alignment import covering, offset, refuse_misaligned
-from geoembz.sources.band_order import in_common_order
 from geoembz.sources.base import (
     Source,
     SourceData,
-    SourceInfo,
     SourceTraits,
     names_of,
     occupies,
     traits_of,
 )
+from geoembz.sources.grids import covering, offset, refuse_misaligned
 from geoembz.sources.options import OVERLAPS, Overlap
-from geoembz.sources.overlap import MeanBuffer, PickBuffer
-from geoembz.sources.resample import nearest_on
+from geoembz.sources.wrappers import in_common_order, nearest_on
+
+
+class PickBuffer:
+    """Every pixel is that of the first tile added that has a valid one there.
+
+    Parameters
+    ----------
+    dimension
+        Length of a vector.
+    shape
+        Height and width of the window.
+    dtype
+        Type of the values.
+    """
+
+    def __init__(self, dimension: int, shape: tuple[int, int], dtype: np.dtype[np.generic]) -> None:
+        self._values = np.zeros((dimension, *shape), dtype)
+        self._filled = np.zeros(shape, dtype=np.bool_)
+
+    def add(self, place: Window, data: SourceData) -> None:
+        """Add what a tile holds of a part of the window."""
+        rows, cols = place.slices
+        values, filled = self._values[:, rows, cols], self._filled[rows, cols]
+        fresh = known(data)
+        if filled.any():
+            fresh &= ~filled
+            np.copyto(values, data.values, where=fresh, casting="same_kind")
+        else:
+            values[:] = data.values
+        filled |= fresh
+
+    def result(self) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Return values and validity."""
+        return self._values, self._filled
+
+
+class MeanBuffer:
+    """Every pixel is the mean of the valid ones there; parameters as in `PickBuffer`."""
+
+    def __init__(self, dimension: int, shape: tuple[int, int], dtype: np.dtype[np.generic]) -> None:
+        self._dtype = dtype
+        self._sums = np.zeros((dimension, *shape))
+        self._counts = np.zeros(shape, dtype=np.int32)
+
+    def add(self, place: Window, data: SourceData) -> None:
+        """Add what a tile holds of a part of the window."""
+        rows, cols = place.slices
+        fresh = known(data)
+        np.add(self._sums[:, rows, cols], data.values, out=self._sums[:, rows, cols], where=fresh)
+        self._counts[rows, cols] += fresh
+
+    def result(self) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Return values and validity."""
+        self._sums /= np.maximum(self._counts, 1)
+        return self._sums.astype(self._dtype), self._counts > 0
+
+
+def known(data: SourceData) -> NDArray[np.bool_]:
+    """Return which pixels are valid and finite, bool ``(height, width)``."""
+    finite: NDArray[np.bool_] = np.isfinite(data.values).all(axis=0)
+    return finite if data.valid is None else finite & data.valid
+
 
 _RULES: dict[Overlap, str] = {
     "first": "where tiles overlap, the first of the sources with a valid pixel holds",
@@ -40,7 +99,7 @@ class MosaicSource:
     """Tiles side by side.
 
     Tiles may come in any order: without overlaps the result is the same. Tiles are opened when
-    they are read, and only so many at once as `geoembz.sources.handles` keeps.
+    they are read, and only so many at once as `geoembz.sources.gdal` keeps.
 
     Parameters
     ----------
@@ -83,9 +142,7 @@ class MosaicSource:
         overlapping = _overlap_somewhere(self._edges)
         if not overlapping:  # then the order given means nothing, and the store must not tell it
             order.sort(key=lambda index: (windows[index], aligned[index].name))
-        self.info: tuple[SourceInfo, ...] = tuple(
-            info for index in order for info in aligned[index].info
-        )
+        self.info = tuple(info for index in order for info in aligned[index].info)
         self.traits: SourceTraits = _common_traits([aligned[index] for index in order])
         if overlapping:
             self.traits = replace(self.traits, notes=(*self.traits.notes, _RULES[self._overlap]))

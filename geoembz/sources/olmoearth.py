@@ -3,8 +3,7 @@
 from pathlib import PurePosixPath
 
 from geoembz.sources.base import Source, SourceTraits
-from geoembz.sources.impossible import possible
-from geoembz.sources.power_law import RECIPE, PowerLawSource
+from geoembz.sources.checks import RECIPE, PowerLawSource, possible
 
 PRODUCT = "olmoearth"
 MODEL = "https://huggingface.co/allenai/OlmoEarth-v1-Base"

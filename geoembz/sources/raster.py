@@ -20,17 +20,14 @@ from geoembz._objects.subdatasets import Subdataset, refuse_several
 from geoembz._util.memory import recycled
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames, cleaned
-from geoembz.sources.base import SourceData, SourceInfo
-from geoembz.sources.gdal import gdal_environment, open_gdal
+from geoembz.sources.base import SourceData
+from geoembz.sources.gdal import gdal_environment, new_token, open_gdal, open_handle
 from geoembz.sources.georeference import make_grid, refuse_unplaced
-from geoembz.sources.handles import new_token, open_handle
-from geoembz.sources.integrity import refuse_cut_off, refuse_truncated
 from geoembz.sources.mapped_tiles import MappedTiles
-from geoembz.sources.nodata import Nodata, settled
+from geoembz.sources.nodata import Nodata, Scaling, settled
 from geoembz.sources.options import AS_DECLARED, ReadOptions, parse_transform
-from geoembz.sources.provenance import identify
-from geoembz.sources.scaling import Scaling
-from geoembz.sources.sparse_tiles import PresentBlocks
+from geoembz.sources.provenance import SourceInfo, identify
+from geoembz.sources.tiff import PresentBlocks, refuse_cut_off, refuse_truncated
 
 
 class RasterSource:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
 from geoembz.sources import xarray_facts as facts
-from geoembz.sources.band_names import BandNames, cleaned, natural_order, pattern
-from geoembz.sources.band_runs import run_of
+from geoembz.sources.band_names import BandNames, cleaned, natural_order, pattern, run_of
 
 if TYPE_CHECKING:
     import xarray as xr

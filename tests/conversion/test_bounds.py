@@ -110,7 +110,7 @@ def test_a_process_may_open_as_many_files_as_the_system_allows() -> None:
         "import resource\n"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))\n"
-        "from geoembz.sources.handles import new_token, open_handle\n"
+        "from geoembz.sources.gdal import new_token, open_handle\n"
         "open_handle(new_token(), object)\n"
         "print(*resource.getrlimit(resource.RLIMIT_NOFILE))"
     )

@@ -20,7 +20,7 @@ from geoembz.sources import (
     traits_of,
 )
 from geoembz.sources.band_names import positions
-from geoembz.sources.dataarray import DataArraySource
+from geoembz.sources.xarray_source import DataArraySource
 from tests import products
 
 EAST = (10.0, 0.0, 500_060.0, 0.0, -10.0, 5_300_000.0)

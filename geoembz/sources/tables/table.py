@@ -14,8 +14,7 @@ from geoembz._geo.geoparquet import encodings, read_emb
 from geoembz._objects.identity import display_name, split_query
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames
-from geoembz.sources.base import SourceInfo
-from geoembz.sources.provenance import identify
+from geoembz.sources.provenance import SourceInfo, identify
 from geoembz.sources.tables.columns import is_list, value_type
 from geoembz.sources.tables.files import CsvFiles, TableFiles
 from geoembz.sources.tables.parquet_files import ParquetFiles

@@ -1,15 +1,79 @@
-"""Look at sample vectors for signs that they are not what the product, or any model, makes."""
+"""The square law of int8 products, and vectors that a product cannot hold.
+
+AlphaEarth and OlmoEarth store ``value = sign(q) * (abs(q) / 127.5) ** 2``; −128 in all components
+is nodata. Exports fill with 0 or −1, and −128 under the law is −1.00786: such vectors hold one
+number throughout. AlphaEarth's have length 1: averages are shorter, nothing is longer.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.errors import SourceError
-from geoembz.sources.base import Source, traits_of
-from geoembz.sources.nodata import LARGEST_COMPONENT, one_number, says_none
-from geoembz.sources.power_law import EXPONENT, FACTOR
+from geoembz._geo.grid import Window
+from geoembz.encoding._quantization import ALPHAEARTH, power_values
+from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.sources.base import Source, SourceData, SourceTraits, traits_of
+from geoembz.sources.nodata import LARGEST_COMPONENT, one_number, rejecting, says_none
+from geoembz.sources.wrappers import ViewSource, labelled
+
+EXPONENT, FACTOR = ALPHAEARTH
+NODATA = -128
+RECIPE = "aef"
+"""The recipe that stores these codes as they are."""
+
+
+def power_table() -> NDArray[np.float32]:
+    """Return the value of each code seen as uint8, float32 ``(256,)``; NaN for −128.
+
+    Examples
+    --------
+    >>> table = power_table()
+    >>> float(table[np.uint8(51)]), bool(np.isnan(table[128]))
+    (0.1599999964237213, True)
+    """
+    return power_values(np.arange(256, dtype=np.uint8).view(np.int8)).astype(np.float32)
+
+
+class PowerLawSource(ViewSource):
+    """Int8 codes of another source, read as the numbers they stand for.
+
+    A pixel is nodata where every code is −128. Where only some are, or where every code is another
+    one (an undeclared fill), it is rejected as corrupt.
+
+    Parameters
+    ----------
+    source
+        Reads the int8 codes, as they are and with no nodata value of its own.
+    traits
+        What is known of the product.
+    """
+
+    def __init__(self, source: Source, traits: SourceTraits) -> None:
+        super().__init__(source, traits=traits)
+        self._table = power_table()
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; see `Source.read`."""
+        data = self.source.read(window)
+        missing = data.values.min(axis=0) == NODATA  # in any component: it is the smallest code
+        known = replace(data, table=self._table)
+        if missing.any():
+            every = data.values.max(axis=0) == NODATA
+            known = replace(known, valid=~every if data.valid is None else data.valid & ~every)
+        return rejecting(known, missing | one_number(data.values))
+
+
+def refuse_other_nodata(product: str, nodata: float | str | None) -> None:
+    """Refuse a nodata value where the product's law has one already."""
+    if nodata is not None and str(nodata) not in {str(NODATA), f"{NODATA}.0"}:
+        raise InvalidConfigError(
+            f"product {product}: nodata {nodata!r}; {NODATA} in all bands is its nodata by "
+            "definition; leave the nodata value out, or pass --product raster"
+        )
+
 
 TOLERANCE = 0.02
 """How far a norm may be from 1: int8 codes of unit vectors decode to 0.99 to 1.01."""
@@ -126,3 +190,56 @@ def has_unit_norm(vectors: NDArray[np.float32]) -> bool:
     """
     norms = np.linalg.norm(vectors, axis=0)
     return bool(np.mean(np.abs(norms - 1) > TOLERANCE) <= MOST_OUTSIDE)
+
+
+LONGEST = 1.1
+"""Resampled unit vectors stay below this length."""
+
+
+class PossibleSource(ViewSource):
+    """Floats of a product; pixels that cannot be its vectors are rejected.
+
+    Parameters
+    ----------
+    source
+        The numbers.
+    traits
+        What is known of the product.
+    """
+
+    def __init__(self, source: Source, traits: SourceTraits) -> None:
+        super().__init__(source, traits=traits)
+        self._bounded = traits.unit_norm
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; see `Source.read`."""
+        data = self.source.read(window)
+        impossible = one_number(data.values)
+        if self._bounded:
+            impossible |= _too_long(data.values)
+        return rejecting(data, impossible)
+
+
+def possible(source: Source, traits: SourceTraits) -> Source:
+    """Return a source of a product's floats; notes and skipped inputs of its own stay."""
+    named = labelled(source, traits)
+    return PossibleSource(source, traits_of(named))
+
+
+def _too_long(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which vectors are longer than 1, but for those that are so by a wrong law.
+
+    Of those all are wrong, and `check_vectors` says which law it was.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("d...,d...->...", values, values, dtype=np.float32, casting="same_kind")
+        found = np.asarray(squares > LONGEST**2, np.bool_)
+        if found.any():
+            vectors = values[:, found].astype(np.float32)
+            linear = _unit(square_law(vectors)) & (np.abs(vectors).max(axis=0) <= 1)
+            found[found] = ~linear & ~_unit(square_law(vectors / np.float32(FACTOR)))
+    return found
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(np.linalg.norm(vectors, axis=0) - 1) <= TOLERANCE, np.bool_)
