@@ -6,7 +6,7 @@ from geoembz._convert.append_options import AppendOptions
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.sources import Source, names_of, traits_of
 from geoembz.sources.band_names import listed, natural_order
-from geoembz.sources.grids import describe_grid, same_pixels
+from geoembz.sources.georeference import describe_grid, same_pixels
 from geoembz.sources.wrappers import labelled, ordered_as
 from geoembz.store import StoreReader, StoreSource
 from geoembz.store.conventions import UNKNOWN_MODEL

@@ -19,7 +19,7 @@ from geoembz._evaluate.pixels import (
 from geoembz._evaluate.sample import Sample, cleaned
 from geoembz.errors import SourceError
 from geoembz.sources import Source, names_of
-from geoembz.sources.grids import describe_grid, same_pixels
+from geoembz.sources.georeference import describe_grid, same_pixels
 from geoembz.sources.wrappers import ordered_as
 from geoembz.store import StoreReader
 

@@ -15,7 +15,7 @@ from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError, OutputError, SourceError
 from geoembz.sources.features.write import check_output
 from geoembz.sources.gdal import open_gdal
-from geoembz.sources.tiff import refuse_cut_off, refuse_truncated
+from geoembz.sources.tiff import read_complete
 from geoembz.store import StorePlan, StoreReader, View
 
 _BLOCK_BYTES, _DRAFT_TILE_BYTES = 64 * 2**20, 4 * 2**20
@@ -305,9 +305,8 @@ def refuse_cut(written: Path, target: Path) -> None:
         If it is cut.
     """
     try:
-        refuse_cut_off(str(target), str(written))
-        with open_gdal(str(written)) as raster:
-            refuse_truncated(str(target), raster, str(written))
+        read_complete(str(target), str(written))
+        open_gdal(str(written)).close()
     except (SourceError, OSError) as error:
         raise OutputError(
             f"{target}: cannot be written (the file ends too early: the disk is full, or files may "

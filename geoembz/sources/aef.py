@@ -8,7 +8,6 @@ The mosaic Zarr is one array (time, 64, y, x) of codes, fill −128.
 """
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import zarr
@@ -17,20 +16,18 @@ from numpy.typing import NDArray
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames, listed
-from geoembz.sources.base import Source, SourceData, SourceTraits, names_of, occupies
+from geoembz.sources.base import Source, SourceTraits, names_of, occupies
 from geoembz.sources.checks import (
     FACTOR,
     NODATA,
     RECIPE,
-    PowerLawSource,
     has_unit_norm,
-    possible,
     power_table,
 )
+from geoembz.sources.options import AEF
 from geoembz.sources.wrappers import OrderedSource, ordered_as
-from geoembz.sources.zarr_cube import ZarrCube
 
-PRODUCT, N_BANDS = "aef", 64
+N_BANDS = 64
 MODEL = "https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"
 LICENSE = "CC-BY-4.0"
 
@@ -68,7 +65,7 @@ def aef_traits(dimension: int) -> SourceTraits:
     complete = dimension == N_BANDS
     note = f"{dimension} of the 64 bands: vectors are shorter than 1"
     return SourceTraits(
-        product=PRODUCT,
+        product=AEF,
         model=MODEL,
         license=LICENSE,
         unit_norm=complete,
@@ -76,18 +73,7 @@ def aef_traits(dimension: int) -> SourceTraits:
     )
 
 
-def decode_codes(source: Source) -> Source:
-    """Return the vectors of AEF's int8 codes; the default recipe keeps the codes as they are."""
-    traits = replace(aef_traits(source.dimension), recipe=RECIPE)
-    return PowerLawSource(_in_order(source), traits)
-
-
-def label_floats(source: Source) -> Source:
-    """Return a source of AEF vectors that come as floats; what cannot be one is rejected."""
-    return possible(_in_order(source), aef_traits(source.dimension))
-
-
-def _in_order(source: Source) -> Source:
+def in_order(source: Source) -> Source:
     """Return a source with its bands in the order of their numbers; all 64 have names."""
     names = names_of(source)
     if has_aef_names(names):
@@ -165,24 +151,3 @@ def codes_array(root: zarr.Group) -> str | None:
         if array.ndim == 4 and array.shape[1] == N_BANDS and array.dtype == np.int8
     ]
     return found[0] if len(found) == 1 else None
-
-
-def open_mosaic(
-    path: str, array: str, *, year: int | None = None, crs: str | None = None
-) -> Source:
-    """Open one year of an AEF mosaic Zarr store."""
-    return decode_codes(_CodesSource(path, array, year=year, crs=crs))
-
-
-class _CodesSource:
-    """The int8 codes, as they are stored."""
-
-    def __init__(self, path: str, array: str, *, year: int | None, crs: str | None) -> None:
-        self._cube = cube = ZarrCube(path, "", array, year=year, crs=crs)
-        self.name, self.grid, self.info = cube.name, cube.grid, cube.info
-        self.dimension, self.dtype, self.block_shape = cube.dimension, cube.dtype, cube.block_shape
-        self.band_names = cube.band_names
-
-    def read(self, window: Window) -> SourceData:
-        """Read a window; see `Source.read`."""
-        return SourceData(self._cube.window(self._cube.array_name, window), None)

@@ -1,20 +1,23 @@
 """From inputs to one source per grid: parts joined, tiles side by side, zones apart."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from geoembz._geo import datum_label, same_crs, utm_zone
+from geoembz._geo.grid import Grid
 from geoembz._objects.identity import display_name, public_input
 from geoembz.errors import SourceError
 from geoembz.sources import aef
 from geoembz.sources.bands import MOST_BANDS, BandsSource, form_one_embedding, outsiders
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.detect import open_input, recognise
-from geoembz.sources.grids import grid_name, grouped, same_pixels
+from geoembz.sources.georeference import best_named, same_pixels
 from geoembz.sources.inputs import OTHER_SUFFIXES, expand, is_zarr
 from geoembz.sources.mosaic import MosaicSource, of_one_kind
-from geoembz.sources.options import BANDS, ReadOptions
+from geoembz.sources.options import AEF, BANDS, ReadOptions
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.wrappers import labelled
 
@@ -63,7 +66,7 @@ def open_sources(
 def _joined_parts(paths: Sequence[str], options: ReadOptions) -> Source | None:
     """Return the embedding that few-band files form together; None where they do not."""
     forced = options.product == BANDS
-    if not forced and (len(paths) < 2 or options.product not in {None, aef.PRODUCT}):
+    if not forced and (len(paths) < 2 or options.product not in {None, AEF}):
         return None
     try:
         parts = _parts(paths, options, any_bands=forced)
@@ -131,7 +134,7 @@ def _one(sources: Sequence[Source], options: ReadOptions) -> Source:
 def finished(source: Source, skipped: tuple[tuple[str, str], ...] = ()) -> Source:
     """Add what was skipped, and the recipe that keeps AlphaEarth's floats exactly."""
     traits = traits_of(source)
-    is_float_aef = traits.product == aef.PRODUCT and source.dtype.kind == "f"
+    is_float_aef = traits.product == AEF and source.dtype.kind == "f"
     recipe = aef.lossless_recipe(source) if is_float_aef else traits.recipe
     if not skipped and recipe == traits.recipe:
         return source
@@ -164,3 +167,59 @@ def _bad_inputs(bad: Mapping[str, SourceError], total: int) -> SourceError:
     return SourceError(
         f"{len(bad)} of {total} inputs cannot be used; {advice}:", details=[*shown, *more]
     )
+
+
+def grouped(sources: Sequence[Source]) -> dict[str, list[Source]]:
+    """Return sources by the name of their CRS, each name for one CRS only.
+
+    Systems are compared first and named afterwards. Where two would have one name (a UTM zone of
+    two datums), WGS 84 keeps it, and others add their code or their datum: ``utm16n`` and
+    ``utm16n-epsg26716``.
+    """
+    groups: list[list[Source]] = []
+    for source in sources:
+        crs = source.grid.crs_wkt
+        found = next((group for group in groups if same_crs(group[0].grid.crs_wkt, crs)), None)
+        if found is None:
+            groups.append([source])
+        else:
+            found.append(source)
+    named = [best_named([source.grid for source in group]) for group in groups]
+    return dict(zip(_names(named), groups, strict=True))
+
+
+def grid_name(source: Source) -> str:
+    """Return a name for a source's CRS: ``utm32n``, ``epsg4326`` or ``grid``."""
+    return _plain_name(source.grid)
+
+
+def _plain_name(grid: Grid) -> str:
+    zone = utm_zone(grid.crs_wkt)
+    if zone is not None:
+        return f"utm{zone}"
+    return grid.crs_code.replace(":", "").lower() if grid.crs_code else "grid"
+
+
+def _names(grids: Sequence[Grid]) -> list[str]:
+    """Return a name for each of several systems that differ."""
+    plain = [_plain_name(grid) for grid in grids]
+    shared = Counter(plain)
+    names = [
+        name if shared[name] == 1 else _long_name(name, grid)
+        for name, grid in zip(plain, grids, strict=True)
+    ]
+    order = sorted(range(len(grids)), key=lambda index: (names[index], grids[index].crs_wkt))
+    seen: Counter[str] = Counter()
+    for index in order:
+        name = names[index]
+        seen[name] += 1
+        if seen[name] > 1:
+            names[index] = f"{name}-{seen[name]}"
+    return names
+
+
+def _long_name(name: str, grid: Grid) -> str:
+    datum = datum_label(grid.crs_wkt)
+    if datum is None and name != "grid":
+        return name
+    return f"{name}-{(grid.crs_code or datum or 'wgs84').replace(':', '').lower()}"

@@ -8,11 +8,11 @@ labels or another raster beside them have names that continue no run, or numbers
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Self
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
 from geoembz._objects.subdatasets import Subdataset
@@ -27,9 +27,9 @@ from geoembz.sources.band_names import (
     run_of,
     tell_bands_apart,
 )
-from geoembz.sources.base import SourceData, SourceTraits, traits_of
-from geoembz.sources.grids import best_named, describe_grid, same_pixels
-from geoembz.sources.nodata import Nodata, Scaling, settled
+from geoembz.sources.base import SourceTraits, traits_of
+from geoembz.sources.georeference import best_named, describe_grid, same_pixels
+from geoembz.sources.nodata import Nodata, Scaling, StoredNumbers
 from geoembz.sources.raster import RasterSource
 
 MOST_BANDS = 16
@@ -102,7 +102,7 @@ def _names_in(part: RasterSource) -> tuple[str, ...]:
     return pieces if is_list else ()
 
 
-class BandsSource:
+class BandsSource(StoredNumbers):
     """Bands of several files, in the order of their names (numbers by value).
 
     Parameters
@@ -132,35 +132,26 @@ class BandsSource:
                 found.setdefault(name, (index, band))
         used = sorted({index for index, _ in found.values()})
         self._parts = [ordered[index] for index in used]
-        self.band_names = tuple(sorted(found, key=natural_order))
-        self._order = [(used.index(found[name][0]), found[name][1]) for name in self.band_names]
+        order = sorted(found, key=natural_order)
+        self.band_names = tuple(order)
+        self._order = [(used.index(found[name][0]), found[name][1]) for name in order]
         self.name = f"{first.name} and {len(self._parts) - 1} more"
         self.grid, self.block_shape = best_named([part.grid for part in parts]), first.block_shape
         self.dimension = len(self.band_names)
         self.stored_dtype = np.result_type(*(part.stored_dtype for part in self._parts))
-        self._nodata = self._joined_nodata()
-        self._scaling = self._joined_scaling()
-        self.dtype: np.dtype[np.generic] = (
-            self.stored_dtype if self._scaling is None else np.dtype(np.float32)
-        )
+        self.nodata = self._joined_nodata()
+        self.scaling = self._joined_scaling()
         self.info = tuple(info for part in self._parts for info in part.info)
-        traits = traits_of(first)
-        self.traits: SourceTraits = replace(traits, notes=(*traits.notes, *notes_on(names)))
+        self.traits: SourceTraits = traits_of(first).with_notes(*notes_on(names))
 
-    def read(self, window: Window) -> SourceData:
-        """Read a window; see `Source.read`."""
+    def read_stored(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a window's numbers as they are stored; a pixel is valid where all masks say so."""
         raw = np.empty((self.dimension, *window.shape), self.stored_dtype)
         read = [part.read_stored(window) for part in self._parts]
         masks = [mask for _, mask in read if mask is not None]
-        known = np.logical_and.reduce(masks) if masks else None
         for row, (part, band) in enumerate(self._order):
             raw[row] = read[part][0][band]
-        data = settled(raw, known, self._nodata)
-        return data if self._scaling is None else replace(data, values=self._scaling.apply(raw))
-
-    def unmasked(self) -> Self:
-        """Return the same with the nodata values of the files read as numbers like others."""
-        return type(self)([part.unmasked() for part in self._parts])
+        return raw, np.logical_and.reduce(masks) if masks else None
 
     def _joined_nodata(self) -> Nodata | None:
         """Return the nodata values of all bands: a pixel is invalid where all of them have it."""
@@ -174,11 +165,8 @@ class BandsSource:
     def _joined_scaling(self) -> Scaling | None:
         scalings = [(self._parts[part].scaling, band) for part, band in self._order]
         return Scaling.of(
-            [1.0 if scaling is None else float(scaling.scales[band]) for scaling, band in scalings],
-            [
-                0.0 if scaling is None else float(scaling.offsets[band])
-                for scaling, band in scalings
-            ],
+            [1.0 if known is None else float(known.scales[band]) for known, band in scalings],
+            [0.0 if known is None else float(known.offsets[band]) for known, band in scalings],
         )
 
 

@@ -3,7 +3,7 @@
 Adding a product is adding one leaf module beside this one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -107,6 +107,10 @@ class SourceTraits:
     unit_norm: bool = False
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+
+    def with_notes(self, *notes: str) -> "SourceTraits":
+        """Return the same with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
 
 class Source(Protocol):

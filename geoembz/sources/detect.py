@@ -2,44 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from geoembz._objects.identity import display_name, split_query
 from geoembz._objects.reading import exists
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import aef, olmoearth, tessera
+from geoembz.sources import aef, tessera
 from geoembz.sources.arrays import load_array, place_array
-from geoembz.sources.band_names import BandNames, listed, pattern, run_of
-from geoembz.sources.base import Source, traits_of
-from geoembz.sources.checks import possible, refuse_other_nodata
+from geoembz.sources.band_names import listed, pattern, run_of
+from geoembz.sources.base import Source, SourceTraits, traits_of
+from geoembz.sources.checks import RECIPE, PowerLawSource, possible, refuse_other_nodata
 from geoembz.sources.inputs import ARRAY_SUFFIXES, is_zarr
-from geoembz.sources.options import BANDS, RASTER, ReadOptions
+from geoembz.sources.nodata import StoredNumbers
+from geoembz.sources.options import AEF, BANDS, OLMOEARTH, RASTER, TESSERA, ReadOptions
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.tessera import SCALES_SUFFIX, TesseraNpySource
 from geoembz.sources.wrappers import labelled, north_up
 from geoembz.sources.xarray_source import is_netcdf, open_netcdf, open_zarr_group
-from geoembz.sources.zarr_cube import open_group
+from geoembz.sources.zarr_cube import ZarrCube, open_group
 
-
-class Undecoded(Source, Protocol):
-    """Numbers of a product that is to be recognised."""
-
-    @property
-    def band_names(self) -> BandNames:
-        """Name of each band; None where it has none."""
-        ...
-
-    @property
-    def stored_dtype(self) -> np.dtype[np.generic]:
-        """Type of the numbers before any declared scale and offset."""
-        ...
-
-    def unmasked(self) -> Source:
-        """Return the same with nodata values read as numbers like others."""
-        ...
-
+OLMOEARTH_MODEL, OLMOEARTH_BANDS = "https://huggingface.co/allenai/OlmoEarth-v1-Base", 768
 
 ONE_BAND = (
     "one band: vectors of one number; a mask, labels or elevations are no embedding, and one of "
@@ -117,14 +102,14 @@ def _refuse_placement(path: str, options: ReadOptions) -> None:
 def _is_tessera(path: str, options: ReadOptions) -> bool:
     """Whether a ``.npy`` file is a tile of Tessera: by its name, or the scales beside it."""
     place, query = split_query(path)
-    if not place.endswith(".npy") or options.product not in {None, tessera.PRODUCT}:
+    if not place.endswith(".npy") or options.product not in {None, TESSERA}:
         return False
     scales = f"{place.removesuffix('.npy')}{SCALES_SUFFIX}{query}"
-    is_named = options.product == tessera.PRODUCT or place.endswith(SCALES_SUFFIX)
+    is_named = options.product == TESSERA or place.endswith(SCALES_SUFFIX)
     return is_named or tessera.tile_name(path) is not None or exists(scales)
 
 
-def recognise(raster: Undecoded, path: str, options: ReadOptions) -> Source:
+def recognise(raster: StoredNumbers, path: str, options: ReadOptions) -> Source:
     """Return a source of numbers as the product that it is.
 
     Parameters
@@ -150,25 +135,35 @@ def recognise(raster: Undecoded, path: str, options: ReadOptions) -> Source:
                 "(signed square law), or --product raster to take them as numbers"
             )
         return north_up(raster if options.product else _doubted(raster))
-    if raster.stored_dtype == np.int8 != raster.dtype and product in _CODES:
+    if raster.stored_dtype == np.int8 != raster.dtype and product in _CODED:
         raise SourceError(
             f"{raster.name}: int8 of product {product} with a declared scale or offset; expected "
             "codes under the signed square law, which need none; say --product raster to take the "
             "scaled numbers, or remove the scale, such as with `gdal_edit -scale 1 -offset 0 FILE`"
         )
-    if raster.dtype == np.int8 and product in _CODES:
+    if raster.dtype == np.int8 and product in _CODED:
         refuse_other_nodata(product, options.nodata)
         # −128 in all bands is nodata and in some bands corrupt: the law looks, not the raster.
-        return north_up(_CODES[product](raster.unmasked()))
+        return north_up(_vectors(raster.unmasked(), product))
     if raster.dtype.kind != "f":
         raise SourceError(
             f"{raster.name}: {raster.dtype} is no form of product {product}; expected int8 codes "
             "or floats; say --product raster to take them as numbers"
         )
-    return north_up(_FLOATS[product](raster))
+    return north_up(_vectors(raster, product))
 
 
-def _doubted(raster: Undecoded) -> Source:
+def _vectors(source: Source, product: str) -> Source:
+    """Return the vectors of a product's codes, or of its floats without those that cannot be."""
+    if product == AEF:
+        source = aef.in_order(source)
+    traits = _TRAITS[product](source.dimension)
+    if source.dtype == np.int8:  # the default recipe keeps the codes as they are
+        return PowerLawSource(source, replace(traits, recipe=RECIPE))
+    return possible(source, traits)
+
+
+def _doubted(raster: StoredNumbers) -> Source:
     """Return a raster of unknown product, with a note where it can hardly be an embedding."""
     names = [name for name in raster.band_names if name]
     run = run_of(names)
@@ -181,35 +176,50 @@ def _doubted(raster: Undecoded) -> Source:
         )
     else:
         return raster
-    traits = traits_of(raster)
-    return labelled(raster, replace(traits, notes=(*traits.notes, note)))
+    return labelled(raster, traits_of(raster).with_notes(note))
 
 
-def _label_tessera(source: Source) -> Source:
-    return possible(source, tessera.TRAITS)
+def _olmoearth(dimension: int) -> SourceTraits:
+    """Return what is known of OlmoEarth's vectors, which have no unit length.
+
+    Other sizes of the model make vectors of other lengths.
+    """
+    return SourceTraits(OLMOEARTH, model=OLMOEARTH_MODEL if dimension == OLMOEARTH_BANDS else None)
 
 
-_CODES: dict[str, Callable[[Source], Source]] = {
-    aef.PRODUCT: aef.decode_codes,
-    olmoearth.PRODUCT: olmoearth.decode_codes,
+_TRAITS: dict[str, Callable[[int], SourceTraits]] = {
+    AEF: aef.aef_traits,
+    OLMOEARTH: _olmoearth,
+    TESSERA: lambda _: tessera.TRAITS,
 }
-_FLOATS: dict[str, Callable[[Source], Source]] = {
-    aef.PRODUCT: aef.label_floats,
-    olmoearth.PRODUCT: olmoearth.label_floats,
-    tessera.PRODUCT: _label_tessera,
-}
+_CODED = (AEF, OLMOEARTH)
+"""Products whose int8 are codes under the signed square law."""
 
 
-def _product_of(raster: Undecoded, path: str) -> str | None:
+def is_olmoearth(path: str) -> bool:
+    """Whether the name of a file says that it is OlmoEarth's.
+
+    Folders, buckets and queries say nothing: projects that compare models name those after them.
+
+    Examples
+    --------
+    >>> is_olmoearth("s3://bucket/OlmoEarth_v1_tile_3.tif"), is_olmoearth("olmoearth_vs_clay/c.tif")
+    (True, False)
+    """
+    name = PurePosixPath(path.partition("?")[0].replace("\\", "/")).name
+    return "olmoearth" in name.lower().replace("-", "").replace("_", "")
+
+
+def _product_of(raster: StoredNumbers, path: str) -> str | None:
     """Return the product that a raster's content and name speak for; None where they are silent."""
     if aef.has_aef_names(raster.band_names):
-        return aef.PRODUCT
-    if olmoearth.is_named(path):
-        return olmoearth.PRODUCT
+        return AEF
+    if is_olmoearth(path):
+        return OLMOEARTH
     if raster.dimension == tessera.N_BANDS and tessera.tile_name(path) is not None:
-        return tessera.PRODUCT
+        return TESSERA
     if raster.dtype == np.int8 and raster.dimension == aef.N_BANDS and aef.are_codes(raster):
-        return aef.PRODUCT
+        return AEF
     return None
 
 
@@ -225,10 +235,7 @@ def _open_zarr(path: str, options: ReadOptions) -> list[Source]:
     if zones or array is not None:
         _refuse_placement(path, options)
     if zones:
-        return [
-            tessera.TesseraZarrSource(path, zone, year=options.year, crs=options.crs)
-            for zone in zones
-        ]
+        return [tessera.TesseraZarrSource(path, zone, options) for zone in zones]
     if array is None:
         return [open_xarray(open_zarr_group(path, root), options, path)]
-    return [aef.open_mosaic(path, array, year=options.year, crs=options.crs)]
+    return [_vectors(ZarrCube(path, "", array, options), AEF)]

@@ -52,7 +52,7 @@ class MappedTiles:
     samples: int
 
     @classmethod
-    def of(cls, dataset: Any, path: str) -> Self | None:
+    def of(cls, dataset: Any, path: str, directory: tiff.Directory | None) -> Self | None:
         """Return the tiles of an open raster; None where they cannot be mapped.
 
         Parameters
@@ -61,14 +61,13 @@ class MappedTiles:
             An open `rasterio.DatasetReader`.
         path
             What it was opened from.
+        directory
+            That of its file.
         """
-        local = Path(path)
-        if dataset.driver != "GTiff" or len(set(dataset.dtypes)) != 1 or not local.is_file():
+        if directory is None or not directory.is_native or len(set(dataset.dtypes)) != 1:
             return None
-        with local.open("rb") as file:
-            tags = tiff.read_directory(file)
-        dtype = np.dtype(dataset.dtypes[0])
-        if tags is None or not _holds_plain_tiles(tags, dataset, dtype):
+        tags, dtype = directory.tags, np.dtype(dataset.dtypes[0])
+        if not _holds_plain_tiles(tags, dataset, dtype):
             return None
         rows, cols = (int(tags[tag][0]) for tag in (tiff.TILE_LENGTH, tiff.TILE_WIDTH))
         planar = _numbers(tags, tiff.PLANES, 1) == [2]
@@ -78,7 +77,7 @@ class MappedTiles:
         whole = np.where(tags[tiff.TILE_SIZES] == size, tags[tiff.TILE_OFFSETS], 0)
         if whole.size != np.prod(grid):
             return None
-        return cls(local, dtype, (rows, cols), whole.astype(np.uint64).reshape(grid), samples)
+        return cls(Path(path), dtype, (rows, cols), whole.astype(np.uint64).reshape(grid), samples)
 
     @property
     def tile_bytes(self) -> int:

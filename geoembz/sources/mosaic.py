@@ -22,7 +22,7 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
-from geoembz.sources.grids import covering, offset, refuse_misaligned
+from geoembz.sources.georeference import covering, offset, refuse_misaligned
 from geoembz.sources.options import OVERLAPS, Overlap
 from geoembz.sources.wrappers import in_common_order, nearest_on
 
@@ -145,7 +145,7 @@ class MosaicSource:
         self.info = tuple(info for index in order for info in aligned[index].info)
         self.traits: SourceTraits = _common_traits([aligned[index] for index in order])
         if overlapping:
-            self.traits = replace(self.traits, notes=(*self.traits.notes, _RULES[self._overlap]))
+            self.traits = self.traits.with_notes(_RULES[self._overlap])
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""

@@ -7,6 +7,8 @@ like others there; one that none can have, such as −9999, means that the vecto
 Scale and offset are applied after the comparison: ``number * scale + offset``.
 """
 
+import copy
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -14,8 +16,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._geo.grid import Grid, Window
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.band_names import BandNames
 from geoembz.sources.base import SourceData
+from geoembz.sources.provenance import SourceInfo
 
 type Mask = NDArray[np.bool_]
 
@@ -235,3 +240,49 @@ class Scaling:
             ):
                 out[component] = raw[component].astype(np.float64) * scale + offset
         return out
+
+
+class StoredNumbers(ABC):
+    """A source of numbers as they are stored, of which a product may still be recognised.
+
+    What is declared applies in one order at every door: masks and nodata to the stored numbers,
+    then scale and offset.
+
+    Parameters
+    ----------
+    stored_dtype
+        Type of the numbers before any scale and offset.
+    nodata, scaling
+        What is declared; None for nothing.
+    """
+
+    name: str
+    grid: Grid
+    dimension: int
+    block_shape: tuple[int, int]
+    info: tuple[SourceInfo, ...]
+    band_names: BandNames
+    stored_dtype: np.dtype[np.generic]
+    nodata: Nodata | None
+    scaling: Scaling | None
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Type of the numbers."""
+        return self.stored_dtype if self.scaling is None else np.dtype(np.float32)
+
+    @abstractmethod
+    def read_stored(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a window's numbers as they are stored, and what a mask says; None without one."""
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; see `Source.read`."""
+        raw, known = self.read_stored(window)
+        data = settled(raw, known, self.nodata)
+        return data if self.scaling is None else replace(data, values=self.scaling.apply(raw))
+
+    def unmasked(self) -> Self:
+        """Return the same with nodata values read as numbers like others."""
+        other = copy.copy(self)
+        other.nodata = None
+        return other

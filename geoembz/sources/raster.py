@@ -1,8 +1,6 @@
 """Any multi-band raster that GDAL reads: one band per component of the embedding."""
 
-import copy
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,17 +18,16 @@ from geoembz._objects.subdatasets import Subdataset, refuse_several
 from geoembz._util.memory import recycled
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames, cleaned
-from geoembz.sources.base import SourceData
 from geoembz.sources.gdal import gdal_environment, new_token, open_gdal, open_handle
 from geoembz.sources.georeference import make_grid, refuse_unplaced
 from geoembz.sources.mapped_tiles import MappedTiles
-from geoembz.sources.nodata import Nodata, Scaling, settled
+from geoembz.sources.nodata import Nodata, Scaling, StoredNumbers, settled
 from geoembz.sources.options import AS_DECLARED, ReadOptions, parse_transform
-from geoembz.sources.provenance import SourceInfo, identify
-from geoembz.sources.tiff import PresentBlocks, refuse_cut_off, refuse_truncated
+from geoembz.sources.provenance import identify
+from geoembz.sources.tiff import Directory, PresentBlocks, read_complete
 
 
-class RasterSource:
+class RasterSource(StoredNumbers):
     """A raster file, local or remote, with one band per component.
 
     A pixel is invalid where all its components are nodata (see `geoembz.sources.nodata`), where a
@@ -58,15 +55,14 @@ class RasterSource:
         part = Subdataset.of(self.path)
         file = self.path if part is None else part.file
         _refuse_missing(file)
-        refuse_cut_off(self.name, file)
+        directory = read_complete(self.name, file)
         with gdal_environment(self.path):  # masks and metadata beside the file are looked for late
-            self._describe(self._dataset(), options)
+            self._describe(self._dataset(), directory if part is None else None, options)
             files = _read_from(file, self._dataset())
-        self.info: tuple[SourceInfo, ...] = (identify(self.path, files),)
+        self.info = (identify(self.path, files),)
 
-    def _describe(self, dataset: Any, options: ReadOptions) -> None:
+    def _describe(self, dataset: Any, directory: Directory | None, options: ReadOptions) -> None:
         """Take down what the open file declares."""
-        refuse_truncated(self.name, dataset, self.path)
         refuse_several(self.name, dataset)
         self._bands = _component_bands(dataset)
         chosen = [band - 1 for band in self._bands]
@@ -80,25 +76,19 @@ class RasterSource:
             [dataset.scales[index] for index in chosen],
             [dataset.offsets[index] for index in chosen],
         )
-        self.grid: Grid = _grid(self.name, dataset, options)
-        self.dimension: int = len(self._bands)
+        self.grid = _grid(self.name, dataset, options)
+        self.dimension = len(self._bands)
         self.stored_dtype = _real_dtype(self.name, dataset)
-        self.dtype: np.dtype[np.generic] = (
-            self.stored_dtype if self.scaling is None else np.dtype(np.float32)
-        )
-        self.block_shape: tuple[int, int] = tuple(dataset.block_shapes[0])
-        self._tiles = MappedTiles.of(dataset, self.path) if self._alpha is None else None
+        self.block_shape = dataset.block_shapes[0]
+        self._present = PresentBlocks.of(dataset, directory)
+        self._tiles: MappedTiles | None = None
+        if self._alpha is None:
+            self._tiles = MappedTiles.of(dataset, self.path, directory)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore without open files: every thread and process opens its own."""
         self.__dict__.update(state)
         self._token = new_token()
-
-    def read(self, window: Window) -> SourceData:
-        """Read a window; see `Source.read`."""
-        raw, known = self.read_stored(window)
-        data = settled(raw, known, self.nodata)
-        return data if self.scaling is None else replace(data, values=self.scaling.apply(raw))
 
     def read_stored(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Read a window's numbers as they are stored, and what a mask says; None without one."""
@@ -128,15 +118,9 @@ class RasterSource:
         known = settled(fill, None, self.nodata).valid
         return not np.isfinite(fill).all() or (known is not None and not known.any())
 
-    @cached_property
-    def _present(self) -> PresentBlocks | None:
-        with gdal_environment(self.path):
-            return PresentBlocks.of(self._dataset(), self.path)
-
     def unmasked(self) -> Self:
         """Return the same raster with its nodata value read as a number like others."""
-        other = copy.copy(self)
-        vars(other)["nodata"] = None
+        other = super().unmasked()
         vars(other).pop("_absent_is_nodata", None)  # follows from it
         return other
 

@@ -8,7 +8,7 @@ written. Others that cannot be right were published; their pixels are rejected, 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -21,14 +21,13 @@ from geoembz._objects.reading import exists
 from geoembz.errors import SourceError
 from geoembz.sources.arrays import NpyArray
 from geoembz.sources.base import SourceData, SourceTraits
-from geoembz.sources.options import ReadOptions
+from geoembz.sources.options import TESSERA, ReadOptions
 from geoembz.sources.provenance import SourceInfo, identify
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.zarr_cube import ZarrCube
 
-PRODUCT = "tessera"
 N_BANDS = 128
-TRAITS = SourceTraits(PRODUCT, model="https://github.com/ucam-eo/tessera", license="CC0-1.0")
+TRAITS = SourceTraits(TESSERA, model="https://github.com/ucam-eo/tessera", license="CC0-1.0")
 
 LARGEST_SCALE = 1.0
 """Scales from here up are corrupt: published ones stay far below."""
@@ -221,7 +220,7 @@ def zones(root: zarr.Group) -> list[str]:
     )
 
 
-class TesseraZarrSource:
+class TesseraZarrSource(ZarrCube):
     """One UTM zone of a Tessera Zarr store in one year.
 
     Parameters
@@ -230,27 +229,23 @@ class TesseraZarrSource:
         Path or URL of the root group.
     zone
         Name of the zone's group.
-    year, crs
+    options
         See `ZarrCube`.
     """
 
-    def __init__(
-        self, path: str, zone: str, *, year: int | None = None, crs: str | None = None
-    ) -> None:
-        self._cube = cube = ZarrCube(path, zone, CODES, year=year, crs=crs)
-        self.name, self.grid, self.info = cube.name, cube.grid, cube.info
-        self.dimension, self.dtype, self.block_shape = cube.dimension, cube.dtype, cube.block_shape
-        self.band_names = cube.band_names
-        self.traits = TRAITS
+    traits = TRAITS
+
+    def __init__(self, path: str, zone: str, options: ReadOptions) -> None:
+        super().__init__(path, zone, CODES, options)
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        scales = self._cube.window(SCALES, window).astype(np.float32)
+        scales = self.window(SCALES, window).astype(np.float32)
         good = usable(scales)
         corrupt = ~(good | np.isnan(scales) | np.isposinf(scales))
-        return SourceData(
-            self._cube.window(CODES, window),
-            good,
+        return replace(
+            super().read(window),
+            valid=good,
             rejected=int(np.count_nonzero(corrupt)),
             scale=scales,
         )

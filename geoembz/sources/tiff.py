@@ -7,7 +7,6 @@ References
 TIFF Revision 6.0 (1992), section 2; the BigTIFF design (AWare Systems, 2007).
 """
 
-import os
 import struct
 import sys
 from dataclasses import dataclass
@@ -21,72 +20,152 @@ from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
 
 WIDTH, LENGTH, BITS, COMPRESSION = 256, 257, 258, 259
-FILL_ORDER, SAMPLES, STRIP_SIZES, PLANES = 266, 277, 279, 284
+FILL_ORDER, SAMPLES, PLANES = 266, 277, 284
+STRIP_OFFSETS, STRIP_SIZES = 273, 279
 TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_SIZES = 322, 323, 324, 325
 """Numbers of the tags."""
 
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 """NumPy's names of the unsigned integers, by TIFF's number of the type."""
 
+_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
+_MARKS = {"little": "<", "big": ">"}
 
-_OWN_ORDER = b"II" if sys.byteorder == "little" else b"MM"
+_FARTHEST = np.uint64(2**62)
+"""Two numbers up to this one have a sum that uint64 holds: offsets and sizes are what files say."""
 
 
 @dataclass(frozen=True)
 class _Format:
     """What differs between classic TIFF and BigTIFF: layouts of header, entry count and entry."""
 
-    first: str
-    n_entries: str
+    first: slice
+    count_bytes: int
     entry: str
 
 
-_FORMATS = {42: _Format("I", "H", "HHI4s"), 43: _Format("HHQ", "Q", "HHQ8s")}
+_FORMATS = {42: _Format(slice(4, 8), 2, "HHI4s"), 43: _Format(slice(8, 16), 8, "HHQ8s")}
 
 
-def read_directory(file: BinaryIO) -> dict[int, NDArray[np.uint64]] | None:
-    """Return the unsigned integers of the first directory, by tag.
+@dataclass(frozen=True)
+class Directory:
+    """What the first directory of a file says.
 
-    None where the file is no TIFF, or not in this machine's byte order.
+    Parameters
+    ----------
+    tags
+        Its unsigned integers, by tag; what is of other types, or points behind the file's end, is
+        left out.
+    order
+        Byte order of the file.
+    end
+        Where the directory ends at the least, in bytes.
+    """
+
+    tags: dict[int, NDArray[np.uint64]]
+    order: Literal["little", "big"]
+    end: int
+
+    @property
+    def is_native(self) -> bool:
+        """Whether numbers stand in this machine's byte order."""
+        return self.order == sys.byteorder
+
+    @property
+    def block_sizes(self) -> NDArray[np.uint64] | None:
+        """Size of each tile or strip, in bytes: 0 where it is absent (sparse)."""
+        return self.tags.get(TILE_SIZES, self.tags.get(STRIP_SIZES))
+
+    @property
+    def data_end(self) -> int:
+        """Where the last tile or strip ends, in bytes; 0 where the directory does not say."""
+        offsets, sizes = self.tags.get(TILE_OFFSETS, self.tags.get(STRIP_OFFSETS)), self.block_sizes
+        if offsets is None or sizes is None or offsets.size != sizes.size:
+            return 0
+        ends = np.minimum(offsets, _FARTHEST) + np.minimum(sizes, _FARTHEST)
+        return int(np.max(ends, initial=0, where=(offsets > 0) & (sizes > 0)))
+
+
+def read_directory(file: BinaryIO, size: int) -> Directory | None:
+    """Return the first directory of an open file; None where the file is no TIFF.
 
     Parameters
     ----------
     file
-        Open, seekable. Entries of other types, and what points behind its end, are left out.
+        Open, seekable.
+    size
+        Its size, in bytes.
     """
-    try:
-        byte_order, version = _unpack(file, "2sH")
-        known = _FORMATS.get(version)
-        if byte_order != _OWN_ORDER or known is None:
-            return None
-        file.seek(_unpack(file, known.first)[-1])
-        (n_entries,) = _unpack(file, known.n_entries)
-        entries = file.read(n_entries * struct.calcsize(f"={known.entry}"))
-        found = struct.iter_unpack(f"={known.entry}", entries)
-        arrays = {tag: _array(file, kind, count, raw) for tag, kind, count, raw in found}
-    except struct.error:  # shorter than it says
+    head = file.read(16)
+    order = _ORDERS.get(head[:2])
+    known = None if order is None else _FORMATS.get(int.from_bytes(head[2:4], order))
+    if order is None or known is None:
         return None
-    return {tag: array for tag, array in arrays.items() if array is not None}
+    layout = f"{_MARKS[order]}{known.entry}"
+    start = int.from_bytes(head[known.first], order)
+    if start > size:
+        return Directory({}, order, start)
+    file.seek(start)
+    count = file.read(known.count_bytes)
+    n_entries = int.from_bytes(count, order) if len(count) == known.count_bytes else 0
+    end = start + known.count_bytes + n_entries * struct.calcsize(layout)
+    if end > size:
+        return Directory({}, order, end)
+    entries = struct.iter_unpack(layout, file.read(n_entries * struct.calcsize(layout)))
+    arrays = {tag: _array(file, size, order, *entry) for tag, *entry in entries}
+    known_arrays = {tag: array for tag, array in arrays.items() if array is not None}
+    return Directory(known_arrays, order, end)
 
 
-def _array(file: BinaryIO, kind: int, count: int, field: bytes) -> NDArray[np.uint64] | None:
+def _array(
+    file: BinaryIO, size: int, order: Literal["little", "big"], kind: int, count: int, field: bytes
+) -> NDArray[np.uint64] | None:
     """Return the numbers of an entry, which stand in its last field or where that points."""
     if kind not in _TYPES:
         return None
-    dtype = np.dtype(_TYPES[kind])
-    size = count * dtype.itemsize
-    if size > os.fstat(file.fileno()).st_size:
-        return None
-    if size > len(field):
-        file.seek(int.from_bytes(field, sys.byteorder))
-        field = file.read(size)
-    if len(field) < size:
-        return None
+    dtype = np.dtype(f"{_MARKS[order]}{_TYPES[kind]}")
+    n_bytes = count * dtype.itemsize
+    if n_bytes > len(field):
+        place = int.from_bytes(field, order)
+        if place + n_bytes > size:
+            return None
+        file.seek(place)
+        field = file.read(n_bytes)
     return np.frombuffer(field, dtype, count).astype(np.uint64)
 
 
-def _unpack(file: BinaryIO, layout: str) -> tuple[Any, ...]:
-    return struct.unpack(f"={layout}", file.read(struct.calcsize(f"={layout}")))
+def read_complete(name: str, path: str) -> Directory | None:
+    """Return the directory of a local TIFF; None for other formats, and what is no local file.
+
+    GDAL calls an empty or cut file no raster, which sends the user looking for another mistake, or
+    says nothing before the tile that is missing is read.
+
+    Raises
+    ------
+    SourceError
+        If the file is empty, or ends before its directory or its tiles do.
+    """
+    local = Path(path)
+    if not local.is_file():
+        return None
+    size = local.stat().st_size
+    if not size:
+        raise SourceError(f"{name}: empty (0 bytes), not a raster; fetch it again")
+    with local.open("rb") as file:
+        directory = read_directory(file, size)
+    if directory is None:
+        return None
+    if directory.end > size:
+        raise SourceError(
+            f"{name}: truncated: its directory ends at byte {directory.end:,} or later, the file "
+            f"at {size:,}; fetch it again"
+        )
+    if directory.data_end > size:
+        raise SourceError(
+            f"{name}: truncated: its data end at byte {directory.data_end:,}, the file at "
+            f"{size:,}; fetch it again"
+        )
+    return directory
 
 
 @dataclass(frozen=True)
@@ -105,22 +184,17 @@ class PresentBlocks:
     present: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, dataset: Any, path: str) -> Self | None:
-        """Return the blocks of an open local GeoTIFF; None where none is absent, or nobody knows.
+    def of(cls, dataset: Any, directory: Directory | None) -> Self | None:
+        """Return the blocks of an open raster; None where none is absent, or nobody knows.
 
         Parameters
         ----------
         dataset
             An open `rasterio.DatasetReader`.
-        path
-            What it was opened from.
+        directory
+            That of its file.
         """
-        local = Path(path)
-        if dataset.driver != "GTiff" or not local.is_file():
-            return None
-        with local.open("rb") as file:
-            tags = read_directory(file) or {}
-        sizes = tags.get(TILE_SIZES, tags.get(STRIP_SIZES))
+        sizes = None if directory is None else directory.block_sizes
         if sizes is None or sizes.all():
             return None
         rows, cols = dataset.block_shapes[0]
@@ -137,87 +211,3 @@ class PresentBlocks:
             window.row // rows : last_row // rows + 1, window.col // cols : last_col // cols + 1
         ]
         return bool(touched.any())
-
-
-_MOST_BLOCKS = 4096
-_BYTE_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
-
-
-def refuse_cut_off(name: str, path: str) -> None:
-    """Refuse a local file that is empty, or a TIFF whose first directory lies behind its end.
-
-    GDAL calls both no raster, which sends the user looking for another mistake.
-
-    Raises
-    ------
-    SourceError
-        If the file is empty or truncated.
-    """
-    local = Path(path)
-    if not local.is_file():
-        return
-    size = local.stat().st_size
-    if not size:
-        raise SourceError(f"{name}: empty (0 bytes), not a raster; fetch it again")
-    needed = _directory_end(local, size)
-    if needed > size:
-        raise SourceError(
-            f"{name}: truncated: its directory ends at byte {needed:,} or later, the file at "
-            f"{size:,}; fetch it again"
-        )
-
-
-def refuse_truncated(name: str, dataset: Any, path: str) -> None:
-    """Refuse a local GeoTIFF whose index of blocks points behind the end of the file.
-
-    Blocks of the first and of the last band are looked at, up to 4,096 of each from the end:
-    writers put the last ones last.
-
-    Raises
-    ------
-    SourceError
-        If the file is truncated.
-    """
-    local = Path(path)
-    if dataset.driver != "GTiff" or not local.is_file():
-        return
-    size = local.stat().st_size
-    needed = max(_last_byte(dataset, band) for band in {1, dataset.count})
-    if needed > size:
-        raise SourceError(
-            f"{name}: truncated: its data end at byte {needed:,}, the file at {size:,}; "
-            "fetch it again"
-        )
-
-
-def _directory_end(path: Path, size: int) -> int:
-    """Return where a TIFF's first directory ends at the least; 0 where the file is no TIFF."""
-    with path.open("rb") as file:
-        head = file.read(16)
-        order, version = _BYTE_ORDERS.get(head[:2]), head[2:4]
-        if order is None or int.from_bytes(version, order) not in {42, 43}:
-            return 0
-        is_big = int.from_bytes(version, order) == 43
-        count_size, entry_size = (8, 20) if is_big else (2, 12)
-        start = int.from_bytes(head[8:16] if is_big else head[4:8], order)
-        if start > size:
-            return start
-        file.seek(start)
-        count = file.read(count_size)
-    n_entries = int.from_bytes(count, order) if len(count) == count_size else 0
-    return start + count_size + n_entries * entry_size
-
-
-def _last_byte(dataset: Any, band: int) -> int:
-    """Return where the last of a band's blocks ends, in bytes; absent (sparse) ones count as 0."""
-    rows, cols = dataset.block_shapes[band - 1]
-    n_cols = -(-dataset.width // cols)
-    n_blocks = -(-dataset.height // rows) * n_cols
-    end = 0
-    for block in range(max(0, n_blocks - _MOST_BLOCKS), n_blocks):
-        place = f"{block % n_cols}_{block // n_cols}"
-        offset = dataset.get_tag_item(f"BLOCK_OFFSET_{place}", "TIFF", bidx=band)
-        size = dataset.get_tag_item(f"BLOCK_SIZE_{place}", "TIFF", bidx=band)
-        if offset and size:
-            end = max(end, int(offset) + int(size))
-    return end

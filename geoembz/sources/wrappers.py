@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Grid, Window
@@ -24,6 +25,7 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
+from geoembz.sources.georeference import part_of
 
 
 class ViewSource:
@@ -87,14 +89,13 @@ class NorthUpSource(ViewSource):
     """
 
     def __init__(self, source: Source) -> None:
-        a, b, c, d, e, f = source.grid.transform
+        a, b, _, d, e, _ = source.grid.transform
         height, width = source.grid.shape
         self.flips_rows, self.flips_cols = e > 0, a < 0
-        left = c + a * width if self.flips_cols else c
-        top = f + e * height if self.flips_rows else f
+        corner = (width * self.flips_cols, height * self.flips_rows)
+        left, top = Affine(*source.grid.transform) @ corner
         grid = replace(source.grid, transform=(abs(a), b, left, d, -abs(e), top))
-        traits = traits_of(source)
-        super().__init__(source, grid, replace(traits, notes=(*traits.notes, self._note())))
+        super().__init__(source, grid, traits_of(source).with_notes(self._note()))
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -147,10 +148,10 @@ class NearestSource(ViewSource):
 
     def __init__(self, source: Source, grid: Grid) -> None:
         note = f"{source.info[0].uri}: resampled to the mosaic's grid by nearest neighbour"
-        traits = traits_of(source)
-        super().__init__(source, grid, replace(traits, notes=(*traits.notes, note)))
-        self._rows = _indices(grid.y, source.grid.transform[5], source.grid.transform[4])
-        self._cols = _indices(grid.x, source.grid.transform[2], source.grid.transform[0])
+        super().__init__(source, grid, traits_of(source).with_notes(note))
+        a, _, c, _, e, f = source.grid.transform
+        self._rows = np.floor((grid.y - f) / e).astype(np.int64)
+        self._cols = np.floor((grid.x - c) / a).astype(np.int64)
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -178,20 +179,13 @@ class NearestSource(ViewSource):
         return needed is not None and occupies(self.source, needed)
 
 
-def _indices(centres: NDArray[np.float64], edge: float, step: float) -> NDArray[np.int64]:
-    """Return the index of the source's pixel that each centre lies in."""
-    return np.floor((centres - edge) / step).astype(np.int64)
-
-
 def _extent_on(grid: Grid, base: Grid) -> Grid:
     """Return the pixels of `base` whose centres lie within `grid`."""
-    a, b, c, d, e, f = base.transform
+    a, _, c, _, e, f = base.transform
     xmin, ymin, xmax, ymax = grid.bbox
     left, top = math.ceil((xmin - c) / a - 0.5), math.ceil((ymax - f) / e - 0.5)
     right, bottom = math.floor((xmax - c) / a + 0.5), math.floor((ymin - f) / e + 0.5)
-    transform = (a, b, c + left * a, d, e, f + top * e)
-    shape = (max(bottom - top, 1), max(right - left, 1))
-    return replace(base, transform=transform, shape=shape)
+    return part_of(base, Window(top, left, max(bottom - top, 1), max(right - left, 1)))
 
 
 class OrderedSource(ViewSource):
@@ -212,8 +206,7 @@ class OrderedSource(ViewSource):
     def __init__(
         self, source: Source, order: Sequence[int], names: BandNames, notes: Sequence[str] = ()
     ) -> None:
-        traits = traits_of(source)
-        super().__init__(source, traits=replace(traits, notes=(*traits.notes, *notes)))
+        super().__init__(source, traits=traits_of(source).with_notes(*notes))
         self.band_names = names
         self._order = None if list(order) == sorted(order) else list(order)
 

@@ -1,12 +1,12 @@
 """xarray objects with a dimension of bands, or one variable per band; netCDF and Zarr as such."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from geoembz._geo.grid import Grid, Window
 from geoembz._objects.identity import display_name
@@ -14,10 +14,9 @@ from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
 from geoembz.sources import xarray_facts as facts
 from geoembz.sources.band_names import outside
-from geoembz.sources.base import SourceData
 from geoembz.sources.georeference import control_points_only, make_grid
 from geoembz.sources.inputs import NETCDF_SUFFIXES, is_zarr
-from geoembz.sources.nodata import Nodata, Scaling, settled
+from geoembz.sources.nodata import Nodata, Scaling, StoredNumbers
 from geoembz.sources.options import AS_DECLARED, ReadOptions, parse_transform
 from geoembz.sources.provenance import SourceInfo, identify, identify_tree
 from geoembz.sources.raster import grid_like
@@ -130,7 +129,7 @@ def is_xarray(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == "xarray"
 
 
-class DataArraySource:
+class DataArraySource(StoredNumbers):
     """Pixels of an xarray object; lazy ones are computed window by window.
 
     What the object declares holds as it does for a file: nodata and scale of each variable
@@ -166,26 +165,15 @@ class DataArraySource:
         self.dimension = len(self.band_names)
         self.outsiders = _outsiders(self._layers)
         self.stored_dtype = _real_dtype(self.name, self._layers.arrays)
-        self._nodata = Nodata.of(self._layers.nodata(), options.nodata)
-        self._scaling = Scaling.of(*self._layers.scaling())
-        self.dtype: np.dtype[np.generic] = (
-            self.stored_dtype if self._scaling is None else np.dtype(np.float32)
-        )
-        self.grid: Grid = _grid(self._layers, options)
+        self.nodata = Nodata.of(self._layers.nodata(), options.nodata)
+        self.scaling = Scaling.of(*self._layers.scaling())
+        self.grid = _grid(self._layers, options)
         self.block_shape = _blocks(first, self.grid.shape)
         self.info = (_origin(first, len(self._layers.arrays), path),)
 
-    def read(self, window: Window) -> SourceData:
-        """Read a window; see `Source.read`."""
-        raw, known = self._layers.read(window, self.stored_dtype)
-        data = settled(raw, known, self._nodata)
-        return data if self._scaling is None else replace(data, values=self._scaling.apply(raw))
-
-    def unmasked(self) -> Self:
-        """Return the same with its nodata values read as numbers like others."""
-        other = copy.copy(self)
-        vars(other)["_nodata"] = None
-        return other
+    def read_stored(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Read a window's numbers as they are stored, and what the variable `valid` says."""
+        return self._layers.read(window, self.stored_dtype)
 
 
 def _require_packages(data: Any) -> None:

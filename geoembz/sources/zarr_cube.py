@@ -1,4 +1,4 @@
-"""Arrays (time, band, y, x) of products that are published as Zarr, and where they lie."""
+"""Arrays (time, band, y, x) of products that are published as Zarr, as sources."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,9 @@ from geoembz._objects.identity import display_name
 from geoembz._objects.reading import s3_is_anonymous
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.band_names import BandNames, cleaned
+from geoembz.sources.base import SourceData
 from geoembz.sources.georeference import make_grid
+from geoembz.sources.options import ReadOptions
 from geoembz.sources.provenance import identify_tree
 
 _STEP_TOLERANCE = 1e-3
@@ -65,15 +67,11 @@ class ZarrCube:
         Name of the child group; empty for the root.
     array
         Name of the array of vectors.
-    year
-        Which year to read; None where the array has only one.
-    crs
-        Replaces the CRS.
+    options
+        Which year to read, where the array has several; what replaces the CRS.
     """
 
-    def __init__(
-        self, path: str, member: str, array: str, *, year: int | None, crs: str | None
-    ) -> None:
+    def __init__(self, path: str, member: str, array: str, options: ReadOptions) -> None:
         self.path, self.member, self.array_name = path, member, array
         self.name = f"{display_name(path)}/{member}".rstrip("/")
         self._group: zarr.Group | None = None
@@ -83,18 +81,22 @@ class ZarrCube:
                 f"{self.name}/{array}: {vectors.ndim} axes {vectors.shape}; expected four: time, "
                 "band, y, x"
             )
-        self.time_index = _time_index(self, vectors.shape[0], year)
+        self.time_index = _time_index(self, vectors.shape[0], options.year)
         self.dimension, self.dtype = vectors.shape[1], vectors.dtype
         self.band_names = self._find_band_names(vectors)
         shape = (vectors.shape[2], vectors.shape[3])
         stored = vectors.shards or vectors.chunks
         self.block_shape = (min(stored[2], shape[0]), min(stored[3], shape[1]))
-        self.grid: Grid = self._find_grid(shape, crs)
+        self.grid: Grid = self._find_grid(shape, options.crs)
         self.info = (identify_tree(path, member),)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the open group."""
         return {**self.__dict__, "_group": None}
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window's numbers as they are stored; see `Source.read`."""
+        return SourceData(self.window(self.array_name, window), None)
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Return an array of the group.

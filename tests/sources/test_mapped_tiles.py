@@ -17,6 +17,7 @@ from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
 from geoembz.sources.mapped_tiles import MappedTiles
 from geoembz.sources.raster import RasterSource
+from geoembz.sources.tiff import read_complete, read_directory
 
 HEIGHT, WIDTH, TILE = 70, 90, (16, 32)
 
@@ -74,7 +75,7 @@ def write(path: Path, values: NDArray[Any], **options: Any) -> Path:
 def mapped(path: Path) -> MappedTiles | None:
     """Return the mapped tiles of a file, if it has such."""
     with rasterio.open(path) as raster:
-        return MappedTiles.of(raster, str(path))
+        return MappedTiles.of(raster, str(path), read_complete(path.name, str(path)))
 
 
 def gdal(path: Path, window: Window) -> NDArray[Any]:
@@ -188,5 +189,7 @@ def test_a_damaged_directory_is_not_mapped(kept_bytes: int, tmp_path: Path) -> N
     whole = write(tmp_path / "in.tif", numbers("uint8", 3), interleave="pixel")
     cut = tmp_path / "cut.tif"
     cut.write_bytes(whole.read_bytes()[:kept_bytes])
+    with cut.open("rb") as file:
+        directory = read_directory(file, kept_bytes)
     with rasterio.open(whole) as raster:
-        assert MappedTiles.of(raster, str(cut)) is None
+        assert MappedTiles.of(raster, str(cut), directory) is None
