@@ -5,9 +5,9 @@ from dataclasses import replace
 from geoembz._convert.append_options import AppendOptions
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from geoembz.sources import Source, names_of, traits_of
-from geoembz.sources.band_names import listed, natural_order
+from geoembz.sources.band_names import list_names, natural_order
 from geoembz.sources.georeference import describe_grid, same_pixels
-from geoembz.sources.wrappers import labelled, ordered_as
+from geoembz.sources.wrappers import reorder_bands, with_traits
 from geoembz.store import StoreReader, StoreSource
 from geoembz.store.conventions import UNKNOWN_MODEL
 
@@ -49,12 +49,12 @@ def fitted(
     _check_vectors(url, reader, source, options)
     stored, own = reader.attributes.band_names, names_of(source)
     if any(stored) or not any(own):
-        return ordered_as(source, stored, url)
+        return reorder_bands(source, stored, url)
     counted = tuple(sorted(filter(None, own), key=natural_order))
     if counted in {tuple(map(str, range(first, first + len(own)))) for first in (0, 1)}:
-        return ordered_as(source, counted, url)
-    note = f"bands {listed(own)} are taken as they stand: the store has no names of bands"
-    return labelled(source, replace(traits_of(source), notes=(note,)))
+        return reorder_bands(source, counted, url)
+    note = f"bands {list_names(own)} are taken as they stand: the store has no names of bands"
+    return with_traits(source, replace(traits_of(source), notes=(note,)))
 
 
 def _check_times(url: str, reader: StoreReader, options: AppendOptions, *, is_begun: bool) -> None:

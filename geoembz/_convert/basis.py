@@ -10,8 +10,8 @@ from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding, Recipe, coverage
 from geoembz.errors import BasisWarning, EncodingError, InvalidConfigError
 from geoembz.sources import Source
-from geoembz.sources.band_names import BandNames, listed, positions
-from geoembz.sources.wrappers import ordered_as
+from geoembz.sources.band_names import BandNames, list_names, positions
+from geoembz.sources.wrappers import reorder_bands
 from geoembz.store import StoreReader
 from geoembz.store.reader import is_table_store, open_group
 from geoembz.store.tables import TableReader
@@ -93,7 +93,7 @@ def in_order_of(fixed: Encoding | None, source: Source) -> Source:
     SourceError
         If the names of its bands say that they are others.
     """
-    return source if fixed is None else ordered_as(source, fixed.band_names, "the basis")
+    return source if fixed is None else reorder_bands(source, fixed.band_names, "the basis")
 
 
 def check_columns(fixed: Encoding | None, name: str, columns: BandNames) -> None:
@@ -110,8 +110,8 @@ def check_columns(fixed: Encoding | None, name: str, columns: BandNames) -> None
     order = positions(columns, wanted)
     if order is None or list(order) != sorted(order):
         raise EncodingError(
-            f"{name}: columns {listed(columns)}, but the basis was fitted on {listed(wanted)}; "
-            "expected the same in the same order"
+            f"{name}: columns {list_names(columns)}, but the basis was fitted on "
+            f"{list_names(wanted)}; expected the same in the same order"
         )
 
 

@@ -9,7 +9,7 @@ from geoembz.errors import InvalidConfigError
 from geoembz.sources import (
     ReadOptions,
     Source,
-    finished,
+    finish,
     grid_name,
     open_array,
     open_input,
@@ -53,9 +53,9 @@ def open_inputs(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
         return open_sources(inputs, options, _open_any)
     source: Source = inputs  # type: ignore[assignment]  # xarray's types are ruled out below
     if is_xarray(inputs):
-        source = finished(open_xarray(inputs, options))
+        source = finish(open_xarray(inputs, options))
     elif is_array(inputs):
-        source = finished(open_array(inputs, options))
+        source = finish(open_array(inputs, options))
     return {grid_name(source): source}
 
 

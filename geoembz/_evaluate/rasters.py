@@ -20,7 +20,7 @@ from geoembz._evaluate.sample import Sample, cleaned
 from geoembz.errors import SourceError
 from geoembz.sources import Source, names_of
 from geoembz.sources.georeference import describe_grid, same_pixels
-from geoembz.sources.wrappers import ordered_as
+from geoembz.sources.wrappers import reorder_bands
 from geoembz.store import StoreReader
 
 MOST_CLASSES = 1_000
@@ -77,10 +77,10 @@ def read_sample(
     """
     if store is not None:
         _require_same_grid(source, store)
-        source = ordered_as(source, store.attributes.band_names, store.url)
+        source = reorder_bands(source, store.attributes.band_names, store.url)
     if after is not None:
         _require_same_pixels(source, after)
-        after = ordered_as(after, names_of(source), source.name)
+        after = reorder_bands(after, names_of(source), source.name)
     drawn, vectors, valid = _draw(source, labels, n_samples, whole_windows, seed)
     rows, cols = drawn.rows, drawn.cols
     later, codes = None, None

@@ -14,7 +14,7 @@ from geoembz._evaluate.result import Evaluation, worst_class
 from geoembz._util.output import output_faults, output_file
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
-from geoembz.sources.wrappers import ordered_as
+from geoembz.sources.wrappers import reorder_bands
 from geoembz.store import StoreReader
 
 INTERVALS = "Bars are 95 % intervals of the difference from the uncompressed vectors."
@@ -137,7 +137,7 @@ def _map(store: str | None, source: str | Path | Source | None) -> str:
         return ""
     opened = open_source(source) if isinstance(source, str | Path) else source
     reader = StoreReader.open(store)
-    ordered = ordered_as(opened, reader.attributes.band_names, store)
+    ordered = reorder_bands(opened, reader.attributes.band_names, store)
     image = error_map_png(error_map(ordered, reader))
     picture = f'<img src="{image}" alt="Map of the error of each pixel">'
     caption = "1 − cosine between decoded and original vectors, brighter is worse; grey: no data."

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoembz.sources.assemble import Opener, finished, grid_name, open_sources
+from geoembz.sources.assemble import Opener, finish, grid_name, open_sources
 from geoembz.sources.base import (
     Source,
     SourceData,
@@ -31,7 +31,7 @@ __all__ = [
     "SourceTraits",
     "check_unchanged",
     "check_vectors",
-    "finished",
+    "finish",
     "grid_name",
     "names_of",
     "occupies",

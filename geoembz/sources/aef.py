@@ -8,6 +8,8 @@ The mosaic Zarr is one array (time, 64, y, x) of codes, fill −128.
 """
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import zarr
@@ -15,9 +17,10 @@ from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.sources.band_names import BandNames, listed
+from geoembz.sources.band_names import BandNames, list_names
 from geoembz.sources.base import Source, SourceTraits, names_of, occupies
 from geoembz.sources.checks import (
+    AEF_BANDS,
     FACTOR,
     NODATA,
     RECIPE,
@@ -25,13 +28,12 @@ from geoembz.sources.checks import (
     power_table,
 )
 from geoembz.sources.options import AEF
-from geoembz.sources.wrappers import OrderedSource, ordered_as
+from geoembz.sources.wrappers import OrderedSource, reorder_bands
 
-N_BANDS = 64
 MODEL = "https://developers.google.com/earth-engine/datasets/catalog/GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL"
 LICENSE = "CC-BY-4.0"
 
-BAND_NAMES = tuple(f"A{number:02d}" for number in range(N_BANDS))
+BAND_NAMES = tuple(f"A{number:02d}" for number in range(AEF_BANDS))
 _BAND = re.compile(r"A([0-5]\d|6[0-3])")
 _PROBE_SIDE, _GRID_TOLERANCE = 64, 1e-3
 
@@ -54,15 +56,15 @@ def refuse_other_bands(name: str, names: BandNames) -> None:
     others = tuple(name for name in names if name not in own)
     if others and len(own) > len(others) and has_aef_names(tuple(own)):
         raise SourceError(
-            f"{name}: bands {listed(tuple(own))} of AlphaEarth, and {listed(others)}; expected "
-            "AlphaEarth's only: a mask or labels are no components; choose the bands "
+            f"{name}: bands {list_names(tuple(own))} of AlphaEarth, and {list_names(others)}; "
+            "expected AlphaEarth's only: a mask or labels are no components; choose the bands "
             "(gdal_translate -b), or say --product raster to take every one as a component"
         )
 
 
 def aef_traits(dimension: int) -> SourceTraits:
     """Return what is known of AEF vectors with so many of the 64 bands."""
-    complete = dimension == N_BANDS
+    complete = dimension == AEF_BANDS
     note = f"{dimension} of the 64 bands: vectors are shorter than 1"
     return SourceTraits(
         product=AEF,
@@ -73,24 +75,21 @@ def aef_traits(dimension: int) -> SourceTraits:
     )
 
 
-def in_order(source: Source) -> Source:
+def order_bands(source: Source) -> Source:
     """Return a source with its bands in the order of their numbers; all 64 have names."""
     names = names_of(source)
     if has_aef_names(names):
-        return ordered_as(source, tuple(sorted(name for name in names if name)), "AlphaEarth")
-    if any(names) or source.dimension != N_BANDS:
+        return reorder_bands(source, tuple(sorted(name for name in names if name)), "AlphaEarth")
+    if any(names) or source.dimension != AEF_BANDS:
         return source
-    return OrderedSource(source, range(N_BANDS), BAND_NAMES)
+    return OrderedSource(source, range(AEF_BANDS), BAND_NAMES)
 
 
 def are_codes(source: Source) -> bool:
     """Whether unnamed int8 decodes to vectors of length 1 wherever it was looked at."""
     table, seen = power_table(), 0
-    for window in _probe_windows(source.grid.window):
-        data = source.read(window)
-        chosen = slice(None) if data.valid is None else data.valid.reshape(-1)
-        codes = data.values.reshape(source.dimension, -1)[:, chosen]
-        codes = codes[:, (codes != NODATA).all(axis=0)]
+    for vectors in _probe(source):
+        codes = vectors[:, (vectors != NODATA).all(axis=0)]
         seen += codes.shape[1]
         if codes.size and not has_unit_norm(np.take(table, codes.view(np.uint8))):
             return False
@@ -103,12 +102,8 @@ def lossless_recipe(source: Source) -> str | None:
     Looks at a few windows spread over the raster.
     """
     seen = 0
-    for window in _probe_windows(source.grid.window):
-        if not occupies(source, window):
-            continue
-        data = source.read(window)
-        values = data.pixels(slice(None) if data.valid is None else data.valid.reshape(-1))
-        values = values[:, np.isfinite(values).all(axis=0)]
+    for vectors in _probe(source):
+        values = vectors[:, np.isfinite(vectors).all(axis=0)].astype(np.float32)
         seen += values.shape[1]
         if values.size and not on_grid(values):
             return None
@@ -128,19 +123,18 @@ def on_grid(values: NDArray[np.float32]) -> bool:
     return bool((np.abs(codes - nearest) < _GRID_TOLERANCE).all() and (nearest < FACTOR).all())
 
 
-def _probe_windows(whole: Window) -> list[Window]:
-    """Return the middle of the raster and of its quarters."""
+def _probe(source: Source) -> Iterator[NDArray[Any]]:
+    """Yield the valid vectors ``(dimension, n)`` of the middle of a raster and of its quarters."""
+    whole = source.grid.window
     height, width = min(_PROBE_SIDE, whole.height), min(_PROBE_SIDE, whole.width)
-    places = [(0.5, 0.5), (0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]
-    return [
-        Window(
-            min(max(int(whole.height * down) - height // 2, 0), whole.height - height),
-            min(max(int(whole.width * right) - width // 2, 0), whole.width - width),
-            height,
-            width,
-        )
-        for down, right in places
-    ]
+    for down, right in ((0.5, 0.5), (0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)):
+        row = min(max(int(whole.height * down) - height // 2, 0), whole.height - height)
+        col = min(max(int(whole.width * right) - width // 2, 0), whole.width - width)
+        window = Window(row, col, height, width)
+        if occupies(source, window):
+            data = source.read(window).decode()
+            chosen = slice(None) if data.valid is None else data.valid.reshape(-1)
+            yield data.values.reshape(source.dimension, -1)[:, chosen]
 
 
 def codes_array(root: zarr.Group) -> str | None:
@@ -148,6 +142,6 @@ def codes_array(root: zarr.Group) -> str | None:
     found = [
         name
         for name, array in root.arrays()
-        if array.ndim == 4 and array.shape[1] == N_BANDS and array.dtype == np.int8
+        if array.ndim == 4 and array.shape[1] == AEF_BANDS and array.dtype == np.int8
     ]
     return found[0] if len(found) == 1 else None

@@ -5,7 +5,7 @@ import math
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from zipfile import BadZipFile
 
 import numpy as np
@@ -65,7 +65,7 @@ def load_array(path: str) -> Any:
         )
     try:
         if path.lower().endswith(".npy"):
-            return np.lib.format.open_memmap(path, mode="r")
+            return npy_format.open_memmap(path, mode="r")
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return _member(name, archive)
     except FileNotFoundError as error:
@@ -94,13 +94,15 @@ def _member(name: str, archive: Any) -> Any:
 def _shape(archive: Any, key: str) -> tuple[int, ...]:
     """Return the shape of a member without reading it."""
     with archive.zip.open(f"{key}.npy") as member:
-        version = np.lib.format.read_magic(member)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        return tuple(read(member)[0])
+        return _header(member)[0]
+
+
+def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether it is in Fortran order, and type of an array in ``.npy`` format."""
+    first = npy_format.read_magic(stream) == (1, 0)
+    read = npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    return shape, fortran, dtype
 
 
 def place_array(array: Any, options: ReadOptions, name: str = "array") -> "xr.DataArray":
@@ -193,8 +195,16 @@ class NpyArray:
 
     def __init__(self, path: str) -> None:
         self.path, self.name = path, display_name(path)
-        head = read_range(path, 0, _HEADER_BYTES)
-        self.shape, self.dtype, self._start = _header(self.name, head)
+        stream = io.BytesIO(read_range(path, 0, _HEADER_BYTES))
+        try:
+            self.shape, fortran, self.dtype = _header(stream)
+        except ValueError as error:
+            raise SourceError(f"{self.name}: not an .npy file ({error}); fetch it again") from error
+        if fortran or self.dtype.hasobject:
+            raise SourceError(
+                f"{self.name}: {self.dtype} in Fortran order; expected plain numbers in C order"
+            )
+        self._start = stream.tell()
         size = Path(path).stat().st_size if "://" not in path else None
         needed = self._start + math.prod(self.shape) * self.dtype.itemsize
         if size is not None and size < needed:
@@ -216,21 +226,3 @@ class NpyArray:
         if len(content) != last - first:
             raise SourceError(f"{self.name}: truncated at rows {start} to {stop}; fetch it again")
         return np.frombuffer(content, self.dtype).reshape(stop - start, *self.shape[1:])
-
-
-def _header(name: str, head: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Return shape, type and where the data begin."""
-    stream = io.BytesIO(head)
-    try:
-        version = npy_format.read_magic(stream)
-        read = (
-            npy_format.read_array_header_1_0
-            if version == (1, 0)
-            else npy_format.read_array_header_2_0
-        )
-        shape, fortran, dtype = read(stream)
-    except ValueError as error:
-        raise SourceError(f"{name}: not an .npy file ({error}); fetch it again") from error
-    if fortran or dtype.hasobject:
-        raise SourceError(f"{name}: {dtype} in Fortran order; expected plain numbers in C order")
-    return shape, dtype, stream.tell()

@@ -19,7 +19,7 @@ from geoembz.sources.inputs import OTHER_SUFFIXES, expand, is_zarr
 from geoembz.sources.mosaic import MosaicSource, of_one_kind
 from geoembz.sources.options import AEF, BANDS, ReadOptions
 from geoembz.sources.raster import RasterSource
-from geoembz.sources.wrappers import labelled
+from geoembz.sources.wrappers import with_traits
 
 type Opener = Callable[[str, ReadOptions], list[Source]]
 
@@ -59,8 +59,8 @@ def open_sources(
     if bad and not (options.skip_bad and opened):
         raise _bad_inputs(bad, len(paths))
     skipped = tuple((public_input(path), _reason(path, error)) for path, error in bad.items())
-    groups = grouped(of_one_kind(opened))
-    return {name: finished(_one(groups[name], options), skipped) for name in sorted(groups)}
+    groups = group_by_crs(of_one_kind(opened))
+    return {name: finish(_one(groups[name], options), skipped) for name in sorted(groups)}
 
 
 def _joined_parts(paths: Sequence[str], options: ReadOptions) -> Source | None:
@@ -83,7 +83,7 @@ def _joined_parts(paths: Sequence[str], options: ReadOptions) -> Source | None:
     product = None if forced else options.product
     source = recognise(BandsSource(kept), paths[0], replace(options, product=product))
     skipped = tuple((part.info[0].uri, why) for part, why in strangers.items())
-    return finished(source, skipped)
+    return finish(source, skipped)
 
 
 def _parts(
@@ -131,14 +131,14 @@ def _one(sources: Sequence[Source], options: ReadOptions) -> Source:
     return MosaicSource(sources, overlap=options.overlap, resample=options.resample is not None)
 
 
-def finished(source: Source, skipped: tuple[tuple[str, str], ...] = ()) -> Source:
+def finish(source: Source, skipped: tuple[tuple[str, str], ...] = ()) -> Source:
     """Add what was skipped, and the recipe that keeps AlphaEarth's floats exactly."""
     traits = traits_of(source)
     is_float_aef = traits.product == AEF and source.dtype.kind == "f"
     recipe = aef.lossless_recipe(source) if is_float_aef else traits.recipe
     if not skipped and recipe == traits.recipe:
         return source
-    return labelled(source, replace(traits, recipe=recipe, skipped=skipped))
+    return with_traits(source, replace(traits, recipe=recipe, skipped=skipped))
 
 
 def _reason(path: str, error: SourceError) -> str:
@@ -169,7 +169,7 @@ def _bad_inputs(bad: Mapping[str, SourceError], total: int) -> SourceError:
     )
 
 
-def grouped(sources: Sequence[Source]) -> dict[str, list[Source]]:
+def group_by_crs(sources: Sequence[Source]) -> dict[str, list[Source]]:
     """Return sources by the name of their CRS, each name for one CRS only.
 
     Systems are compared first and named afterwards. Where two would have one name (a UTM zone of

@@ -1,6 +1,6 @@
 """Names of bands: how they sort, whether two lists mean the same, and the runs that they form.
 
-Names come from files: `cleaned` is applied where they enter. A run is of names that differ in a
+Names come from files: `clean_names` is applied where they enter. A run is of names that differ in a
 number, such as A00 … A63.
 """
 
@@ -20,12 +20,12 @@ _FEW = 4
 _DIGITS = "0123456789"
 
 
-def cleaned(names: Sequence[object]) -> BandNames:
+def clean_names(names: Sequence[object]) -> BandNames:
     r"""Return names as they may be stored and printed: None for those that say nothing.
 
     Examples
     --------
-    >>> cleaned([b"A00", " ", None, "a\x1b[1m"])
+    >>> clean_names([b"A00", " ", None, "a\x1b[1m"])
     ('A00', None, None, 'a\\x1b[1m')
     """
 
@@ -58,12 +58,12 @@ def pattern(name: str) -> str:
     return re.sub(r"\d+", "#", name)
 
 
-def listed(names: BandNames) -> str:
+def list_names(names: BandNames) -> str:
     """Return names as text: the first ones and the last where there are many.
 
     Examples
     --------
-    >>> listed(("A00", "A01", "A02", "A03", "A04", "A05"))
+    >>> list_names(("A00", "A01", "A02", "A03", "A04", "A05"))
     'A00, A01, A02 … A05'
     """
     texts = [name or "unnamed" for name in names]
@@ -149,7 +149,7 @@ def run_of(names: Iterable[str]) -> str | None:
     return max(numbered, key=lambda found: numbered[found])
 
 
-def outside(groups: Sequence[tuple[Sequence[str], np.dtype[np.generic]]]) -> dict[int, str]:
+def find_outsiders(groups: Sequence[tuple[Sequence[str], np.dtype[np.generic]]]) -> dict[int, str]:
     """Return which groups of bands are no parts of the embedding that the others form, and why.
 
     Parameters
@@ -164,7 +164,8 @@ def outside(groups: Sequence[tuple[Sequence[str], np.dtype[np.generic]]]) -> dic
 
     Examples
     --------
-    >>> outside([(["A0"], np.dtype("f4")), (["A1"], np.dtype("f4")), (["mask"], np.dtype("u1"))])
+    >>> floats, flags = np.dtype("f4"), np.dtype("u1")
+    >>> find_outsiders([(["A0"], floats), (["A1"], floats), (["mask"], flags)])
     {2: 'mask of type uint8; but the others are floats A0, A1'}
     """
     run = run_of(name for names, _ in groups for name in names)
@@ -175,23 +176,23 @@ def outside(groups: Sequence[tuple[Sequence[str], np.dtype[np.generic]]]) -> dic
     kinds = Counter(dtype.kind for names, dtype in groups if is_member(names))
     kind = max(kinds, key=lambda kind: (kinds[kind], kind == "f"), default="f")
     strangers = {
-        index: f"{listed(tuple(names))} of type {dtype}"
+        index: f"{list_names(tuple(names))} of type {dtype}"
         for index, (names, dtype) in enumerate(groups)
         if dtype.kind != kind or not is_member(names)
     }
     members = [
         name for index, (names, _) in enumerate(groups) if index not in strangers for name in names
     ]
-    others = f"the others are {_KINDS.get(kind, kind)} {listed(in_order(members))}"
+    others = f"the others are {_KINDS.get(kind, kind)} {list_names(sort_names(members))}"
     return {index: f"{what}; but {others}" for index, what in strangers.items()}
 
 
-def missing(names: Iterable[str]) -> str:
+def find_gaps(names: Iterable[str]) -> str:
     """Return the names that a run lacks between its first and its last, as text; else "".
 
     Examples
     --------
-    >>> missing(["A00", "A01", "A03"])
+    >>> find_gaps(["A00", "A01", "A03"])
     'A02'
     """
     parsed = [re.fullmatch(r"(.*?)(\d+)(\D*)", name, re.DOTALL) for name in names]
@@ -208,6 +209,6 @@ def missing(names: Iterable[str]) -> str:
     return f"{shown} … ({len(gaps)})" if len(gaps) > _MOST_NAMED else shown
 
 
-def in_order(names: Iterable[str]) -> tuple[str, ...]:
+def sort_names(names: Iterable[str]) -> tuple[str, ...]:
     """Return names sorted, numbers by value."""
     return tuple(sorted(names, key=natural_order))

@@ -18,13 +18,13 @@ from geoembz._geo.grid import Window
 from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import (
-    in_order,
-    listed,
-    missing,
+    find_gaps,
+    find_outsiders,
+    list_names,
     natural_order,
-    outside,
     pattern,
     run_of,
+    sort_names,
     tell_bands_apart,
 )
 from geoembz.sources.base import SourceTraits, traits_of
@@ -68,19 +68,19 @@ def outsiders(parts: Sequence[RasterSource]) -> dict[RasterSource, str]:
         Files that look like parts of one embedding.
     """
     groups = [(bands, part.dtype) for bands, part in zip(part_names(parts), parts, strict=True)]
-    return {parts[index]: why for index, why in outside(groups).items()}
+    return {parts[index]: why for index, why in find_outsiders(groups).items()}
 
 
 def notes_on(names: Sequence[tuple[str, ...]]) -> list[str]:
     """Return what to tell of the names of an embedding's bands, of each part."""
     every = Counter(name for bands in names for name in bands)
-    twice, found = in_order(name for name, count in every.items() if count > 1), in_order(every)
-    notes = [f"in several files, and read from the first: {listed(twice)}"] if twice else []
+    twice, found = sort_names(name for name, count in every.items() if count > 1), sort_names(every)
+    notes = [f"in several files, and read from the first: {list_names(twice)}"] if twice else []
     run = run_of(every)
     if run is None:
-        notes.append(f"names of bands form no run: they stand in the order {listed(found)}")
-    elif gaps := missing(name for name in every if pattern(name) == run):
-        notes.append(f"missing from the run {listed(found)}: {gaps}")
+        notes.append(f"names of bands form no run: they stand in the order {list_names(found)}")
+    elif gaps := find_gaps(name for name in every if pattern(name) == run):
+        notes.append(f"missing from the run {list_names(found)}: {gaps}")
     return notes
 
 

@@ -70,7 +70,12 @@ class SourceData:
                 numbers *= self.scale.reshape(*self.scale.shape[:-2], -1)[..., index]
         return numbers
 
-    def decoded(self) -> "SourceData":
+    def complete(self) -> NDArray[np.bool_]:
+        """Return which pixels are valid and finite, bool ``(height, width)``."""
+        finite: NDArray[np.bool_] = np.isfinite(self.values).all(axis=0)
+        return finite if self.valid is None else finite & self.valid
+
+    def decode(self) -> "SourceData":
         """Return the same with numbers for values."""
         if not self.is_coded:
             return self
@@ -107,6 +112,13 @@ class SourceTraits:
     unit_norm: bool = False
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
+
+    def over(self, other: "SourceTraits") -> "SourceTraits":
+        """Return the same with the notes and the skipped inputs of other traits before its own."""
+        notes = dict.fromkeys((*other.notes, *self.notes))
+        return replace(
+            self, notes=(*notes,), skipped=(*dict.fromkeys((*other.skipped, *self.skipped)),)
+        )
 
     def with_notes(self, *notes: str) -> "SourceTraits":
         """Return the same with more notes."""

@@ -16,8 +16,8 @@ from geoembz._geo.grid import Window
 from geoembz.encoding._quantization import ALPHAEARTH, power_values
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.base import Source, SourceData, SourceTraits, traits_of
-from geoembz.sources.nodata import LARGEST_COMPONENT, one_number, rejecting, says_none
-from geoembz.sources.wrappers import ViewSource, labelled
+from geoembz.sources.nodata import LARGEST_COMPONENT, one_number, reject, says_none
+from geoembz.sources.wrappers import ViewSource
 
 EXPONENT, FACTOR = ALPHAEARTH
 NODATA = -128
@@ -63,7 +63,7 @@ class PowerLawSource(ViewSource):
         if missing.any():
             every = data.values.max(axis=0) == NODATA
             known = replace(known, valid=~every if data.valid is None else data.valid & ~every)
-        return rejecting(known, missing | one_number(data.values))
+        return reject(known, missing | one_number(data.values))
 
 
 def refuse_other_nodata(product: str, nodata: float | str | None) -> None:
@@ -80,7 +80,7 @@ TOLERANCE = 0.02
 
 MOST_OUTSIDE = 0.05
 _FEWEST = 16
-_AEF_BANDS = 64
+AEF_BANDS = 64
 
 
 def check_vectors(
@@ -111,36 +111,47 @@ def check_vectors(
     if not says_none(nodata):
         refuse_undeclared_fill(source.name, sample)
     traits = traits_of(source)
-    if source.dimension != _AEF_BANDS or not (traits.unit_norm or traits.product == "raster"):
+    if source.dimension != AEF_BANDS or not (traits.unit_norm or traits.product == "raster"):
         return
     vectors = np.concatenate([block[:, :4096] for block in sample], axis=1)
     if vectors.shape[1] < _FEWEST or has_unit_norm(vectors):
         return
-    median = float(np.median(np.linalg.norm(vectors, axis=0)))
+    wrong = _wrong_law(vectors, claims_unit_norm=traits.unit_norm)
+    if wrong is None and traits.unit_norm and source.dtype.kind != "f":
+        # floats may be averages, which are shorter
+        wrong = f"{_median_length(vectors)}; AlphaEarth's have length 1: these are no codes of "
+        wrong += f"AlphaEarth; {_AS_THEY_ARE}"
+    if wrong is not None:
+        raise SourceError(f"{source.name}: {wrong}")
+
+
+_AS_THEY_ARE = "say --product raster to take the numbers as they are"
+
+
+def _wrong_law(vectors: NDArray[np.float32], *, claims_unit_norm: bool) -> str | None:
+    """Return by what mistake vectors have another length than 1; None where none explains it."""
+    length = _median_length(vectors)
     advice = "; expected v = sign(q) * (|q| / 127.5)²; convert the int8 tiles instead"
     if has_unit_norm(square_law(vectors)):
-        raise SourceError(
-            f"{source.name}: vectors of length {median:.3g} that have length 1 under AlphaEarth's "
-            f"square law: they were dequantized linearly, as q / 127.5{advice}"
+        return (
+            f"{length} that have length 1 under AlphaEarth's square law: they were dequantized "
+            f"linearly, as q / 127.5{advice}"
         )
     if has_unit_norm(square_law(vectors / np.float32(FACTOR))):
-        raise SourceError(
-            f"{source.name}: numbers up to {np.abs(vectors).max():.3g} that are AlphaEarth's "
-            f"codes, not vectors: they were never dequantized{advice}"
+        return (
+            f"numbers up to {np.abs(vectors).max():.3g} that are AlphaEarth's codes, not vectors: "
+            f"they were never dequantized{advice}"
         )
-    if not traits.unit_norm:
-        return
-    if has_unit_norm(np.sqrt(np.abs(vectors))):
-        raise SourceError(
-            f"{source.name}: vectors of length {median:.3g} that have length 1 when the square law "
-            "is undone: the codes are linear (q = 127.5 v), or the law was applied twice; say "
-            "--product raster to take the numbers as they are"
+    if claims_unit_norm and has_unit_norm(np.sqrt(np.abs(vectors))):
+        return (
+            f"{length} that have length 1 when the square law is undone: the codes are linear "
+            f"(q = 127.5 v), or the law was applied twice; {_AS_THEY_ARE}"
         )
-    if source.dtype.kind != "f":  # floats may be averages, which are shorter
-        raise SourceError(
-            f"{source.name}: vectors of length {median:.3g}; AlphaEarth's have length 1: these are "
-            "no codes of AlphaEarth; say --product raster to take the numbers as they are"
-        )
+    return None
+
+
+def _median_length(vectors: NDArray[np.float32]) -> str:
+    return f"vectors of length {float(np.median(np.linalg.norm(vectors, axis=0))):.3g}"
 
 
 def refuse_undeclared_fill(name: str, sample: Sequence[NDArray[np.float32]]) -> None:
@@ -204,11 +215,11 @@ class PossibleSource(ViewSource):
     source
         The numbers.
     traits
-        What is known of the product.
+        What is known of the product; notes and skipped inputs of the source stay.
     """
 
     def __init__(self, source: Source, traits: SourceTraits) -> None:
-        super().__init__(source, traits=traits)
+        super().__init__(source, traits=traits.over(traits_of(source)))
         self._bounded = traits.unit_norm
 
     def read(self, window: Window) -> SourceData:
@@ -217,13 +228,7 @@ class PossibleSource(ViewSource):
         impossible = one_number(data.values)
         if self._bounded:
             impossible |= _too_long(data.values)
-        return rejecting(data, impossible)
-
-
-def possible(source: Source, traits: SourceTraits) -> Source:
-    """Return a source of a product's floats; notes and skipped inputs of its own stay."""
-    named = labelled(source, traits)
-    return PossibleSource(source, traits_of(named))
+        return reject(data, impossible)
 
 
 def _too_long(values: NDArray[Any]) -> NDArray[np.bool_]:

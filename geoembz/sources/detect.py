@@ -12,15 +12,21 @@ from geoembz._objects.reading import exists
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import aef, tessera
 from geoembz.sources.arrays import load_array, place_array
-from geoembz.sources.band_names import listed, pattern, run_of
+from geoembz.sources.band_names import list_names, pattern, run_of
 from geoembz.sources.base import Source, SourceTraits, traits_of
-from geoembz.sources.checks import RECIPE, PowerLawSource, possible, refuse_other_nodata
+from geoembz.sources.checks import (
+    AEF_BANDS,
+    RECIPE,
+    PossibleSource,
+    PowerLawSource,
+    refuse_other_nodata,
+)
 from geoembz.sources.inputs import ARRAY_SUFFIXES, is_zarr
 from geoembz.sources.nodata import StoredNumbers
 from geoembz.sources.options import AEF, BANDS, OLMOEARTH, RASTER, TESSERA, ReadOptions
 from geoembz.sources.raster import RasterSource
 from geoembz.sources.tessera import SCALES_SUFFIX, TesseraNpySource
-from geoembz.sources.wrappers import labelled, north_up
+from geoembz.sources.wrappers import north_up, with_traits
 from geoembz.sources.xarray_source import is_netcdf, open_netcdf, open_zarr_group
 from geoembz.sources.zarr_cube import ZarrCube, open_group
 
@@ -156,11 +162,11 @@ def recognise(raster: StoredNumbers, path: str, options: ReadOptions) -> Source:
 def _vectors(source: Source, product: str) -> Source:
     """Return the vectors of a product's codes, or of its floats without those that cannot be."""
     if product == AEF:
-        source = aef.in_order(source)
+        source = aef.order_bands(source)
     traits = _TRAITS[product](source.dimension)
     if source.dtype == np.int8:  # the default recipe keeps the codes as they are
         return PowerLawSource(source, replace(traits, recipe=RECIPE))
-    return possible(source, traits)
+    return PossibleSource(source, traits)
 
 
 def _doubted(raster: StoredNumbers) -> Source:
@@ -171,12 +177,11 @@ def _doubted(raster: StoredNumbers) -> Source:
     if raster.dimension == 1:
         note = ONE_BAND
     elif others:
-        note = (
-            f"continue no run of the other bands, and are components all the same: {listed(others)}"
-        )
+        note = "continue no run of the other bands, and are components all the same: "
+        note += list_names(others)
     else:
         return raster
-    return labelled(raster, traits_of(raster).with_notes(note))
+    return with_traits(raster, traits_of(raster).with_notes(note))
 
 
 def _olmoearth(dimension: int) -> SourceTraits:
@@ -218,7 +223,7 @@ def _product_of(raster: StoredNumbers, path: str) -> str | None:
         return OLMOEARTH
     if raster.dimension == tessera.N_BANDS and tessera.tile_name(path) is not None:
         return TESSERA
-    if raster.dtype == np.int8 and raster.dimension == aef.N_BANDS and aef.are_codes(raster):
+    if raster.dtype == np.int8 and raster.dimension == AEF_BANDS and aef.are_codes(raster):
         return AEF
     return None
 

@@ -247,7 +247,7 @@ def refuse_misaligned(name: str, tile: Grid, base_name: str, base: Grid) -> None
         )
 
 
-def covering(grids: Sequence[Grid]) -> Grid:
+def cover(grids: Sequence[Grid]) -> Grid:
     """Return the smallest grid, aligned to the first, that covers all of these aligned grids.
 
     Its CRS is spelled as `best_named` says, whatever the order.

@@ -22,9 +22,9 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
-from geoembz.sources.georeference import covering, offset, refuse_misaligned
+from geoembz.sources.georeference import cover, offset, refuse_misaligned
 from geoembz.sources.options import OVERLAPS, Overlap
-from geoembz.sources.wrappers import in_common_order, nearest_on
+from geoembz.sources.wrappers import reorder_alike, resample_nearest
 
 
 class PickBuffer:
@@ -48,7 +48,7 @@ class PickBuffer:
         """Add what a tile holds of a part of the window."""
         rows, cols = place.slices
         values, filled = self._values[:, rows, cols], self._filled[rows, cols]
-        fresh = known(data)
+        fresh = data.complete()
         if filled.any():
             fresh &= ~filled
             np.copyto(values, data.values, where=fresh, casting="same_kind")
@@ -72,7 +72,7 @@ class MeanBuffer:
     def add(self, place: Window, data: SourceData) -> None:
         """Add what a tile holds of a part of the window."""
         rows, cols = place.slices
-        fresh = known(data)
+        fresh = data.complete()
         np.add(self._sums[:, rows, cols], data.values, out=self._sums[:, rows, cols], where=fresh)
         self._counts[rows, cols] += fresh
 
@@ -80,12 +80,6 @@ class MeanBuffer:
         """Return values and validity."""
         self._sums /= np.maximum(self._counts, 1)
         return self._sums.astype(self._dtype), self._counts > 0
-
-
-def known(data: SourceData) -> NDArray[np.bool_]:
-    """Return which pixels are valid and finite, bool ``(height, width)``."""
-    finite: NDArray[np.bool_] = np.isfinite(data.values).all(axis=0)
-    return finite if data.valid is None else finite & data.valid
 
 
 _RULES: dict[Overlap, str] = {
@@ -123,7 +117,7 @@ class MosaicSource:
             raise InvalidConfigError(f"overlap {overlap!r}; expected one of {', '.join(OVERLAPS)}")
         first = tiles[0]
         aligned = [_on_grid(tile, first, resample=resample) for tile in of_one_kind(tiles)]
-        self.grid: Grid = covering([tile.grid for tile in aligned])
+        self.grid: Grid = cover([tile.grid for tile in aligned])
         windows = [_window(self.grid, tile.grid) for tile in aligned]
         if overlap is None:
             _refuse_duplicates(aligned, windows)
@@ -160,7 +154,7 @@ class MosaicSource:
             part = tile.intersection(window)
             if part is None:
                 continue
-            data = self._tiles[index].read(part.relative_to(tile)).decoded()
+            data = self._tiles[index].read(part.relative_to(tile)).decode()
             rejected += data.rejected
             partial += data.partial
             buffer.add(part.relative_to(window), data)
@@ -199,7 +193,7 @@ def of_one_kind(tiles: Sequence[Source]) -> list[Source]:
     """
     for tile in tiles[1:]:
         _refuse_other_kind(tiles[0], tile)
-    return in_common_order(tiles)
+    return reorder_alike(tiles)
 
 
 def _refuse_other_kind(first: Source, tile: Source) -> None:
@@ -221,7 +215,7 @@ def _on_grid(tile: Source, first: Source, *, resample: bool) -> Source:
     """Return a tile on the first one's pixels."""
     in_crs = same_crs(first.grid.crs_wkt, tile.grid.crs_wkt)
     if resample and in_crs and offset(first.grid, tile.grid) is None:
-        return nearest_on(tile, first.grid)
+        return resample_nearest(tile, first.grid)
     refuse_misaligned(tile.name, tile.grid, first.name, first.grid)
     return tile
 

@@ -99,7 +99,7 @@ class Nodata:
                 yield some, every, np.asarray(hit[far].any(axis=0), np.bool_) & ~every
 
 
-def settled(
+def apply_nodata(
     raw: NDArray[Any], valid: NDArray[np.bool_] | None, nodata: Nodata | None
 ) -> SourceData:
     """Return numbers as they are stored, with what a mask and nodata say of each pixel.
@@ -122,9 +122,9 @@ def settled(
     Examples
     --------
     >>> relu = np.array([[0, 0, 3.0]])  # one pixel, zero in two of three components
-    >>> settled(relu.T, None, Nodata.of([0, 0, 0])).partial
+    >>> apply_nodata(relu.T, None, Nodata.of([0, 0, 0])).partial
     1
-    >>> settled(relu.T - 9999, None, Nodata.of([-9999] * 3)).rejected
+    >>> apply_nodata(relu.T - 9999, None, Nodata.of([-9999] * 3)).rejected
     1
     """
     known = np.ones(raw.shape[1:], np.bool_) if valid is None else valid.copy()
@@ -141,7 +141,7 @@ def settled(
     return SourceData(raw, None if known.all() else known, rejected, partial=kept)
 
 
-def rejecting(data: SourceData, impossible: NDArray[np.bool_]) -> SourceData:
+def reject(data: SourceData, impossible: NDArray[np.bool_]) -> SourceData:
     """Return the same pixels without those that are impossible, which are counted if valid."""
     if not impossible.any():
         return data
@@ -278,7 +278,7 @@ class StoredNumbers(ABC):
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
         raw, known = self.read_stored(window)
-        data = settled(raw, known, self.nodata)
+        data = apply_nodata(raw, known, self.nodata)
         return data if self.scaling is None else replace(data, values=self.scaling.apply(raw))
 
     def unmasked(self) -> Self:

@@ -17,11 +17,11 @@ from geoembz._objects.identity import display_name
 from geoembz._objects.subdatasets import Subdataset, refuse_several
 from geoembz._util.memory import recycled
 from geoembz.errors import SourceError
-from geoembz.sources.band_names import BandNames, cleaned
+from geoembz.sources.band_names import BandNames, clean_names
 from geoembz.sources.gdal import gdal_environment, new_token, open_gdal, open_handle
 from geoembz.sources.georeference import make_grid, refuse_unplaced
 from geoembz.sources.mapped_tiles import MappedTiles
-from geoembz.sources.nodata import Nodata, Scaling, StoredNumbers, settled
+from geoembz.sources.nodata import Nodata, Scaling, StoredNumbers, apply_nodata
 from geoembz.sources.options import AS_DECLARED, ReadOptions, parse_transform
 from geoembz.sources.provenance import identify
 from geoembz.sources.tiff import Directory, PresentBlocks, read_complete
@@ -66,7 +66,7 @@ class RasterSource(StoredNumbers):
         refuse_several(self.name, dataset)
         self._bands = _component_bands(dataset)
         chosen = [band - 1 for band in self._bands]
-        self.band_names = _shared(cleaned([_name(dataset, index) for index in chosen]))
+        self.band_names = _shared(clean_names([_name(dataset, index) for index in chosen]))
         self.nodata = Nodata.of([dataset.nodatavals[index] for index in chosen], options.nodata)
         declared = (dataset.nodatavals[index] for index in chosen)
         self._fill = [0.0 if value is None else float(value) for value in declared]
@@ -115,7 +115,7 @@ class RasterSource(StoredNumbers):
     def _absent_is_nodata(self) -> bool:
         """Whether what GDAL puts for absent blocks is invalid: the declared nodata, or else 0."""
         fill = np.array(self._fill).reshape(-1, 1, 1)
-        known = settled(fill, None, self.nodata).valid
+        known = apply_nodata(fill, None, self.nodata).valid
         return not np.isfinite(fill).all() or (known is not None and not known.any())
 
     def unmasked(self) -> Self:

@@ -67,7 +67,7 @@ def tile_name(path: str) -> TileName | None:
     return TileName(float(match[1]), float(match[2]), int(match[3]) if match[3] else None)
 
 
-def usable(scale: NDArray[np.float32]) -> NDArray[np.bool_]:
+def is_usable(scale: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return where a scale can be right: finite, above 0 and below 1."""
     with np.errstate(invalid="ignore"):
         return np.asarray((scale > 0) & (scale < LARGEST_SCALE), dtype=np.bool_)
@@ -149,7 +149,7 @@ class TesseraNpySource:
         codes = self._codes.rows(rows.start, rows.stop)[:, cols]
         scales = self._scales.rows(rows.start, rows.stop)[:, cols].astype(np.float32)
         land = self._land.read(window).values[0] != 0
-        good = usable(scales)
+        good = is_usable(scales)
         if scales.ndim == 3:
             good, scales = good.all(axis=2), np.ascontiguousarray(scales.transpose(2, 0, 1))
         return SourceData(
@@ -241,7 +241,7 @@ class TesseraZarrSource(ZarrCube):
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
         scales = self.window(SCALES, window).astype(np.float32)
-        good = usable(scales)
+        good = is_usable(scales)
         corrupt = ~(good | np.isnan(scales) | np.isposinf(scales))
         return replace(
             super().read(window),

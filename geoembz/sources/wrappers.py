@@ -12,7 +12,7 @@ from geoembz._geo.grid import Grid, Window
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import (
     BandNames,
-    listed,
+    list_names,
     natural_order,
     positions,
     tell_bands_apart,
@@ -61,12 +61,9 @@ class ViewSource:
         return occupies(self.source, window)
 
 
-def labelled(source: Source, traits: SourceTraits) -> Source:
+def with_traits(source: Source, traits: SourceTraits) -> Source:
     """Return a source with other traits; notes and skipped inputs of its own stay."""
-    own = traits_of(source)
-    notes = (*own.notes, *(note for note in traits.notes if note not in own.notes))
-    skipped = (*own.skipped, *(entry for entry in traits.skipped if entry not in own.skipped))
-    return ViewSource(source, traits=replace(traits, notes=notes, skipped=skipped))
+    return ViewSource(source, traits=traits.over(traits_of(source)))
 
 
 def north_up(source: Source) -> Source:
@@ -130,7 +127,7 @@ class NorthUpSource(ViewSource):
         return f"{' and '.join(turned)} in the source; the store is north-up"
 
 
-def nearest_on(source: Source, base: Grid) -> Source:
+def resample_nearest(source: Source, base: Grid) -> Source:
     """Return a source on the pixels of `base`, over the source's own extent."""
     return NearestSource(source, _extent_on(source.grid, base))
 
@@ -164,7 +161,7 @@ class NearestSource(ViewSource):
         rows, cols = np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)
         top, left = int(rows[0]), int(cols[0])
         needed = Window(top, left, int(rows[-1]) - top + 1, int(cols[-1]) - left + 1)
-        data = self.source.read(needed).decoded()
+        data = self.source.read(needed).decode()
         picked = np.ix_(rows - top, cols - left)
         valid = inside if data.valid is None else inside & data.valid[picked]
         return SourceData(data.values[:, *picked], valid)
@@ -221,7 +218,7 @@ class OrderedSource(ViewSource):
         return replace(data, values=data.values[self._order], scale=scale)
 
 
-def ordered_as(source: Source, wanted: BandNames, whose: str) -> Source:
+def reorder_bands(source: Source, wanted: BandNames, whose: str) -> Source:
     """Return a source with its bands in the order of other names.
 
     Parameters
@@ -244,14 +241,14 @@ def ordered_as(source: Source, wanted: BandNames, whose: str) -> Source:
     order = positions(own, wanted)
     if order is None:
         raise SourceError(
-            f"{source.name}: bands {listed(own)}; but {whose}: bands {listed(wanted)}; expected "
-            "the same bands, in any order; choose the same bands of both (gdal_translate -b), name "
-            "them alike if they are the same, or convert them to stores of their own"
+            f"{source.name}: bands {list_names(own)}; but {whose}: bands {list_names(wanted)}; "
+            "expected the same bands, in any order; choose the same bands of both (gdal_translate "
+            "-b), name them alike if they are the same, or convert them to stores of their own"
         )
     return OrderedSource(source, order, wanted, [_note(own, wanted, order)])
 
 
-def in_common_order(sources: Sequence[Source]) -> list[Source]:
+def reorder_alike(sources: Sequence[Source]) -> list[Source]:
     """Return sources with the same bands in the same order, where their names tell.
 
     The order is that of the names which sort first, so that it does not depend on which source
@@ -268,12 +265,12 @@ def in_common_order(sources: Sequence[Source]) -> list[Source]:
     if not named:
         return list(sources)
     wanted = min(named, key=lambda names: [natural_order(name or "") for name in names])
-    return [ordered_as(source, wanted, known[wanted]) for source in sources]
+    return [reorder_bands(source, wanted, known[wanted]) for source in sources]
 
 
 def _note(own: BandNames, wanted: BandNames, order: Sequence[int]) -> str:
     if not any(own):
-        return f"bands without names are taken for {listed(wanted)}, in the order they stand in"
+        return f"bands without names are taken for {list_names(wanted)}, in the order they stand in"
     if list(order) != sorted(order):
-        return f"bands {listed(own)} were reordered by name to {listed(wanted)}"
-    return f"bands {listed(own)} are taken for {listed(wanted)}"
+        return f"bands {list_names(own)} were reordered by name to {list_names(wanted)}"
+    return f"bands {list_names(own)} are taken for {list_names(wanted)}"

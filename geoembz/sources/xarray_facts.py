@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geoembz.errors import SourceError
-from geoembz.sources.band_names import BandNames, cleaned
+from geoembz.sources.band_names import BandNames, clean_names
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,11 +71,11 @@ def band_names(array: "xr.DataArray", band: str) -> BandNames:
             np.array_equal(labels, np.arange(start, start + count)) for start in (0, 1)
         )
         if labels.ndim == 1 and not counts:
-            return cleaned(labels.tolist())
+            return clean_names(labels.tolist())
     for attribute in ("long_name", "descriptions"):
         names = array.attrs.get(attribute)
         if isinstance(names, list | tuple) and len(names) == count:
-            return cleaned(names)
+            return clean_names(names)
     return (None,) * count
 
 

@@ -13,7 +13,7 @@ from geoembz._objects.identity import display_name
 from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
 from geoembz.sources import xarray_facts as facts
-from geoembz.sources.band_names import outside
+from geoembz.sources.band_names import find_outsiders
 from geoembz.sources.georeference import control_points_only, make_grid
 from geoembz.sources.inputs import NETCDF_SUFFIXES, is_zarr
 from geoembz.sources.nodata import Nodata, Scaling, StoredNumbers
@@ -195,7 +195,7 @@ def _outsiders(layers: Layers) -> dict[int, str]:
     if len(layers.arrays) < 2:
         return {}
     names = (str(array.name) for array in layers.arrays)
-    return outside(
+    return find_outsiders(
         [([name], array.dtype) for name, array in zip(names, layers.arrays, strict=True)]
     )
 

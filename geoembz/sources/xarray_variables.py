@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
 from geoembz.sources import xarray_facts as facts
-from geoembz.sources.band_names import BandNames, cleaned, natural_order, pattern, run_of
+from geoembz.sources.band_names import BandNames, clean_names, natural_order, pattern, run_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -129,7 +129,7 @@ def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Lay
         )
     rows, columns = _axes("xarray Dataset", flat[0])
     arrays = tuple(array.transpose(rows, columns) for array in flat)
-    names = cleaned([array.name for array in flat])
+    names = clean_names([array.name for array in flat])
     crs = facts.declared_crs(flat[0]) or crs
     return Layers("xarray Dataset", arrays, (rows, columns), names, crs, _turned(valid, arrays[0]))
 

@@ -12,7 +12,7 @@ from geoembz._geo.grid import Grid, Transform, Window
 from geoembz._objects.identity import display_name
 from geoembz._objects.reading import s3_is_anonymous
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.band_names import BandNames, cleaned
+from geoembz.sources.band_names import BandNames, clean_names
 from geoembz.sources.base import SourceData
 from geoembz.sources.georeference import make_grid
 from geoembz.sources.options import ReadOptions
@@ -185,7 +185,7 @@ class ZarrCube:
         if labels.shape != (self.dimension,):
             return unnamed
         names = np.asarray(labels[...])
-        return cleaned(names.tolist()) if names.dtype.kind in "OSTU" else unnamed
+        return clean_names(names.tolist()) if names.dtype.kind in "OSTU" else unnamed
 
     def _transform(self, attributes: Mapping[str, Any]) -> Transform:
         given = attributes.get("spatial:transform")

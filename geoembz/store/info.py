@@ -6,7 +6,7 @@ from pathlib import Path
 from geoembz._text import aligned, figure
 from geoembz._util.results import Result
 from geoembz.errors import redact
-from geoembz.sources.band_names import listed
+from geoembz.sources.band_names import list_names
 from geoembz.store.grids import grid_names, open_readers
 from geoembz.store.reader import StoreReader, is_table_store, open_group
 from geoembz.store.tables.info import TableInfo, describe_table
@@ -99,7 +99,7 @@ class StoreInfo(Result):
             ("encoding", self.encoding_hash),
             ("grid", f"{width} x {height} pixels (width x height), {self.crs}, {cut}"),
             *([("dates", ", ".join(self.dates))] if self.dates else []),
-            *([("bands", listed(self.band_names))] if self.band_names else []),
+            *([("bands", list_names(self.band_names))] if self.band_names else []),
             ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
             ("model", self.model),
             ("source", ", ".join(self.source_data)),

@@ -189,7 +189,7 @@ def test_exported_alphaearth_is_alphaearth_again(tmp_path: Path) -> None:
     for space in ("original", "codes"):
         export_cog(tmp_path / "a.zarr", tmp_path / f"{space}.tif", space=space)
         source = open_source(tmp_path / f"{space}.tif")
-        read = source.read(source.grid.window).decoded().values
+        read = source.read(source.grid.window).decode().values
         np.testing.assert_array_equal(read, geoembz.open(tmp_path / "a.zarr").embedding.values)
 
 

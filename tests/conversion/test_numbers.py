@@ -12,14 +12,14 @@ import geoembz
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
 from geoembz.sources import open_source
-from geoembz.sources.nodata import Nodata, settled
+from geoembz.sources.nodata import Nodata, apply_nodata
 from tests import products
 from tests.conftest import MakeRaster
 
 
 def valid(raw: NDArray[Any], declared: list[Any]) -> list[bool]:
     """Return which pixels of ``(dimension, n)`` are valid."""
-    data = settled(raw, None, Nodata.of(declared))
+    data = apply_nodata(raw, None, Nodata.of(declared))
     known = np.ones(raw.shape[1], np.bool_) if data.valid is None else data.valid
     return [bool(value) for value in known]
 
@@ -28,7 +28,7 @@ def valid(raw: NDArray[Any], declared: list[Any]) -> list[bool]:
 def test_a_value_that_components_can_have_is_nodata_in_all_of_them(value: float) -> None:
     """GDAL's rule for vectors; pixels with it in some components are counted, and stay."""
     raw = np.array([[value, value, 2], [value, 2, 2]], np.float32)
-    data = settled(raw, None, Nodata.of([value, value]))
+    data = apply_nodata(raw, None, Nodata.of([value, value]))
     assert valid(raw, [value, value]) == [False, True, True]
     assert (data.partial, data.rejected) == (1, 0)
 
@@ -37,7 +37,7 @@ def test_a_value_that_components_can_have_is_nodata_in_all_of_them(value: float)
 def test_a_value_that_no_component_has_damages_a_vector(value: float) -> None:
     """−9999 in some components only is no number: the pixel is rejected, and counted."""
     raw = np.array([[value, value, 2], [value, 2, 2]], np.float32)
-    data = settled(raw, None, Nodata.of([value, value]))
+    data = apply_nodata(raw, None, Nodata.of([value, value]))
     assert valid(raw, [value, value]) == [False, False, True]
     assert (data.partial, data.rejected) == (0, 1)
 

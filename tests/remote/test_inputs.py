@@ -96,7 +96,7 @@ def test_rasters_in_a_bucket_are_rasters(
     near, far = open_source(inputs / name), open_source(f"{prefix}/{name}")
     window = near.grid.window
     assert far.grid == near.grid
-    one, other = near.read(window).decoded(), far.read(window).decoded()
+    one, other = near.read(window).decode(), far.read(window).decode()
     np.testing.assert_array_equal(other.values, one.values)
     assert far.info[0].uri.startswith("s3://")
 

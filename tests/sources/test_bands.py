@@ -32,7 +32,7 @@ def cube(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def read(source: Source) -> NDArray[np.float32]:
-    return source.read(source.grid.window).decoded().values.astype(np.float32)
+    return source.read(source.grid.window).decode().values.astype(np.float32)
 
 
 def write(path: Path, values: NDArray[np.generic], names: Sequence[str], **options: object) -> Path:

@@ -34,7 +34,7 @@ def cut(folder: Path, values: np.ndarray, rows: list[int], cols: list[int]) -> l
 
 
 def read_all(source: Source) -> np.ndarray:
-    data = source.read(source.grid.window).decoded()
+    data = source.read(source.grid.window).decode()
     values = data.values.copy()
     if data.valid is not None:
         values[:, ~data.valid] = np.nan

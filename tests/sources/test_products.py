@@ -14,7 +14,7 @@ from tests import products
 def vectors(path: Path, **options: object) -> np.ndarray:
     source = open_source(path, **options)  # type: ignore[arg-type]
     data = source.read(source.grid.window)
-    values = data.decoded().values.astype(np.float32)
+    values = data.decode().values.astype(np.float32)
     if data.valid is not None:
         values[:, ~data.valid] = np.nan
     return values
@@ -36,7 +36,7 @@ def test_every_window_of_a_turned_source_is_its_part(tmp_path: Path) -> None:
     path = products.write_aef(tmp_path / "a.tif", products.aef_codes(40, 24))
     source, whole = open_source(path), vectors(path)
     for window in (Window(0, 0, 1, 1), Window(7, 3, 20, 11), Window(39, 23, 1, 1)):
-        part = source.read(window).decoded().values
+        part = source.read(window).decode().values
         np.testing.assert_array_equal(part, whole[:, *window.slices])
 
 
@@ -92,7 +92,7 @@ def test_tessera_npy(tmp_path: Path, rng: np.random.Generator, per_component: bo
     assert data.rejected == 5
     np.testing.assert_array_equal(data.valid, valid)
     expected = (codes.astype(np.float32) * scales[..., np.newaxis]).transpose(2, 0, 1)
-    np.testing.assert_array_equal(data.decoded().values[:, valid], expected[:, valid])
+    np.testing.assert_array_equal(data.decode().values[:, valid], expected[:, valid])
     assert (source.dimension, source.grid.shape) == (128, (12, 10))
 
 
@@ -146,7 +146,7 @@ def test_tessera_zarr_has_a_source_per_zone(tmp_path: Path, rng: np.random.Gener
     assert data.valid is not None
     assert (int((~data.valid).sum()), data.rejected) == (3, 1)
     expected = codes[1].astype(np.float32) * scales[1]
-    np.testing.assert_array_equal(data.decoded().values[:, data.valid], expected[:, data.valid])
+    np.testing.assert_array_equal(data.decode().values[:, data.valid], expected[:, data.valid])
     with pytest.raises(InvalidConfigError, match="2023, 2024"):
         open_sources([path], ReadOptions())
 
@@ -172,7 +172,7 @@ def test_olmoearth(tmp_path: Path, rng: np.random.Generator, dtype: type[np.gene
     assert traits_of(source).product == "olmoearth"
     valid = np.ones((4, 3), bool) if data.valid is None else data.valid
     expected = products.power_values(codes)
-    np.testing.assert_array_equal(data.decoded().values[:, valid], expected[:, valid])
+    np.testing.assert_array_equal(data.decode().values[:, valid], expected[:, valid])
 
 
 @pytest.mark.parametrize("bands_per_file", [1, 3])
