@@ -35,7 +35,12 @@ LICENSE = "CC-BY-4.0"
 
 BAND_NAMES = tuple(f"A{number:02d}" for number in range(AEF_BANDS))
 _BAND = re.compile(r"A([0-5]\d|6[0-3])")
-_PROBE_SIDE, _GRID_TOLERANCE = 64, 1e-3
+_PROBE_SIDE = 64
+"""One tile of most files: five of them are read before anything is converted."""
+
+_GRID_TOLERANCE = 1e-3
+"""How far from a whole code a float may be, in codes. Float32 rounds codes by less than 1e-5;
+averages, and other vectors, lie anywhere."""
 
 
 def has_aef_names(names: BandNames) -> bool:

@@ -24,6 +24,8 @@ from geoembz.sources.wrappers import with_traits
 type Opener = Callable[[str, ReadOptions], list[Source]]
 
 _OPENING_THREADS = 8
+"""To open a file is to wait for a disk or a server, whatever the number of cores."""
+
 _MOST_NAMED = 20
 
 

@@ -1,6 +1,7 @@
 """The protocol of a source: a raster of embeddings that can be read window by window.
 
-Adding a product is adding one leaf module beside this one.
+Adding a product is a name in `PRODUCTS`, its traits and how it is recognised in `detect`, and,
+where it has files of its own, a module such as `tessera` that reads them.
 """
 
 from dataclasses import dataclass, replace

@@ -120,7 +120,7 @@ def gdal_environment(path: str) -> Any:
 
 
 MOST_OPEN = 24
-"""Files that one thread keeps open."""
+"""Files that one thread keeps open: a window that meets more tiles than that is rare."""
 
 _MOST_FILES = 65_536
 

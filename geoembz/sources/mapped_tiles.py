@@ -1,4 +1,4 @@
-"""Uncompressed tiles of a local GeoTIFF, looked at where the system keeps the file in memory.
+"""Read uncompressed local GeoTIFF tiles through a memory map.
 
 GDAL copies every block into its cache and from there, number by number, into the caller's array.
 Uncompressed tiles are arrays as they lie in the file: mapped into memory nothing is copied, and a

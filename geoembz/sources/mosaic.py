@@ -255,6 +255,7 @@ def _common_block(tiles: Sequence[Source], windows: Sequence[Window]) -> tuple[i
     if all(window.row % rows == 0 and window.col % cols == 0 for window in windows):
         return rows, cols
     heights, widths = zip(*(tile.grid.shape for tile in tiles), strict=True)
+    # A block that meets several tiles reads a part of each: large ones waste less at the seams.
     return min(max(rows, 128), max(heights)), min(max(cols, 128), max(widths))
 
 

@@ -122,6 +122,7 @@ def _with_vectors(dataset: "xr.Dataset", name: str, kind: str, members: list[str
 
 
 _BLOCK_SIDE = 256
+"""Of arrays in memory, which have no blocks: 64 float32 components of one fill 16 MB."""
 
 
 def is_xarray(value: object) -> bool:

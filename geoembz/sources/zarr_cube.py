@@ -19,6 +19,8 @@ from geoembz.sources.options import ReadOptions
 from geoembz.sources.provenance import identify_tree
 
 _STEP_TOLERANCE = 1e-3
+"""Of a step: what rounding of stored coordinates may add up to."""
+
 _ROW_NAMES, _COLUMN_NAMES = ("y", "lat", "latitude"), ("x", "lon", "longitude")
 _MAPPING_NAMES = ("spatial_ref", "crs")
 
