@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz import _demo
     from geoembz._convert import AppendSummary as AppendSummary
     from geoembz._convert import ConvertSummary as ConvertSummary
+    from geoembz._convert import FitOptions as FitOptions
+    from geoembz._convert import StorageOptions as StorageOptions
     from geoembz._convert import append as append
     from geoembz._convert import convert as convert
     from geoembz._convert import load_basis as load_basis
@@ -48,6 +50,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz.encoding import Recipe as Recipe
     from geoembz.errors import BasisWarning as BasisWarning
     from geoembz.errors import GeoembzError as GeoembzError
+    from geoembz.sources import ReadOptions as ReadOptions
     from geoembz.sources import Source as Source
     from geoembz.sources import open_source as open_source
     from geoembz.store import RootInfo as RootInfo
@@ -62,7 +65,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
 
 _ROOMS = {
     "_convert": (
-        "AppendSummary", "ConvertSummary", "append", "convert", "load_basis", "save_basis",
+        "AppendSummary", "ConvertSummary", "FitOptions", "StorageOptions", "append", "convert",
+        "load_basis", "save_basis",
     ),
     "_cost": ("CostEstimate", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),
@@ -77,7 +81,7 @@ _ROOMS = {
     "_verify": ("Verification", "verify"),
     "encoding": ("Encoding", "Recipe"),
     "errors": ("BasisWarning", "GeoembzError"),
-    "sources": ("Source", "open_source"),
+    "sources": ("ReadOptions", "Source", "open_source"),
     "store": ("RootInfo", "StoreInfo", "StoreReader", "info"),
     "store.tables": ("TableInfo", "TableReader"),
 }  # fmt: skip

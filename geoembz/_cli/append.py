@@ -75,7 +75,7 @@ def append(
             store,
             source,
             time=time,
-            inputs=inputs,
+            read=inputs,
             replace_date=replace,
             recode=recode,
             workers=workers,

@@ -2,13 +2,15 @@
 
 from geoembz._convert.append import append
 from geoembz._convert.basis import load_basis, save_basis
-from geoembz._convert.run import FIT_SAMPLES, convert
+from geoembz._convert.options import FitOptions, StorageOptions
+from geoembz._convert.run import convert
 from geoembz._convert.summary import AppendSummary, ConvertSummary
 
 __all__ = [
-    "FIT_SAMPLES",
     "AppendSummary",
     "ConvertSummary",
+    "FitOptions",
+    "StorageOptions",
     "append",
     "convert",
     "load_basis",

@@ -4,14 +4,18 @@ import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
 from geoembz._convert.append_date import DateAppending
 from geoembz._convert.append_options import AppendOptions
 from geoembz._convert.opening import Inputs, open_inputs
+from geoembz._convert.options import FitOptions, ReadKeywords, gather
 from geoembz._convert.runner import Progress
+from geoembz._convert.shards import Written
 from geoembz._convert.summary import AppendSummary
 from geoembz._convert.times import parse_date
 from geoembz._convert.totals import total_fidelity, total_pixels
+from geoembz._convert.workers import Workers, absolute, check_scheduler, open_workers
 from geoembz._geo import parsed, same_crs
 from geoembz._util.threads import worker_count
 from geoembz.errors import InvalidConfigError
@@ -25,13 +29,15 @@ def append(
     source: Inputs,
     *,
     time: str,
-    inputs: ReadOptions | None = None,
+    read: ReadOptions | None = None,
     replace_date: bool = False,
     recode: bool = False,
     seed: int = 0,
     workers: int | None = None,
+    scheduler: str | None = None,
     break_lock: bool = False,
     progress: Progress | None = None,
+    **flat: Unpack[ReadKeywords],
 ) -> AppendSummary:
     """Append one date to a store that has a time axis.
 
@@ -52,8 +58,8 @@ def append(
         What `geoembz.convert` takes, on the grid of the store.
     time
         ``YYYY``, ``YYYY-MM`` or ``YYYY-MM-DD``.
-    inputs
-        How to open the inputs; its year is that of `time`.
+    read
+        How inputs are read, as in `geoembz.convert`; the year is that of `time`.
     replace_date
         Replace the date if the store has it already.
     recode
@@ -62,10 +68,15 @@ def append(
         Seed of the choice of held-out pixels.
     workers
         Shards written at once; None for one per core.
+    scheduler
+        Where the shards are written instead; see `geoembz.convert`.
     break_lock
         Take the store from a conversion that seems to hold it: on another machine, and dead.
     progress
         Called with the numbers of finished and of all shards.
+    **flat
+        Any field of `ReadOptions` by its own name. How vectors are encoded and stored is the
+        store's own: no option changes that.
 
     Returns
     -------
@@ -89,32 +100,24 @@ def append(
     """
     started = clock.perf_counter()
     date = parse_date(time)
-    given = inputs or ReadOptions()
+    read = _gathered(flat, read)
+    check_scheduler(scheduler)
+    if scheduler is not None:  # workers may run in another folder
+        source, store = absolute(source), absolute(store)
     options = AppendOptions(
-        date, replace_date, recode, seed, worker_count(workers), break_lock, given.nodata
+        date,
+        replace_date,
+        recode,
+        FitOptions(seed=seed).seed,
+        worker_count(workers),
+        break_lock,
+        read.nodata,
+        read.checksum,
     )
-    grids = open_inputs(source, replace(given, year=int(date[:4])))
     url = str(store)
-    members = _members(url)
-    if not members:
-        if len(grids) > 1:
-            raise InvalidConfigError(
-                f"{url}: one grid, but the inputs lie in {', '.join(grids)}; expected inputs of one"
-            )
-        ((_, only),) = grids.items()
-        added = [DateAppending(url, only, options).run(progress)]
-    else:
-        matched = _matched(url, members, grids)
-        with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
-            told = _told(url, date)
-            added = [
-                DateAppending(
-                    f"{url.rstrip('/')}/{name}", grid, options, is_ahead=name not in told
-                ).run(progress)
-                for name, grid in matched.items()
-            ]
-            lock.fence.check()
-            write_root(url, members)
+    grids = open_inputs(source, replace(read, year=int(date[:4])))
+    with open_workers(scheduler, options.workers) as pool:
+        added = _append_all(url, grids, options, pool, progress)
     written = [part for part, _ in added]
     pixels, fidelity = total_pixels([part.pixels for part in written]), total_fidelity(written)
     return AppendSummary(
@@ -130,6 +133,43 @@ def append(
         seconds=clock.perf_counter() - started,
         notes=tuple(dict.fromkeys(note for _, notes in added for note in notes)),
     )
+
+
+def _gathered(flat: ReadKeywords, read: ReadOptions | None) -> ReadOptions:
+    """Return how inputs are read; what only `convert` takes is no keyword of `append`."""
+    for name in flat.keys() - ReadKeywords.__annotations__.keys():
+        raise TypeError(f"append() got an unexpected keyword argument {name!r}")
+    return gather("append", flat, read).read
+
+
+def _append_all(
+    url: str,
+    grids: Mapping[str, Source],
+    options: AppendOptions,
+    pool: Workers,
+    progress: Progress | None,
+) -> list[tuple[Written, tuple[str, ...]]]:
+    """Append a date to the one store, or to those of a root, whose metadata come last."""
+    members = _members(url)
+    if not members:
+        if len(grids) > 1:
+            raise InvalidConfigError(
+                f"{url}: one grid, but the inputs lie in {', '.join(grids)}; expected inputs of one"
+            )
+        ((_, only),) = grids.items()
+        return [DateAppending(url, only, options, pool).run(progress)]
+    matched = _matched(url, members, grids)
+    with DestinationLock(ObjectTree(url), breaks=options.breaks_lock) as lock:
+        told = _told(url, options.date)
+        added = [
+            DateAppending(
+                f"{url.rstrip('/')}/{name}", grid, options, pool, is_ahead=name not in told
+            ).run(progress)
+            for name, grid in matched.items()
+        ]
+        lock.fence.check()
+        write_root(url, members)
+    return added
 
 
 def _matched(url: str, members: Sequence[str], grids: Mapping[str, Source]) -> dict[str, Source]:

@@ -17,7 +17,7 @@ from geoembz._convert.shards import Written, stored_objects, summarise, write_sh
 from geoembz._convert.site import Build, Site
 from geoembz._convert.staging import REPLACES
 from geoembz._convert.totals import total_fidelity, total_pixels, written_at
-from geoembz._convert.workers import ThreadWorkers
+from geoembz._convert.workers import Workers
 from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.sources import Source, check_vectors, traits_of
 from geoembz.store import (
@@ -47,6 +47,8 @@ class DateAppending:
         The date's pixels, on the grid of the store.
     options
         How.
+    pool
+        Writes the shards.
     is_ahead
         Whether an interrupted call may have appended the date here, of several stores, already.
     """
@@ -54,6 +56,7 @@ class DateAppending:
     url: str
     source: Source
     options: AppendOptions
+    pool: Workers
     is_ahead: bool = False
 
     def run(self, progress: Progress | None) -> tuple[Written, tuple[str, ...]]:
@@ -89,7 +92,9 @@ class DateAppending:
         entries = {entry["time"]: entry for entry in reader.attributes.times}
         entry = entries.get(self.options.date)
         ours = [info.provenance() for info in self.source.info]
-        return entry is not None and list(entry["sources"]) == ours
+        if entry is None:
+            return False
+        return [{k: v for k, v in e.items() if k != "sha256"} for e in entry["sources"]] == ours
 
     def _order_notes(self, reader: StoreReader) -> list[str]:
         """Return what to tell of a date that is stored behind later ones."""
@@ -114,6 +119,8 @@ class DateAppending:
             "encoding": reader.encoding.hash,
             "sources": [info.identity() for info in self.source.info],
         }
+        if self.options.checksum:
+            plan["checksum"] = True
         is_ours = plan in site.ended or any(journal.matches(plan) for journal in site.journals())
         return plan if date not in dates or is_ours else plan | {REPLACES: True}
 
@@ -131,10 +138,10 @@ class DateAppending:
             build,
             centre,
             self.options.seed,
-            ThreadWorkers(self.options.workers),
+            self.pool,
             progress,
         )
-        written = summarise(self.source, results)
+        written = summarise(self.source, results, checksum=self.options.checksum)
         attributes = self._attributes(reader.attributes, written, position)
         former = sealed_objects({"attributes": reader.group.attrs.asdict()})
         writer.finish(attributes, stored_objects(results), build.fence, former)

@@ -23,6 +23,8 @@ class AppendOptions:
         Take the store from another conversion that seems to hold it.
     nodata
         Replaces the nodata value of the inputs; ``"none"`` says that there is none.
+    checksum
+        Record the SHA-256 of the inputs.
     """
 
     date: str
@@ -32,3 +34,4 @@ class AppendOptions:
     workers: int
     breaks_lock: bool = False
     nodata: float | str | None = None
+    checksum: bool = False

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.destination import Destination
+from geoembz._convert.options import FitOptions
 from geoembz._convert.runner import Progress
 from geoembz._convert.sampling import sample_mean
 from geoembz._convert.site import Build, Site
@@ -28,13 +29,8 @@ class GridConversion(Protocol):
         ...
 
     @property
-    def fit_samples(self) -> int:
-        """Pixels to fit on."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Seed of every random choice."""
+    def fit(self) -> FitOptions:
+        """How it is fitted."""
         ...
 
     def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
@@ -179,7 +175,7 @@ def _fit(
     pixels = {name: source.grid.window.size for name, source in grids.items()}
     sample: list[NDArray[np.float32]] = []
     for name, part in parts.items():
-        share = -(-part.fit_samples * pixels[name] // sum(pixels.values()))
+        share = -(-part.fit.fit_samples * pixels[name] // sum(pixels.values()))
         try:
             drawn = part.draw(max(share, 1))
         except NoValidPixelsError as error:
@@ -189,5 +185,5 @@ def _fit(
         sample += drawn
     first = next(iter(parts.values()))
     dimension = next(iter(grids.values())).dimension
-    encoding = fixed or Encoding.fit_blocks(sample, first.recipe, dimension, first.seed)
+    encoding = fixed or Encoding.fit_blocks(sample, first.recipe, dimension, first.fit.seed)
     return encoding, sample_mean(encoding, sample)

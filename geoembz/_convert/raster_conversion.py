@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from geoembz._convert.basis import check_coverage
 from geoembz._convert.destination import Destination
+from geoembz._convert.options import FitOptions, StorageOptions
 from geoembz._convert.raster_record import raster_summary, store_attributes
 from geoembz._convert.runner import Progress, run_tasks
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
@@ -21,9 +22,8 @@ from geoembz._geo.grid import Window
 from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.sources import Source, SourceData, check_vectors, names_of, traits_of
+from geoembz.sources import ReadOptions, Source, SourceData, check_vectors, names_of, traits_of
 from geoembz.store import StorePlan, StoreReader, StoreWriter, choose_layout
-from geoembz.store.conventions import Layout
 
 
 @dataclass(frozen=True)
@@ -38,35 +38,26 @@ class RasterConversion:
         The encoding to use; None to fit one by `recipe`.
     pool
         Converts the shards; `workers` threads of this process draw the sample.
-    nodata, crs
-        What replaced the source's own, for the journal.
     date
         As ``YYYY-MM-DD``; None for a store without a time axis.
     is_part
         One grid of several: the basis was looked at over all of them.
     first_read
         Reads a window for the sample; ``source.read`` unless given.
-    recipe, layout, fit_samples, seed, strict_basis, chunk, shard, prefix_chunks, workers, model
-        As in `geoembz.convert`, and so are `license` and `checksum`.
+    recipe, read, fit, storage, workers, model, license
+        As in `geoembz.convert`.
     """
 
     source: Source
     recipe: Recipe
-    layout: Layout
-    fit_samples: int
-    seed: int
     fixed: Encoding | None
-    strict_basis: bool
-    chunk: int | None
-    shard: int | str | None
-    prefix_chunks: int | None
+    read: ReadOptions
+    fit: FitOptions
+    storage: StorageOptions
     workers: int
     pool: Workers
     model: str
     license: str | None
-    checksum: bool
-    nodata: str | None
-    crs: str | None
     date: str | None
     is_part: bool = False
     first_read: Callable[[Window], SourceData] | None = None
@@ -85,8 +76,10 @@ class RasterConversion:
     def write(self, build: Build, progress: Progress | None) -> None:
         """Write the store, or what is missing of it; see `GridConversion.write`."""
         writer, centre = self._prepare(build)
-        results = write_shards(self.source, writer, build, centre, self.seed, self.pool, progress)
-        written = summarise(self.source, results, checksum=self.checksum)
+        results = write_shards(
+            self.source, writer, build, centre, self.fit.seed, self.pool, progress
+        )
+        written = summarise(self.source, results, checksum=self.read.checksum)
         attributes = store_attributes(
             self.source, writer.plan, written, model=self.model, license=self.license
         )
@@ -105,7 +98,7 @@ class RasterConversion:
 
     def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
         """Draw so many of the source's pixels, and refuse those that cannot be right."""
-        roles = PixelRoles(self.seed, self.source.grid.shape)
+        roles = PixelRoles(self.fit.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.workers)
         sample = draw_sample(self.source, roles, n_samples, run, self.first_read)
         check_vectors(self.source, sample, self.nodata)
@@ -113,14 +106,19 @@ class RasterConversion:
 
     def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:
         """Warn, or refuse under `strict_basis`, where the source lies outside a basis."""
-        check_coverage(self.source.name, basis, sample, strict=self.strict_basis)
+        check_coverage(self.source.name, basis, sample, strict=self.fit.strict_basis)
+
+    @property
+    def nodata(self) -> str | None:
+        """What replaced the nodata value of the source, as the journal records it."""
+        return None if self.read.nodata is None else str(self.read.nodata)
 
     def _fit(self) -> tuple[Encoding, NDArray[np.float64]]:
         source = self.source
         try:
-            sample = self.draw(self.fit_samples)
+            sample = self.draw(self.fit.fit_samples)
             encoding = self.fixed or Encoding.fit_blocks(
-                sample, self.recipe, source.dimension, self.seed
+                sample, self.recipe, source.dimension, self.fit.seed
             )
         except NoValidPixelsError as error:
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
@@ -133,20 +131,20 @@ class RasterConversion:
             self.source.grid.shape,
             encoding.bytes_per_vector,
             self.source.block_shape,
-            chunk=self.chunk,
-            shard=self.shard,
+            chunk=self.storage.chunk,
+            shard=self.storage.shard,
             prefix=self._prefix(encoding),
         )
         dates = () if self.date is None else (self.date,)
-        plan = StorePlan(encoding, chunks, self.layout, dates)
+        plan = StorePlan(encoding, chunks, self.storage.layout, dates)
         return StoreWriter(build.tree, plan)
 
     def _prefix(self, encoding: Encoding) -> int | None:
         """Return the stored numbers per vector in a chunk; None for all."""
-        if self.prefix_chunks is None:
+        if self.storage.prefix_chunks is None:
             return None
         try:
-            return encoding.prefix_length(self.prefix_chunks)
+            return encoding.prefix_length(self.storage.prefix_chunks)
         except InvalidConfigError as error:
             raise InvalidConfigError(f"prefix_chunks: {error}") from error
 
@@ -171,15 +169,15 @@ class RasterConversion:
             "transform": list(self.source.grid.transform),
             "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
             "basis": None if self.fixed is None else self.fixed.hash,
-            "layout": self.layout,
-            "fit_samples": self.fit_samples,
-            "seed": self.seed,
-            "chunk": self.chunk,
-            "shard": self.shard,
-            "prefix_chunks": self.prefix_chunks,
+            "layout": self.storage.layout,
+            "fit_samples": self.fit.fit_samples,
+            "seed": self.fit.seed,
+            "chunk": self.storage.chunk,
+            "shard": self.storage.shard,
+            "prefix_chunks": self.storage.prefix_chunks,
             "model": self.model,
             "license": self.license,
-            "checksum": self.checksum,
+            "checksum": self.read.checksum,
             "nodata": self.nodata,
-            "crs": self.crs,
+            "crs": self.read.crs,
         }

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from geoembz._convert.basis import check_coverage, check_dimension
 from geoembz._convert.destination import Destination
+from geoembz._convert.options import TableOptions
 from geoembz._convert.runner import Progress
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build, Site
 from geoembz._convert.spill import Spill
 from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_encoding import TableEncoder, spill_encoded
-from geoembz._convert.table_options import TableOptions
 from geoembz._convert.table_record import table_attributes, table_footer, table_summary
 from geoembz._convert.table_rows import RowFormat, numeric_columns
 from geoembz._convert.table_sampling import draw_rows
@@ -125,7 +125,7 @@ class _TableConversion:
 
     @cached_property
     def roles(self) -> PixelRoles:
-        return PixelRoles(self.options.seed, (self.survey.n_rows, 1))
+        return PixelRoles(self.options.fit.seed, (self.survey.n_rows, 1))
 
     @property
     def model(self) -> str:
@@ -135,21 +135,26 @@ class _TableConversion:
     def recipe(self) -> Recipe:
         return self.options.recipe or Recipe.parse(self.source.product.recipe or "int8")
 
+    @property
+    def _shard_rows(self) -> int | None:
+        shard = self.options.storage.shard
+        return shard if isinstance(shard, int) else None
+
     def _prepare(self, build: Build) -> tuple[Encoding, NDArray[np.float64]]:
         """Fit, or take up the fit of an interrupted conversion."""
         if build.journal.exists():
             return build.journal.resume(build.plan)
         try:
-            sample = draw_rows(self.source, self.roles, self.options.fit_samples)
+            sample = draw_rows(self.source, self.roles, self.options.fit.fit_samples)
             if self.options.fixed is not None:
                 check_coverage(
                     self.source.name,
                     self.options.fixed,
                     sample,
-                    strict=self.options.strict_basis,
+                    strict=self.options.fit.strict_basis,
                 )
             encoding = self.options.fixed or Encoding.fit_blocks(
-                sample, self.recipe, self.source.dimension, self.options.seed
+                sample, self.recipe, self.source.dimension, self.options.fit.seed
             )
         except NoValidPixelsError as error:
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
@@ -164,8 +169,8 @@ class _TableConversion:
             self.survey.n_rows,
             encoding.bytes_per_vector,
             other_bytes=self.source.other_bytes,
-            chunk=self.options.chunk,
-            shard=self.options.shard,
+            chunk=self.options.storage.chunk,
+            shard=self._shard_rows,
         )
         columns = numeric_columns(self.source.schema, self.survey.complete)
         return TablePlan(encoding, self.survey.n_rows, chunk, shard, columns)
@@ -213,11 +218,11 @@ class _TableConversion:
             "vector": list(self.source.vector),
             "recipe": str(self.recipe if fixed is None else fixed.recipe),
             "basis": None if fixed is None else fixed.hash,
-            "fit_samples": options.fit_samples,
-            "seed": options.seed,
+            "fit_samples": options.fit.fit_samples,
+            "seed": options.fit.seed,
             "checksum": options.checksum,
-            "chunk": options.chunk,
-            "shard": options.shard,
+            "chunk": options.storage.chunk,
+            "shard": self._shard_rows,
             "model": self.model,
             "license": options.license,
         }

@@ -1,0 +1,230 @@
+"""What a conversion is told beside its inputs: how it fits, how it stores, and in which keywords.
+
+Options come in groups (`read`, `fit`, `storage`) or as flat keywords, which are the fields of the
+groups; both may be mixed as long as they do not contradict each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from geoembz.encoding import Encoding, Recipe
+from geoembz.errors import InvalidConfigError
+from geoembz.sources import Overlap, ReadOptions
+from geoembz.store.conventions import Layout
+
+FIT_SAMPLES = 65_536
+"""Pixels that an encoding is fitted on, by default."""
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How an encoding is fitted, or a fitted one is checked.
+
+    Parameters
+    ----------
+    pca, quantizer
+        A recipe in two words, instead of its name: the number of principal components to keep
+        (None keeps the vectors as they are), and ``int8``, ``int4``, ``binary`` or ``float32``.
+    fit_samples
+        Pixels, or rows of a table, to fit the encoding on.
+    seed
+        Seed of every random choice.
+    strict_basis
+        Refuse data that lie outside a basis instead of warning.
+
+    Raises
+    ------
+    InvalidConfigError
+        If a number is too small.
+    """
+
+    pca: int | None = None
+    quantizer: str | None = None
+    fit_samples: int = FIT_SAMPLES
+    seed: int = 0
+    strict_basis: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        if self.fit_samples < 1:
+            raise InvalidConfigError(f"fit_samples {self.fit_samples}; expected 1 or more")
+        if self.seed < 0:
+            raise InvalidConfigError(f"seed {self.seed}; expected 0 or more")
+
+    def recipe(self, named: str | Recipe | None) -> Recipe | None:
+        """Return the recipe that is asked for, by name or in two words; None where it is not.
+
+        Raises
+        ------
+        InvalidConfigError
+            If it is asked for in both ways.
+        """
+        if named is not None:
+            if self.pca is not None or self.quantizer is not None:
+                raise InvalidConfigError(
+                    f"recipe {str(named)!r} says projection and quantizer already; leave out pca "
+                    "and the quantizer, or the recipe"
+                )
+            return named if isinstance(named, Recipe) else Recipe.parse(named)
+        if self.pca is None and self.quantizer is None:
+            return None
+        projection = None if self.pca is None else "pca"
+        return Recipe(self.quantizer or "int8", projection=projection, n_components=self.pca)
+
+
+@dataclass(frozen=True)
+class StorageOptions:
+    """How codes are stored.
+
+    Parameters
+    ----------
+    layout
+        ``plain`` (integers that any Zarr reader opens) or ``codec`` (float32 vectors wherever
+        geoembz is installed).
+    chunk, shard
+        Sides of chunks and shards, in pixels, or rows of a table; `shard` may be ``"none"``. None:
+        see `geoembz.store.choose_layout`.
+    prefix_chunks
+        Components per chunk, rounded up to whole bytes, so that a reader who asks for the first few
+        reads no others; None keeps vectors whole. Not after a rotation, nor with `pq`.
+    """
+
+    layout: Layout = "plain"
+    chunk: int | None = None
+    shard: int | str | None = None
+    prefix_chunks: int | None = None
+
+
+class ReadKeywords(TypedDict, total=False):
+    """The fields of `ReadOptions` as flat keywords; the year is that of `time`."""
+
+    nodata: float | str | None
+    crs: str | None
+    transform: str | Sequence[float] | None
+    like: str | Path | None
+    dims: str | Sequence[str] | None
+    product: str | None
+    overlap: Overlap | None
+    resample: str | None
+    skip_bad: bool
+    grid: bool
+    grid_crs: str | None
+    vector: str | None
+    checksum: bool
+
+
+class ConvertKeywords(ReadKeywords, total=False):
+    """The fields of `ReadOptions`, `FitOptions` and `StorageOptions` as flat keywords."""
+
+    pca: int | None
+    quantizer: str | None
+    fit_samples: int
+    seed: int
+    strict_basis: bool
+    layout: Layout
+    chunk: int | None
+    shard: int | str | None
+    prefix_chunks: int | None
+
+
+class Groups(NamedTuple):
+    """The groups of options; those that were not given hold the defaults."""
+
+    read: ReadOptions
+    fit: FitOptions
+    storage: StorageOptions
+
+
+def gather(
+    function: str,
+    flat: Mapping[str, Any],
+    read: ReadOptions | None = None,
+    fit: FitOptions | None = None,
+    storage: StorageOptions | None = None,
+) -> Groups:
+    """Put flat keywords into the groups of options that they belong to.
+
+    Parameters
+    ----------
+    function
+        Name of the function that was called, for messages.
+    flat
+        Keywords by name.
+    read, fit, storage
+        Groups that were given.
+
+    Raises
+    ------
+    TypeError
+        If there is no such keyword.
+    InvalidConfigError
+        If a group says something else already.
+
+    Examples
+    --------
+    >>> gather("convert", {"seed": 3}, fit=FitOptions(pca=8)).fit
+    FitOptions(pca=8, quantizer=None, fit_samples=65536, seed=3, strict_basis=False)
+    """
+    given: dict[str, Any] = {"read": read, "fit": fit, "storage": storage}
+    defaults: dict[str, Any] = {
+        "read": ReadOptions(),
+        "fit": FitOptions(),
+        "storage": StorageOptions(),
+    }
+    homes = {f.name: name for name, group in defaults.items() for f in fields(group)}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in defaults}
+    for keyword, value in flat.items():
+        if keyword not in homes or keyword == "year":
+            raise TypeError(f"{function}() got an unexpected keyword argument {keyword!r}")
+        home = homes[keyword]
+        parts[home][keyword] = value
+        said = getattr(given[home] or defaults[home], keyword)
+        if said not in (getattr(defaults[home], keyword), value):
+            raise InvalidConfigError(
+                f"{keyword} {value!r}, but {home}.{keyword} is {said!r}; give it once"
+            )
+    return Groups(*(replace(given[n] or defaults[n], **parts[n]) for n in defaults))
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a conversion of a table is told.
+
+    Parameters
+    ----------
+    recipe
+        What to fit; None for the product's own, where it has one, else ``int8``.
+    fixed
+        An encoding to use instead of fitting one.
+    fit, storage, checksum, model, license
+        As in `convert`.
+    workers
+        Batches encoded, and shards written, at once.
+    """
+
+    recipe: Recipe | None
+    fixed: Encoding | None
+    fit: FitOptions
+    storage: StorageOptions
+    checksum: bool
+    model: str | None
+    license: str | None
+    workers: int
+
+
+def refuse_raster_options(given: Mapping[str, bool]) -> None:
+    """Refuse what only rasters have.
+
+    Raises
+    ------
+    InvalidConfigError
+        If one of the options, by its name, is given.
+    """
+    for name, is_given in given.items():
+        if is_given:
+            raise InvalidConfigError(
+                f"{name}: for rasters only; a table's missing vectors are null or NaN, its store "
+                "has the plain layout, in shards, and no time axis; leave it out"
+            )
