@@ -8,7 +8,6 @@ former owner, should it wake, finds nothing at the paths that it knows.
 
 import errno
 import os
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,10 +17,10 @@ from geoembz._objects.files import exchange
 from geoembz.errors import StoreError
 from geoembz.store import EMBEDDING, VALID, Journal, ObjectTree
 from geoembz.store.journal import FOLDER
+from geoembz.store.traces import GONE, TOKEN
 
 _ROOT = "zarr.json"
-_TOKEN = re.compile("[0-9a-f]{32}")
-_GONE, _OLD = ".gone", ".old"
+_OLD = ".old"
 _ZARR = frozenset({_ROOT, ".zgroup", ".zarray", ".zattrs", ".zmetadata", "table.parquet", FOLDER})
 _ZARR_FOLDER = (_ROOT, ".zgroup", ".zarray", "c", FOLDER)
 
@@ -42,12 +41,12 @@ def builds(destination: Path) -> list[Path]:
     folder = destination / FOLDER
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if _TOKEN.fullmatch(path.name))
+    return sorted(path for path in folder.iterdir() if TOKEN.fullmatch(path.name))
 
 
 def builds_beside(destination: Path) -> list[Path]:
     """Return the builds beside a destination."""
-    return [path for path in _siblings(destination) if _TOKEN.fullmatch(path.name[-32:])]
+    return [path for path in _siblings(destination) if TOKEN.fullmatch(path.name[-32:])]
 
 
 def _siblings(destination: Path) -> list[Path]:
@@ -60,7 +59,7 @@ def _siblings(destination: Path) -> list[Path]:
 
 def discard(build: Path) -> None:
     """Delete a build; its name goes first, so that its writers cannot add to it."""
-    doomed = build if build.suffix == _GONE else build.with_name(build.name + _GONE)
+    doomed = build if build.suffix == GONE else build.with_name(build.name + GONE)
     if build != doomed:
         _delete(doomed)
         try:
@@ -81,8 +80,8 @@ def _delete(path: Path) -> None:
 def sweep(destination: Path) -> None:
     """Delete what killed conversions left half deleted; the lock must be ours."""
     folder = destination / FOLDER
-    doomed = list(folder.glob(f"*{_GONE}")) if folder.is_dir() else []
-    doomed += [path for path in _siblings(destination) if not _TOKEN.fullmatch(path.name[-32:])]
+    doomed = list(folder.glob(f"*{GONE}")) if folder.is_dir() else []
+    doomed += [path for path in _siblings(destination) if not TOKEN.fullmatch(path.name[-32:])]
     for path in doomed:
         discard(path)
 

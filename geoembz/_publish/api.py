@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from geoembz._publish.retry import RetryPolicy
-from geoembz._publish.run import Copied, Progress, copy_store
-from geoembz._publish.stac import Described, check_place, check_pystac, describe_published
+from geoembz._publish.run import Progress, copy_store
+from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_time import checked_interval
 from geoembz._spelling import spelled
 from geoembz._util.results import Result
@@ -79,7 +80,7 @@ def publish(
 
     Objects that are there with the same size and checksum are not sent again, so the same call
     after any interruption goes on where it stopped. The manifest is written beside the store just
-    before the root metadata; the STAC item and collection after it.
+    before the root metadata; the STAC item and collection after it, while nobody else may write.
 
     Parameters
     ----------
@@ -155,16 +156,9 @@ def publish(
         break_lock=break_lock,
         policy=policy,
         progress=progress,
+        describe=partial(describe, interval=interval, licence=license) if stac else None,
     )
-    if not stac:
-        return _report(copied, None)
-    described = describe_published(
-        url, interval=interval, licence=license, endpoint_url=endpoint_url
-    )
-    return _report(copied, described)
-
-
-def _report(copied: Copied, described: Described | None) -> PublishReport:
+    described = copied.described
     return PublishReport(
         url=copied.url,
         manifest_url=copied.manifest_url,

@@ -5,12 +5,13 @@ Another command may change it meanwhile. What is sent is one state of it, or not
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from geoembz._publish.digest import Digest, digest
 from geoembz._publish.plan import ROOT, check_source
 from geoembz._publish.store_metadata import check_root
-from geoembz._publish.tree import ObjectTree
+from geoembz._publish.tree import ObjectTree, find
 from geoembz.errors import StoreError
 from geoembz.store.recorded import recorded_digests
 
@@ -45,8 +46,7 @@ class Original:
         StoreError
             If it is not complete, or has lost an object.
         """
-        keys = tuple(tree.list())
-        check_source(keys, str(tree.url))
+        keys = check_source(tree.list(), str(tree.url), partial(find, tree))
         root = tree.read(ROOT)
         check_root(root, f"publish: {tree.url}")
         recorded = recorded_digests(root, tree.read) or {}
@@ -85,8 +85,7 @@ class Original:
         StoreError
             If it has a journal, a lock, another root or other objects now.
         """
-        keys = tuple(self.tree.list())
-        check_source(keys, str(self.tree.url))
+        keys = check_source(self.tree.list(), str(self.tree.url), partial(find, self.tree))
         if set(keys) != set(self.keys) or self.tree.read(ROOT) != self.root:
             raise StoreError(
                 f"publish: {self.tree.url} was changed while it was published; expected one that "

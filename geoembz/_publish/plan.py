@@ -3,16 +3,16 @@
 Knows only keys, listings and digests.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from geoembz._objects.names import check_key
 from geoembz._publish.digest import Digest, is_metadata
 from geoembz._publish.tree import Listed
 from geoembz.errors import DestinationExistsError, StoreError
+from geoembz.store.traces import Trace, find_traces, is_trace
 
 ROOT = "zarr.json"
-_JOURNAL = ".geoembz"
 
 
 def phases(keys: Iterable[str]) -> list[list[str]]:
@@ -33,23 +33,29 @@ def phases(keys: Iterable[str]) -> list[list[str]]:
     return [by_phase[order] for order in sorted(by_phase)]
 
 
-def check_source(keys: Iterable[str], url: str) -> None:
-    """Refuse a source that is not a complete store, or whose names could leave a prefix.
+def check_source(
+    keys: Iterable[str], url: str, read: Callable[[str], bytes | None]
+) -> tuple[str, ...]:
+    """Return the keys of a complete store; refuse any other, and names that could leave a prefix.
+
+    What a command left below ``.geoembz/`` that was killed when all was done is no part of it.
 
     Raises
     ------
     StoreError
-        If there is no root metadata, or a journal of a conversion that has not ended.
+        If there is no root metadata, or a command writes there, or was killed before its end.
     """
     found = [check_key(key) for key in keys]
-    journal = next((key for key in found if _JOURNAL in key.split("/")), None)
-    if journal is not None:  # at the root, or of a store below it
-        raise StoreError(
-            f"publish: {url} is not complete, or being written to (it has {journal}); run the "
-            "command that wrote it again, to its end"
-        )
+    for folder, trace in find_traces(found, read).items():  # of the root, or of a store below it
+        if trace is not Trace.DEBRIS:
+            key = next(key for key in found if key.startswith(f"{folder}/"))
+            raise StoreError(
+                f"publish: {url} is not complete, or being written to (it has {key}); run the "
+                "command that wrote it again, to its end"
+            )
     if ROOT not in found:
         raise StoreError(f"publish: {url} has no {ROOT}; expected a Zarr v3 store; check the path")
+    return tuple(key for key in found if not is_trace(key))
 
 
 @dataclass(frozen=True, slots=True)

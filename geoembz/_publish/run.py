@@ -6,6 +6,7 @@ Knows object trees and nothing of what is in a store: it needs no Zarr library.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from geoembz._publish.digest import Digest, digest
 from geoembz._publish.manifest import Manifest, manifest_name, manifest_of
@@ -18,10 +19,16 @@ from geoembz._publish.transfer import for_each
 from geoembz._publish.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, StoreError
 
+if TYPE_CHECKING:
+    from geoembz._publish.stac import Described
+
 _ABSENT = "embedding/c/absent"
 
 type Progress = Callable[[int, int], None]
 """Called with objects done and objects in all."""
+
+type Describe = Callable[[ObjectTree], "Described"]
+"""Called with the objects of a published store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ class Copied:
         Size of those sent.
     manifest
         What is there now.
+    described
+        What `describe` returned; None without it.
     """
 
     url: str
@@ -47,6 +56,7 @@ class Copied:
     n_skipped: int
     bytes_uploaded: int
     manifest: Manifest
+    described: "Described | None" = None
 
 
 def copy_store(
@@ -60,6 +70,7 @@ def copy_store(
     break_lock: bool = False,
     policy: RetryPolicy | None = None,
     progress: Progress | None = None,
+    describe: Describe | None = None,
 ) -> Copied:
     """Copy a store so that a reader never sees it incomplete.
 
@@ -88,6 +99,9 @@ def copy_store(
         Retries of each request.
     progress
         Told how many objects are done.
+    describe
+        Called with the objects at the destination when the store is there and nobody else may write
+        yet; writes what describes it beside it.
 
     Raises
     ------
@@ -107,6 +121,7 @@ def copy_store(
     with held(tree, breaks=break_lock) as target:
         sender = _Sender(original, target, progress)
         manifest = _send(sender, workers, overwrite=overwrite)
+        described = None if describe is None else describe(target.tree)
     if anon_check:
         check_anonymous(url, sender.digests, endpoint_url=endpoint_url)
     return Copied(
@@ -117,6 +132,7 @@ def copy_store(
         n_skipped=len(original.keys) - sender.n_uploaded,
         bytes_uploaded=sender.bytes_uploaded,
         manifest=manifest,
+        described=described,
     )
 
 
@@ -126,19 +142,16 @@ def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> Manifest:
     root = digest(original.root)
     old = leftovers(original.keys, root, sender.there, str(target.tree.url), overwrite=overwrite)
     for key in old.hidden:
-        target.check_held()
         target.tree.delete(key)
         sender.there.pop(key)
     *before, last = phases(original.keys)
     for group in before:
-        target.check_held()
         sender.send(group, workers)
     for_each([key for key in old.extra if key not in old.hidden], target.tree.delete, workers)
     original.check_unchanged()
     if ROOT not in sender.there:  # what is hidden is looked at before it is shown
         target.check(sender.digests)
     manifest = manifest_of(target.tree.url.name, sender.digests | {ROOT: root})
-    target.check_held()
     _write_manifest(target.tree, manifest)
     sender.send(last, workers)
     target.check_visible(sender.digests)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geoembz._publish.digest import digest
@@ -15,7 +16,7 @@ from geoembz._publish.open_tree import open_tree
 from geoembz._publish.plan import check_source
 from geoembz._publish.stac_time import ItemTime
 from geoembz._publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
-from geoembz._publish.tree import ObjectTree
+from geoembz._publish.tree import ObjectTree, find
 from geoembz.errors import MissingPackageError, StoreError
 
 if TYPE_CHECKING:
@@ -66,9 +67,8 @@ def write_stac(
     ----------
     STAC 1.1; embeddings extension v0.0.1 (prefix ``emb``), projection v2.0.0, raster v2.0.0.
     """
-    return describe_published(
-        url, interval=interval, licence=licence, endpoint_url=endpoint_url
-    ).urls
+    tree = open_tree(url, endpoint_url=endpoint_url)
+    return describe(tree, interval=interval, licence=licence).urls
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,21 @@ class Described:
     time: ItemTime
 
 
-def describe_published(
-    url: str,
+def describe(
+    tree: ObjectTree,
     *,
     interval: tuple[datetime, datetime] | None = None,
     licence: str | None = None,
-    endpoint_url: str | None = None,
 ) -> Described:
-    """Write an item and a collection as `write_stac`, and return what they say of the time."""
-    tree = open_tree(url, endpoint_url=endpoint_url)
+    """Write an item and a collection as `write_stac`, and return what they say of the time.
+
+    Parameters
+    ----------
+    tree
+        The objects of the store; the two are written beside it.
+    interval, licence
+        As for `write_stac`.
+    """
     metadata = read_metadata(tree)
     earlier = {
         kind: _earlier(tree, f"{metadata.name}.stac-{kind}.json") for kind in ("item", "collection")
@@ -143,7 +149,7 @@ def check_pystac() -> None:
 
 
 def check_place(url: str, *, endpoint_url: str | None = None) -> None:
-    """Refuse a store that `describe_published` could not describe, before it is copied.
+    """Refuse a store that `describe` could not describe, before it is copied.
 
     Parameters
     ----------
@@ -158,7 +164,7 @@ def check_place(url: str, *, endpoint_url: str | None = None) -> None:
         If the store is not complete, has no place on Earth, or no embeddings.
     """
     tree = open_tree(url, endpoint_url=endpoint_url)
-    check_source(list(tree.list()), url)
+    check_source(tree.list(), url, partial(find, tree))
     footprint(read_metadata(tree).grids.values())
 
 

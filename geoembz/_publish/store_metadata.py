@@ -9,6 +9,7 @@ from geoembz._publish.tree import ObjectTree
 from geoembz._util.bounded_json import parse_object
 from geoembz.errors import StoreError
 from geoembz.store.schema import check_if_known
+from geoembz.store.traces import is_trace
 
 PROJ_FIELDS = ("proj:code", "proj:wkt2", "proj:projjson")
 
@@ -50,7 +51,7 @@ def read_metadata(tree: ObjectTree) -> StoreMetadata:
     """Return what a store's `zarr.json` files say."""
     groups, codes = {}, None
     for key in sorted(tree.list()):
-        if key.rsplit("/", 1)[-1] == "zarr.json":
+        if key.rsplit("/", 1)[-1] == "zarr.json" and not is_trace(key):
             document = _json(tree, key)
             path = key.removesuffix("zarr.json").rstrip("/")
             if document.get("node_type") == "group":

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from geoembz._objects.names import StoreUrl
 from geoembz._objects.tree import ObjectTree as StoreTree
 from geoembz._publish.digest import Digest, digest
 from geoembz._publish.plan import ROOT
@@ -17,6 +18,62 @@ from geoembz.store.lock import DestinationLock, LockPlace
 
 
 @dataclass(frozen=True)
+class FencedTree:
+    """Objects of a destination that is held: each is written or deleted only while it is.
+
+    Parameters
+    ----------
+    tree
+        What is written to.
+    lock
+        Held as long as nobody takes it over.
+    """
+
+    tree: ObjectTree
+    lock: DestinationLock
+
+    @property
+    def url(self) -> StoreUrl:
+        """Where the tree is."""
+        return self.tree.url
+
+    def list(self) -> Mapping[str, Listed]:
+        """Return every object by relative key."""
+        return self.tree.list()
+
+    def read(self, key: str) -> bytes:
+        """Return an object's content."""
+        return self.tree.read(key)
+
+    def write(self, key: str, data: bytes, expected: Digest) -> None:
+        """Store an object, while the destination is held."""
+        self._check_held()
+        self.tree.write(key, data, expected)
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Store an object unless there is one, while the destination is held."""
+        self._check_held()
+        return self.tree.create(key, data)
+
+    def delete(self, key: str) -> None:
+        """Delete an object, while the destination is held."""
+        self._check_held()
+        self.tree.delete(key)
+
+    def beside(self) -> "FencedTree":
+        """Return the tree that holds this one's siblings: the same lock holds them."""
+        return FencedTree(self.tree.beside(), self.lock)
+
+    def _check_held(self) -> None:
+        """Refuse to go on where another command has taken the destination over."""
+        if not self.lock.is_ours():
+            raise StoreError(
+                f"publish: {self.lock.url}: another command has taken the destination over; this "
+                "one ends here; run it again once the other has ended"
+            )
+
+
+@dataclass(frozen=True)
 class Target:
     """A destination that is held.
 
@@ -24,12 +81,9 @@ class Target:
     ----------
     tree
         Its objects.
-    lock
-        Held as long as nobody takes it over.
     """
 
-    tree: ObjectTree
-    lock: DestinationLock
+    tree: FencedTree
 
     def listed(self) -> dict[str, Listed]:
         """Return what is there but the lock; of a root, the MD5 is known on every file system."""
@@ -38,20 +92,6 @@ class Target:
         if root is not None and root.md5 is None:
             there[ROOT] = replace(root, md5=digest(self.tree.read(ROOT)).md5)
         return there
-
-    def check_held(self) -> None:
-        """Refuse to go on where another command has taken the destination over.
-
-        Raises
-        ------
-        StoreError
-            If it has.
-        """
-        if not self.lock.is_ours():
-            raise StoreError(
-                f"publish: {self.tree.url}: another command has taken the destination over; this "
-                "one ends here; run it again once the other has ended"
-            )
 
     def check(self, digests: Mapping[str, Digest]) -> None:
         """Refuse a destination that holds anything but what was sent.
@@ -89,9 +129,10 @@ class Target:
             self.check(digests)
         except StoreError:
             with suppress(StoreError):  # the server does not answer; what is wrong is said below
-                root = find(self.tree, ROOT)
+                bare = self.tree.tree  # our root must go, whoever holds the destination now
+                root = find(bare, ROOT)
                 if root is not None and digest(root) == digests[ROOT]:
-                    self.tree.delete(ROOT)
+                    bare.delete(ROOT)
             raise
 
 
@@ -112,7 +153,7 @@ def held(tree: ObjectTree, *, breaks: bool) -> Iterator[Target]:
         If another command writes there.
     """
     with DestinationLock(_place(tree), breaks=breaks) as lock:
-        yield Target(tree, lock)
+        yield Target(FencedTree(tree, lock))
 
 
 def _place(tree: ObjectTree) -> LockPlace:

@@ -14,6 +14,7 @@ from geoembz._publish.retry import RetryPolicy
 from geoembz._publish.transfer import for_each
 from geoembz._publish.tree import Listed, ObjectTree
 from geoembz.errors import GeoembzError
+from geoembz.store.traces import is_trace
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -93,7 +94,7 @@ def _listing(tree: ObjectTree, manifest: Manifest) -> Mapping[str, Listed]:
     """Return what is there; where the server cannot list, what should be, to be read."""
     if tree.url.protocol in ("http", "https"):
         return {key: Listed(entry.size) for key, entry in manifest.entries.items()}
-    return tree.list()
+    return {key: listed for key, listed in tree.list().items() if not is_trace(key)}
 
 
 def verify_against(
@@ -101,7 +102,7 @@ def verify_against(
 ) -> list[Problem]:
     """Compare every object of a store with another copy of it, e.g. the local original."""
     tree = open_tree(other, endpoint_url=endpoint_url)
-    keys = sorted(check_key(key) for key in tree.list())
+    keys = sorted(check_key(key) for key in tree.list() if not is_trace(key))
 
     def entry(key: str) -> Entry:
         value = digest(tree.read(key))

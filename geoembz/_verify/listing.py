@@ -1,16 +1,18 @@
 """Which objects a store has, and whether each belongs to one of its arrays.
 
-Knows keys only. A plain web server cannot say what it holds: there, `present` is None.
+Knows keys and locks only. A plain web server cannot say what it holds: there, `present` is None.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import ceil, prod
 from typing import Any
 
 import numpy as np
 
 from geoembz._publish import Problem
+from geoembz._verify.result import Part
 from geoembz.store import ObjectTree
+from geoembz.store.traces import Trace, find_traces, is_trace
 
 _MOST_SMALL_CHUNKS = 1000
 
@@ -20,6 +22,26 @@ def present_keys(tree: ObjectTree) -> frozenset[str] | None:
     if tree.url.startswith(("http://", "https://")):
         return None
     return frozenset(tree.sizes())
+
+
+def part_traces(
+    listed: frozenset[str] | None, read: Callable[[str], bytes | None]
+) -> tuple[frozenset[str] | None, Part]:
+    """Part the keys of a store from what commands left below ``.geoembz/``, and say what that is.
+
+    Returns
+    -------
+    present, traces
+        The keys of the store; a problem where it is neither what it was nor what it will be, else a
+        note.
+    """
+    if listed is None:
+        return None, Part(0, frozenset())
+    traces = find_traces(listed, read)
+    problems = {Problem(key, trace) for key, trace in traces.items() if trace is Trace.PLACING}
+    notes = [f"{key}: {trace}" for key, trace in traces.items() if trace is not Trace.PLACING]
+    present = frozenset(key for key in listed if not is_trace(key))
+    return present, Part(0, frozenset(problems), tuple(notes))
 
 
 def below(present: frozenset[str] | None, name: str) -> frozenset[str] | None:

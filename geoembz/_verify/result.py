@@ -19,18 +19,22 @@ class Verification(Result):
         Shards of all its grids and dates, or of its table; those that are stored were read.
     problems
         By key; empty if all is well.
+    notes
+        What is below ``.geoembz/``, which is no part of the store, and does it no harm.
     """
 
     store: str
     shards: int
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
 
     def to_table(self) -> str:
         """Return it as lines of text, one per problem."""
+        notes = [printable(f"note: {note}") for note in self.notes]
         if not self.problems:
-            return f"{self.store}: {self.shards:,} shards read, nothing wrong"
+            return "\n".join([*notes, f"{self.store}: {self.shards:,} shards read, nothing wrong"])
         lines = [printable(f"{problem.key}: {problem.what}") for problem in self.problems]
-        return "\n".join([*lines, f"{self.store}: {len(lines)} problems"])
+        return "\n".join([*notes, *lines, f"{self.store}: {len(lines)} problems"])
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,15 @@ class Part:
         How many shards it has.
     problems
         By key relative to that part.
+    notes
+        See `Verification`.
     """
 
     shards: int
     problems: frozenset[Problem]
+    notes: tuple[str, ...] = ()
 
     def below(self, name: str) -> "Part":
         """Return the same with keys relative to the root that holds it as `name`."""
         found = (Problem(f"{name}/{problem.key}", problem.what) for problem in self.problems)
-        return Part(self.shards, frozenset(found))
+        return Part(self.shards, frozenset(found), self.notes)

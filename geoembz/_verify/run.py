@@ -13,6 +13,7 @@ from geoembz._verify.documents import check_documents
 from geoembz._verify.listing import (
     below,
     missing_objects,
+    part_traces,
     present_keys,
     unexpected_objects,
 )
@@ -79,14 +80,16 @@ def verify(
         problems |= set(verify_against(store, against))
     elif manifest:
         problems |= set(verify_objects(store))
-    return Verification(redact(store), found.shards, tuple(sorted(problems)))
+    return Verification(redact(store), found.shards, tuple(sorted(problems)), found.notes)
 
 
 def _check_content(store: str, workers: int) -> Part:
     tree = ObjectTree(store)
     nodes, problems = check_documents(tree)
     try:
-        present = present_keys(tree)
+        listed = present_keys(tree)
+        present, traces = part_traces(listed, tree.read)
+        problems |= traces.problems
         problems |= check_small_objects(tree, present)
         group = open_group(store)
         if _has_shards(group):
@@ -101,7 +104,7 @@ def _check_content(store: str, workers: int) -> Part:
         problems |= {problem for problem in found if problem.key not in named}
     for part in parts:
         problems |= part.problems
-    return Part(sum(part.shards for part in parts), frozenset(problems))
+    return Part(sum(part.shards for part in parts), frozenset(problems), traces.notes)
 
 
 def _has_shards(group: zarr.Group) -> bool:

@@ -116,6 +116,11 @@ class DestinationLock:
         self._thread = threading.Thread(target=self._beat, name="geoembz-lock", daemon=True)
 
     @property
+    def url(self) -> str:
+        """The destination."""
+        return self._tree.url
+
+    @property
     def token(self) -> str:
         """Names this conversion, and no other one ever."""
         return self._token
@@ -240,7 +245,11 @@ def _describe(owner: dict[str, Any]) -> str:
 
 def _owner(tree: LockPlace) -> dict[str, Any]:
     """Return what the lock says; empty where there is none or it is torn."""
-    content = tree.read(LOCK, _MOST_BYTES)
+    return parse_owner(tree.read(LOCK, _MOST_BYTES))
+
+
+def parse_owner(content: bytes | None) -> dict[str, Any]:
+    """Return what a lock says; empty where there is none or it is torn."""
     try:
         return parse_object(content or b"{}", LOCK, most_bytes=_MOST_BYTES)
     except SourceError:

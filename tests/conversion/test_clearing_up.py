@@ -129,10 +129,12 @@ def test_whoever_comes_next_sweeps_up(raster: Path, tmp_path: Path) -> None:
 
 def test_journals_are_not_published(raster: Path, tmp_path: Path) -> None:
     """Wherever they lie: of the store itself, or of one below it."""
+    nothing: dict[str, bytes] = {}
     for key in (".geoembz/plan.json", "utm31n/.geoembz/shards/0_0.json"):
         with pytest.raises(StoreError, match="is not complete"):
-            check_source(["zarr.json", "utm31n/zarr.json", key], "x.zarr")
-    check_source(["zarr.json", "utm31n/zarr.json"], "x.zarr")
+            check_source(["zarr.json", "utm31n/zarr.json", key], "x.zarr", nothing.get)
+    keys = ("zarr.json", "utm31n/zarr.json")
+    assert check_source([*keys, "utm31n/.geoembz/complete.json"], "x.zarr", nothing.get) == keys
 
 
 def test_a_refused_date_leaves_nothing(raster: Path, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import zarr
 
 from geoembz._convert import append
 from geoembz._publish import copy_store, verify_against, verify_objects
+from geoembz._publish.digest import digest
 from geoembz._publish.open_tree import open_tree
+from geoembz._publish.tree import ObjectTree
 from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store.journal import LOCK
@@ -79,15 +81,38 @@ def test_of_two_publishers_one_is_refused(
     assert verify_against(target, str(another)) == []
 
 
-def test_a_publisher_whose_place_is_taken_ends(store: Path, another: Path, target: str) -> None:
-    """With `break_lock` the second takes over: the first stops, and the second's store is whole."""
+@pytest.mark.parametrize("moment", [1, 2, 4, 6])
+def test_a_publisher_whose_place_is_taken_ends(
+    store: Path, another: Path, target: str, moment: int
+) -> None:
+    """With `break_lock` the second takes over: the first writes no further object, at no phase."""
 
     def second() -> None:
         copy_store(str(another), target, overwrite=True, workers=1, break_lock=True)
 
     with pytest.raises(StoreError, match=r"taken the destination over|writes there"):
-        copy_store(str(store), target, workers=1, progress=at(2, second))
-    copy_store(str(another), target, overwrite=True)
+        copy_store(str(store), target, workers=1, progress=at(moment, second))
+    assert verify_against(target, str(another)) == []
+
+
+def test_a_store_is_described_while_it_is_held(store: Path, another: Path, target: str) -> None:
+    """Nobody else publishes meanwhile; whoever lost the destination describes nothing."""
+    written: list[str] = []
+
+    def describe(tree: ObjectTree) -> None:
+        with pytest.raises(DestinationExistsError, match="another command writes there"):
+            copy_store(str(another), target, overwrite=True)
+        tree.beside().write("item.json", b"{}", digest(b"{}"))
+        copy_store(str(another), target, overwrite=True, break_lock=True)
+        written.append("item.json")
+        tree.beside().write("collection.json", b"{}", digest(b"{}"))
+
+    with pytest.raises(StoreError, match="taken the destination over"):
+        copy_store(str(store), target, describe=describe)  # type: ignore[arg-type]
+    assert written == ["item.json"]
+    beside = open_tree(target).beside().list()
+    assert "item.json" in beside
+    assert "collection.json" not in beside
     assert verify_against(target, str(another)) == []
 
 

@@ -57,7 +57,7 @@ def test_killed_while_a_date_is_replaced(
         assert first.items() <= there.items()
         np.testing.assert_array_equal(geoembz.open(url)["embedding"].values[0], before)
     else:
-        assert any(verify(url).problems)
+        assert ".geoembz" in {problem.key for problem in verify(url).problems}
         try:
             read = geoembz.open(url)["embedding"].values[0]
         except StoreError:
