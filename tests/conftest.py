@@ -10,6 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+EXPERIMENT = "experiment"
+"""Name of a test's property that holds what came of it, in figures."""
+
 DEFAULT_TRANSFORM = (10.0, 0.0, 500_000.0, 0.0, -10.0, 5_300_000.0)
 
 
@@ -103,12 +106,13 @@ def rng() -> np.random.Generator:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say which S3 servers the tests ran on, in whichever process they did."""
+    """Say which S3 servers the tests ran on, and what came of experiments, whoever ran them."""
     reports = [
         report for key in ("passed", "failed") for report in terminalreporter.getreports(key)
     ]
-    servers = Counter(
-        value for report in reports for name, value in report.user_properties if name == "S3 server"
-    )
+    said = [entry for report in reports for entry in report.user_properties]
+    servers = Counter(value for name, value in said if name == "S3 server")
     for server, count in sorted(servers.items()):
         terminalreporter.write_line(f"S3 server of {count} tests: {server}")
+    for value in [value for name, value in said if name == EXPERIMENT]:
+        terminalreporter.write_line(f"experiment: {value}")

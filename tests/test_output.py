@@ -11,7 +11,7 @@ import pytest
 
 import geoembz
 from geoembz._cli import main
-from geoembz._util.output import output_file
+from geoembz._util.output import output_file, scratch_folder
 from geoembz.errors import OutputError
 from tests import products
 from tests.hostile import STORES
@@ -150,3 +150,22 @@ def test_leftovers_of_killed_processes_are_swept(tmp_path: Path) -> None:
     with output_file(target) as path:
         path.write_text("whole")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([other.name, "x[1].tif"])
+
+
+def test_temporary_folders_of_killed_processes_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not those of a process that lives, nor what others keep there."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = (
+        "import os; from geoembz._util.output import scratch_folder\n"
+        "(scratch_folder() / 'rows').write_text('half'); os._exit(9)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    (killed,) = tmp_path.iterdir()
+    (tmp_path / "geoembz-of-a-user").mkdir()
+    folders = [scratch_folder(), scratch_folder()]
+    assert not killed.exists()
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == sorted(["geoembz-of-a-user", *(folder.name for folder in folders)])

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -11,6 +12,10 @@ from typing import Any, NoReturn
 _NAMES = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 if hasattr(signal, "SIGHUP"):
     _NAMES[signal.SIGHUP] = "hung up"
+
+
+_SAME_SECONDS = 0.2
+"""A signal that comes so soon after the first is the same one: `timeout` sends it twice."""
 
 
 class Interruption(KeyboardInterrupt):
@@ -23,26 +28,41 @@ class Interruption(KeyboardInterrupt):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP interrupt as Ctrl-C does, unless somebody handles them already."""
+    """Let the first signal interrupt, and a second one end this process at once.
+
+    SIGTERM and SIGHUP do what Ctrl-C does. Signals that somebody handles already stay his.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only there Python has handlers
         return
     ours = [
         number
         for number in _NAMES
-        if number != signal.SIGINT and signal.getsignal(number) == signal.SIG_DFL
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
     ]
-    for number in ours:
-        signal.signal(number, _interrupt)
+    handler = _Handler()
+    former = {number: signal.signal(number, handler) for number in ours}
     try:
         yield
     finally:
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        for number, before in former.items():
+            signal.signal(number, before)
 
 
-def _interrupt(number: int, _frame: Any) -> NoReturn:
-    raise Interruption(number)
+class _Handler:
+    """Raises at the first signal; at the next one ends the process, whatever it waits for."""
+
+    def __init__(self) -> None:
+        self._first_at: float | None = None
+
+    def __call__(self, number: int, _frame: Any) -> None:
+        now = time.monotonic()
+        if self._first_at is None:
+            self._first_at = now
+            raise Interruption(number)
+        if now - self._first_at >= _SAME_SECONDS:
+            os.write(2, f"{_advice(number)}\n".encode())  # no stream: it may be in use just now
+            os._exit(128 + number)
 
 
 def interruption(error: BaseException | None) -> int | None:
@@ -67,13 +87,14 @@ def end(number: int, *, at_once: bool) -> NoReturn:
     at_once
         Wait for no thread: one that waits for a server would keep the process alive.
     """
-    print(  # noqa: T201
-        f"geoembz: {_NAMES[signal.Signals(number)]}; "
-        "run the same command again to go on where it stopped",
-        file=sys.stderr,
-    )
+    print(_advice(number), file=sys.stderr)  # noqa: T201
     if at_once:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(128 + number)
     sys.exit(128 + number)
+
+
+def _advice(number: int) -> str:
+    said = _NAMES[signal.Signals(number)]
+    return f"geoembz: {said}; run the same command again to go on where it stopped"

@@ -5,6 +5,7 @@ returns a few numbers. dask moves the batch of a lost worker to another one.
 """
 
 import logging
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from geoembz._convert.batches import batch_size, batches_ahead
 from geoembz._convert.remote_batch import count_running, forbid, restore, run_batch
 from geoembz._convert.runner import Progress
 from geoembz._convert.workers import LOCAL
+from geoembz._util.threads import PARTING_SECONDS, RUNNING_SECONDS, within
 from geoembz._version import __version__
 from geoembz.errors import InvalidConfigError, MissingPackageError, SchedulerError
 
@@ -24,10 +26,10 @@ CONNECT_SECONDS, WORKER_SECONDS = 10.0, 60.0
 """How long to wait for the scheduler's answer, and for its first worker."""
 
 STOP_SECONDS = 300.0
-"""How long to wait, after a failure, for the shards that are being written."""
+"""How long to wait, after a failure, for the shards that are being written; less after Ctrl-C."""
 
-INTERRUPTED_SECONDS = 2.0
-"""The same after Ctrl-C: the fences hold back what goes on for longer."""
+_LEFT_TO_TRACKER = "ignore:resource_tracker:UserWarning"
+"""After Ctrl-C multiprocessing's tracker removes semaphores that we left, which is its purpose."""
 
 _POLL_SECONDS = 0.2
 _THREADS_SECONDS = 2.0
@@ -43,11 +45,23 @@ def open_cluster(scheduler: str, count: int) -> Iterator["ClusterWorkers"]:
     SchedulerError
         If no scheduler answers, or it has no workers.
     """
+    with ExitStack() as stack:
+        try:
+            yield _connect(scheduler, count, stack)
+        except Exception:
+            raise
+        except BaseException:  # Ctrl-C: workers that are not gone by then see us go
+            within(PARTING_SECONDS, stack.pop_all().close)
+            raise
+
+
+def _connect(scheduler: str, count: int, stack: ExitStack) -> "ClusterWorkers":
+    """Return the workers of a cluster, which `stack` leaves again."""
     from distributed import Client, LocalCluster
 
-    with ExitStack() as stack:
-        address = scheduler
-        if scheduler == LOCAL:
+    address = scheduler
+    if scheduler == LOCAL:
+        with _inherited_warnings(_LEFT_TO_TRACKER):
             cluster = LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=count,
                 threads_per_worker=1,
@@ -55,25 +69,36 @@ def open_cluster(scheduler: str, count: int) -> Iterator["ClusterWorkers"]:
                 dashboard_address="127.0.0.1:0",  # it has no password: for this machine alone
                 memory_limit=0,  # what threads would take, processes may take
                 silence_logs=logging.CRITICAL,
+                preload=["geoembz._convert.remote_batch"],  # its `dask_setup`
             )
-            address = stack.enter_context(cluster).scheduler_address
-        try:
-            client = stack.enter_context(
-                Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
-            )
-        except OSError as error:
-            raise SchedulerError(
-                f"{address}: no scheduler answers within {CONNECT_SECONDS:.0f} s ({error}); start "
-                "one with `dask scheduler`, or correct the address"
-            ) from error
-        try:
-            client.wait_for_workers(1, timeout=WORKER_SECONDS)
-        except TimeoutError as error:
-            raise SchedulerError(
-                f"{address}: the scheduler has no worker after {WORKER_SECONDS:.0f} s; start some "
-                f"with `dask worker {address}`"
-            ) from error
-        yield ClusterWorkers(client, address)
+        address = stack.enter_context(cluster).scheduler_address
+    try:
+        client = stack.enter_context(
+            Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+        )
+    except OSError as error:
+        raise SchedulerError(
+            f"{address}: no scheduler answers within {CONNECT_SECONDS:.0f} s ({error}); start "
+            "one with `dask scheduler`, or correct the address"
+        ) from error
+    try:
+        client.wait_for_workers(1, timeout=WORKER_SECONDS)
+    except TimeoutError as error:
+        raise SchedulerError(
+            f"{address}: the scheduler has no worker after {WORKER_SECONDS:.0f} s; start some "
+            f"with `dask worker {address}`"
+        ) from error
+    return ClusterWorkers(client, address)
+
+
+@contextmanager
+def _inherited_warnings(option: str) -> Iterator[None]:
+    """Give the processes that begin meanwhile an option ``-W``."""
+    sys.warnoptions.append(option)
+    try:
+        yield
+    finally:
+        sys.warnoptions.remove(option)
 
 
 @dataclass(frozen=True)
@@ -132,7 +157,10 @@ class _Run:
                 if self.progress is not None:
                     self.progress(done, len(self.items))
         except BaseException as error:
-            self._stop(STOP_SECONDS if isinstance(error, Exception) else INTERRUPTED_SECONDS)
+            if isinstance(error, Exception):
+                self._stop(STOP_SECONDS)
+            else:
+                within(RUNNING_SECONDS, lambda: self._stop(RUNNING_SECONDS))
             raise
         return results
 

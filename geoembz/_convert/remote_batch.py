@@ -4,6 +4,7 @@ Only this module's functions are sent; everything else a worker imports by itsel
 """
 
 import pickle
+import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,6 +17,12 @@ from geoembz.errors import SchedulerError
 _lock = threading.Lock()
 _forbidden: set[str] = set()
 _running: Counter[str] = Counter()
+
+
+def dask_setup(_worker: Any) -> None:
+    """Leave Ctrl-C to the client: a terminal sends it to its workers, too. dask calls this."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def restore(content: bytes) -> Any:

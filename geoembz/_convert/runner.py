@@ -4,13 +4,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from geoembz._util.threads import single_threaded_blas
+from geoembz._util.threads import RUNNING_SECONDS, single_threaded_blas
 
 TASKS_AT_ONCE = 8192
 """How many tasks dask is given at once: it keeps some kB for each, and rasters have millions."""
 
-STOP_SECONDS = 2.0
-"""How long to wait, when interrupted, for the tasks that are running."""
 
 type Progress = Callable[[int, int], None]
 """Called with the number of finished tasks and the number of all."""
@@ -63,7 +61,7 @@ def run_tasks[Item, Result](
                 if guard.has_failed:
                     break
     except BaseException:  # Ctrl-C: the threads know nothing of it
-        guard.stop(STOP_SECONDS)
+        guard.stop(RUNNING_SECONDS)
         raise
     guard.raise_failure()
     return results

@@ -7,7 +7,6 @@ and asks the fence before each shard, each record and the root; a date that repl
 built below ``.geoembz/`` and copied over it (`geoembz._convert.staging`).
 """
 
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from geoembz._convert.placing import (
 )
 from geoembz._convert.staging import copy_over, is_staged, staging_place
 from geoembz._objects.tree import local_faults
+from geoembz._util.threads import PARTING_SECONDS, within
 from geoembz.errors import DestinationExistsError, SourceChangedError, StoreError
 from geoembz.store import DestinationLock, Fence, Journal, ObjectTree
 from geoembz.store.journal import COMPLETE, FOLDER, as_read
@@ -37,7 +37,6 @@ from geoembz.store.journal import COMPLETE, FOLDER, as_read
 type Plan = Mapping[str, Any]
 """All that the bytes of a store depend on, as the journal records it."""
 
-_PARTING_SECONDS = 2.0
 _WRITTEN_FIRST = ("embedding", "valid", "x", "y", "columns")
 
 
@@ -118,8 +117,8 @@ class Site:
         self._lock.__enter__()
         try:
             self._settle()
-        except BaseException:
-            self._let_go()
+        except BaseException as error:
+            self._leave(error)
             raise
         return self
 
@@ -130,13 +129,13 @@ class Site:
         trace: TracebackType | None,
     ) -> None:
         """Give the destination back; of a failed conversion, keep what can be resumed."""
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
         if error is None or isinstance(error, Exception) or self._tree.is_local:
             self._part(error)
-            return
-        # Whoever pressed Ctrl-C does not wait for a server; a lock that stays is stale with us.
-        parting = threading.Thread(target=self._part, args=(error,), daemon=True)
-        parting.start()
-        parting.join(_PARTING_SECONDS)
+        else:  # Ctrl-C; a lock that stays is stale with us
+            within(PARTING_SECONDS, lambda: self._part(error))
 
     def _part(self, error: BaseException | None) -> None:
         try:
@@ -247,7 +246,9 @@ class Site:
                 else:
                     discard(build)
             own.mkdir(exist_ok=True)
-        return ObjectTree(own, must_exist=True)
+            tree = ObjectTree(own, must_exist=True)
+            tree.remove_partials()
+        return tree
 
     def _goes_on(self, journal: Journal, plan: Plan) -> bool:
         """Whether a build is ours to finish; where nobody said that it may go, it is, or refuse."""

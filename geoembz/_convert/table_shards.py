@@ -1,7 +1,6 @@
 """Write the shards of a table from its spilled rows."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from geoembz._convert.table_rows import VALID, RowFormat, X, Y
 from geoembz._geo.grid import Window
 from geoembz._objects.files import make_parents
 from geoembz._objects.tree import local_faults
+from geoembz._util.output import scratch_folder
 from geoembz.store import Journal, ObjectTree
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects, parse_objects
 from geoembz.store.journal import FOLDER
@@ -106,7 +106,7 @@ def spill_folder(tree: ObjectTree) -> Iterator[Path]:
             make_parents(path, tree.local_path)
             path.mkdir()
     else:
-        path = Path(tempfile.mkdtemp(prefix="geoembz-"))
+        path = scratch_folder()
     try:
         yield path
     finally:

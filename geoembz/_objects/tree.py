@@ -187,14 +187,20 @@ class ObjectTree:
 
     def _create_local(self, path: Path, content: bytes) -> bool:
         """Link a complete file to its name: of several who try, one succeeds."""
-        draft = f"{path.name}.{uuid.uuid4().hex}{PARTIAL}"
-        self.write(str(path.with_name(draft).relative_to(self.local_path)), content)
+        draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}{PARTIAL}")
+        self.write(str(draft.relative_to(self.local_path)), content)
         try:
-            path.hardlink_to(path.with_name(draft))
+            path.hardlink_to(draft)
         except FileExistsError:
             return False
+        except FileNotFoundError:
+            if path.parent.is_dir():  # who succeeded has swept ours away
+                return False
+            raise
         finally:
-            path.with_name(draft).unlink()
+            draft.unlink(missing_ok=True)
+        for other in path.parent.glob(f"{path.name}.*{PARTIAL}"):  # of writers that were killed
+            other.unlink(missing_ok=True)
         return True
 
     def remove_partials(self) -> None:

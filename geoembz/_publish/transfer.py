@@ -8,6 +8,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from itertools import batched
 from threading import Event
 
+from geoembz._util.threads import RUNNING_SECONDS, within
 from geoembz.errors import InvalidConfigError
 
 _TASKS_PER_WORKER = 32
@@ -16,7 +17,8 @@ _TASKS_PER_WORKER = 32
 def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -> list[R]:
     """Return what an action returns for each item, in their order.
 
-    The first error ends the work: tasks that have begun finish, none is begun after it.
+    The first error ends the work: tasks that have begun finish, none is begun after it. After
+    Ctrl-C, they are waited for no longer than a second.
 
     Parameters
     ----------
@@ -55,6 +57,12 @@ def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -
     try:
         for batch in batched(items, workers * _TASKS_PER_WORKER):
             results += pool.map(guarded, batch)
-    finally:
+    except Exception:
         pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    except BaseException:
+        failed.set()
+        within(RUNNING_SECONDS, lambda: pool.shutdown(wait=True, cancel_futures=True))
+        raise
+    pool.shutdown(wait=True)
     return results

@@ -1,13 +1,15 @@
-"""Write one file for a user: whole or not at all, faults in words, leftovers swept.
+"""Write one file for a user: whole or not at all, faults in words, leftovers swept; or for nobody.
 
 A file is written under a name of this process beside its place, and renamed when it is whole. What
-a killed process left there goes when the next one writes the same file.
+a killed process left there goes when the next one writes the same file. Temporary files go to
+folders that bear the number of their process in the same way.
 """
 
 import os
 import re
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +49,26 @@ def output_file(target: Path) -> Iterator[Path]:
     finally:
         for path in target.parent.glob(f"{_literal(partial.name)}*"):
             path.unlink(missing_ok=True)
+
+
+def scratch_folder() -> Path:
+    """Make a folder where temporary files go, after removing those of killed processes.
+
+    Whoever asks for it removes it.
+
+    Examples
+    --------
+    >>> folder = scratch_folder()
+    >>> folder.name.startswith("geoembz-")
+    True
+    >>> folder.rmdir()
+    """
+    start = f"geoembz-{_host()}-"
+    for path in Path(tempfile.gettempdir()).glob(f"{_literal(start)}*"):
+        found = re.match(r"(\d+)-", path.name.removeprefix(start))
+        if found is not None and not is_alive(int(found[1])):
+            shutil.rmtree(path, ignore_errors=True)  # it may be another user's
+    return Path(tempfile.mkdtemp(prefix=f"{start}{os.getpid()}-"))
 
 
 @contextmanager
@@ -89,8 +111,11 @@ def _sweep(target: Path) -> None:
 
 
 def _stem(target: Path) -> str:
-    host = re.sub(r"\W", "-", socket.gethostname())[:32]
-    return f".{target.name[:128]}.{host}-"
+    return f".{target.name[:128]}.{_host()}-"
+
+
+def _host() -> str:
+    return re.sub(r"\W", "-", socket.gethostname())[:32]
 
 
 def _literal(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Keep BLAS on one thread while our own threads share the machine.
+"""Threads: how many, which are shared, and how long one that was interrupted is waited for.
 
 A BLAS that starts threads of its own inside every worker fights the workers, and splits a product
 differently from machine to machine. `threadpoolctl` sets a limit for the whole process, so
@@ -8,13 +8,16 @@ overlapping users must share one limit: the first sets it, the last restores it.
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+RUNNING_SECONDS, PARTING_SECONDS = 1.0, 0.6
+"""How long to wait after Ctrl-C for what is running, then for what is to be let go: 2 s in all."""
 
 _lock = threading.Lock()
 _users = 0
@@ -44,6 +47,28 @@ def worker_count(requested: int | None = None) -> int:
     if requested is not None:
         return requested
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def within(seconds: float, action: Callable[[], object]) -> None:
+    """Do something, and go on after some seconds even if it has not ended by then.
+
+    Whoever pressed Ctrl-C does not wait for a server that does not answer.
+
+    Parameters
+    ----------
+    seconds
+        To wait at most.
+    action
+        Called in a thread, which does not keep the process alive.
+
+    Examples
+    --------
+    >>> import threading
+    >>> within(0.01, lambda: threading.Event().wait(5))
+    """
+    thread = threading.Thread(target=action, name="geoembz-parting", daemon=True)
+    thread.start()
+    thread.join(seconds)
 
 
 def _acquire() -> None:

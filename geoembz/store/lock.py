@@ -21,6 +21,7 @@ from typing import Any, Protocol, Self
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.bounded_json import parse_object
 from geoembz._util.output import is_alive
+from geoembz._util.threads import PARTING_SECONDS, within
 from geoembz.errors import DestinationExistsError, SourceError, StoreError
 from geoembz.store.journal import FOLDER, LOCK
 
@@ -150,8 +151,11 @@ class DestinationLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the lock back."""
-        self.release()
+        """Give the lock back; after Ctrl-C, without waiting for a server."""
+        if error is None or isinstance(error, Exception):
+            self.release()
+        else:
+            within(PARTING_SECONDS, self.release)
 
     def take(self) -> None:
         """Make the lock; one that is stale gives way."""

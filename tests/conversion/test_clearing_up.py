@@ -201,3 +201,22 @@ def test_several_grids_are_overwritten_after_an_abandoned_try(
     geoembz.convert(paths, tmp_path / "fresh", pca=5)
     assert objects(tmp_path / "out") == objects(tmp_path / "fresh")
     assert names(tmp_path) == ["fresh", "in", "out"]
+
+
+@pytest.mark.parametrize("kind", ["new", "overwrite", "append", "table"])
+def test_half_written_files_are_swept(
+    kind: str, prepare: Callable[[str, Path], tuple[Path, dict[str, Any]]], tmp_path: Path
+) -> None:
+    """A command that is killed while it writes leaves parts of files; the same one leaves none."""
+    store = tmp_path / "x" / "out"
+    store.parent.mkdir()
+    source, options = prepare(kind, store)
+    assert run("complete", 1, source, store, **options) == -signal.SIGKILL
+    places = [*store.glob(".geoembz/*"), *store.parent.glob(".out.geoembz-*")]
+    built = {path.parent for place in places for path in place.rglob("*") if path.is_file()}
+    assert built
+    for folder in {*built, store / ".geoembz"}:
+        (folder / "lock.json.0123.partial").write_text("half")
+    assert run("never", 0, source, store, **options) == 0, (tmp_path / "x/errors").read_text()
+    assert list(store.rglob("*.partial")) == []
+    assert names(store.parent) == ["errors", "out"]

@@ -13,7 +13,7 @@ import pytest
 
 import geoembz
 from geoembz._cli import main
-from geoembz._cli.signals import Interruption
+from geoembz._cli.signals import Interruption, interruptible
 from geoembz._convert import runner
 from tests.conftest import REPOSITORY
 from tests.trees import names, objects
@@ -120,11 +120,36 @@ def test_whatever_the_command(
         raise KeyboardInterrupt if number == signal.SIGINT else Interruption(number)
 
     monkeypatch.setattr("geoembz.store.describe", interrupted)
-    monkeypatch.setattr("geoembz.store.reader.open_group", interrupted)
+    monkeypatch.setattr("geoembz.store.info.open_group", interrupted)
     with pytest.raises(SystemExit) as caught:
         main(["info", "a.zarr"])
     assert caught.value.code == 128 + number
     assert "run the same command again" in capsys.readouterr().err
+
+
+def test_the_second_signal_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever it waits for; one that comes with the first, as from `timeout`, is the first."""
+
+    class Ended(BaseException):
+        """Stands for the end of the process."""
+
+    def exit_at_once(code: int) -> None:
+        assert code == 143
+        raise Ended
+
+    monkeypatch.setattr("os._exit", exit_at_once)
+    with interruptible():
+        with pytest.raises(Interruption):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert capfd.readouterr().err == ""
+        time.sleep(0.25)
+        with pytest.raises(Ended):
+            signal.raise_signal(signal.SIGTERM)
+    assert "terminated; run the same command again" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_running_tasks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +175,7 @@ def test_running_tasks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tasks_that_never_end_are_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer keeps nobody from ending."""
-    monkeypatch.setattr(runner, "STOP_SECONDS", 0.1)
+    monkeypatch.setattr(runner, "RUNNING_SECONDS", 0.1)
     answered = threading.Event()
 
     def task(number: int) -> None:

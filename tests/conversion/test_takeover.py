@@ -18,6 +18,7 @@ from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError
 from tests.conftest import REPOSITORY
 from tests.conversion.stopped import OPTIONS, SHARDS
+from tests.disturbances.process import Tally, rounds
 from tests.trees import names, objects
 
 PATIENCE_S = 120.0
@@ -148,23 +149,22 @@ def test_a_second_owner_dies_and_the_first_comes_back(
     assert objects(store) == clean["b"]
 
 
-@pytest.mark.parametrize(
-    "rounds", [1, pytest.param(20, marks=pytest.mark.slow)], ids=["once", "often"]
-)
+@rounds(6, 20, always=1)
 def test_overwriting_what_is_being_converted_is_refused(
-    rounds: int,
+    n_rounds: int,
     raster: Path,
     raster_with_holes: Path,
     clean: dict[str, dict[str, bytes]],
+    request: pytest.FixtureRequest,
     tmp_path: Path,
 ) -> None:
     """One of two who start together is refused; the store of the other is whole."""
-    rng = np.random.default_rng(1)
-    for number in range(rounds):
+    rng, tally = np.random.default_rng(1), Tally("convert and convert --overwrite at once")
+    for number in range(n_rounds):
         store = tmp_path / str(number) / "out"
         store.parent.mkdir()
         first = begin("SIGKILL", "never", 0, raster, store, {})
-        if rounds == 1:
+        if n_rounds == 1:
             while not (store / ".geoembz" / "lock.json").exists():
                 assert first.poll() is None
                 time.sleep(0.01)
@@ -177,6 +177,8 @@ def test_overwriting_what_is_being_converted_is_refused(
         if sum(ended):  # else B began after A had ended
             assert DestinationExistsError.__name__ in (store.parent / "errors").read_text()
         assert objects(store) == clean["a" if ended[1] else "b"]
+        tally.add("one refused" if sum(ended) else "one after the other")
+    tally.report(request)
 
 
 def test_a_live_lock_holds_whatever_the_flags(raster: Path, tmp_path: Path) -> None:

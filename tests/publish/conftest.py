@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,14 @@ class Server:
         """Return an object."""
         return bytes(_client(self.endpoint).get_object(Bucket=self.bucket, Key=key)["Body"].read())
 
+    def find(self, key: str) -> bytes | None:
+        """Return an object, None where there is none."""
+        client = _client(self.endpoint)
+        try:
+            return self.get(key)
+        except client.exceptions.NoSuchKey:
+            return None
+
     def head(self, key: str) -> dict[str, object]:
         """Return an object's headers."""
         return dict(_client(self.endpoint).head_object(Bucket=self.bucket, Key=key))
@@ -50,6 +59,15 @@ class Server:
         """Return every key in the bucket."""
         pages = _client(self.endpoint).get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return sorted(item["Key"] for page in pages for item in page.get("Contents", ()))
+
+    def contents(self, prefix: str) -> dict[str, bytes]:
+        """Return every object below a prefix, by the rest of its key."""
+        keys = [key for key in self.list_keys() if key.startswith(f"{prefix}/")]
+        with ThreadPoolExecutor(8) as pool:
+            found = zip(keys, pool.map(self.find, keys), strict=True)
+            return {
+                key.removeprefix(f"{prefix}/"): value for key, value in found if value is not None
+            }
 
     def make_public(self, *actions: str) -> None:
         """Let everyone read the bucket, or do no more than some actions."""
@@ -128,10 +146,27 @@ def server(
     request: pytest.FixtureRequest, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> Server:
     """Return a server with an empty bucket, credentials in the environment; say which it is."""
-    kind, endpoint = request.param, moto_endpoint
-    if kind == "gateway":
-        gateway = request.getfixturevalue("gateway_endpoint")
-        kind, endpoint = ("gateway", gateway) if gateway else ("moto", moto_endpoint)
+    if request.param == "gateway":
+        made: Server = request.getfixturevalue("gateway")
+        return made
+    return _start("moto", moto_endpoint, request, monkeypatch)
+
+
+@pytest.fixture
+def gateway(
+    request: pytest.FixtureRequest,
+    moto_endpoint: str,
+    gateway_endpoint: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Server:
+    """Return Ceph's gateway, or moto's server where it cannot be installed."""
+    kind = "gateway" if gateway_endpoint else "moto"
+    return _start(kind, gateway_endpoint or moto_endpoint, request, monkeypatch)
+
+
+def _start(
+    kind: str, endpoint: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Server:
     use_server(monkeypatch)
     request.node.user_properties.append((S3_SERVER, NAMES[kind]))
     made = Server(kind, endpoint, f"geoembz-{os.getpid()}-{next(_bucket_numbers)}")

@@ -1,9 +1,17 @@
 """What passes is tried again, ever more slowly; what does not is said at once, without secrets."""
 
+import signal
+import threading
+import time
+from pathlib import Path
+
 import pytest
 
+from geoembz._objects.tree import ObjectTree
 from geoembz._publish.retry import RetryPolicy, with_retries
+from geoembz._publish.transfer import for_each
 from geoembz.errors import InvalidConfigError, StoreError, redact
+from geoembz.store.lock import DestinationLock
 
 
 class CodedError(Exception):
@@ -98,3 +106,30 @@ def test_no_attempts() -> None:
     """A policy tries at least once."""
     with pytest.raises(InvalidConfigError, match="at least 1"):
         RetryPolicy(0)
+
+
+def test_ctrl_c_waits_for_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither for objects on their way, nor for the lock to be removed."""
+    monkeypatch.setattr("geoembz._publish.transfer.RUNNING_SECONDS", 0.1)
+    monkeypatch.setattr("geoembz.store.lock.PARTING_SECONDS", 0.1)
+    is_silent, answered = threading.Event(), threading.Event()
+
+    class Server(ObjectTree):
+        def read(self, key: str, most: int | None = None) -> bytes | None:
+            if is_silent.is_set():
+                answered.wait(30)
+            return super().read(key, most)
+
+    def send(number: int) -> None:
+        is_silent.set()
+        if number:
+            answered.wait(30)
+        signal.raise_signal(signal.SIGINT)
+
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt), DestinationLock(Server(str(tmp_path))):
+            for_each(range(4), send, workers=4)
+        assert time.monotonic() - began < 5
+    finally:
+        answered.set()

@@ -9,6 +9,7 @@ import pytest
 from tests.conversion.conftest import holes, raster, raster_with_holes, scene
 from tests.publish.conftest import (
     Server,
+    gateway,
     gateway_directory,
     gateway_endpoint,
     moto_endpoint,
@@ -16,6 +17,7 @@ from tests.publish.conftest import (
 )
 
 __all__ = [
+    "gateway",
     "gateway_directory",
     "gateway_endpoint",
     "holes",
@@ -54,9 +56,8 @@ def forget_clients() -> None:
 
 def download(server: Server, prefix: str, folder: Path) -> Path:
     """Copy every object below a prefix to a folder."""
-    for key in server.list_keys():
-        if key.startswith(f"{prefix}/"):
-            path = folder / key.removeprefix(f"{prefix}/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(server.get(key))
+    for key, content in server.contents(prefix).items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     return folder

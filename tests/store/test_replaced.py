@@ -20,6 +20,7 @@ from geoembz.store.tables import TableReader
 from tests import products
 from tests.publish.conftest import (
     Server,
+    gateway,
     gateway_directory,
     gateway_endpoint,
     moto_endpoint,
@@ -27,7 +28,7 @@ from tests.publish.conftest import (
 )
 from tests.verification.kinds import write_pair
 
-__all__ = ["gateway_directory", "gateway_endpoint", "moto_endpoint", "server"]
+__all__ = ["gateway", "gateway_directory", "gateway_endpoint", "moto_endpoint", "server"]
 
 ALL = Window(0, 0, 40, 48)
 REPLACED = "open it again"

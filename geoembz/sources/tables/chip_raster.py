@@ -6,7 +6,6 @@ windows are read from there.
 """
 
 import shutil
-import tempfile
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from geoembz._geo import unrolled
 from geoembz._geo.grid import Transform, Window
+from geoembz._util.output import scratch_folder
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.base import SourceData, SourceTraits
 from geoembz.sources.georeference import make_grid
@@ -183,7 +183,7 @@ class ChipRaster:
         order = np.argsort(lattice.cells, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        folder = tempfile.mkdtemp(prefix="geoembz-chips-")
+        folder = scratch_folder()
         self._clean_up = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._path = f"{folder}/vectors"
         known = self._copy(table, rank)

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from zarr.storage import MemoryStore
 
 from geoembz._objects.files import PARTIAL
 from geoembz._objects.tree import ObjectTree, local_faults
+from geoembz._util.output import scratch_folder
 from geoembz.encoding._quantization import Codes
 from geoembz.store.digests import StoredObject, StoredObjects, check_stored
 from geoembz.store.documents import EMBEDDING, VALID, open_codes
@@ -147,13 +149,7 @@ class TableWriter:
 
     def _join_parts(self, starts: Sequence[int], footer: Mapping[bytes, bytes]) -> str:
         """Write the shards' parts as one Parquet file, in order; return its SHA-256."""
-        with (
-            local_faults(self.url),
-            tempfile.TemporaryDirectory(prefix="geoembz-") as folder,
-        ):
-            path = Path(folder) / TABLE
-            if self._tree.is_local:  # a rename must not leave the disk
-                path = self._tree.local_path / FOLDER / f"{TABLE}{PARTIAL}"
+        with local_faults(self.url), self._workplace() as path:
             writer = None
             for start in starts:
                 content = self._tree.read(_part(start))
@@ -171,6 +167,18 @@ class TableWriter:
             else:
                 self._tree.filesystem.put_file(str(path), f"{self._tree.root}/{TABLE}")
         return digest
+
+    @contextmanager
+    def _workplace(self) -> Iterator[Path]:
+        """Name a local file to write to, which goes to its place afterwards."""
+        if self._tree.is_local:  # a rename must not leave the disk
+            yield self._tree.local_path / FOLDER / f"{TABLE}{PARTIAL}"
+            return
+        folder = scratch_folder()
+        try:
+            yield folder / TABLE
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _array(self, name: str) -> ChunkWriter:
         array = open_codes(writable_store(self._tree), self._documents[name], name)
