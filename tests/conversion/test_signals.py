@@ -119,8 +119,7 @@ def test_whatever_the_command(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt if number == signal.SIGINT else Interruption(number)
 
-    monkeypatch.setattr("geoembz.store.describe", interrupted)
-    monkeypatch.setattr("geoembz.store.info.open_group", interrupted)
+    monkeypatch.setattr("geoembz.info", interrupted)
     with pytest.raises(SystemExit) as caught:
         main(["info", "a.zarr"])
     assert caught.value.code == 128 + number
