@@ -66,15 +66,16 @@ class RasterSource(StoredNumbers):
         refuse_several(self.name, dataset)
         self._bands = _component_bands(dataset)
         chosen = [band - 1 for band in self._bands]
-        self.band_names = _shared(clean_names([_name(dataset, index) for index in chosen]))
-        self.nodata = Nodata.of([dataset.nodatavals[index] for index in chosen], options.nodata)
-        declared = (dataset.nodatavals[index] for index in chosen)
+        self.band_names = _shared(clean_names(_names(dataset, chosen)))
+        nodata, scales, offsets = dataset.nodatavals, dataset.scales, dataset.offsets  # asked once
+        self.nodata = Nodata.of([nodata[index] for index in chosen], options.nodata)
+        declared = (nodata[index] for index in chosen)
         self._fill = [0.0 if value is None else float(value) for value in declared]
         self._masks = _masks(dataset, self._bands)
         self._alpha: int | None = min(set(dataset.indexes) - set(self._bands), default=None)
         self.scaling = Scaling.of(
-            [dataset.scales[index] for index in chosen],
-            [dataset.offsets[index] for index in chosen],
+            [scales[index] for index in chosen],
+            [offsets[index] for index in chosen],
         )
         self.grid = _grid(self.name, dataset, options)
         self.dimension = len(self._bands)
@@ -232,13 +233,12 @@ def _refuse_missing(path: str) -> None:
         raise SourceError(f"{path}: no such file; expected a multi-band raster such as a GeoTIFF")
 
 
-def _name(dataset: Any, index: int) -> str | None:
-    """Return the name of a band: what describes it, or of one band the netCDF variable."""
-    described: str | None = dataset.descriptions[index]
-    if described or dataset.count > 1:
-        return described
-    variable: str | None = dataset.tags(index + 1).get("NETCDF_VARNAME")
-    return variable
+def _names(dataset: Any, chosen: list[int]) -> list[str | None]:
+    """Return the names of bands: what describes them, or of one band the netCDF variable."""
+    described = dataset.descriptions
+    if dataset.count == 1 and not described[0]:
+        return [dataset.tags(1).get("NETCDF_VARNAME") for _ in chosen]
+    return [described[index] for index in chosen]
 
 
 def _component_bands(dataset: Any) -> list[int]:
@@ -252,7 +252,8 @@ def _component_bands(dataset: Any) -> list[int]:
 
 def _masks(dataset: Any, bands: list[int]) -> Literal["dataset", "bands"] | None:
     """Return whether one mask holds for all bands, or bands have masks of their own; else None."""
-    flags = [set(dataset.mask_flag_enums[band - 1]) for band in bands]
+    every = dataset.mask_flag_enums  # rasterio asks GDAL for all bands each time
+    flags = [set(every[band - 1]) for band in bands]
     if any(MaskFlags.per_dataset in flag for flag in flags):
         return "dataset"
     return "bands" if not all(flags) else None  # all valid, alpha or nodata: no mask

@@ -52,6 +52,13 @@ def test_a_huge_raster_is_sampled_in_bounded_memory_and_time(tmp_path: Path) -> 
     assert time.monotonic() - started < 20
 
 
+def test_many_bands_are_opened_in_time(tmp_path: Path) -> None:
+    """What the bands declare is asked once, not once for each: 20,000 took hours."""
+    started = time.monotonic()
+    assert open_source(virtual(tmp_path / "deep.vrt", 8, 8, 20_000)).dimension == 20_000
+    assert time.monotonic() - started < 20
+
+
 def test_a_plan_that_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
     """Before anything is read."""
     raster = virtual(tmp_path / "huge.vrt", 4 * 10**6, 2 * 10**6, 2)
