@@ -13,8 +13,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import peak_bytes, seconds
+from geoembz import evaluate
 from geoembz._evaluate import Sample
-from geoembz._evaluate.run import evaluate_sample
 
 RECIPES = (
     "int8",
@@ -56,7 +56,7 @@ def measure(n_rows: int) -> Iterator[Row]:
     """Evaluate once; then search the neighbours of as many rows as an evaluation does."""
     vectors = draw(n_rows, DIMENSION)
     started, cpu_started = time.perf_counter(), time.process_time()
-    evaluate_sample(Sample(vectors), RECIPES)
+    evaluate(table=Sample(vectors), recipes=RECIPES)
     elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     memory = peak_bytes() / 1e6
     neighbours = NearestNeighbors(

@@ -19,7 +19,7 @@ from benchmarks.rate_pipeline import NEIGHBOURS, Problem, completed, percent, re
 from benchmarks.rate_recipes import Choice
 from benchmarks.report import RESULTS, Table
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
-from geoembz._evaluate.metrics.statistics import mcnemar_exact
+from geoembz._evaluate.metrics.statistics import mcnemar_p
 from geoembz.encoding import Encoding, Recipe
 
 EUROSAT = "eurosat_efficientnet_lite0_1280d_f16"
@@ -50,7 +50,7 @@ def reproduce(table: Table, problem: Problem) -> None:
     table.add("table", bytes=4 * problem.dimension, recipe="float32", accuracy=base)
     for name in ("int8", *DESIGN):
         hits = problem.hits(problem.code(problem.fit(name)))
-        p = mcnemar_exact(as_float, hits).p
+        p = mcnemar_p(as_float, hits)
         table.add(
             "table",
             bytes=Recipe.parse(name).bytes_per_vector(problem.dimension),

@@ -17,8 +17,15 @@ import geoembz
 from benchmarks.article_numbers import COMBINED
 from benchmarks.article_tables import NUMBERS, REPOSITORY
 from geoembz._evaluate import Evaluation
-from geoembz._evaluate.figures import COLOURS, class_plot, panels, svg
-from geoembz._evaluate.pareto import Point, draw_panel, pareto_plot
+from geoembz._evaluate.plots import (
+    COLOURS,
+    Point,
+    class_plot,
+    draw_panel,
+    panels,
+    pareto_plot,
+    svg,
+)
 
 FOLDER = REPOSITORY / "docs/pictures"
 RECIPES = (

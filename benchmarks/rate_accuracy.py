@@ -2,7 +2,7 @@
 
     python -m benchmarks.rate_accuracy FILE.npz [--budgets 4 8 …] [--seeds 5] [--out DIR]
 
-FILE is an .npz or .parquet file with embeddings and labels (`geoembz._evaluate.tables` reads it).
+FILE is an .npz or .parquet file with embeddings and labels (`geoembz._evaluate.inputs` reads it).
 Rows that `is_train` does not name, or else a fifth of the rows (of the groups), are test rows.
 Measured on them: k-nearest neighbours, k = 5, ties to the lowest label, by the exact cosine of what
 is decoded, for bits by Hamming distance; and a linear probe of the reduced vectors. Everything is

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._evaluate.inputs import read_table
 from geoembz._evaluate.metrics.neighbours import (
-    Neighbours,
     cosine_neighbours,
     hamming_neighbours,
     majority_vote,
 )
-from geoembz._evaluate.metrics.probe import fit_probe
+from geoembz._evaluate.metrics.probes import fit_probe
 from geoembz._evaluate.metrics.splits import fold_ids
-from geoembz._evaluate.tables import read_table
+from geoembz._evaluate.metrics.topk import Neighbours
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding, Recipe
 from geoembz.encoding._projection import Moments, fit_projection, normalized

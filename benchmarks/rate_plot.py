@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rate_recipes import Choice
-from geoembz._evaluate.figures import COLOURS
+from geoembz._evaluate.metrics.scores import pareto_front
+from geoembz._evaluate.plots import COLOURS
 from geoembz.encoding import Recipe
 
 MARKERS = "osD^vP"
@@ -54,8 +55,6 @@ def pareto(points: set[tuple[int, float]]) -> list[tuple[int, float]]:
     >>> pareto({(4, 80.0), (8, 79.0), (16, 90.0)})
     [(4, 80.0), (16, 90.0)]
     """
-    front: list[tuple[int, float]] = []
-    for size, score in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or score > front[-1][1]:
-            front.append((size, score))
-    return front
+    by_size = sorted(points)
+    front = pareto_front(*zip(*by_size, strict=True))
+    return [point for point, best in zip(by_size, front, strict=True) if best]

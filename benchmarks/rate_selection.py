@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.rate_pipeline import Hits, Problem, split
 from benchmarks.rate_recipes import LARGEST_CHOICE, Choice, article, candidates
 from geoembz._evaluate.metrics.splits import fold_ids
-from geoembz._evaluate.metrics.statistics import mcnemar_exact
+from geoembz._evaluate.metrics.statistics import mcnemar_p
 
 N_FOLDS = 5
 
@@ -107,5 +107,5 @@ def judge(race: Mapping[Choice, Hits], simple: set[str]) -> Ranking:
     if not older:
         return Ranking(leader, leader, 0.0, accuracies)
     best = max(older, key=older.__getitem__)
-    p = mcnemar_exact(race[leader], race[best]).p
+    p = mcnemar_p(race[leader], race[best])
     return Ranking(leader if p < SIGNIFICANT else best, leader, p, accuracies)

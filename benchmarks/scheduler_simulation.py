@@ -23,8 +23,8 @@ from geoembz._convert import batches
 from geoembz._convert.cluster import open_cluster
 from geoembz._convert.shards import total
 from geoembz._convert.task import ShardResult
-from geoembz._evaluate.metrics import FidelitySums
 from geoembz._geo.grid import Window
+from geoembz.encoding._fidelity import FidelitySums
 from geoembz.store import ChunkLayout, Journal, ObjectTree
 
 LAND_PIXELS = 1_500_000_000_000

@@ -3,10 +3,10 @@
 The kernels are in `geoembz._evaluate.metrics`; here are samples, tasks, plans and reports.
 """
 
-from geoembz._evaluate.api import evaluate
+from geoembz._evaluate.evaluate import evaluate
+from geoembz._evaluate.evaluation import Evaluation
 from geoembz._evaluate.plan import plan
 from geoembz._evaluate.planned import Plan
-from geoembz._evaluate.result import Evaluation, RecipeResult
 from geoembz._evaluate.sample import Sample
 
-__all__ = ["Evaluation", "Plan", "RecipeResult", "Sample", "evaluate", "plan"]
+__all__ = ["Evaluation", "Plan", "Sample", "evaluate", "plan"]

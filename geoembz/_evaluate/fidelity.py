@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._evaluate.division import Fold
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, hamming_neighbours
-from geoembz._evaluate.metrics.rank import (
+from geoembz._evaluate.metrics.splits import Fold
+from geoembz._evaluate.metrics.structure import (
+    binary_balance,
     cosine_pair_distances,
     hamming_pair_distances,
     random_pairs,
     recall_at,
     spearman,
+    variance_spectrum,
 )
-from geoembz._evaluate.metrics.spectrum import binary_balance, variance_spectrum
-from geoembz._evaluate.views import Compressed
+from geoembz._evaluate.task import Views
 from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import clipped_share, pixel_fidelity
 
 QUERIES = 2_000
@@ -31,7 +33,7 @@ _BLOCK_ROWS = 8192
 
 
 @dataclass(frozen=True, eq=False)
-class FidelityTrial:
+class Fidelity:
     """The uncompressed side of the comparison, computed once for all recipes.
 
     Parameters
@@ -88,50 +90,44 @@ class FidelityTrial:
     def baseline(self) -> dict[str, Any]:
         """Describe the uncompressed vectors: spectrum, and balance of their signs."""
         train = self.vectors[self.fold.train]
-        balance = binary_balance(train > self.centre.astype(np.float32))
-        spectrum = variance_spectrum(train)
         return {
             "n_train": len(train),
             "n_test": len(self.fold.test),
-            "spectrum": {str(k): share for k, share in spectrum.items()},
-            "binary_balance": {**balance.summary(), "per_dimension": balance.per_dimension()},
+            "spectrum": {str(k): share for k, share in variance_spectrum(train).items()},
+            "binary_balance": binary_balance(train > self.centre.astype(np.float32)),
         }
 
-    def measure(self, views: Compressed) -> dict[str, Any]:
+    def measure(self, encoding: Encoding, views: Views) -> dict[str, Any]:
         """Measure one recipe on the test rows."""
-        rows, encoding = self.fold.test, views.encoding
+        rows = self.fold.test
         original, centre = self.tested, self.centre
         if encoding.normalize:  # what was encoded is the direction, and that is what comes back
             original = encoding.target(original.T).T
             centre = encoding.target(self.vectors[self.fold.train].T).mean(axis=1, dtype=np.float64)
         result: dict[str, Any] = {
             **pixel_fidelity(original, views.reconstructed[rows], centre).summary(),
-            "clipped_share": self._clipped_share(views),
+            "clipped_share": self._clipped_share(encoding),
         }
         if self.depths:
             reduced = views.reduced[rows]
             result["recall"] = self._recall(self._cosine_neighbours(reduced))
             found = cosine_pair_distances(reduced, self.pairs)
             result["spearman"] = spearman(self.distances, found)
-        return {**result, **self._of_bits(views)}
+        if views.packed_bits is not None:
+            result |= self._measure_bits(views.packed_bits[rows], encoding.n_components)
+        return result
 
-    def _of_bits(self, views: Compressed) -> dict[str, Any]:
+    def _measure_bits(self, bits: NDArray[np.uint8], count: int) -> dict[str, Any]:
         """Measure what only bits have."""
-        if views.packed_bits is None:
-            return {}
-        bits = views.packed_bits[self.fold.test]
-        own = self.queries
         result: dict[str, Any] = {}
         if self.depths:
+            own = self.queries
             found = hamming_neighbours(bits[own], bits, max(self.depths), own_row=own).indices
             result["hamming_recall"] = self._recall(found)
             apart = hamming_pair_distances(bits, self.pairs)
             result["hamming_spearman"] = spearman(self.distances, apart)
-        count = views.encoding.n_components
         unpacked = np.unpackbits(bits, axis=1, count=count, bitorder="little")
-        balance = binary_balance(unpacked)
-        per_dimension = balance.per_dimension()
-        return {**result, "binary_balance": {**balance.summary(), "per_dimension": per_dimension}}
+        return {**result, "binary_balance": binary_balance(unpacked)}
 
     def _cosine_neighbours(self, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
         own = self.queries
@@ -140,23 +136,25 @@ class FidelityTrial:
     def _recall(self, found: NDArray[np.int64]) -> dict[str, float]:
         return {str(k): r for k, r in recall_at(self.neighbours, found, self.depths).items()}
 
-    def _clipped_share(self, views: Compressed) -> float | None:
+    def _clipped_share(self, encoding: Encoding) -> float | None:
         """Return the share of test values beyond the outermost codewords; None without such."""
-        limits = _outermost(views)
+        limits = _outermost_codewords(encoding)
         if limits is None:
             return None
         beyond = 0.0
         with single_threaded_blas():
             for start in range(0, len(self.tested), _BLOCK_ROWS):
-                block = views.encoding.target(self.tested[start : start + _BLOCK_ROWS].T)
-                values = views.encoding.projection.transform(np.ascontiguousarray(block)).T
+                block = encoding.target(self.tested[start : start + _BLOCK_ROWS].T)
+                values = encoding.projection.transform(np.ascontiguousarray(block)).T
                 beyond += clipped_share(values, *limits) * len(values)
         return beyond / len(self.tested)
 
 
-def _outermost(views: Compressed) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+def _outermost_codewords(
+    encoding: Encoding,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """Return the smallest and largest codeword of each component, where codes are per component."""
-    quantizer = views.encoding.quantizer
+    quantizer = encoding.quantizer
     if quantizer.bits not in {2, 4, 8} or quantizer.kind == "pq":
         return None
     beyond = np.full((quantizer.n_components, 1), _BEYOND, np.float32)

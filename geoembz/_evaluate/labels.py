@@ -3,22 +3,24 @@
 Only the labels are read here, never the embeddings.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._geo.grid import Grid
+from geoembz._evaluate.sample import Rows
+from geoembz._geo import into_range, shifts
+from geoembz._geo.grid import Grid, Window
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.features import is_feature_file
+from geoembz.sources.features import Features, is_feature_file, read_rows
 
 
 @dataclass(frozen=True, eq=False)
-class PixelLabels:
+class PixelLabels(Rows):
     """Labelled pixels of a grid.
 
     Parameters
@@ -29,40 +31,18 @@ class PixelLabels:
         Class or quantity of each pixel, shape ``(n,)``.
     groups
         Polygon, site or other group of each pixel; None without groups.
-    exclusions
-        Number of labels left out, by reason.
-    messages
-        What a user should know, such as a reprojection.
+    exclusions, messages
+        See `Rows`.
     """
 
     rows: NDArray[np.int64]
     cols: NDArray[np.int64]
     labels: NDArray[Any]
     groups: NDArray[Any] | None = None
-    exclusions: Mapping[str, int] = field(default_factory=dict)
-    messages: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of labelled pixels."""
         return len(self.rows)
-
-    def take(self, chosen: NDArray[Any]) -> Self:
-        """Return some of the pixels."""
-        return replace(
-            self,
-            rows=self.rows[chosen],
-            cols=self.cols[chosen],
-            labels=self.labels[chosen],
-            groups=None if self.groups is None else self.groups[chosen],
-        )
-
-    def without(self, rows: NDArray[np.bool_], reason: str) -> Self:
-        """Return the pixels without some, which are counted under `reason`."""
-        count = int(rows.sum())
-        if not count:
-            return self
-        excluded = {**self.exclusions, reason: self.exclusions.get(reason, 0) + count}
-        return replace(self.take(~rows), exclusions=excluded)
 
 
 def read_labels(
@@ -101,30 +81,43 @@ def read_labels(
         raise SourceError(f"{path}: no such file; expected labels: a raster, GeoJSON or a table")
     if is_feature_file(path):
         found = _feature_labels(path, grid, column, groups)
+        if nodata is not None:
+            found = found.without(np.asarray(found.labels == nodata), "label nodata")
     else:
         from geoembz._evaluate.label_raster import raster_labels
 
         found = raster_labels(path, grid, groups, nodata)
-        nodata = None
-    if nodata is not None:
-        found = found.without(np.asarray(found.labels == nodata), "label nodata")
     if not len(found):
+        bounds = ", ".join(f"{value:.6g}" for value in grid.bbox)
         excluded = "".join(f"; {count:,} {why}" for why, count in found.exclusions.items())
         raise SourceError(
-            f"{path}: no label lies on the source (its bounds are {_bounds(grid)}{excluded}); "
+            f"{path}: no label lies on the source (its bounds are {bounds}{excluded}); "
             "expected labels that overlap it: check both CRSs and the nodata value"
         )
     return found
 
 
-def chosen_column(path: Path, names: list[str], wanted: str | None, option: str) -> str:
-    """Return the column asked for, or the only one there is.
+def _feature_labels(path: Path, grid: Grid, column: str | None, groups: str | None) -> PixelLabels:
+    """Return labels from a file of places: a table's points, or features of any geometry."""
+    features = read_rows(path, unknown_crs=grid.crs_wkt)
+    is_points = features.points is not None
+    names = features.attributes if is_points else sorted(features.attributes)
+    if not is_points and (features.geometries is None or not len(features.geometries)):
+        raise SourceError(f"{path}: no feature; expected labelled polygons or points")
+    label_name = _choose_column(path, names, column, "--label-column")
+    group_name = None if groups is None else _choose_column(path, names, groups, "--groups")
+    labels = features.columns[label_name].to_pylist()
+    group = None if group_name is None else _as_array(features.columns[group_name].to_pylist())
+    if is_points:
+        return _point_labels(features, grid, labels, group)
+    found = _shape_labels(features, grid, labels, group)
+    if group is not None:
+        return found
+    return replace(found, messages=(f"{path.name}: each feature is a group",))
 
-    Raises
-    ------
-    InvalidConfigError
-        If it is missing, or there is a choice.
-    """
+
+def _choose_column(path: Path, names: list[str], wanted: str | None, option: str) -> str:
+    """Return the column asked for, or the only one there is."""
     if wanted is None and len(names) == 1:
         return names[0]
     if wanted is None and "label" in names:
@@ -137,35 +130,110 @@ def chosen_column(path: Path, names: list[str], wanted: str | None, option: str)
     return str(wanted)
 
 
-def attribute(values: list[Any]) -> NDArray[Any]:
-    """Return an attribute of every feature: numbers, NaN where missing, or else text.
-
-    Examples
-    --------
-    >>> attribute([1.5, None]).tolist(), attribute(["a", None, True]).tolist()
-    ([1.5, nan], ['a', '', 'True'])
-    """
-    numeric = all(
-        isinstance(v, int | float | Decimal) and not isinstance(v, bool)
-        for v in values
-        if v is not None
-    )
-    if numeric:
+def _as_array(values: list[Any]) -> NDArray[Any]:
+    """Return an attribute of every feature: numbers, NaN where missing, or else text."""
+    known = [value for value in values if value is not None]
+    if all(isinstance(v, int | float | Decimal) and not isinstance(v, bool) for v in known):
         numbers = [float(v) if isinstance(v, Decimal) else v for v in values]
         return np.array([np.nan if v is None else v for v in numbers])
     return np.array(["" if value is None else str(value) for value in values])
 
 
-def _feature_labels(path: Path, grid: Grid, column: str | None, groups: str | None) -> PixelLabels:
-    """Return labels from a file of places: a table's points, or features of any geometry."""
-    from geoembz._evaluate.label_points import point_labels
-    from geoembz._evaluate.label_shapes import shape_labels
-    from geoembz.sources.features import read_rows
+def _point_labels(
+    features: Features, grid: Grid, values: Sequence[Any], group: NDArray[Any] | None
+) -> PixelLabels:
+    """Return the labels of the pixels that points lie in."""
+    missing = np.array([value is None or value == "" for value in values], np.bool_)
+    points = features.to_crs(grid.crs_wkt).points
+    x, y = np.empty((0, 2)).T if points is None else points.T
+    a, _, c, _, e, f = grid.transform
+    x = into_range(grid.crs_wkt, x, grid.bbox[0], grid.bbox[2])
+    down, across = np.floor((y - f) / e), np.floor((x - c) / a)
+    height, width = grid.shape
+    inside = (down >= 0) & (down < height) & (across >= 0) & (across < width)
+    down, across = (np.where(inside, part, 0).astype(np.int64) for part in (down, across))
+    found = PixelLabels(down, across, _as_array(list(values)), group)
+    found = found.without(missing, "point without a label")
+    found = found.without(~inside[~missing], "point outside the source")
+    return _drop_repetitions(found, found.rows * width + found.cols)
 
-    rows = read_rows(path, unknown_crs=grid.crs_wkt)
-    labels = point_labels if rows.points is not None else shape_labels
-    return labels(path, rows, grid, column, groups)
+
+def _shape_labels(
+    features: Features, grid: Grid, values: Sequence[Any], group: NDArray[Any] | None
+) -> PixelLabels:
+    """Return the labels of the pixels whose centres lie in the features.
+
+    A pixel in features of different labels has no label; each feature is a group by default.
+    """
+    from pyproj import CRS
+    from rasterio.warp import transform_geom
+
+    shapes = () if features.geometries is None else features.geometries
+    crs = CRS.from_user_input(features.crs).to_wkt()
+    parts, outside, missing = [np.empty((2, 0), np.int64)], 0, 0
+    for number, (shape, value) in enumerate(zip(shapes, values, strict=True)):
+        if value is None or shape is None:
+            missing += 1
+            continue
+        pixels = _find_covered(transform_geom(crs, grid.crs_wkt, shape), grid)
+        outside += not len(pixels)
+        parts.append(np.stack([pixels, np.full(len(pixels), number)]))
+    pixels, numbers = np.concatenate(parts, axis=1)
+    reasons = {"feature without a label": missing, "feature that covers no pixel": outside}
+    found = PixelLabels(
+        rows=pixels // grid.shape[1],
+        cols=pixels % grid.shape[1],
+        labels=_as_array(list(values))[numbers],
+        groups=numbers if group is None else group[numbers],
+        exclusions={why: count for why, count in reasons.items() if count},
+    )
+    return _drop_repetitions(found, pixels)
 
 
-def _bounds(grid: Grid) -> str:
-    return ", ".join(f"{value:.6g}" for value in grid.bbox)
+def _drop_repetitions(found: PixelLabels, pixels: NDArray[np.int64]) -> PixelLabels:
+    """Leave out pixels with contradicting labels, and repetitions of the others."""
+    _, first, place = np.unique(pixels, return_index=True, return_inverse=True)
+    differs = np.zeros(len(first), np.bool_)
+    np.logical_or.at(differs, place, found.labels != found.labels[first][place])
+    repeated = np.ones(len(pixels), np.bool_)
+    repeated[first] = False
+    contradicting = differs[place]
+    kept = ~repeated | contradicting
+    found = found.without(~kept, "second label of a pixel")
+    return found.without(contradicting[kept], "pixel with contradicting labels")
+
+
+def _find_covered(geometry: Mapping[str, Any], grid: Grid) -> NDArray[np.int64]:
+    """Return the flat indices of the pixels that a geometry covers, in longitudes of any range."""
+    from rasterio.features import bounds
+
+    box = bounds(geometry)
+    found = [np.empty(0, np.int64)]
+    if np.isfinite(box).all():
+        turns = shifts(grid.crs_wkt, (box[0], box[2]), (grid.bbox[0], grid.bbox[2]))
+        found += [_find_covered_at(geometry, box, grid, turn) for turn in turns]
+    return np.unique(np.concatenate(found))
+
+
+def _find_covered_at(
+    geometry: Mapping[str, Any],
+    bounds: tuple[float, float, float, float],
+    grid: Grid,
+    shift: float,
+) -> NDArray[np.int64]:
+    """Return the pixels under a geometry that lies `shift` west of them, looking at its bounds."""
+    import rasterio
+    from rasterio.features import rasterize
+
+    west, south, east, north = bounds
+    a, _, c, _, e, f = grid.transform
+    c -= shift
+    left, right = (int(np.floor(col)) for col in sorted(((west - c) / a, (east - c) / a)))
+    top, bottom = (int(np.floor(row)) for row in sorted(((south - f) / e, (north - f) / e)))
+    window = Window(top, left, bottom - top + 1, right - left + 1).intersection(grid.window)
+    if window is None:
+        return np.empty(0, np.int64)
+    transform = rasterio.Affine(a, 0.0, c + a * window.col, 0.0, e, f + e * window.row)
+    burnt = rasterize([geometry], out_shape=window.shape, transform=transform, dtype=np.uint8)
+    rows, cols = np.nonzero(burnt)
+    return np.asarray((rows + window.row) * grid.shape[1] + cols + window.col, np.int64)

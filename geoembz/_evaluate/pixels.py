@@ -1,7 +1,11 @@
-"""Draw pixels of a source, and read them block by block: only blocks that hold a drawn pixel."""
+"""Draw pixels of a source, read them block by block, and map where a store loses most.
+
+Only blocks that hold a drawn pixel are read.
+"""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import batched, pairwise
 from typing import Any
 
@@ -26,6 +30,12 @@ _READ_BYTES = 16 * 2**20
 _WINDOWS = 64
 """Places that unlabelled pixels are drawn from, if they hold enough."""
 
+_MAP_SIDE = 512
+"""Cells along the longer side of an error map, at most."""
+
+_WHOLE_BYTES = 512 * 2**20
+"""A source up to this size is mapped whole, of a larger one some windows."""
+
 
 def draw_labelled(labels: PixelLabels, n: int, seed: int, *, classes: bool) -> PixelLabels:
     """Draw at most `n` labelled pixels, each class in proportion but never absent."""
@@ -43,10 +53,7 @@ def draw_windows(labels: PixelLabels, n: int, side: int, seed: int) -> PixelLabe
     order = np.random.default_rng(seed).permutation(len(names))
     enough = int(np.searchsorted(np.cumsum(counts[order]), n)) + 1
     chosen = np.isin(codes, order[:enough])
-    windows = PixelLabels(
-        labels.rows, labels.cols, labels.labels, numbers, labels.exclusions, labels.messages
-    )
-    return windows.take(chosen)
+    return replace(labels, groups=numbers).take(chosen)
 
 
 def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows, NDArray[np.float32]]:
@@ -81,12 +88,6 @@ def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows, NDAr
                 break
     rows, cols, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
     return rows, cols, vectors
-
-
-def spread_windows(source: Source, *, everything: bool, seed: int = 0) -> list[Window]:
-    """Return windows of whole blocks: all of the source's, or some spread over it."""
-    windows = list(split(source.grid.window, _window_shape(source)))
-    return windows if everything else list(_rounds(windows, seed)[0])
 
 
 def gather(
@@ -137,6 +138,30 @@ def gather(
     return values, valid
 
 
+def error_map(source: Source, store: StoreReader) -> NDArray[np.float64]:
+    """Return the mean of ``1 - cosine`` in every cell of a grid over the raster, NaN where unknown.
+
+    Parameters
+    ----------
+    source
+        The uncompressed embeddings.
+    store
+        The store made from them.
+    """
+    height, width = source.grid.shape
+    step = -(-max(height, width) // _MAP_SIDE)
+    total = np.zeros((-(-height // step), -(-width // step)))
+    count = np.zeros_like(total)
+    whole = height * width * source.dimension * source.dtype.itemsize <= _WHOLE_BYTES
+    windows = list(split(source.grid.window, _window_shape(source)))
+    for window in windows if whole else _rounds(windows, seed=0)[0]:
+        rows, cols, error = _window_error(source, store, window)
+        cell = (rows // step, cols // step)
+        np.add.at(total, cell, error)
+        np.add.at(count, cell, 1)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
 def source_reader(source: Source) -> ReadWindow:
     """Return a function that reads a source's windows."""
 
@@ -165,6 +190,25 @@ def metres(grid: Grid, rows: Rows, cols: Rows) -> tuple[NDArray[np.float64], NDA
     xmin, ymin, xmax, ymax = grid.bbox
     across, down = metres_per_unit(grid.crs_wkt, (xmin + xmax) / 2, (ymin + ymax) / 2)
     return grid.x[cols] * across, grid.y[rows] * down
+
+
+def _window_error(
+    source: Source, store: StoreReader, window: Window
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return rows, columns and errors of a window's valid pixels."""
+    data = source.read(window)
+    with np.errstate(over="ignore"):
+        original = data.values.reshape(source.dimension, -1).astype(np.float32)
+    decoded = store.read(window, "original").reshape(source.dimension, -1)
+    valid = np.isfinite(original).all(axis=0) & np.isfinite(decoded).all(axis=0)
+    if data.valid is not None:
+        valid &= data.valid.reshape(-1)
+    places = np.flatnonzero(valid)
+    x, y = original[:, places].astype(np.float64), decoded[:, places].astype(np.float64)
+    norms = np.sqrt((x**2).sum(axis=0) * (y**2).sum(axis=0))
+    cosine = np.divide((x * y).sum(axis=0), norms, out=np.zeros(len(places)), where=norms > 0)
+    rows, cols = places // window.width + window.row, places % window.width + window.col
+    return rows, cols, np.maximum(1.0 - cosine, 0.0)
 
 
 def _bounds(rows: Rows, cols: Rows) -> Window:

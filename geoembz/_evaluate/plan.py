@@ -1,25 +1,22 @@
 """Plan: try a ladder of recipes on a sample, and recommend one for a loss limit or a budget."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from geoembz._evaluate.api import SAMPLES, label_options, opened, table_sample
-from geoembz._evaluate.choice import Arena, frontier, make_arena
-from geoembz._evaluate.goal import Goal
-from geoembz._evaluate.ladder import convert_command
-from geoembz._evaluate.planned import Plan
-from geoembz._evaluate.rasters import LabelOptions, read_sample
-from geoembz._evaluate.run import Progress
+from geoembz._evaluate.evaluate import SAMPLES, open_once, raster_sample, table_sample
+from geoembz._evaluate.experiment import Progress
+from geoembz._evaluate.inputs import is_table
+from geoembz._evaluate.planned import Option, Plan, mark_frontier
 from geoembz._evaluate.sample import Sample
-from geoembz._evaluate.tables import is_table
-from geoembz._evaluate.trials import confirm, try_recipes
+from geoembz._evaluate.selection import Goal, Selection
 from geoembz._geo import pixel_area
 from geoembz._geo.grid import Grid
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source
 
+_FLAGS = {"int8": "--int8", "int4": "--int4", "binary": "--binary", "float32": "--float32"}
 _DEFAULT_LOSS = 0.01
 _DIRECTIONS_ONLY = (
     "an l2 recipe keeps directions only, and the task asked for no more; where lengths matter, "
@@ -92,73 +89,96 @@ def plan(
     """
     goal = Goal(_DEFAULT_LOSS if budget is None and max_loss is None else max_loss, budget)
     grid: Grid | None = None
-    if _is_table(source):
+    if isinstance(source, Sample) or (isinstance(source, str | Path) and is_table(source)):
         if labels is not None or after is not None:
             raise InvalidConfigError(
                 f"plan: {source} is a table, which has its labels and dates; leave out --labels "
                 "and --after, or give a raster"
             )
         sample = table_sample(source, label_column, groups, vector)
+    elif vector is not None:
+        raise InvalidConfigError(
+            f"plan: --vector names a column of a table, and {source} is none; leave it out"
+        )
     else:
-        if vector is not None:
-            raise InvalidConfigError(
-                f"plan: --vector names a column of a table, and {source} is none; leave it out"
-            )
-        options = label_options(labels, label_column, groups, label_nodata)
-        sample, grid = _raster_sample(source, options, after, samples, task, seed)
-    arena = make_arena(sample, task, split=split, block_size=block_size, seed=seed)
-    trials = try_recipes(arena, sample, recipes, progress)
-    considered, chosen = confirm(arena, goal, trials.options, trials.encodings)
+        raster = open_once(source)
+        grid = raster.grid
+        sample = raster_sample(
+            raster,
+            labels=labels,
+            label_column=label_column,
+            label_nodata=label_nodata,
+            groups=groups,
+            after=after,
+            samples=samples,
+            whole_windows=task == "segmentation",
+            seed=seed,
+        )
+    selection = Selection(sample, task, split=split, block_size=block_size, seed=seed)
+    selection.try_recipes(recipes, progress)
+    considered, chosen = selection.confirm(goal)
+    command = convert_command(sample.name, chosen.recipe, seed, vector)
+    return _summarise(selection, goal, considered, chosen, command, _pixels(grid, area_km2))
+
+
+def convert_command(source: str, recipe: str, seed: int = 0, vector: str | None = None) -> str:
+    """Return the command that converts a source by a recipe.
+
+    Examples
+    --------
+    >>> convert_command("scene.tif", "pca64-int8")
+    'geoembz convert scene.tif OUT.zarr --pca 64 --int8'
+    """
+    *stages, quantizer = recipe.split("-")
+    plain = quantizer in _FLAGS and (not stages or (len(stages) == 1 and stages[0][3:].isdigit()))
+    if plain and all(stage.startswith("pca") for stage in stages):
+        options = [*(part for stage in stages for part in ("--pca", stage[3:])), _FLAGS[quantizer]]
+    else:
+        options = ["--recipe", recipe]
+    if seed:
+        options += ["--seed", str(seed)]
+    if vector is not None:
+        options += ["--vector", vector]
+    return shlex.join(["geoembz", "convert", source, "OUT.zarr", *options])
+
+
+def _summarise(
+    selection: Selection,
+    goal: Goal,
+    considered: Sequence[Option],
+    chosen: Option,
+    command: str,
+    n_pixels: int | None,
+) -> Plan:
+    sample, choice = selection.sample, selection.choice.division
+    confirmed = {option.recipe: option for option in considered}
     return Plan(
         name=sample.name,
         dimension=sample.dimension,
-        task=arena.task,
-        metric=arena.metric,
+        task=selection.task,
+        metric=selection.metric,
         max_loss=goal.max_loss,
         budget=goal.budget,
-        options=frontier(
-            [next((c for c in considered if c.recipe == o.recipe), o) for o in trials.options]
-        ),
+        options=mark_frontier([confirmed.get(o.recipe, o) for o in selection.options]),
         chosen=chosen,
         passed_over=tuple(option.recipe for option in considered if option is not chosen),
-        command=convert_command(sample.name, chosen.recipe, seed, vector),
-        n_pixels=_pixels(grid, area_km2),
-        split=_split(arena),
-        seed=seed,
+        command=command,
+        n_pixels=n_pixels,
+        split={
+            "kind": choice.kind,
+            "n_train": len(choice.folds[0].train),
+            "n_selection": len(choice.tested),
+            "n_confirmation": len(selection.confirmation.division.tested),
+        },
+        seed=selection.choice.seed,
         exclusions=dict(sample.exclusions),
         messages=(
             *sample.messages,
-            *arena.selection.division.messages,
-            *trials.messages,
+            *choice.messages,
+            *selection.messages,
             *([_DIRECTIONS_ONLY] if chosen.recipe.startswith("l2-") else []),
         ),
     )
-
-
-def _is_table(source: str | Path | Source | Sample) -> bool:
-    if isinstance(source, Sample):
-        return True
-    return isinstance(source, str | Path) and is_table(source)
-
-
-def _raster_sample(
-    source: Any,
-    labels: LabelOptions | None,
-    after: str | Path | Source | None,
-    n_samples: int,
-    task: str | None,
-    seed: int,
-) -> tuple[Sample, Grid]:
-    raster = opened(source)
-    sample = read_sample(
-        raster,
-        labels=labels,
-        after=None if after is None else opened(after),
-        n_samples=n_samples,
-        whole_windows=task == "segmentation",
-        seed=seed,
-    )
-    return sample, raster.grid
 
 
 def _pixels(grid: Grid | None, area_km2: float | None) -> int | None:
@@ -170,13 +190,3 @@ def _pixels(grid: Grid | None, area_km2: float | None) -> int | None:
     if grid is None:
         raise InvalidConfigError("plan: --area needs a raster, whose pixels have a size")
     return max(1, round(area_km2 * 1e6 / pixel_area(grid)))
-
-
-def _split(arena: Arena) -> dict[str, Any]:
-    division = arena.selection.division
-    return {
-        "kind": division.kind,
-        "n_train": len(division.folds[0].train),
-        "n_selection": len(division.tested),
-        "n_confirmation": len(arena.confirmation.division.tested),
-    }

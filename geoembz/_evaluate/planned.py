@@ -1,16 +1,71 @@
 """What a plan found: a Pareto table with costs, a recommendation and its command."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from geoembz._cost.estimate import FLAT_USD_PER_GB_MONTH, GB
 from geoembz._cost.report import format_bytes, format_usd
-from geoembz._evaluate.choice import UNLABELLED, Loss, Option
+from geoembz._evaluate.metrics.scores import pareto_front
 from geoembz._text import aligned, printable
 from geoembz._util.results import Result
 
+UNLABELLED = {"cosine": "centred cosine", "rank": "rank correlation of distances"}
+"""Measures that need no labels: mean over the test rows, and Spearman over pairs of them."""
+
 _MONTHS = 12
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a recipe loses on one split: `loss` > 0 is worse; `ci95` bounds it where known.
+
+    `by` is the task that it was measured with: of bits, ``knn`` or ``hamming``.
+    """
+
+    by: str
+    score: float
+    baseline: float
+    loss: float
+    ci95: tuple[float, float] | None = None
+    verdict: str | None = None
+
+    @classmethod
+    def of(cls, by: str, scores: Mapping[str, Any], metric: str, baseline: float) -> Self:
+        """Turn a task's comparison into a loss."""
+        low, high = scores["ci95"]
+        return cls(by, scores[metric], baseline, -scores["delta"], (-high, -low), scores["verdict"])
+
+    def to_text(self) -> str:
+        """Return the loss in percentage points, with its interval."""
+        text = f"{100 * self.loss:.2f} %"
+        if self.ci95 is None:
+            return text
+        low, high = (100 * end for end in self.ci95)
+        return f"{text} ({low:.2f} to {high:.2f})"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One recipe that was tried.
+
+    Parameters
+    ----------
+    recipe, bytes
+        Name and nominal size of a vector.
+    selection
+        Loss on the split that the choice is made on.
+    confirmation
+        Loss on the other split, for recipes that were considered there.
+    on_frontier
+        Whether no recipe of at most its size scores as well.
+    """
+
+    recipe: str
+    bytes: int
+    selection: Loss
+    confirmation: Loss | None = None
+    on_frontier: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,7 +83,7 @@ class Plan(Result):
     max_loss, budget
         The goal: one of them is None.
     options
-        The recipes tried, dear ones first.
+        The recipes tried, largest first.
     chosen
         The recommendation, with its loss on both splits.
     passed_over
@@ -72,37 +127,34 @@ class Plan(Result):
     def to_table(self) -> str:
         """Return the Pareto table and the recommendation as text."""
         full = self.options[0].selection.baseline if self.options else 1.0
-        size, cost = self._cost_text(4 * self.dimension)
-        header = ("", "recipe", "bytes", "ratio", self._title(), "loss", *_costs(size))
-        rows = [header, ("", "uncompressed", f"{4 * self.dimension:,}", "1 x", f"{full:.4f}", "")]
-        rows[1] = (*rows[1], size, cost) if size else rows[1]
-        rows += [self._row(option) for option in self.options]
+        size = 4 * self.dimension
+        costs = ("stored", "per year") if self.n_pixels else ()
+        rows: list[tuple[str, ...]] = [
+            ("", "recipe", "bytes", "ratio", self._title(), "loss", *costs),
+            ("", "uncompressed", f"{size:,}", "1 x", f"{full:.4f}", "", *self._cost_cells(size)),
+            *(self._row(option) for option in self.options),
+        ]
         split = self.split
         heading = (
             f"{printable(self.name)}: vectors of {self.dimension} numbers; {split['kind']} split, "
             f"{split['n_train']:,} rows to train, {split['n_selection']:,} to choose, "
             f"{split['n_confirmation']:,} to confirm"
         )
-        notes = "\n".join(
-            map(
-                printable,
-                [*(f"left out: {n:,} {why}" for why, n in self.exclusions.items()), *self.messages],
-            )
-        )
+        left_out = [f"left out: {n:,} {why}" for why, n in self.exclusions.items()]
+        notes = "\n".join(map(printable, [*left_out, *self.messages]))
         parts = [heading, aligned(rows) + "\n* on the Pareto frontier", self._recommendation()]
         return "\n\n".join([*parts, notes] if notes else parts)
 
     def _row(self, option: Option) -> tuple[str, ...]:
-        size, cost = self._cost_text(option.bytes)
-        cells = (
+        return (
             "*" if option.on_frontier else "",
             option.recipe,
             f"{option.bytes:,}",
             f"{4 * self.dimension / option.bytes:.0f} x",
             f"{option.selection.score:.4f}",
-            _loss(option.selection),
+            option.selection.to_text(),
+            *self._cost_cells(option.bytes),
         )
-        return (*cells, size, cost) if size else cells
 
     def _recommendation(self) -> str:
         chosen = self.chosen
@@ -111,14 +163,14 @@ class Plan(Result):
             if self.max_loss is not None
             else f"at most {self.budget} bytes"
         )
-        confirmation = "" if chosen.confirmation is None else _loss(chosen.confirmation)
+        confirmation = "" if chosen.confirmation is None else chosen.confirmation.to_text()
         headline = (
             f"For {goal} of {self._title()}: {chosen.recipe}, {chosen.bytes:,} bytes, "
             f"{4 * self.dimension / chosen.bytes:.0f} times smaller"
         )
         lines = [
             headline,
-            f"  loss where it was chosen:   {_loss(chosen.selection)}",
+            f"  loss where it was chosen:   {chosen.selection.to_text()}",
             f"  loss where it is confirmed: {confirmation}",
         ]
         lines += self._doubts()
@@ -147,21 +199,14 @@ class Plan(Result):
         total = self.n_pixels * size
         return total, total / GB * FLAT_USD_PER_GB_MONTH * _MONTHS
 
-    def _cost_text(self, size: int) -> tuple[str, str]:
+    def _cost_cells(self, size: int) -> tuple[str, ...]:
         total, usd = self._cost(size)
-        if total is None or usd is None:
-            return "", ""
-        return format_bytes(total), format_usd(usd)
+        return () if total is None or usd is None else (format_bytes(total), format_usd(usd))
 
 
-def _costs(size: str) -> tuple[str, ...]:
-    return ("stored", "per year") if size else ()
-
-
-def _loss(loss: Loss) -> str:
-    """Return a loss in percentage points, with its interval."""
-    text = f"{100 * loss.loss:.2f} %"
-    if loss.ci95 is None:
-        return text
-    low, high = (100 * end for end in loss.ci95)
-    return f"{text} ({low:.2f} to {high:.2f})"
+def mark_frontier(options: Sequence[Option]) -> tuple[Option, ...]:
+    """Mark what lies on the Pareto frontier, and sort by size, largest first."""
+    by_size = sorted(options, key=lambda option: (option.bytes, option.selection.loss))
+    front = pareto_front([o.bytes for o in by_size], [-o.selection.loss for o in by_size])
+    marked = (replace(o, on_frontier=bool(best)) for o, best in zip(by_size, front, strict=True))
+    return tuple(marked)[::-1]

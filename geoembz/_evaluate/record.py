@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from geoembz._evaluate.result import Evaluation
+from geoembz._evaluate.evaluation import Evaluation
 from geoembz.errors import StoreError
 from geoembz.store import ObjectTree, write_root
 from geoembz.store.grids import grid_names

@@ -1,7 +1,7 @@
 """The rows that an evaluation works on: vectors, and what is known about each of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +12,40 @@ from geoembz.errors import InvalidConfigError, NoValidPixelsError
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class Rows:
+    """Arrays with one entry per row, and what is known about the rows left out.
+
+    Parameters
+    ----------
+    exclusions
+        Number of rows left out, by reason.
+    messages
+        What a user should know about how the rows were made.
+    """
+
+    exclusions: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    messages: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays, by name."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def take(self, rows: NDArray[Any]) -> Self:
+        """Return some of the rows."""
+        return replace(self, **{name: values[rows] for name, values in self.arrays().items()})
+
+    def without(self, rows: NDArray[np.bool_], reason: str) -> Self:
+        """Return what is left without some rows, which are counted under `reason`."""
+        count = int(rows.sum())
+        if not count:
+            return self
+        excluded = {**self.exclusions, reason: self.exclusions.get(reason, 0) + count}
+        return replace(self, exclusions=excluded).take(~rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample(Rows):
     """Vectors with their labels, groups and places; every array has one entry per row.
 
     Parameters
@@ -35,10 +68,8 @@ class Sample:
         The store's encoding, which `codes` were made with.
     name
         What to call the sample in messages.
-    exclusions
-        Number of rows left out, by reason.
-    messages
-        What a user should know about how the sample was made.
+    exclusions, messages
+        See `Rows`.
     """
 
     vectors: NDArray[np.float32]
@@ -51,8 +82,6 @@ class Sample:
     codes: NDArray[Any] | None = None
     encoding: Encoding | None = None
     name: str = "sample"
-    exclusions: Mapping[str, int] = field(default_factory=dict)
-    messages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths, and nothing at all."""
@@ -60,9 +89,8 @@ class Sample:
             raise InvalidConfigError(
                 f"{self.name}: vectors of shape {self.vectors.shape}; expected (n, D)"
             )
-        for name in _PER_ROW:
-            values = getattr(self, name)
-            if values is not None and len(values) != len(self):
+        for name, values in self.arrays().items():
+            if len(values) != len(self):
                 raise InvalidConfigError(
                     f"{self.name}: {len(values)} {name} for {len(self)} vectors; expected one per "
                     "vector"
@@ -91,31 +119,8 @@ class Sample:
             return True
         return bool(np.all(self.labels == np.round(self.labels)))
 
-    def take(self, rows: NDArray[np.integer] | NDArray[np.bool_]) -> Self:
-        """Return the sample of some rows."""
-        parts: dict[str, Any] = {"vectors": self.vectors[rows]}
-        for name in _PER_ROW:
-            values = getattr(self, name)
-            parts[name] = None if values is None else values[rows]
-        return replace(self, **parts)
 
-    def without(self, rows: NDArray[np.bool_], reason: str) -> Self:
-        """Return the sample without some rows, which are counted under `reason`."""
-        count = int(rows.sum())
-        if not count:
-            return self
-        excluded = {**self.exclusions, reason: self.exclusions.get(reason, 0) + count}
-        return replace(self, exclusions=excluded).take(~rows)
-
-    def noting(self, *messages: str) -> Self:
-        """Return the sample with further messages."""
-        return replace(self, messages=(*self.messages, *messages))
-
-
-_PER_ROW = ("labels", "groups", "x", "y", "is_train", "after", "codes")
-
-
-def cleaned(sample: Sample) -> Sample:
+def clean(sample: Sample) -> Sample:
     """Leave out rows that cannot be used, and say how many and why.
 
     That is: vectors that are not finite, labels that are missing, and, of classes, those with one
@@ -136,11 +141,11 @@ def cleaned(sample: Sample) -> Sample:
         sample = replace(sample, groups=sample.groups.astype(str))
     if sample.labels is None:
         return sample
-    sample = sample.without(_missing(sample.labels), "label missing")
+    sample = sample.without(_find_missing(sample.labels), "label missing")
     return _without_lone_classes(sample) if sample.has_classes else sample
 
 
-def _missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+def _find_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
     if labels.dtype.kind == "f":
         return np.isnan(labels)
     if labels.dtype.kind == "O":

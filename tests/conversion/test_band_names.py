@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 import geoembz
 from geoembz import Encoding
 from geoembz._convert import append
-from geoembz._evaluate.rasters import read_sample
+from geoembz._evaluate.inputs import read_sample
 from geoembz._export import export_cog, sample
 from geoembz._verify import verify
 from geoembz.errors import SourceError, StoreError

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import geoembz
 from geoembz._cli.app import app
-from geoembz._evaluate.tables import read_table
+from geoembz._evaluate.inputs import read_table
 from geoembz.errors import GeoembzError, InvalidConfigError, SourceError
 from geoembz.sources.tables import open_table
 from geoembz.sources.tables.products import PLAIN

@@ -3,23 +3,16 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geoembz._evaluate.metrics._duplicates import Copies, expanded
-from geoembz._evaluate.metrics._topk import (
+from geoembz._evaluate.metrics.topk import (
     QUERY_BLOCK,
     REFERENCE_BLOCK,
+    Copies,
     Neighbours,
+    expand_copies,
     nearest,
     require_enough,
 )
 from geoembz.errors import InvalidConfigError
-
-__all__ = [
-    "Neighbours",
-    "cosine_neighbours",
-    "hamming_neighbours",
-    "majority_vote",
-    "unit_rows",
-]
 
 
 def cosine_neighbours(
@@ -65,8 +58,8 @@ def cosine_neighbours(
     copies = Copies.among(right)
     alone = len(copies.first) == len(right)
     n, m = len(left), len(copies.first)
-    left = _padded(unit_rows(left), QUERY_BLOCK)
-    right = _padded(right if alone else right[copies.first], REFERENCE_BLOCK)
+    left = _pad(unit_rows(left), QUERY_BLOCK)
+    right = _pad(right if alone else right[copies.first], REFERENCE_BLOCK)
 
     def distances(rows: slice, columns: slice) -> NDArray[np.float32]:
         wide_rows = slice(rows.start, rows.start + QUERY_BLOCK)
@@ -78,7 +71,7 @@ def cosine_neighbours(
     if alone:
         return Neighbours.from_keys(nearest(distances, n, m, k, own_row), np.float32)
     keys = nearest(distances, n, m, min(k + 1, m), None)
-    return Neighbours.from_keys(expanded(keys, copies, k, own_row), np.float32)
+    return Neighbours.from_keys(expand_copies(keys, copies, k, own_row), np.float32)
 
 
 def hamming_neighbours(
@@ -114,7 +107,7 @@ def hamming_neighbours(
             f"hamming_neighbours: got {queries.dtype} and {references.dtype}; expected packed "
             "bits, uint8"
         )
-    left, right = _words(queries), _words(references)
+    left, right = _as_words(queries), _as_words(references)
 
     def distances(rows: slice, columns: slice) -> NDArray[np.uint32]:
         count = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint32)
@@ -175,11 +168,11 @@ def _require_same_width(where: str, left: NDArray[np.generic], right: NDArray[np
         )
 
 
-def _padded(vectors: NDArray[np.float32], block: int) -> NDArray[np.float32]:
+def _pad(vectors: NDArray[np.float32], block: int) -> NDArray[np.float32]:
     return np.pad(vectors, ((0, -len(vectors) % block), (0, 0)))
 
 
-def _words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return packed bits as 64-bit words, word first: shape ``(n_words, n)``."""
+def _as_words(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return packed bits as 64-bit words, word first: shape ``(n_as_words, n)``."""
     padded = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
     return np.ascontiguousarray(padded.view(np.uint64).T)

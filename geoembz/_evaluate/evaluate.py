@@ -1,0 +1,211 @@
+"""The public call: evaluate a store against its source, or recipes on a source or a table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from geoembz._evaluate.cross_validation import divide
+from geoembz._evaluate.evaluation import Evaluation
+from geoembz._evaluate.experiment import Experiment, Progress
+from geoembz._evaluate.inputs import read_sample, read_table
+from geoembz._evaluate.labels import read_labels
+from geoembz._evaluate.sample import Sample
+from geoembz._evaluate.tasks import choose_tasks
+from geoembz.encoding import Encoding, Recipe
+from geoembz.errors import InvalidConfigError
+from geoembz.sources import Source, open_source
+from geoembz.store import StoreReader
+
+SAMPLES = 20_000
+"""Rows evaluated, by default."""
+
+
+def evaluate(
+    store: str | Path | None = None,
+    *,
+    source: str | Path | Source | None = None,
+    table: str | Path | Sample | None = None,
+    recipes: Sequence[str | Recipe | Encoding] = (),
+    labels: str | Path | None = None,
+    label_column: str | None = None,
+    label_nodata: float | None = None,
+    groups: str | None = None,
+    vector: str | None = None,
+    after: str | Path | Source | None = None,
+    split: str | None = None,
+    block_size: float | None = None,
+    n_folds: int | None = None,
+    tasks: Sequence[str] | None = None,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Say what a compression costs a task: scores against the uncompressed vectors, with intervals.
+
+    Either a `store` with the `source` that it was made from (and, for comparison, further
+    `recipes`), or `recipes` on a `source` or a `table`. Everything that is fitted is fitted on
+    training rows; only a store's encoding comes as it is.
+
+    Parameters
+    ----------
+    store
+        Path or URL of a store.
+    source
+        The uncompressed embeddings, a raster.
+    table
+        An ``.npz`` or Parquet table (see `read_table`), or a `Sample`.
+    recipes
+        Recipes to fit and judge, such as ``pca64-int8``.
+    labels
+        Labels of pixels: raster, polygons or points (see `read_labels`).
+    label_column, label_nodata, groups
+        Attribute of the labels, label that means none, and attribute (or raster) of the groups.
+    vector
+        Column of a table's vectors; see `read_table`.
+    after
+        The same place at a second date, for change detection.
+    split, block_size, n_folds
+        How rows are divided (see `divide`); rasters are split by blocks of `block_size` metres.
+    tasks
+        Any of ``knn``, ``hamming``, ``probe``, ``regression``, ``segmentation``, ``change`` and
+        ``retrieval``; those that suit the labels by default.
+    samples
+        Pixels to draw from a raster.
+    seed
+        Seed of every random choice.
+    progress
+        Called with the numbers of finished and of all recipes.
+
+    Returns
+    -------
+    evaluation
+        With `to_json` and `to_table`.
+
+    Raises
+    ------
+    InvalidConfigError
+        If options cannot work together, or the labels are of one class.
+    SourceError
+        If an input cannot be read, or store, source and labels do not belong together.
+    StoreError
+        If the store cannot be read.
+
+    References
+    ----------
+    Robinson & Corley, *Compressing Earth Embeddings*, 2026, for the protocol.
+
+    Examples
+    --------
+    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+    >>> summary = geoembz.convert(files.embedding, tmp_path / "e.zarr", pca=16)
+    >>> evaluation = evaluate(
+    ...     tmp_path / "e.zarr", source=files.embedding, labels=files.labels, tasks=["knn"]
+    ... )
+    >>> evaluation.recipes[0].recipe, evaluation.split["kind"]
+    ('pca16-int8', 'blocked')
+    """
+    reader = _open_store(store, source, table)
+    if samples < 10:
+        raise InvalidConfigError(f"evaluate: {samples} samples; expected 10 or more")
+    chosen: list[str | Recipe | Encoding] = [] if reader is None else [reader.encoding]
+    chosen += recipes
+    if not chosen:
+        raise InvalidConfigError("evaluate: nothing to judge; give a store, or --recipes a,b,c")
+    if vector is not None and table is None:
+        raise InvalidConfigError("evaluate: --vector names a column of a table; leave it out")
+    if source is None:
+        if reader is not None or labels is not None or after is not None:
+            raise InvalidConfigError("evaluate: a table has its labels, and no store; use --source")
+        sample = table_sample(table, label_column, groups, vector)
+    else:
+        sample = raster_sample(
+            open_once(source),
+            labels=labels,
+            label_column=label_column,
+            label_nodata=label_nodata,
+            groups=groups,
+            after=after,
+            store=reader,
+            samples=samples,
+            whole_windows="segmentation" in (tasks or ()),
+            seed=seed,
+        )
+    division = divide(sample, kind=split, block_size=block_size, n_folds=n_folds, seed=seed)
+    return Experiment(sample, division, choose_tasks(sample, tasks), seed).run(chosen, progress)
+
+
+def table_sample(
+    table: Any, label_column: str | None, groups: str | None, vector: str | None
+) -> Sample:
+    """Return a table's rows."""
+    if isinstance(table, Sample):
+        return table
+    return read_table(table, label_column=label_column, groups=groups, vector=vector)
+
+
+def raster_sample(
+    source: Source,
+    *,
+    labels: str | Path | None,
+    label_column: str | None,
+    label_nodata: float | None,
+    groups: str | None,
+    after: str | Path | Source | None,
+    samples: int,
+    whole_windows: bool,
+    seed: int,
+    store: StoreReader | None = None,
+) -> Sample:
+    """Draw pixels of a source; parameters are those of `evaluate` and of `read_sample`.
+
+    Raises
+    ------
+    InvalidConfigError
+        If options of labels are given without labels.
+    """
+    found = None
+    if labels is not None:
+        found = read_labels(
+            labels, source.grid, column=label_column, groups=groups, nodata=label_nodata
+        )
+    elif label_column is not None or groups is not None or label_nodata is not None:
+        raise InvalidConfigError(
+            "evaluate: --label-column, --label-nodata and --groups need --labels (or --table)"
+        )
+    return read_sample(
+        source,
+        labels=found,
+        after=None if after is None else open_once(after),
+        store=store,
+        n_samples=samples,
+        whole_windows=whole_windows,
+        seed=seed,
+    )
+
+
+def open_once(source: str | Path | Source) -> Source:
+    """Open a source, unless it is open."""
+    return open_source(source) if isinstance(source, str | Path) else source
+
+
+def _open_store(store: str | Path | None, source: object, table: object) -> StoreReader | None:
+    """Open the store to judge, if there is one, after a look at what it comes with."""
+    if store is not None and source is None and table is None:
+        raise InvalidConfigError(
+            f"evaluate: {store} is judged against what it was made from; give that with --source"
+            f"{_made_from(str(store))}"
+        )
+    if (table is None) == (source is None):
+        raise InvalidConfigError(
+            "evaluate: give a source (of the store, or to try recipes on), or a table; not both"
+        )
+    return None if store is None else StoreReader.open(str(store))
+
+
+def _made_from(store: str) -> str:
+    """Return what a store says about its inputs, for the advice to name them."""
+    uris = [str(entry.get("uri", "")) for entry in StoreReader.open(store).attributes.sources]
+    if not uris:
+        return ""
+    more = f" and {len(uris) - 1} more" if len(uris) > 1 else ""
+    return f" (it was made from {uris[0].removeprefix('file:')}{more})"

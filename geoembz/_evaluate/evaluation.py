@@ -1,0 +1,176 @@
+"""What an evaluation found: JSON for machines, a table for people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from geoembz._text import aligned, printable
+from geoembz._util.results import Result
+
+
+@dataclass(frozen=True)
+class RecipeResult:
+    """What one recipe costs and loses.
+
+    Parameters
+    ----------
+    recipe
+        Name of the recipe.
+    bytes
+        Nominal size of one vector.
+    tasks
+        Scores and comparison with the uncompressed vectors, by task.
+    fidelity
+        What is measured without labels.
+    """
+
+    recipe: str
+    bytes: int
+    tasks: Mapping[str, Mapping[str, Any]]
+    fidelity: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation(Result):
+    """An evaluation of recipes against uncompressed vectors.
+
+    Parameters
+    ----------
+    name
+        What was evaluated.
+    software
+        What evaluated it.
+    dimension
+        Length of an uncompressed vector.
+    n_rows
+        Rows evaluated.
+    seed
+        Seed of every random choice.
+    split
+        How rows were divided: ``{"kind", "folds", "n_train", "n_test", "n_groups"}``.
+    exclusions
+        Rows left out, by reason.
+    messages
+        What a user should know about all this.
+    metrics
+        The score that decides each task, by task.
+    baseline
+        ``{"bytes", "tasks", "fidelity"}`` of the uncompressed vectors.
+    recipes
+        One result per recipe, in the order asked for.
+    """
+
+    name: str
+    software: str
+    dimension: int
+    n_rows: int
+    seed: int
+    split: Mapping[str, Any]
+    exclusions: Mapping[str, int]
+    messages: tuple[str, ...]
+    metrics: Mapping[str, str]
+    baseline: Mapping[str, Any]
+    recipes: tuple[RecipeResult, ...]
+
+    def to_table(self) -> str:
+        """Return the evaluation as text: a table of scores, then the judgement of each recipe."""
+        parts = [self._heading(), aligned(self._rows())]
+        judged = [
+            (f"  {result.recipe}", name, self._judgement(task))
+            for result in self.recipes
+            for name, task in result.tasks.items()
+        ]
+        if judged:
+            parts.append("Against the uncompressed vectors:\n" + aligned(judged))
+        else:
+            parts += ["Fidelity of the test rows:\n" + aligned(self._fidelity()), self._spectrum()]
+        return "\n\n".join([*parts, *self._notes()])
+
+    def _heading(self) -> str:
+        split = self.split
+        groups = "" if split["n_groups"] is None else f" in {split['n_groups']:,} groups or blocks"
+        return (
+            f"{printable(self.name)}: {self.n_rows:,} vectors of {self.dimension} numbers; "
+            f"{split['kind']} split, {split['n_train']:,} training and {split['n_test']:,} test "
+            f"rows{groups}"
+        )
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        names = list(self.metrics)
+        titles = [f"{name} {self.metrics[name]}" for name in names]
+        header = ("recipe", "bytes", *titles, "cosine", "recall@10", "Spearman")
+        rows = [header, ("uncompressed", *self._figures(self.baseline["bytes"], names, {}))]
+        for result in self.recipes:
+            tasks = {name: task[self.metrics[name]] for name, task in result.tasks.items()}
+            cells = self._figures(result.bytes, names, tasks, result.fidelity)
+            rows.append((result.recipe, *cells))
+        return rows
+
+    def _figures(
+        self,
+        size: int,
+        names: list[str],
+        scores: Mapping[str, float],
+        fidelity: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        if fidelity is None:
+            tasks = self.baseline["tasks"]
+            scores = {name: tasks[name][self.metrics[name]] for name in names if name in tasks}
+            lossless = ["", "", ""]
+        else:
+            cosine = fidelity["cosine"]["mean"]
+            recall, rank = fidelity.get("recall", {}).get("10"), fidelity.get("spearman")
+            lossless = [f"{cosine:.4f}", _cell(recall), _cell(rank)]
+        return [f"{size:,}", *(_cell(scores.get(name)) for name in names), *lossless]
+
+    def _judgement(self, task: Mapping[str, Any]) -> str:
+        text = str(task["text"])
+        if (p := task.get("mcnemar_p")) is not None:
+            text += f"; McNemar p = {p:.3g}" + (" (see warning)" if task["warning"] else "")
+        if "worst_class" in task:
+            text += f"; {worst_class(task)}"
+        return text
+
+    def _fidelity(self) -> list[tuple[str, ...]]:
+        """Return what is measured without labels, in full."""
+        header = ("  recipe", "cosine p5", "min", "centred", "RMSE", "p5", "min", "p95", "max")
+        rows: list[tuple[str, ...]] = [(*header, "recall@1", "@100", "clipped")]
+        for result in self.recipes:
+            measured = result.fidelity
+            cosine, rmse, recall = (measured.get(k, {}) for k in ("cosine", "rmse", "recall"))
+            clipped = measured["clipped_share"]
+            cells = [cosine["p5"], cosine["min"], measured["cosine_centred"]["mean"]]
+            cells += [rmse[key] for key in ("mean", "p5", "min", "p95", "max")]
+            cells += [recall.get("1"), recall.get("100")]
+            shares = "" if clipped is None else f"{clipped:.3%}"
+            rows.append((f"  {result.recipe}", *map(_cell, cells), shares))
+        return rows
+
+    def _spectrum(self) -> str:
+        """Say how many components hold the variance, and how balanced bits would be."""
+        known = self.baseline["fidelity"]
+        shares = ", ".join(f"{share:.1%} in {k}" for k, share in known["spectrum"].items())
+        balance = known["binary_balance"]
+        return (
+            f"Variance by principal components: {shares}.\nBits cut at the means: imbalance "
+            f"{balance['imbalance']:.3f} (0 balanced, 0.5 constant), {balance['entropy_bits']:.3f} "
+            "bits of entropy, on average over the dimensions."
+        )
+
+    def _notes(self) -> list[str]:
+        tasks = [task for result in self.recipes for task in result.tasks.values()]
+        warnings = list(dict.fromkeys(str(t["warning"]) for t in tasks if t.get("warning")))
+        left_out = [f"left out: {count:,} {why}" for why, count in self.exclusions.items()]
+        lines = [f"warning: {text}" for text in warnings] + left_out + list(self.messages)
+        return ["\n".join(map(printable, lines))] if lines else []
+
+
+def worst_class(task: Mapping[str, Any]) -> str:
+    """Name the class that lost most, if one did."""
+    if task["worst_drop"] <= 0:
+        return "no class lost"
+    return f"worst class {task['worst_class']} ({-task['worst_drop']:+.3f})"
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
