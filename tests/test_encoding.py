@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from geoembz.encoding import Encoding, Recipe
-from geoembz.encoding import _decoder as decoder
+from geoembz.encoding import _kernel as decoder
 from geoembz.encoding._projection import TILE_PIXELS
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from tests.families import KINDS

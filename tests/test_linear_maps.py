@@ -6,11 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoembz._util.threads import single_threaded_blas
-from geoembz.encoding._projection.maps import (
+from geoembz.encoding._projection import Moments, fit_projection
+from geoembz.encoding._projection.fit import (
     LinearMap,
     random_projection,
-    random_rotation,
-    select_features,
     select_top_variance,
     soft_whitening,
 )
@@ -32,20 +31,20 @@ def test_random_projections_are_orthonormal(dimension: int, data: st.DataObject)
 @given(seeds)
 def test_rotations_are_seeded(seed: int) -> None:
     """One seed, one matrix; another seed, another."""
-    np.testing.assert_array_equal(random_rotation(8, seed), random_rotation(8, seed))
-    assert not np.array_equal(random_rotation(8, seed), random_rotation(8, seed + 1))
+    np.testing.assert_array_equal(random_projection(8, 8, seed), random_projection(8, 8, seed))
+    assert not np.array_equal(random_projection(8, 8, seed), random_projection(8, 8, seed + 1))
 
 
 def test_rotations_do_not_depend_on_blas_threads() -> None:
     """The hash of an encoding must be the same on every machine width."""
-    free = random_rotation(200, 0)
+    free = random_projection(200, 200, 0)
     with single_threaded_blas():
-        np.testing.assert_array_equal(random_rotation(200, 0), free)
+        np.testing.assert_array_equal(random_projection(200, 200, 0), free)
 
 
 def test_the_first_entry_of_a_rotation_is_uniform_on_the_sphere() -> None:
     """Without the sign fix the diagonal would lean to one side."""
-    first = np.array([random_rotation(3, seed)[0, 0] for seed in range(200)])
+    first = np.array([random_projection(3, 3, seed)[0, 0] for seed in range(200)])
     assert abs(first.mean()) < 0.15
     assert first.std() == pytest.approx(1 / np.sqrt(3), abs=0.08)
 
@@ -57,12 +56,12 @@ def test_any_composition_is_undone(dimension: int, w: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     n_components = max(1, dimension // 2)
     std, mean = np.geomspace(5, 0.01, n_components), rng.normal(size=dimension)
-    rotation = random_rotation(n_components, seed).astype(np.float64)
+    rotation = random_projection(n_components, n_components, seed).astype(np.float64)
     start = LinearMap.orthonormal(random_projection(dimension, n_components, seed), mean)
     full = start.then(*soft_whitening(std, w)).then(rotation, rotation.T)
     inside = start.inverse @ rng.normal(size=(n_components, 7)) + mean[:, np.newaxis]
-    (forward, shift), (back, offset) = full.encoder, full.decoder
-    decoded = back @ (forward @ inside.astype(np.float32) + shift) + offset
+    projection = full.rounded("random", w or 1.0, rotation.astype(np.float32))
+    decoded = projection.inverse_transform(projection.transform(inside.astype(np.float32)))
     np.testing.assert_allclose(decoded, inside, atol=2e-3)
     np.testing.assert_allclose(full.matrix @ full.inverse, np.eye(n_components), atol=1e-5)
 
@@ -85,19 +84,19 @@ def test_selection_picks_features_in_order() -> None:
     """The largest variance first; ties to the lower index."""
     matrix = select_top_variance(np.array([1.0, 3.0, 3.0, 2.0]), 3)
     np.testing.assert_array_equal(matrix @ np.arange(4), [1, 2, 3])
-    np.testing.assert_array_equal(select_features(np.array([3, 0]), 4) @ np.arange(4), [3, 0])
 
 
-def test_impossible_maps_are_refused() -> None:
-    """Too many components, repeated features, whitening out of range."""
+@pytest.mark.parametrize("kind", ["pca", "svd", "random", "select"])
+def test_impossible_maps_are_refused(kind: str) -> None:
+    """None, or more components than there are dimensions."""
+    moments = Moments.of(np.random.default_rng(0).normal(size=(4, 9)).astype(np.float32))
     for n_components in (0, 5):
-        with pytest.raises(InvalidConfigError):
-            random_projection(4, n_components, 0)
-        with pytest.raises(InvalidConfigError):
-            select_top_variance(np.ones(4), n_components)
-    for features in ([0, 0], [4], [-1], []):
-        with pytest.raises(InvalidConfigError):
-            select_features(np.array(features, dtype=int), 4)
+        with pytest.raises(InvalidConfigError, match="expected 1 to 4"):
+            fit_projection(moments, kind, n_components)
+
+
+def test_impossible_whitening_is_refused() -> None:
+    """A power out of range, deviations that are none."""
     for std, w in (([1.0], 1.5), ([1.0], -0.1), ([1.0], np.nan), ([-1.0], 0.5), ([np.nan], 0.5)):
         with pytest.raises(InvalidConfigError):
             soft_whitening(np.array(std), w)

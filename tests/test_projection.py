@@ -111,7 +111,7 @@ def test_a_result_does_not_depend_on_the_order_in_memory(
     with single_threaded_blas():
         expected = projection.transform(np.ascontiguousarray(values))
         np.testing.assert_array_equal(projection.transform(rows.T), expected)
-        kept = projection.transform(rows.T, centring=projection.centring(keeps_rows=True))
+        kept = projection.transform(rows.T, centering=projection.centering(keeps_rows=True))
     np.testing.assert_array_equal(kept, expected)
 
 

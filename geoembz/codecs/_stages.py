@@ -21,7 +21,7 @@ from geoembz.encoding import Encoding
 from geoembz.encoding._packing import Bits, pack, packed_length, unpack
 from geoembz.encoding._projection import Projection, normalized
 from geoembz.encoding._quantization import Quantizer, quantizer_class
-from geoembz.encoding._validation import stored_length
+from geoembz.encoding._state import stored_length
 from geoembz.errors import EncodingError
 
 PREFIX = "geoembz."

@@ -1,10 +1,10 @@
 """Recipes, fitting, and the fitted Encoding."""
 
-from geoembz.encoding._coverage import Coverage, coverage
-from geoembz.encoding._decoder import Decoder, Space
-from geoembz.encoding._fit import EncodingFitter, FitReport
+from geoembz.encoding._fit import Coverage, EncodingFitter, coverage
+from geoembz.encoding._kernel import Decoder, Space
 from geoembz.encoding._model import Encoding
 from geoembz.encoding._recipe import Recipe
+from geoembz.encoding._state import FitReport
 
 __all__ = [
     "Coverage",

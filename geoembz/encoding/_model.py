@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from geoembz._util.output import output_file
 from geoembz.encoding import _kernel as kernel
 from geoembz.encoding import _state as state
-from geoembz.encoding._decoder import Decoder, Space
-from geoembz.encoding._fit import EncodingFitter, FitReport
+from geoembz.encoding._fit import EncodingFitter
+from geoembz.encoding._kernel import Decoder, Space
 from geoembz.encoding._projection import Projection, normalized
 from geoembz.encoding._quantization import Codes, Quantizer, quantizer_from_state
 from geoembz.encoding._recipe import Recipe
-from geoembz.encoding._validation import check_closed, checked_parts, stored_array
+from geoembz.encoding._state import FitReport
 from geoembz.errors import EncodingError, InvalidConfigError
 
 
@@ -402,19 +402,19 @@ class Encoding:
         EncodingError
             If something is missing, does not fit together, or is not finite.
         """
-        parts = checked_parts(config)
+        parts = state.checked_parts(config)
         projection = Projection.from_state(parts.dimension, parts.projection, arrays)
         quantizer = quantizer_from_state(parts.quantizer, arrays)
         encoding = cls(
             parts.recipe,
             projection,
             quantizer,
-            stored_array("encoding", "variance", arrays, (projection.n_components,)),
+            state.stored_array("encoding", "variance", arrays, (projection.n_components,)),
             parts.normalize,
             report or FitReport(),
             band_names,
         )
-        check_closed(config, encoding.config())
+        state.check_closed(config, encoding.config())
         return encoding
 
     def to_bytes(self) -> bytes:

@@ -18,8 +18,7 @@ from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import shared_pool, single_threaded_blas, worker_count
 from geoembz.encoding import Encoding, FitReport
 from geoembz.encoding._quantization import Codes
-from geoembz.encoding._state import MAX_ARRAY_BYTES, check_hash
-from geoembz.encoding._validation import MAX_DIMENSION, checked_parts
+from geoembz.encoding._state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
 from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
 from geoembz.store.conventions import StoreAttributes, check_version, records_digests
 from geoembz.store.digests import DIGESTS

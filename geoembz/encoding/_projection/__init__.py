@@ -3,13 +3,13 @@
 from geoembz.encoding._projection.fit import KINDS, FittedProjection, fit_projection
 from geoembz.encoding._projection.linear import Projection
 from geoembz.encoding._projection.moments import Moments
-from geoembz.encoding._projection.normalize import normalized
 from geoembz.encoding._projection.tiles import (
     MOST_PIXELS,
     TILE_PIXELS,
     affine_tile,
     cached_pixels,
     multiply_padded,
+    normalized,
     padded_tile,
 )
 

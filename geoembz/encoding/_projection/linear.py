@@ -17,10 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding._projection.centre import Centring
-from geoembz.encoding._projection.maps import LinearMap
-from geoembz.encoding._projection.tiles import TILE_PIXELS, affine, multiply_padded
-from geoembz.encoding._validation import Arrays, stored_array, stored_length
+from geoembz.encoding._projection.tiles import Centering, affine, multiply_tiles
+from geoembz.encoding._state import Arrays, stored_array, stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
 LAWS = ("identity", "orthonormal", "biorthogonal")
@@ -62,29 +60,6 @@ class Projection:
     whiten: float = 0.0
     rotation: NDArray[np.float32] | None = None
 
-    @classmethod
-    def of(
-        cls,
-        kind: str,
-        linear: LinearMap,
-        *,
-        whiten: float = 0.0,
-        rotation: NDArray[np.float32] | None = None,
-    ) -> Self:
-        """Round a float64 map to what is stored."""
-        matrix = np.ascontiguousarray(linear.inverse.T, dtype=np.float32)
-        analysis = np.ascontiguousarray(linear.matrix, dtype=np.float32)
-        return cls(
-            kind,
-            matrix.shape[1],
-            matrix,
-            linear.mean.astype(np.float32),
-            None if whiten == 0 else analysis,
-            rotated=rotation is not None,
-            whiten=whiten,
-            rotation=None if kind == "none" else rotation,
-        )
-
     @property
     def n_components(self) -> int:
         """Length of a projected vector."""
@@ -119,7 +94,7 @@ class Projection:
         self,
         values: NDArray[np.float32],
         out: NDArray[np.float32] | None = None,
-        centring: Centring | None = None,
+        centering: Centering | None = None,
     ) -> NDArray[np.float32]:
         """Return centred scores, float32 ``(n_components, n_pixels)``, of original vectors.
 
@@ -132,22 +107,22 @@ class Projection:
             float32, shape ``(dimension, n_pixels)``.
         out
             Where to put the scores.
-        centring
-            What `centring` returned, where many blocks are to share its memory.
+        centering
+            What `centering` returned, where many blocks are to share its memory.
         """
         if out is None:
             out = np.empty((self.n_components, values.shape[1]), dtype=np.float32)
         if self.analysis is None:
             np.copyto(out, values)
             return out
-        centring = centring or self.centring()
+        centering = centering or self.centering()
         with np.errstate(over="ignore", invalid="ignore"):
-            for start in range(0, values.shape[1], centring.width):
-                columns = slice(start, start + centring.width)
-                _multiply_tiles(self.analysis, centring(values[:, columns]), out[:, columns])
+            for start in range(0, values.shape[1], centering.width):
+                columns = slice(start, start + centering.width)
+                multiply_tiles(self.analysis, centering(values[:, columns]), out[:, columns])
         return out
 
-    def centring(self, *, keeps_rows: bool = False) -> Centring:
+    def centering(self, *, keeps_rows: bool = False) -> Centering:
         """Return what takes the mean off one tile after another.
 
         Parameters
@@ -158,7 +133,7 @@ class Projection:
         """
         mean = np.zeros(self.dimension, np.float32) if self.mean is None else self.mean
         # One component is a product of a vector, whose order of sums follows the memory.
-        return Centring(mean, keeps_rows=keeps_rows and self.n_components > 1)
+        return Centering(mean, keeps_rows=keeps_rows and self.n_components > 1)
 
     def inverse_transform(
         self, scores: NDArray[np.float32], out: NDArray[np.float32] | None = None
@@ -300,15 +275,6 @@ def _flags(config: Mapping[str, Any]) -> tuple[bool, float]:
             "number from 0 to 1"
         )
     return rotated, float(whiten)
-
-
-def _multiply_tiles(
-    matrix: NDArray[np.float32], columns: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    """Multiply whole tiles of columns one by one; the last one's output may be narrower."""
-    for start in range(0, columns.shape[1], TILE_PIXELS):
-        tile = slice(start, start + TILE_PIXELS)
-        multiply_padded(matrix, columns[:, tile], out[:, tile])
 
 
 def _with_shift(matrix: NDArray[Any], offset: NDArray[np.float32] | None) -> NDArray[np.float32]:

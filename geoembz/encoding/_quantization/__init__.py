@@ -13,7 +13,7 @@ from geoembz.encoding._quantization.linear import FloatQuantizer, LinearQuantize
 from geoembz.encoding._quantization.power import ALPHAEARTH, PowerQuantizer, power_values
 from geoembz.encoding._quantization.product import ProductQuantizer
 from geoembz.encoding._quantization.thresholds import BinaryQuantizer, TernaryQuantizer
-from geoembz.encoding._validation import Arrays
+from geoembz.encoding._state import Arrays
 from geoembz.errors import EncodingError, InvalidConfigError
 
 __all__ = [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding._validation import Arrays, stored_array
+from geoembz.encoding._state import Arrays, stored_array
 from geoembz.errors import InvalidConfigError
 
 type Codes = NDArray[np.generic]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes
 from geoembz.encoding._quantization.lookup import CellIndex, look_up
-from geoembz.encoding._validation import stored_length
+from geoembz.encoding._state import stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
 _DENSITY_POINTS = 4096

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
-from geoembz.encoding._validation import stored_length
+from geoembz.encoding._state import stored_length
 from geoembz.errors import EncodingError
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
-from geoembz.encoding._validation import Arrays, stored_length
+from geoembz.encoding._state import Arrays, stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
 ALPHAEARTH = EXPONENT, FACTOR = 2.0, 127.5

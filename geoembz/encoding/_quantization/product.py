@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geoembz._util.threads import single_threaded_blas, worker_count
 from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
-from geoembz.encoding._validation import stored_length
+from geoembz.encoding._state import stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
 _N_CODEWORDS = 256
