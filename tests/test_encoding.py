@@ -1,9 +1,9 @@
 """Encodings: what is fitted and stored of it; invalid vectors never become numbers."""
 
-import json
 import pickle
 import tempfile
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoembz.encoding import Encoding, Recipe
+from geoembz.encoding import Encoding
 from geoembz.encoding import _kernel as decoder
 from geoembz.encoding._projection import TILE_PIXELS
 from geoembz.errors import EncodingError, InvalidConfigError, NoValidPixelsError
 from tests.families import KINDS
+from tests.rows import rows
 
 DIMENSION = 11
 RECIPES = [*KINDS, *(f"pca5-{kind}" for kind in KINDS)]
-every_recipe = pytest.mark.parametrize("recipe", RECIPES)
+DEFAULT = ["int8", "pca5-int4", "pca5-binary", "float32"]
+"""Wide and packed codes and floats, with a projection and without; the others run as slow."""
+every_recipe = pytest.mark.parametrize("recipe", rows(RECIPES, DEFAULT))
+COUNTS = (1, 127, 129, TILE_PIXELS + 3, 16 * TILE_PIXELS + 5)
 SEEDS = st.integers(0, 2**32 - 1)
 quick = settings(max_examples=12, deadline=None)  # every example fits an encoding
 
@@ -33,7 +37,7 @@ def vectors(seed: int, count: int = 200) -> NDArray[np.float32]:
     return (rng.normal(size=(count, DIMENSION)) @ mixing.T + rng.normal()).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(scope="module", params=rows(RECIPES, DEFAULT))
 def encoding(request: pytest.FixtureRequest) -> Encoding:
     return Encoding.fit(vectors(0), request.param)
 
@@ -188,12 +192,6 @@ def test_files_round_trip(encoding: Encoding, tmp_path: Path) -> None:
         encoding.save(path)
 
 
-def test_json_holds_all_but_the_arrays(encoding: Encoding) -> None:
-    """The configuration survives JSON: with the arrays it rebuilds the encoding."""
-    config = json.loads(json.dumps(encoding.config()))
-    assert Encoding.from_state(config, encoding.arrays()) == encoding
-
-
 def test_it_can_be_pickled(encoding: Encoding) -> None:
     """Workers in other processes get the same encoding."""
     assert pickle.loads(pickle.dumps(encoding)) == encoding  # noqa: S301 - our own bytes
@@ -281,49 +279,11 @@ def test_other_codes_are_refused(encoding: Encoding) -> None:
             encoding.decode(wrong)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("kept", [1, 3, 5])
-def test_the_first_components_are_an_encoding_of_their_own(kind: str, kept: int) -> None:
-    """Decoding k' of k components equals decoding the codes of a k'-component encoding."""
-    samples, values = vectors(11), vectors(12)
-    full = Encoding.fit(samples, f"pca5-{kind}")
-    short = Encoding.fit(samples, f"pca{kept}-{kind}")
-    for space in ("original", "reduced"):
-        np.testing.assert_allclose(
-            full.decode(full.encode(values), space, components=kept),
-            short.decode(short.encode(values), space),
-            atol=1e-4,
-        )
-
-
-def test_reduced_vectors_have_the_dot_products_of_the_reconstruction() -> None:
-    """Reduced space leaves out one constant of the mean, and nothing else."""
-    encoding = Encoding.fit(vectors(13), "pca5-int8")
-    codes = encoding.encode(vectors(14))
-    original = encoding.decode(codes).astype(np.float64)
-    reduced = encoding.decode(codes, "reduced").astype(np.float64)
-    left_out = encoding.projection.residual_norm**2
-    np.testing.assert_allclose(
-        reduced @ reduced.T + left_out, original @ original.T, rtol=1e-4, atol=1e-4
-    )
-
-
 @pytest.mark.parametrize("components", [0, 6, -1])
 def test_components_that_do_not_exist_are_refused(components: int) -> None:
     encoding = Encoding.fit(vectors(15), "pca5-int8")
     with pytest.raises(InvalidConfigError, match="expected 1 to 5"):
         encoding.decode(encoding.encode(vectors(15)), components=components)
-
-
-@pytest.mark.parametrize("name", ["", "int9", "pca-int8", "pca0-int8", "pca5", "int8-pca5"])
-def test_other_recipes_are_refused(name: str) -> None:
-    with pytest.raises(InvalidConfigError, match="PROJECTION"):
-        Recipe.parse(name)
-
-
-@every_recipe
-def test_recipes_are_their_names(recipe: str) -> None:
-    assert str(Recipe.parse(recipe)) == recipe
 
 
 def test_too_many_components_and_too_few_vectors_are_refused() -> None:
@@ -337,14 +297,20 @@ def test_too_many_components_and_too_few_vectors_are_refused() -> None:
         Encoding.fit(np.zeros((9, DIMENSION), np.complex64), "int8")
 
 
-@every_recipe
-@pytest.mark.parametrize("prefix", ["", "l2-"])
-@pytest.mark.parametrize("count", [1, 127, 129, TILE_PIXELS + 3, 16 * TILE_PIXELS + 5])
-def test_vectors_as_rows_and_as_columns_have_the_same_codes(
-    prefix: str, recipe: str, count: int
-) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "count"),
+    rows(
+        product([f"{prefix}{one}" for one in RECIPES for prefix in ("", "l2-")], COUNTS),
+        [
+            *(("pca5-int8", count) for count in COUNTS),
+            *(("l2-pca5-int4", TILE_PIXELS + 3), ("float32", TILE_PIXELS + 3)),
+        ],
+        lambda row: "-".join(map(str, row)),
+    ),
+)
+def test_vectors_as_rows_and_as_columns_have_the_same_codes(recipe: str, count: int) -> None:
     """To the last bit, whatever the order in memory, the tiles and the threads."""
-    encoding = Encoding.fit(vectors(16), prefix + recipe)
+    encoding = Encoding.fit(vectors(16), recipe)
     values = vectors(17, count)
     columns = np.ascontiguousarray(values.T)
     expected, _ = encoding.encode_block(columns)

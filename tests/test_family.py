@@ -7,6 +7,7 @@ import sys
 import tracemalloc
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from geoembz.encoding import Encoding
 from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, NoValidPixelsError
 from tests.closeness import assert_same_vectors
 from tests.conftest import MakeRaster
+from tests.rows import rows
 from tests.trees import objects
 
 type Floats = NDArray[np.float32]
@@ -35,8 +37,12 @@ PREFIXES = [
 QUANTIZERS = ("int8", "int4-lloyd", "int2-quantile", "ternary", "binary", "aef", "float16")
 GROUPED = ("pq1x8", "pca5-pq5x8", "pca5w0.5-pq5x8", "l2-pca6-rot-pq3x8", "rot-pq11x8")
 RECIPES = [*(f"{prefix}{kind}" for prefix in PREFIXES for kind in QUANTIZERS), *GROUPED]
-every_prefix = pytest.mark.parametrize("prefix", PREFIXES)
-every_recipe = pytest.mark.parametrize("recipe", RECIPES)
+DEFAULT = [
+    *(f"{prefix}{QUANTIZERS[n % len(QUANTIZERS)]}" for n, prefix in enumerate(PREFIXES)),
+    *("pq1x8", "pca5w0.5-pq5x8", "l2-pca6-rot-pq3x8"),
+]
+"""Every prefix with one quantizer, every quantizer with some prefix; the product is slow."""
+every_recipe = pytest.mark.parametrize("recipe", rows(RECIPES, DEFAULT))
 
 
 def vectors(seed: int, count: int = 300) -> Floats:
@@ -147,9 +153,17 @@ def test_metrics_that_make_no_sense_are_refused() -> None:
         fitted("rot-binary").decoder("reduced", whiten=0.5)
 
 
-@pytest.mark.parametrize("projection", PROJECTIONS)
-@pytest.mark.parametrize("kind", QUANTIZERS)
-@pytest.mark.parametrize("kept", [1, 3, COMPONENTS])
+@pytest.mark.parametrize(
+    ("projection", "kind", "kept"),
+    rows(
+        product(PROJECTIONS, QUANTIZERS, (1, 3, COMPONENTS)),
+        [
+            *((PROJECTIONS[n % 4], kind, 3) for n, kind in enumerate(QUANTIZERS)),
+            *(("pca", "int8", 1), ("pca", "int8", COMPONENTS)),
+        ],
+        lambda row: "-".join(map(str, row)),
+    ),
+)
 def test_the_first_components_are_an_encoding_of_their_own(
     projection: str, kind: str, kept: int
 ) -> None:
@@ -361,19 +375,23 @@ def rasters(make_raster: MakeRaster, tmp_path_factory: pytest.TempPathFactory) -
     }
 
 
+HAS_ROOM = {
+    **dict.fromkeys(("int8", "l2-pca5-int8-lloyd", "aef", "pca5-float16", "float32"), True),
+    **dict.fromkeys(("l2-float32", "ternary", "pca5-ternary", "rot-int8"), True),
+    "pca5w0.5-rot-ternary-tertiles": True,
+    **dict.fromkeys(("pca5-int4", "l2-int2-lloyd", "rot-binary", "pca6-pq3x8"), False),
+    "l2-pca6w0.5-rot-pq3x8": False,
+}
+"""Whether a recipe's codes can say that a pixel is invalid."""
+
+
 @pytest.mark.parametrize("gaps", [False, True], ids=["whole", "holed"])
 @pytest.mark.parametrize(
-    ("recipe", "has_room"),
-    [
-        *((recipe, True) for recipe in ("int8", "l2-pca5-int8-lloyd", "aef", "pca5-float16")),
-        *((recipe, True) for recipe in ("float32", "l2-float32", "ternary", "pca5-ternary")),
-        *((recipe, True) for recipe in ("pca5w0.5-rot-ternary-tertiles", "rot-int8")),
-        *((recipe, False) for recipe in ("pca5-int4", "l2-int2-lloyd", "rot-binary")),
-        *((recipe, False) for recipe in ("pca6-pq3x8", "l2-pca6w0.5-rot-pq3x8")),
-    ],
+    "recipe",
+    rows(HAS_ROOM, ["l2-pca5-int8-lloyd", "float32", "pca5-ternary", "aef", "rot-binary"]),
 )
 def test_layouts_say_the_same_or_refuse(
-    recipe: str, has_room: bool, gaps: bool, rasters: dict[bool, Path], tmp_path: Path
+    recipe: str, gaps: bool, rasters: dict[bool, Path], tmp_path: Path
 ) -> None:
     """The codec layout is refused only where a pixel is invalid and codes cannot say so."""
 
@@ -384,7 +402,7 @@ def test_layouts_say_the_same_or_refuse(
         return tmp_path / str(layout)
 
     plain = convert("plain")
-    if gaps and not has_room:
+    if gaps and not HAS_ROOM[recipe]:
         with pytest.raises(InvalidConfigError, match='layout="plain"'):
             convert("codec")
         return

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from geoembz.encoding._quantization import PowerQuantizer, fit_quantizer, quanti
 from geoembz.errors import EncodingError, InvalidConfigError
 
 POINTS = Path(__file__).parents[3] / "shared/data/aef_dynamicworld/aef_dw_points.npz"
+quick = settings(max_examples=30, deadline=None)
 VALID_CODES = np.arange(-127, 128, dtype=np.int8)[np.newaxis]
 
 
@@ -26,6 +27,7 @@ def test_golden_values_of_the_alphaearth_law() -> None:
     np.testing.assert_array_equal(quantizer.quantize(values), codes)
 
 
+@quick
 @given(st.floats(0.25, 4), st.floats(1, 1000))
 def test_every_code_survives(exponent: float, factor: float) -> None:
     """Values on the grid give back their codes, bit for bit, whatever the law."""
@@ -41,6 +43,7 @@ def test_float64_values_of_the_grid_give_their_codes() -> None:
     np.testing.assert_array_equal(PowerQuantizer(1).quantize(exact.astype(np.float32)), VALID_CODES)
 
 
+@quick
 @given(
     hnp.arrays(
         np.float32, (2, 30), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -55,6 +58,7 @@ def test_nothing_reaches_nodata(components: NDArray[np.float32]) -> None:
     assert (np.sign(codes.astype(np.int16)) * np.sign(components) >= 0).all()
 
 
+@quick
 @given(hnp.arrays(np.float32, (1, 30), elements=st.floats(-0.9921875, 0.9921875, width=32)))
 def test_error_is_at_most_half_a_step_of_the_root(components: NDArray[np.float32]) -> None:
     """In the law's own space, where steps are equal, a value moves by half a step at most."""
@@ -80,16 +84,9 @@ def test_real_alphaearth_points_give_their_codes() -> None:
     np.testing.assert_allclose(quantizer.dequantize(codes), values, rtol=1e-6)
 
 
-def test_state_round_trips_and_a_prefix_is_valid() -> None:
-    """`config` is the whole state."""
-    first = PowerQuantizer(5, 1.5, 100)
-    assert quantizer_from_state(first.config(), first.arrays()).config() == first.config()
-    assert first.select(2).config() == PowerQuantizer(2, 1.5, 100).config()
-
-
 @pytest.mark.parametrize(
     "options",
-    [{"exponent": 0.0}, {"factor": -1.0}, {"exponent": 99.0}, {"factor": np.nan}, {"bits": 8}],
+    [{"exponent": 0.0}, {"factor": -1.0}, {"exponent": 99.0}, {"factor": np.nan}],
 )
 def test_laws_without_sense_are_refused(options: dict[str, Any]) -> None:
     """Exponents and factors whose values are not distinct float32 numbers."""
@@ -97,18 +94,9 @@ def test_laws_without_sense_are_refused(options: dict[str, Any]) -> None:
         fit_quantizer("power", np.zeros((1, 1), np.float32), **options)
 
 
-def test_a_sample_with_nan_is_refused() -> None:
-    """As everywhere: valid pixels only."""
-    with pytest.raises(InvalidConfigError):
-        fit_quantizer("power", np.array([[np.nan]], np.float32))
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        {"n_components": 0},
-        {"n_components": "64"},
-        {"n_components": None},
         {"exponent": None},
         {"exponent": "2"},
         {"exponent": 1e9},
@@ -116,7 +104,7 @@ def test_a_sample_with_nan_is_refused() -> None:
         {"factor": -127.5},
     ],
 )
-def test_hostile_state_is_refused(change: dict[str, Any]) -> None:
+def test_stored_laws_without_sense_are_refused(change: dict[str, Any]) -> None:
     """Damaged or invented state gives an EncodingError and nothing else."""
     with pytest.raises(EncodingError):
         quantizer_from_state(PowerQuantizer(3).config() | change, {})

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -51,12 +52,19 @@ def conventions() -> Path:
 
 def validate(document: Any, schema: dict[str, Any]) -> None:
     """Validate by the schema's own draft; PROJJSON, a remote reference, stands for anything."""
+    validator_of(json.dumps(schema)).validate(document)
+
+
+@cache
+def validator_of(schema: str) -> Any:
+    """Return the validator of a schema, as text, after checking the schema itself."""
     registry: Registry[Any] = Registry().with_resource(
         PROJJSON, Resource.from_contents({}, default_specification=DRAFT202012)
     )
-    validator = validator_for(schema)
-    validator.check_schema(schema)
-    validator(schema, registry=registry).validate(document)
+    parsed = json.loads(schema)
+    validator = validator_for(parsed)
+    validator.check_schema(parsed)
+    return validator(parsed, registry=registry)
 
 
 def codec_schema(name: str) -> dict[str, Any]:
