@@ -29,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _main(words: Sequence[str], *, debug: bool, is_program: bool) -> None:
+    words = _with_json_target([word for word in words if word != "--debug"])
     try:
-        _run([word for word in words if word != "--debug"])
+        _run(words)
     except Exception as error:  # noqa: BLE001 - every one is reported
         code = _report(error, debug=debug)
         if _wants_json(words):
@@ -45,12 +46,20 @@ def _main(words: Sequence[str], *, debug: bool, is_program: bool) -> None:
         end(number, at_once=is_program)
 
 
+def _with_json_target(words: Sequence[str]) -> list[str]:
+    """Let ``--json`` stand alone where it may name a file: then it prints, as everywhere else."""
+    if "--json" not in words or words[0] not in {"evaluate", "plan"}:
+        return list(words)
+    behind = words.index("--json") + 1
+    named = [word for word in words[behind : behind + 1] if word == "-" or not word.startswith("-")]
+    return [*words[:behind], *(named or ["-"]), *words[behind + len(named) :]]
+
+
 def _wants_json(words: Sequence[str]) -> bool:
     """Whether standard output is to be JSON: a name behind the flag says which file is instead."""
     if "--json" not in words:
         return False
-    takes_file = words[0] in {"evaluate", "plan"} if words else False
-    return not takes_file or list(words)[words.index("--json") + 1 :][:1] == ["-"]
+    return words[0] not in {"evaluate", "plan"} or words[words.index("--json") + 1] == "-"
 
 
 def _print_error(error: Exception, code: int) -> None:

@@ -1,24 +1,60 @@
-"""The commands. Each one parses, makes one library call and prints."""
+"""The commands. Each one parses, makes one call of the library and prints."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from geoembz._cli.append import append
-from geoembz._cli.commands import Commands
-from geoembz._cli.convert import convert
-from geoembz._cli.cost import cost
-from geoembz._cli.evaluate import evaluate
-from geoembz._cli.export import export
-from geoembz._cli.plan import plan
-from geoembz._cli.preview import preview
-from geoembz._cli.publish import publish
-from geoembz._cli.sample import sample
-from geoembz._cli.search import search
-from geoembz._cli.show import say, show
-from geoembz._cli.verify import verify
-from geoembz._text import printable
+from geoembz._cli import convert, evaluate, reading, stores
+
+MEANT = {"open": "info", "show": "info", "ls": "info", "stat": "info", "compress": "convert"}
+"""Commands that people try, and what they are called here."""
+
+_NUMBERS = {"integer": "a whole number", "number": "a number"}
+
+
+class Commands(TyperGroup):
+    """The commands, with advice for what is typed wrong."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; name the one that was meant."""
+        if args and args[0] in MEANT and args[0] not in self.commands:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {MEANT[args[0]]!r}?")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; say what came where a number was expected, and which store lacks."""
+        words = [*getattr(ctx, "_protected_args", ()), *ctx.args]
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            _explain(error, words)
+            raise
+
+
+def _explain(error: Any, words: list[str]) -> None:
+    """Change an error's parameter or message to what the user can act on."""
+    parameter = error.param
+    if parameter is None:
+        return
+    is_missing = type(error).__name__ == "MissingParameter"
+    if is_missing and parameter.name == "source" and parameter.nargs == -1 and len(words) > 1:
+        # One word alone is taken for the store: what is missing is the store.
+        error.param = next(other for other in error.ctx.command.params if other.name == "store")
+    kind = next((kind for kind in _NUMBERS if f"valid {kind}" in str(error.message)), None)
+    value = _value(words, parameter.opts)
+    if kind is not None and value is not None:
+        error.message = f"{value!r}; expected {_NUMBERS[kind]}"
+
+
+def _value(words: list[str], flags: list[str]) -> str | None:
+    """Return what stands behind a flag."""
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        flag, equals, value = word.partition("=")
+        if flag in flags:
+            return value if equals else following
+    return None
+
 
 app = typer.Typer(
     cls=Commands,
@@ -50,57 +86,23 @@ def common(
     del version, debug  # --version has its callback; --debug is taken by geoembz._cli.main
 
 
-app.command()(convert)
+basis = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for reuse.")
+basis.command("save")(stores.save_basis)
 
-basis_app = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for reuse.")
-app.add_typer(basis_app, name="basis")
-
-
-@basis_app.command()
-def save(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")],
-    file: Annotated[str, typer.Argument(metavar="FILE", help="New file, such as basis.npz.")],
-) -> None:
-    """Write the encoding of a store to a file that `convert --basis` reads."""
-    from geoembz import save_basis
-
-    encoding = save_basis(store, file)
-    say(f"{file}: {printable(encoding.recipe)}, {encoding.hash}")
-
-
-@app.command()
-def info(
-    store: Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")],
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Print what a store holds, where it lies, what it costs and what it lost."""
-    from geoembz import info as describe
-
-    show(describe(store), as_json=json_)
-
-
-@app.command()
-def demo(
-    directory: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="Where to write.", show_default=True)
-    ] = Path("geoembz-demo"),
-    size: Annotated[int, typer.Option(metavar="N", help="Side of the scene, in pixels.")] = 512,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of the scene.")] = 0,
-    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
-    from geoembz._demo import run_demo
-
-    show(run_demo(directory, size=size, seed=seed, say=None if json_ else say), as_json=json_)
-
-
-app.command()(append)
-app.command()(cost)
-app.command()(evaluate)
-app.command()(plan)
-app.command()(publish)
-app.command()(verify)
-app.command()(sample)
-app.command()(search)
-app.command()(preview)
-app.command()(export)
+app.command()(convert.convert)
+app.add_typer(basis, name="basis")
+for command in (
+    stores.info,
+    convert.demo,
+    convert.append,
+    stores.cost,
+    evaluate.evaluate,
+    evaluate.plan,
+    stores.publish,
+    stores.verify,
+    reading.sample,
+    reading.search,
+    reading.preview,
+    reading.export,
+):
+    app.command()(command)

@@ -1,51 +1,55 @@
-"""``geoembz evaluate``: what a compression costs a task."""
+"""`geoembz evaluate` and `plan`: what a compression costs a task, and which one to choose."""
 
-import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from geoembz._cli.options import Vector
-from geoembz._cli.show import say, say_json
+from geoembz._cli.options import (
+    LabelColumn,
+    Labels,
+    Seed,
+    names_in,
+    printed_or_written,
+    takes,
+)
+from geoembz._cli.output import Output
 from geoembz.errors import InvalidConfigError
 
-if TYPE_CHECKING:
-    from geoembz._evaluate import Evaluation
 
-
-def evaluate(
-    store: Annotated[
-        str | None, typer.Argument(metavar="[STORE]", help="Store to judge.", show_default=False)
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option(metavar="SRC", help="What the store was made from.")
-    ] = None,
-    table: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Table of vectors, .npz or .parquet.")
-    ] = None,
-    recipes: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Recipes to fit on training rows and judge.")
-    ] = None,
-    labels: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Labels: raster, polygons or points.")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(metavar="C", help="Attribute or column of the label.")
-    ] = None,
+def task_options(
+    labels: Labels = None,
+    label_column: LabelColumn = None,
     label_nodata: Annotated[
         float | None,
         typer.Option(metavar="V", help="Label that means none.", show_default="as declared"),
     ] = None,
     groups: Annotated[
         str | None,
-        typer.Option(metavar="C", help="Column (or raster) of what must not be split."),
+        typer.Option(
+            metavar="C",
+            help="Group column (or raster): groups are never split across folds.",
+        ),
     ] = None,
-    vector: Vector = None,
-    block_size: Annotated[
-        float | None,
-        typer.Option(metavar="M", help="Side of split blocks, in metres.", show_default="1/10"),
+    vector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Of a table: column of the vector, or what its numbered columns begin with.",
+            show_default="the only one",
+        ),
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="SRC", help="SRC at a second date, for change detection.")
+    ] = None,
+    recipes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="Recipes to fit on training rows and judge.",
+            show_default="of plan: a ladder",
+        ),
     ] = None,
     split: Annotated[
         str | None,
@@ -55,11 +59,45 @@ def evaluate(
             show_default="what the data allow",
         ),
     ] = None,
+    block_size: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="Side of split blocks, in metres.", show_default="1/10"),
+    ] = None,
+    samples: Annotated[int, typer.Option(metavar="N", help="Pixels to draw.")] = 20_000,
+    seed: Seed = 0,
+) -> dict[str, Any]:
+    """Return the keywords that `geoembz.evaluate` and `geoembz.plan` share."""
+    return {
+        "labels": labels,
+        "label_column": label_column,
+        "label_nodata": label_nodata,
+        "groups": groups,
+        "vector": vector,
+        "after": after,
+        "recipes": names_in(recipes),
+        "split": split,
+        "block_size": block_size,
+        "samples": samples,
+        "seed": seed,
+    }
+
+
+@takes(task=task_options, output=printed_or_written)
+def evaluate(
+    store: Annotated[
+        str | None, typer.Argument(metavar="[STORE]", help="Store to judge.", show_default=False)
+    ] = None,
+    *,
+    task: dict[str, Any],
+    output: Output,
+    source: Annotated[
+        str | None, typer.Option(metavar="SRC", help="What the store was made from.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Table of vectors, .npz or .parquet.")
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(metavar="N", help="Folds to test.", show_default="1, or 5")
-    ] = None,
-    after: Annotated[
-        str | None, typer.Option(metavar="SRC", help="SRC at a second date, for change detection.")
     ] = None,
     tasks: Annotated[
         str | None,
@@ -69,87 +107,133 @@ def evaluate(
             show_default="what suits the labels",
         ),
     ] = None,
-    samples: Annotated[int, typer.Option(metavar="N", help="Pixels to draw.")] = 20_000,
-    seed: Annotated[int, typer.Option(metavar="S", help="Seed of every random choice.")] = 0,
-    json_: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write all numbers; - prints.")
-    ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write report.html and report.json.")
     ] = None,
     record: Annotated[
         bool, typer.Option("--record/--no-record", help="Record the summary in a local store.")
     ] = True,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
 ) -> None:
     """Judge a store, or recipes on a table, against the uncompressed vectors.
 
     Everything is fitted on training rows; rasters are split by blocks, because neighbours leak.
     """
-    from geoembz._cli.progress import progress_bar
-    from geoembz._evaluate import evaluate as evaluate_all
+    from geoembz import evaluate as evaluate_all
 
-    with progress_bar("recipes", enabled=not quiet and sys.stderr.isatty()) as progress:
+    task["recipes"] = task["recipes"] or ()
+    with output.progress("recipes") as progress:
         evaluation = evaluate_all(
             store,
             source=source,
             table=table,
-            recipes=names_in(recipes),
-            labels=labels,
-            label_column=label_column,
-            label_nodata=label_nodata,
-            groups=groups,
-            vector=vector,
-            after=after,
-            split=split,
-            block_size=block_size,
             n_folds=folds,
-            tasks=None if tasks is None else names_in(tasks),
-            samples=samples,
-            seed=seed,
+            tasks=names_in(tasks),
             progress=progress,
+            **task,
         )
-    written = _write(evaluation, json_, report, store, source)
-    if store is not None and record:
-        from geoembz._evaluate.record import record_in_store
-
-        written += record_in_store(evaluation, store)
-    if not quiet and str(json_) != "-":
-        say("\n".join([evaluation.to_table(), "", *written]).rstrip())
-
-
-def write_json(document: dict[str, Any], path: Path) -> list[str]:
-    """Write JSON to a file, or to standard output for ``-``; return what to tell the user."""
-    if str(path) == "-":
-        say_json(document)
-        return []
-    text = json.dumps(document, indent=2)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InvalidConfigError(
-            f"--json {path}: cannot be written ({error.strerror}); expected a path of a file, or - "
-            "to print"
-        ) from error
-    return [f"numbers: {path}"]
-
-
-def names_in(text: str | None) -> list[str]:
-    """Return the names in a comma-separated list."""
-    return [] if text is None else [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _write(
-    evaluation: "Evaluation",
-    json_: Path | None,
-    report: Path | None,
-    store: str | None,
-    source: str | None,
-) -> list[str]:
-    written = [] if json_ is None else write_json(evaluation.to_json(), json_)
+    notes: list[str] = []
     if report is not None:
         from geoembz._evaluate.report import write_report
 
-        written.append(f"report: {write_report(evaluation, report, store=store, source=source)}")
-    return written
+        notes.append(f"report: {write_report(evaluation, report, store=store, source=source)}")
+    if store is not None and record:
+        from geoembz._evaluate.record import record_in_store
+
+        notes += record_in_store(evaluation, store)
+    output.show(evaluation, notes)
+
+
+@takes(given=task_options, output=printed_or_written)
+def plan(
+    source: Annotated[str, typer.Argument(metavar="SRC", help="Raster, or table of vectors.")],
+    *,
+    given: dict[str, Any],
+    output: Output,
+    max_loss: Annotated[
+        str | None,
+        typer.Option(metavar="1%", help="Largest loss; of a score, in points.", show_default="1%"),
+    ] = None,
+    bytes_: Annotated[
+        int | None, typer.Option("--bytes", metavar="N", help="Most bytes of one vector.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="cosine, rank, knn, probe, regression, segmentation, change or retrieval.",
+            show_default="what suits the labels",
+        ),
+    ] = None,
+    area: Annotated[
+        float | None,
+        typer.Option(metavar="KM2", help="Area to be stored.", show_default="SRC's own"),
+    ] = None,
+) -> None:
+    """Try a ladder of recipes on a sample of SRC and recommend one.
+
+    The choice is made on one split of the sample and confirmed on another.
+    """
+    from geoembz import plan as find_plan
+
+    with output.progress("recipes") as progress:
+        found = find_plan(
+            source,
+            max_loss=None if max_loss is None else parse_share(max_loss),
+            budget=bytes_,
+            task=task,
+            area_km2=area,
+            progress=progress,
+            **given,
+        )
+    output.show(found)
+
+
+def planned_recipe(
+    source: str,
+    max_loss: str,
+    labels: str | None,
+    label_column: str | None,
+    vector: str | None,
+    seed: int,
+    given: Sequence[str],
+    output: Output,
+) -> str:
+    """Plan for ``convert --max-loss``; print the plan and return its recipe's name.
+
+    Raises
+    ------
+    InvalidConfigError
+        If flags name the recipe as well.
+    """
+    if given:
+        raise InvalidConfigError(
+            f"--max-loss chooses the recipe, but {' and '.join(given)} names one; leave one out"
+        )
+    from geoembz import plan as find_plan
+
+    found = find_plan(
+        source,
+        max_loss=parse_share(max_loss),
+        labels=labels,
+        label_column=label_column,
+        vector=vector,
+        seed=seed,
+    )
+    output.tell(found.to_table() + "\n")
+    return found.chosen.recipe
+
+
+def parse_share(text: str) -> float:
+    """Read ``1%`` or ``0.01``.
+
+    Raises
+    ------
+    InvalidConfigError
+        If it is neither.
+    """
+    number = text.strip().removesuffix("%")
+    try:
+        value = float(number)
+    except ValueError as error:
+        raise InvalidConfigError(f"--max-loss {text!r}; expected 1% or 0.01") from error
+    return value / 100 if text.strip().endswith("%") else value

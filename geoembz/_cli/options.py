@@ -1,20 +1,22 @@
-"""What several commands parse alike."""
+"""Options that several commands share, singly and in groups.
 
+A group is a function whose parameters are options, and which returns what the library takes for
+them, such as `ReadOptions`. A command that `takes` a group has its options, and gets their value.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from geoembz._cli.output import Output
 from geoembz.errors import InvalidConfigError
 
-
-class SpaceName(StrEnum):
-    """Spaces that vectors are read in."""
-
-    ORIGINAL = "original"
-    REDUCED = "reduced"
-    CODES = "codes"
-
+if TYPE_CHECKING:
+    from geoembz import FitOptions, ReadOptions, StorageOptions
 
 Store = Annotated[str, typer.Argument(metavar="STORE", help="Path or URL of a store.")]
 BBoxText = Annotated[
@@ -33,67 +35,258 @@ GridName = Annotated[
         "--grid", metavar="NAME", help="One grid, such as utm32n, of a store that has several."
     ),
 ]
-Whiten = Annotated[
-    float, typer.Option(metavar="W", help="Weight of small components, 0 to 1; reduced only.")
-]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
-
-Product = Annotated[
-    str | None,
-    typer.Option(
-        metavar="P", help="aef, olmoearth, tessera, bands or raster.", show_default="found out"
-    ),
-]
-Nodata = Annotated[
-    str | None,
-    typer.Option(
-        metavar="V",
-        help="Nodata value, several with commas, or 'none'.",
-        show_default="as declared",
-    ),
-]
-SourceCrs = Annotated[
-    str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
-]
-Vector = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COLUMN",
-        help="Of a table: column of the vector, or what its numbered columns begin with.",
-        show_default="the only one",
-    ),
-]
-SourceTransform = Annotated[
-    str | None,
-    typer.Option(
-        metavar="A,B,C,D,E,F", help="Of an array or Zarr group: affine transform of its pixels."
-    ),
-]
-Like = Annotated[
-    str | None,
-    typer.Option(metavar="RASTER", help="Of an array or Zarr group: it lies where RASTER does."),
-]
-Dims = Annotated[
-    str | None,
-    typer.Option(metavar="band,y,x", help="Of an array: its axes.", show_default="as in --like"),
-]
-SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
-]
-AsGrid = Annotated[
-    bool, typer.Option("--grid", help="Of a table of chips on a regular grid: make a raster.")
-]
-GridCrs = Annotated[
-    str | None,
-    typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
-]
+Seed = Annotated[int, typer.Option(metavar="S", help="Seed of every random choice.")]
 Workers = Annotated[
     int | None, typer.Option(metavar="N", help="Shards at once.", show_default="one per core")
 ]
-
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="dask scheduler, such as tcp://host:8786, or 'local': processes, not threads.",
+    ),
+]
+License = Annotated[str | None, typer.Option("--license", metavar="TEXT", help="SPDX name or URL.")]
+Labels = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Labels: raster, polygons or points.")
+]
+LabelColumn = Annotated[
+    str | None, typer.Option(metavar="C", help="Attribute or column of the label.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+JsonFile = Annotated[
+    str | None,
+    typer.Option("--json", metavar="[FILE]", help="Print all numbers as JSON, or write a file."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
-JsonSummary = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Replace parameters of a command by the options of groups."""
+    signatures = {name: inspect.signature(group) for name, group in groups.items()}
+
+    def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
+        options: list[inspect.Parameter] = []
+        for name, parameter in inspect.signature(command).parameters.items():
+            options += signatures[name].parameters.values() if name in groups else [parameter]
+
+        @functools.wraps(command)
+        def run(**given: Any) -> Any:
+            values = {
+                name: group(**{option: given.pop(option) for option in signatures[name].parameters})
+                for name, group in groups.items()
+            }
+            return command(**given, **values)
+
+        keywords = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+        vars(run)["__signature__"] = inspect.Signature(keywords)  # what Typer reads
+        run.__annotations__ = {option.name: option.annotation for option in options}
+        return run
+
+    return with_options
+
+
+def printed(json_: Json = False, quiet: Quiet = False) -> Output:
+    """Return where a command prints."""
+    return Output(as_json=json_, quiet=quiet)
+
+
+def printed_or_written(json_: JsonFile = None, quiet: Quiet = False) -> Output:
+    """Return where a command prints that may write its JSON to a file instead."""
+    file = None if json_ == "-" else json_
+    return Output(as_json=json_ == "-", quiet=quiet, json_file=file)
+
+
+class Overlap(StrEnum):
+    """What holds where tiles overlap."""
+
+    FIRST = "first"
+    LAST = "last"
+    MEAN = "mean"
+
+
+class Resample(StrEnum):
+    """How tiles with other pixels are taken."""
+
+    NEAREST = "nearest"
+
+
+def read_options(
+    product: Annotated[
+        str | None,
+        typer.Option(
+            metavar="P", help="aef, olmoearth, tessera, bands or raster.", show_default="found out"
+        ),
+    ] = None,
+    nodata: Annotated[
+        str | None,
+        typer.Option(
+            metavar="V",
+            help="Nodata value, several with commas, or 'none'.",
+            show_default="as declared",
+        ),
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option(metavar="CRS", help="CRS of SRC.", show_default="as declared")
+    ] = None,
+    transform: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C,D,E,F",
+            help="Of an array or Zarr group: affine transform of its pixels.",
+        ),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RASTER", help="Of an array or Zarr group: it lies where RASTER does."
+        ),
+    ] = None,
+    dims: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BAND,Y,X", help="Of an array: its axes.", show_default="as in --like"
+        ),
+    ] = None,
+    overlap: Annotated[
+        Overlap | None,
+        typer.Option(
+            help="Pixel to keep where tiles overlap: first, last or their mean.",
+            show_default="first",
+        ),
+    ] = None,
+    resample: Annotated[
+        Resample | None, typer.Option(help="Accept tiles that are not aligned.")
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
+    ] = False,
+    vector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Of a table: column of the vector, or what its numbered columns begin with.",
+            show_default="the only one",
+        ),
+    ] = None,
+    grid: Annotated[
+        bool,
+        typer.Option(
+            "--grid", help="Store a table of chips that lie on a regular grid as a raster."
+        ),
+    ] = False,
+    grid_crs: Annotated[
+        str | None,
+        typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
+    ] = None,
+    checksum: Annotated[
+        bool, typer.Option("--checksum", help="Record the SHA-256 of every input file.")
+    ] = False,
+) -> "ReadOptions":
+    """Return how inputs are read."""
+    from geoembz import ReadOptions
+
+    return ReadOptions(
+        product=product,
+        nodata=nodata,
+        crs=crs,
+        transform=transform,
+        like=like,
+        dims=dims,
+        overlap=None if overlap is None else overlap.value,
+        resample=None if resample is None else resample.value,
+        skip_bad=skip_bad,
+        vector=vector,
+        grid=grid,
+        grid_crs=grid_crs,
+        checksum=checksum,
+    )
+
+
+def fit_options(
+    pca: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Keep K principal components.", show_default="all"),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="8-bit codes (the default).")] = False,
+    int4: Annotated[bool, typer.Option("--int4", help="4-bit codes.")] = False,
+    binary: Annotated[bool, typer.Option("--binary", help="1-bit codes.")] = False,
+    float32: Annotated[bool, typer.Option("--float32", help="No quantization.")] = False,
+    fit_samples: Annotated[
+        int, typer.Option(metavar="N", help="Pixels that the encoding is fitted on.")
+    ] = 65_536,
+    seed: Seed = 0,
+    strict_basis: Annotated[
+        bool, typer.Option("--strict-basis", help="Refuse data that lie outside the basis.")
+    ] = False,
+) -> "FitOptions":
+    """Return how the encoding is fitted.
+
+    Raises
+    ------
+    InvalidConfigError
+        If several quantizers are named.
+    """
+    from geoembz import FitOptions
+
+    flags = {"int8": int8, "int4": int4, "binary": binary, "float32": float32}
+    named = [name for name, given in flags.items() if given]
+    if len(named) > 1:
+        raise InvalidConfigError(
+            f"--{' and --'.join(named)} exclude each other; expected one quantizer"
+        )
+    return FitOptions(
+        pca=pca,
+        quantizer=named[0] if named else None,
+        fit_samples=fit_samples,
+        seed=seed,
+        strict_basis=strict_basis,
+    )
+
+
+class Layout(StrEnum):
+    """How `embedding` presents itself to Zarr readers."""
+
+    PLAIN = "plain"
+    CODEC = "codec"
+
+
+def storage_options(
+    layout: Annotated[
+        Layout, typer.Option(help="Integers for any reader, or float32 through our codecs.")
+    ] = Layout.PLAIN,
+    chunk: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Side of a chunk, in pixels.", show_default="fits 1 MB"),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="Side of a shard, in pixels, or 'none'.", show_default="8 to 64 MB"
+        ),
+    ] = None,
+    prefix_chunks: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Components per chunk.", show_default="whole vectors"),
+    ] = None,
+) -> "StorageOptions":
+    """Return how codes are stored.
+
+    Raises
+    ------
+    InvalidConfigError
+        If ``--shard`` is no number.
+    """
+    from geoembz import StorageOptions
+
+    try:
+        side = shard if shard is None or shard == "none" else int(shard)
+    except ValueError as error:
+        raise InvalidConfigError(
+            f"--shard {shard!r}; expected a number of pixels or 'none'"
+        ) from error
+    return StorageOptions(layout.value, chunk, side, prefix_chunks)
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
@@ -113,3 +306,8 @@ def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
             f"--bbox {text!r}; expected four numbers: XMIN,YMIN,XMAX,YMAX"
         ) from error
     return xmin, ymin, xmax, ymax
+
+
+def names_in(text: str | None) -> list[str] | None:
+    """Return the names in a comma-separated list; None from None."""
+    return text if text is None else [name.strip() for name in text.split(",") if name.strip()]

@@ -12,6 +12,9 @@ from geoembz._publish.stac_time import checked_interval
 from geoembz._spelling import spelled
 from geoembz._util.results import Result
 
+_WORKERS = 8
+"""Objects in flight: more than cores, since each waits for the network."""
+
 
 @dataclass(frozen=True)
 class PublishReport(Result):
@@ -65,7 +68,7 @@ def publish(
     url: str,
     *,
     endpoint_url: str | None = None,
-    workers: int = 8,
+    workers: int | None = None,
     anon_check: bool = False,
     overwrite: bool = False,
     break_lock: bool = False,
@@ -91,7 +94,7 @@ def publish(
     endpoint_url
         Of an S3 server other than Amazon's; None for ``AWS_ENDPOINT_URL``.
     workers
-        Objects in flight; each is held in memory.
+        Objects in flight; each is held in memory. None for 8.
     anon_check
         Afterwards read the root and one object without credentials (S3).
     overwrite
@@ -150,7 +153,7 @@ def publish(
         path,
         url,
         endpoint_url=endpoint_url,
-        workers=workers,
+        workers=_WORKERS if workers is None else workers,
         anon_check=anon_check,
         overwrite=overwrite,
         break_lock=break_lock,

@@ -11,7 +11,7 @@ import typer
 import zarr
 from typer.testing import CliRunner
 
-from geoembz._cli.cost import cost
+from geoembz._cli.stores import cost
 from geoembz._spelling import flags as flags_shown
 from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
 
@@ -203,7 +203,7 @@ def test_importing_the_command_is_cheap() -> None:
     import subprocess
 
     code = (
-        "import sys, geoembz._cli.cost; "
+        "import sys, geoembz._cli.stores; "
         "heavy = {'numpy', 'pyproj', 'matplotlib', 'zarr', 'fsspec'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )

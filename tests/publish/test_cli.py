@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from geoembz._cli.publish import publish
+from geoembz._cli.stores import publish
 from geoembz._spelling import flags
 from geoembz.errors import InvalidConfigError
 

@@ -1,0 +1,234 @@
+"""`geoembz sample`, `search`, `preview` and `export`: what gets data out of stores."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from geoembz._cli.options import (
+    BBoxCrs,
+    BBoxText,
+    GridName,
+    Overwrite,
+    Store,
+    Time,
+    Workers,
+    parse_bbox,
+    printed,
+    takes,
+)
+from geoembz._cli.output import Output
+from geoembz.errors import InvalidConfigError, SourceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Space(StrEnum):
+    """Spaces that vectors are read in."""
+
+    ORIGINAL = "original"
+    REDUCED = "reduced"
+    CODES = "codes"
+
+
+class Metric(StrEnum):
+    """How vectors are compared."""
+
+    COSINE = "cosine"
+    DOT = "dot"
+    EUCLIDEAN = "euclidean"
+    HAMMING = "hamming"
+
+
+class Format(StrEnum):
+    """Files that a store is written as."""
+
+    COG = "cog"
+    GEOPARQUET = "geoparquet"
+
+
+def view_options(
+    space: Annotated[Space, typer.Option(help="Space of the vectors.")] = Space.ORIGINAL,
+    components: Annotated[
+        int | None, typer.Option(metavar="K", help="Only the first K.", show_default="all")
+    ] = None,
+    whiten: Annotated[
+        float, typer.Option(metavar="W", help="Weight of small components, 0 to 1; reduced only.")
+    ] = 0.0,
+) -> dict[str, Any]:
+    """Return the keywords of how vectors are decoded."""
+    return {"space": space.value, "components": components, "whiten": whiten}
+
+
+def part_options(
+    bbox: BBoxText = None, bbox_crs: BBoxCrs = None, time: Time = None
+) -> dict[str, Any]:
+    """Return the keywords of which part of a store is read."""
+    return {"bbox": parse_bbox(bbox), "bbox_crs": bbox_crs, "time": time}
+
+
+@takes(view=view_options, output=printed)
+def sample(
+    store: Store,
+    features: Annotated[
+        str,
+        typer.Argument(metavar="FEATURES", help="Points or polygons: GeoJSON, GeoParquet or CSV."),
+    ],
+    *,
+    view: dict[str, Any],
+    output: Output,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write .parquet (GeoParquet) or .csv.")
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option(metavar="CRS", help="CRS of FEATURES.", show_default="as declared")
+    ] = None,
+    time: Time = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Take the vectors at points, or the mean vector of each polygon.
+
+    Only the chunks that the features touch are read. A feature outside the store, or where it has
+    no data, keeps its row without a vector.
+    """
+    from geoembz import sample as sample_store
+
+    output.show(
+        sample_store(store, features, crs=crs, time=time, out=out, overwrite=overwrite, **view)
+    )
+
+
+@takes(part=part_options, output=printed)
+def search(
+    store: Store,
+    *,
+    part: dict[str, Any],
+    output: Output,
+    point: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y", help="Search for what is here; repeatable.")
+    ] = None,
+    vector: Annotated[
+        Path | None, typer.Option(metavar="FILE.npy", help="Search for these vectors.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", metavar="K", help="How many to find for each.")] = 10,
+    metric: Annotated[Metric, typer.Option(help="How to compare.")] = Metric.COSINE,
+    crs: Annotated[
+        str | None,
+        typer.Option(metavar="CRS", help="CRS of --point.", show_default="lon, lat"),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write .parquet (GeoParquet) or .geojson.")
+    ] = None,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Find the pixels whose vectors are nearest to a place's, or to given vectors.
+
+    Codes are compared as they are stored; the store streams through memory once. `hamming` is for
+    binary codes. Without --time, all dates are searched, for a --point's vector only one.
+    """
+    from geoembz import search as search_store
+    from geoembz import vectors_at
+
+    if (point is None) == (vector is None):
+        raise InvalidConfigError("search: expected either --point X,Y or --vector FILE.npy")
+    query: Any
+    if vector is not None:
+        query = _read_vectors(vector)
+    else:
+        points = [_parse_point(text) for text in point or ()]
+        query = vectors_at(store, points, crs=crs, time=part["time"])
+    output.show(
+        search_store(
+            store, query, k, metric.value, workers=workers, out=out, overwrite=overwrite, **part
+        )
+    )
+
+
+@takes(part=part_options, output=printed)
+def preview(
+    store: Store,
+    out: Annotated[
+        str, typer.Argument(metavar="OUT", help="New .png, or .tif that knows where it lies.")
+    ],
+    *,
+    part: dict[str, Any],
+    output: Output,
+    size: Annotated[int, typer.Option(metavar="N", help="Longest side, in pixels.")] = 1024,
+    bands: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Components to show.", show_default="1,2,3"),
+    ] = None,
+    grid: GridName = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Show a store's first three components as red, green and blue."""
+    from geoembz import preview as preview_store
+
+    shown = _parse_bands(bands)
+    output.show(
+        preview_store(store, out, size=size, bands=shown, grid=grid, overwrite=overwrite, **part)
+    )
+
+
+@takes(part=part_options, view=view_options, output=printed)
+def export(
+    store: Store,
+    out: Annotated[str, typer.Argument(metavar="OUT", help="New .tif, or .parquet.")],
+    *,
+    part: dict[str, Any],
+    view: dict[str, Any],
+    output: Output,
+    to: Annotated[
+        Format | None,
+        typer.Option(help="What to write.", show_default="by the name of OUT"),
+    ] = None,
+    grid: GridName = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
+    from geoembz import export as export_store
+
+    summary = export_store(
+        store,
+        out,
+        to=None if to is None else to.value,
+        grid=grid,
+        overwrite=overwrite,
+        **part,
+        **view,
+    )
+    output.show(summary)
+
+
+def _parse_point(text: str) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidConfigError(f"--point {text!r}; expected two numbers: X,Y") from error
+    return x, y
+
+
+def _read_vectors(path: Path) -> "NDArray[np.generic]":
+    import numpy as np
+
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise SourceError(
+            f"{path}: no NumPy array ({error}); expected a .npy file that np.save wrote"
+        ) from error
+
+
+def _parse_bands(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InvalidConfigError(
+            f"--bands {text!r}; expected one number or three, such as 4,5,6"
+        ) from error

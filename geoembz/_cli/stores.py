@@ -1,0 +1,227 @@
+"""`geoembz info`, `verify`, `publish`, `cost` and `basis save`: what concerns whole stores."""
+
+from typing import Annotated
+
+import typer
+
+from geoembz._cli.options import License, Store, Workers, printed, takes
+from geoembz._cli.output import Output, say_json
+from geoembz._text import printable
+
+
+@takes(output=printed)
+def info(store: Store, *, output: Output) -> None:
+    """Print what a store holds, where it lies, what it costs and what it lost."""
+    from geoembz import info as describe
+
+    output.show(describe(store))
+
+
+@takes(output=printed)
+def verify(
+    store: Store,
+    *,
+    output: Output,
+    against: Annotated[
+        str | None, typer.Option(metavar="OTHER", help="Compare with another copy.")
+    ] = None,
+    manifest: Annotated[
+        bool, typer.Option("--manifest", help="Compare with the manifest beside the store.")
+    ] = False,
+    workers: Workers = None,
+) -> None:
+    """Read a whole store again and name what is wrong; exit 1 if anything is."""
+    from geoembz import verify as verify_store
+
+    found = verify_store(store, against=against, manifest=manifest, workers=workers)
+    output.show(found)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+@takes(output=printed)
+def save_basis(
+    store: Store,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="New file, such as basis.npz.")],
+    *,
+    output: Output,
+) -> None:
+    """Write the encoding of a store to a file that `convert --basis` reads."""
+    from geoembz import save_basis as save
+
+    encoding = save(store, file)
+    output.tell(f"{file}: {printable(encoding.recipe)}, {encoding.hash}")
+    if output.as_json:
+        say_json({"file": file, "recipe": encoding.recipe, "encoding_hash": encoding.hash})
+
+
+@takes(output=printed)
+def publish(
+    store: Store,
+    url: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="Where to, such as s3://bucket/prefix/name.zarr."),
+    ],
+    *,
+    output: Output,
+    endpoint_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="S3 server other than Amazon's.",
+            show_default="AWS_ENDPOINT_URL",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Objects in flight, each held in memory.", show_default="8"),
+    ] = None,
+    anon_check: Annotated[
+        bool, typer.Option("--anon-check", help="Afterwards read it without credentials.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace another store at the destination.")
+    ] = False,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take the destination from another command.")
+    ] = False,
+    stac: Annotated[bool, typer.Option(help="Write a STAC item and collection beside it.")] = True,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="First year, day or moment (UTC) that the embeddings describe, for STAC.",
+            show_default="the time axis",
+        ),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Last one, to its end; for STAC.")
+    ] = None,
+    license_: License = None,
+) -> None:
+    """Copy a store to object storage: whole or invisible, verified, resumable.
+
+    The same command after any interruption goes on where it stopped.
+    """
+    from geoembz import publish as publish_store
+
+    with output.progress("objects") as progress:
+        report = publish_store(
+            store,
+            url,
+            endpoint_url=endpoint_url,
+            workers=workers,
+            anon_check=anon_check,
+            overwrite=overwrite,
+            break_lock=break_lock,
+            stac=stac,
+            start=start,
+            end=end,
+            license=license_,
+            progress=progress,
+        )
+    output.show(report)
+
+
+@takes(output=printed)
+def cost(
+    store: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STORE]",
+            help="An existing store: its measured size is extrapolated.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    output: Output,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Known model: aef, tessera, tessera-encoder, dinov3 …"),
+    ] = None,
+    dims: Annotated[
+        int | None, typer.Option(metavar="N", help="Values per embedding, without --model.")
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TYPE", help="Type of one value.", show_default="the model's, or float32"
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Compress first, such as pca64-int8 or rot-binary."),
+    ] = None,
+    pixels: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Number of pixels; of rows, where STORE is a table."),
+    ] = None,
+    area_km2: Annotated[
+        float | None, typer.Option(metavar="KM2", help="Area in square kilometres.")
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="'land' (the Earth's) or a GeoJSON file.",
+            show_default="land, or the store's",
+        ),
+    ] = None,
+    gsd: Annotated[float, typer.Option(metavar="M", help="Side of one pixel, in metres.")] = 10.0,
+    years: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Yearly layers.", show_default="1, or the store's"),
+    ] = None,
+    provider: Annotated[str, typer.Option(metavar="NAME", help="aws, gcs, azure or r2.")] = "aws",
+    storage_class: Annotated[
+        str,
+        typer.Option(
+            "--class", metavar="NAME", help="Storage class: standard, standard-ia, nearline …"
+        ),
+    ] = "standard",
+    reads_per_month: Annotated[
+        int, typer.Option(metavar="N", help="Reads of one window each, a month.")
+    ] = 0,
+    read_window: Annotated[
+        int,
+        typer.Option(metavar="N", help="Side of that window, in pixels; rows, for a table."),
+    ] = 1,
+    egress_tb: Annotated[
+        float,
+        typer.Option(metavar="TB", help="Decimal terabytes sent to the internet, a month."),
+    ] = 0.0,
+    prices: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="JSON file whose prices replace the packaged ones."),
+    ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write a bar chart of schemes (.png, .svg, .pdf)."),
+    ] = None,
+) -> None:
+    """Print what embeddings cost to store: bytes exactly, US dollars flat and by price list.
+
+    Without STORE, --model or --dims, print the known models side by side.
+    """
+    from geoembz import cost as estimate_cost
+
+    report = estimate_cost(
+        store,
+        model=model,
+        dims=dims,
+        dtype=dtype,
+        recipe=recipe,
+        pixels=pixels,
+        area_km2=area_km2,
+        region=region,
+        gsd=gsd,
+        years=years,
+        provider=provider,
+        storage_class=storage_class,
+        reads_per_month=reads_per_month,
+        read_window=read_window,
+        egress_tb=egress_tb,
+        prices=prices,
+        plot=plot,
+    )
+    output.show(report, [] if plot is None else [f"wrote {plot}"])
