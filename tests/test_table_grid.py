@@ -63,6 +63,21 @@ def decoded(store: Path) -> np.ndarray:
     return reader.read(reader.attributes.grid.window, "original")
 
 
+def test_codes_of_alphaearth_become_pixels(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Columns of integers are decoded before they are laid on the grid."""
+    vectors = rng.normal(size=(36, 64))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    codes = np.rint(np.sign(vectors) * np.sqrt(np.abs(vectors)) * 127.5).astype(np.int8)
+    rows, cols = (index.reshape(-1) for index in np.mgrid[0:6, 0:6])
+    places = {"x": 500_005.0 + 10 * cols, "y": 5_300_005.0 - 10 * rows}
+    columns = {f"A{band:02d}": codes[:, band] for band in range(64)}
+    pq.write_table(pa.table({**columns, **places}), tmp_path / "t.parquet")
+    table, store = tmp_path / "t.parquet", tmp_path / "out.zarr"
+    geoembz.convert(table, store, crs="EPSG:32633", grid=True, recipe="aef")
+    stored = geoembz.open(store, space="codes")["embedding"].values
+    np.testing.assert_array_equal(stored.reshape(64, 36).T, codes)
+
+
 @pytest.mark.parametrize("keep", [1.0, 0.7])
 def test_chips_become_pixels_in_their_utm_zone(
     tmp_path: Path, rng: np.random.Generator, keep: float

@@ -6,10 +6,10 @@ Knows only chunk and shard shapes. A read fetches one index per shard touched, t
 from dataclasses import dataclass
 from fractions import Fraction
 
+from geoembz._geo.grid import chunk_side, grow_shard
 from geoembz.errors import InvalidConfigError
 
-CHUNK_BYTES = 2**20
-SHARD_BYTES = 2**26
+_ENDLESS = (2**30, 2**30)
 _INDEX_ENTRY_BYTES = 16  # offset and length, uint64 each (Zarr v3 sharding codec)
 _INDEX_CRC_BYTES = 4
 
@@ -125,23 +125,15 @@ class ReadCost:
 
 
 def default_layout(bytes_per_embedding: float) -> Layout:
-    """Return the layout geoembz would choose: square chunks up to 1 MiB, shards up to 64 MiB.
+    """Return the layout that geoembz chooses for a large raster: chunks up to 1 MiB, shards to 64.
 
     Examples
     --------
     >>> default_layout(64)
     Layout(chunk=(128, 128), shard=(1024, 1024))
     """
-    chunk = _largest_side(bytes_per_embedding, CHUNK_BYTES)
-    shard = _largest_side(bytes_per_embedding, SHARD_BYTES)
-    return Layout((chunk, chunk), (shard, shard))
-
-
-def _largest_side(bytes_per_embedding: float, limit: int) -> int:
-    side = 1
-    while (2 * side) ** 2 * bytes_per_embedding <= limit:
-        side *= 2
-    return side
+    side = chunk_side(bytes_per_embedding)
+    return Layout((side, side), grow_shard(_ENDLESS, bytes_per_embedding, (side, side)))
 
 
 def window_read(layout: Layout, bytes_per_embedding: float, window: tuple[int, int]) -> ReadCost:

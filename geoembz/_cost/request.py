@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from geoembz._cost.estimate import TB, CostEstimate, Holding, Usage, estimate
-from geoembz._cost.models import MODELS, bits_per_value, bytes_per_embedding, get_model
 from geoembz._cost.prices import Provider, load_provider
-from geoembz._cost.regions import LAND_AREA_KM2, pixels_from_area, pixels_in_region
-from geoembz._cost.report import CostReport
+from geoembz._cost.report import CostReport, draw_costs
+from geoembz._cost.sizes import (
+    LAND_AREA_KM2,
+    MODELS,
+    bits_per_value,
+    bytes_per_embedding,
+    geodesic_area_km2,
+    get_model,
+    pixels_from_area,
+)
+from geoembz._geo.geoparquet import CRS84
 from geoembz._util.bounded_json import MOST_BYTES, parse_object
 from geoembz.encoding import Recipe
-from geoembz.errors import InvalidConfigError
+from geoembz.errors import InvalidConfigError, SourceError
 
 _CHART_RECIPES = (
     "float32", "int8", "int4", "int2", "binary",
@@ -59,7 +67,7 @@ def cost(
         Compress first, such as ``pca64-int8``; see `Recipe`.
     pixels, area_km2, region
         How much, one of them: pixels (of a table store: rows), square kilometres, or ``land`` (the
-        Earth's) or a GeoJSON file. None: the Earth's land, or what the store holds.
+        Earth's) or a file of polygons. None: the Earth's land, or what the store holds.
     gsd
         Side of one pixel, in metres.
     years
@@ -112,8 +120,6 @@ def cost(
     )
     results = request.estimates()
     if plot is not None:
-        from geoembz._cost.chart import draw_costs
-
         bars, chosen = request.chart(results)
         draw_costs(bars, chosen, Path(plot))
     return CostReport(tuple(results))
@@ -295,16 +301,37 @@ class CostRequest:
             return pixels_from_area(self.area_km2, self.gsd_m)
         if self.region is None or self.region == "land":
             return pixels_from_area(LAND_AREA_KM2, self.gsd_m)
-        return pixels_in_region(_read_json(Path(self.region), "--region"), self.gsd_m)
+        return pixels_from_area(_region_area(self.region), self.gsd_m)
 
     def _provider(self) -> Provider:
-        overrides = None if self.prices is None else _read_json(self.prices, "--prices")
+        overrides = None if self.prices is None else _read_prices(self.prices)
         return load_provider(self.provider, overrides)
 
 
-def _read_json(path: Path, flag: str) -> dict[str, Any]:
-    expected = "a JSON object" + (", or the word land" if flag == "--region" else "")
-    where = f"cost: {flag} {path}"
+def _region_area(region: str) -> float:
+    """Return the area of a file's polygons, in square kilometres."""
+    import shapely
+
+    from geoembz.sources.features import read_rows
+
+    try:
+        read = read_rows(region)
+    except SourceError as error:
+        raise InvalidConfigError(f"cost: --region {error}, or the word land") from error
+    shapes = read.to_crs(CRS84).geometries
+    if shapes is None or read.geometries is None:
+        raise InvalidConfigError(f"cost: --region {region} holds points; expected polygons")
+    lost = int((shapely.is_missing(shapes) & ~shapely.is_missing(read.geometries)).sum())
+    if lost:
+        raise InvalidConfigError(
+            f"cost: --region {region}: {lost} of {len(shapes)} polygons lie where their CRS has no "
+            "place on Earth; correct the coordinates or the CRS"
+        )
+    return geodesic_area_km2(shapes)
+
+
+def _read_prices(path: Path) -> dict[str, Any]:
+    expected, where = "a JSON object", f"cost: --prices {path}"
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)

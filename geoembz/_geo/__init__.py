@@ -4,24 +4,31 @@ The only room that knows what a projection does to the ground; pyproj, shapely a
 the work, and are imported when they are called.
 """
 
-from geoembz._geo.boxes import BBox, box_around, box_of, placed_boxes, refuse_empty_box
-from geoembz._geo.ground import declared_gsd, gsd, metres_per_unit, pixel_area
-from geoembz._geo.longitudes import (
+from geoembz._geo.boxes import (
+    BBox,
+    box_around,
+    box_of,
     full_turn,
     into_range,
     narrowest,
+    placed_boxes,
+    refuse_empty_box,
     shifts,
     spans,
     unrolled,
 )
-from geoembz._geo.outline import outline, span_of
-from geoembz._geo.systems import (
+from geoembz._geo.crs import (
     datum_label,
+    declared_gsd,
+    gsd,
     is_geographic,
+    metres_per_unit,
     parsed,
+    pixel_area,
     same_crs,
     utm_zone,
 )
+from geoembz._geo.outline import outline, span_of
 
 __all__ = [
     "BBox",

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._geo.boxes import BBox
-from geoembz._geo.longitudes import full_turn, narrowest
-from geoembz._geo.systems import horizontal, parsed
+from geoembz._geo.boxes import BBox, full_turn, narrowest
+from geoembz._geo.crs import horizontal, parsed
 from geoembz.errors import InvalidConfigError
 
 _POINTS_PER_SIDE = 21

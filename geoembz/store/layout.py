@@ -6,26 +6,14 @@ input gives the same store everywhere.
 
 from dataclasses import dataclass
 
-from geoembz._geo.grid import Blocks
+from geoembz._geo.grid import Blocks, chunk_side, grow_shard
 from geoembz.errors import InvalidConfigError
-
-CHUNK_BYTES = 2**20
-"""Largest inner chunk chosen by default, before entropy coding."""
-
-SHARD_BYTES = 64 * 2**20
-"""Largest shard chosen by default, before entropy coding."""
 
 LARGEST_SHARD_BYTES = 128 * 2**20
 """Largest shard accepted to keep a source's block, or its strips, whole."""
 
 MOST_SHARDS = 2**21
 """Most tasks that one conversion plans: each costs about a kilobyte."""
-
-SMALL_SHARD_BYTES = 8 * 2**20
-"""Shards grow to this size even where few are left to share among workers."""
-
-ENOUGH_SHARDS = 16
-"""Four shards for each of four workers: larger shards stop growing before fewer remain."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +92,7 @@ def choose_layout(
     ChunkLayout(shape=(10980, 10980), chunk=(128, 128), shard=(1024, 1024), is_sharded=True,
                 prefix=None)
     """
-    side = _chunk_side(shape, bytes_per_pixel) if chunk is None else chunk
+    side = min(chunk_side(bytes_per_pixel), max(shape)) if chunk is None else chunk
     if side < 1:
         raise InvalidConfigError(f"chunk {side}; expected a side of 1 pixel or more")
     asked, side = side, min(side, max(shape))
@@ -115,7 +103,7 @@ def choose_layout(
             raise InvalidConfigError(f"shard {shard!r}; expected a number of pixels or 'none'")
         is_sharded, shard = False, None
     if shard is None:
-        outer = _grow_shard(
+        outer = grow_shard(
             shape, bytes_per_pixel, _first_shard(side, shape, bytes_per_pixel, source_block)
         )
     elif shard < asked or shard % asked:
@@ -140,14 +128,6 @@ def _refuse_too_many(layout: ChunkLayout) -> None:
         )
 
 
-def _chunk_side(shape: tuple[int, int], bytes_per_pixel: int) -> int:
-    """Return the largest power of two whose square of pixels stays within `CHUNK_BYTES`."""
-    side = 8
-    while side < 1024 and (2 * side) ** 2 * bytes_per_pixel <= CHUNK_BYTES:
-        side *= 2
-    return min(side, max(shape))
-
-
 def _first_shard(
     side: int, shape: tuple[int, int], bytes_per_pixel: int, source_block: tuple[int, int]
 ) -> tuple[int, int]:
@@ -160,23 +140,6 @@ def _first_shard(
     if height % side or width % side or too_large:
         return side, side
     return height, width
-
-
-def _grow_shard(
-    shape: tuple[int, int], bytes_per_pixel: int, first: tuple[int, int]
-) -> tuple[int, int]:
-    """Double the shard while it stays small, or while enough shards remain."""
-    rows, cols = first
-    while rows < shape[0] or cols < shape[1]:
-        grown = (rows * 2, cols) if rows <= cols or cols >= shape[1] else (rows, cols * 2)
-        size = grown[0] * grown[1] * bytes_per_pixel
-        count = -(-shape[0] // grown[0]) * -(-shape[1] // grown[1])
-        if size > SHARD_BYTES or (size > SMALL_SHARD_BYTES and count < ENOUGH_SHARDS):
-            break
-        if rows >= shape[0] and cols >= shape[1]:
-            break
-        rows, cols = grown
-    return rows, cols
 
 
 def _clip(

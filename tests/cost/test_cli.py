@@ -101,7 +101,7 @@ def test_text_and_table() -> None:
         (("--model", "aef", "--years", "0"), "years is 0"),
         (("--model", "aef", "--gsd", "0"), "ground sampling distance"),
         (("--model", "aef", "--area-km2", "nan"), "area of nan"),
-        (("--model", "aef", "--region", "missing.geojson"), "No such file.*word land"),
+        (("--model", "aef", "--region", "missing.geojson"), "no such file.*word land"),
         (("--model", "aef", "--provider", "ibm"), "unknown provider 'ibm'"),
         (("--model", "aef", "--class", "warm"), "no storage class 'warm'"),
         (("--model", "aef", "--egress-tb", "-1"), "--egress-tb -1"),

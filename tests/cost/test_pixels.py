@@ -1,14 +1,18 @@
 """Pixels from areas are exact; areas of polygons are the ellipsoid's."""
 
+import json
 import math
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoembz._cost.regions import geodesic_area_km2, pixels_from_area, pixels_in_region
+import geoembz
+from geoembz._cost.sizes import geodesic_area_km2, pixels_from_area
+from geoembz._geo.geojson import features_of
 from geoembz.errors import InvalidConfigError
 
 EARTH_KM2 = 510_065_621.724  # surface of the WGS 84 ellipsoid
@@ -21,6 +25,11 @@ def box(west: float, south: float, east: float, north: float) -> list[list[list[
 def polygon(*coordinates: float) -> dict[str, Any]:
     west, south, east, north = coordinates
     return {"type": "Polygon", "coordinates": box(west, south, east, north)}
+
+
+def area(geojson: dict[str, Any]) -> float:
+    """Return the area of GeoJSON, in square kilometres."""
+    return geodesic_area_km2(features_of(geojson, "region").geometries)
 
 
 def zone_area_km2(south: float, north: float, width_degrees: float) -> float:
@@ -46,13 +55,13 @@ def test_whole_pixels_survive(pixels: int, gsd: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("area", "gsd"),
+    ("size", "gsd"),
     [(0, 10), (-1, 10), (float("nan"), 10), (float("inf"), 10), (1, 0), (1, -1), (1e-12, 10)],
 )
-def test_no_pixel_is_an_error(area: float, gsd: float) -> None:
+def test_no_pixel_is_an_error(size: float, gsd: float) -> None:
     """Areas and pixels that do not exist are refused."""
     with pytest.raises(InvalidConfigError, match="cost:"):
-        pixels_from_area(area, gsd)
+        pixels_from_area(size, gsd)
 
 
 @pytest.mark.parametrize(
@@ -65,14 +74,14 @@ def test_boxes_between_parallels(bounds: tuple[float, float, float, float]) -> N
              polygon((west + east) / 2, south, east, north)]  # fmt: skip
     whole = {"type": "GeometryCollection", "geometries": parts}
     expected = zone_area_km2(south, north, east - west)
-    assert geodesic_area_km2(whole) == pytest.approx(expected, rel=1e-4)
+    assert area(whole) == pytest.approx(expected, rel=1e-4)
 
 
 def test_whole_earth() -> None:
     """Two hemispheres make the ellipsoid's surface."""
     halves = [box(-180, -90, 0, 90), box(0, -90, 180, 90)]
-    area = geodesic_area_km2({"type": "MultiPolygon", "coordinates": halves})
-    assert area == pytest.approx(EARTH_KM2, rel=1e-9)
+    whole = area({"type": "MultiPolygon", "coordinates": halves})
+    assert whole == pytest.approx(EARTH_KM2, rel=1e-9)
 
 
 def test_holes_direction_and_nesting_do_not_matter() -> None:
@@ -81,12 +90,10 @@ def test_holes_direction_and_nesting_do_not_matter() -> None:
     donut = {"type": "Polygon", "coordinates": [outer, hole]}
     turned = {"type": "Polygon", "coordinates": [outer[::-1], hole[::-1]]}
     feature = {"type": "Feature", "properties": {}, "geometry": donut}
-    expected = geodesic_area_km2(polygon(0, 0, 1, 1)) - geodesic_area_km2(
-        polygon(0.25, 0.25, 0.75, 0.75)
-    )
-    assert geodesic_area_km2(donut) == pytest.approx(expected, rel=1e-12)
-    assert geodesic_area_km2(turned) == pytest.approx(expected, rel=1e-12)
-    assert geodesic_area_km2({"type": "FeatureCollection", "features": [feature]}) == (
+    expected = area(polygon(0, 0, 1, 1)) - area(polygon(0.25, 0.25, 0.75, 0.75))
+    assert area(donut) == pytest.approx(expected, rel=1e-12)
+    assert area(turned) == pytest.approx(expected, rel=1e-12)
+    assert area({"type": "FeatureCollection", "features": [feature]}) == (
         pytest.approx(expected, rel=1e-12)
     )
 
@@ -98,30 +105,38 @@ def test_small_polygons_are_pyproj_s_own() -> None:
     lon, lat = [11.0, 11.7, 11.4, 11.0], [47.0, 47.1, 47.8, 47.0]
     triangle = {"type": "Polygon", "coordinates": [list(zip(lon, lat, strict=True))]}
     expected = abs(Geod(ellps="WGS84").polygon_area_perimeter(lon, lat)[0]) / 1e6
-    assert geodesic_area_km2(triangle) == expected
-    assert pixels_in_region(triangle, 10) == int(expected * 10_000 + 0.5)
+    assert area(triangle) == expected
+
+
+def region_pixels(path: Path, geojson: dict[str, Any]) -> int:
+    """Return the pixels of 10 m in a region."""
+    path.write_text(json.dumps(geojson))
+    (found,) = geoembz.cost(model="aef", region=path).estimates
+    return found.holding.pixels
 
 
 @pytest.mark.parametrize(
     ("geojson", "reason"),
     [
         ({"type": "Point", "coordinates": [0, 0]}, "holds no polygon"),
-        ({}, "holds no polygon"),
+        ({}, "region.geojson: GeoJSON of type None"),
         ({"type": "FeatureCollection", "features": []}, "holds no polygon"),
         ({"type": "Feature", "geometry": None}, "holds no polygon"),
         (polygon(500000, 4000000, 600000, 4100000), "longitude and latitude"),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}, "at least 4 points"),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}, "last equal"),
-        ({"type": "Polygon", "coordinates": [["a", "b"]]}, r"not a list of \[longitude"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}, "expected 4 or more"),
+        ({"type": "Polygon", "coordinates": [["a", "b"]]}, r"expected a list"),
         (polygon(179, 0, -179, 1), "antimeridian"),
-        (
-            polygon(0, 0, 1, 1)
-            | {"crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32632"}}},
-            "reproject",
-        ),
     ],
 )
-def test_regions_that_are_none(geojson: dict[str, Any], reason: str) -> None:
+def test_regions_that_are_none(geojson: dict[str, Any], reason: str, tmp_path: Path) -> None:
     """What is not a polygon in longitude and latitude is refused with the reason."""
-    with pytest.raises(InvalidConfigError, match=reason):
-        geodesic_area_km2(geojson)
+    with pytest.raises(InvalidConfigError, match=f"cost: .*{reason}"):
+        region_pixels(tmp_path / "region.geojson", geojson)
+
+
+def test_regions_of_another_crs(tmp_path: Path) -> None:
+    """A kilometre square of a UTM zone is one on the ground, but for the zone's scale."""
+    square = polygon(500_000, 5_000_000, 501_000, 5_001_000)
+    named = {"crs": {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32632"}}}
+    pixels = region_pixels(tmp_path / "region.geojson", square | named)
+    assert pixels == pytest.approx(10_000 / 0.9996**2, abs=2)

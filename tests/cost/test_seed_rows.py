@@ -3,11 +3,16 @@
 import pytest
 
 from geoembz._cost.estimate import FLAT_USD_PER_GB_MONTH, Holding, estimate
-from geoembz._cost.models import bits_per_value, bytes_per_embedding, get_model
 from geoembz._cost.prices import load_provider
-from geoembz._cost.regions import LAND_AREA_KM2, pixels_from_area
 from geoembz._cost.report import format_bytes, format_usd
 from geoembz._cost.request import Scheme
+from geoembz._cost.sizes import (
+    LAND_AREA_KM2,
+    bits_per_value,
+    bytes_per_embedding,
+    get_model,
+    pixels_from_area,
+)
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 

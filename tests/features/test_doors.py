@@ -1,4 +1,4 @@
-"""Every door takes the same files of places: `sample`, the labels of `evaluate`, `convert`."""
+"""Every door takes the same files: `sample`, the labels of `evaluate`, `convert`, `cost`."""
 
 import builtins
 import json
@@ -113,6 +113,22 @@ def test_every_door_reads_every_file(
     np.testing.assert_array_equal(labels.rows[order], range(SIZE))
     np.testing.assert_array_equal(labels.cols[order], range(SIZE))
     assert labels.labels[order].tolist() == LABELS
+
+
+@pytest.mark.parametrize("name", HOLD_AREAS)
+def test_regions_of_cost_are_read_from_every_file(name: str, tmp_path: Path) -> None:
+    """Eight squares of 8 m hold 512 pixels of 1 m, but for the scale of the zone."""
+    WRITERS[name](squares(), tmp_path / name)
+    (found,) = geoembz.cost(model="aef", region=tmp_path / name, gsd=1).estimates
+    assert found.holding.pixels == pytest.approx(512 / 0.9996**2, abs=1)
+
+
+def test_points_are_no_region(tmp_path: Path) -> None:
+    """Whatever file they stand in."""
+    for name in ("a.csv", "a.gpkg"):
+        WRITERS[name](points(), tmp_path / name)
+        with pytest.raises(InvalidConfigError, match=r"holds (points|no polygon)"):
+            geoembz.cost(model="aef", region=tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.gpkg", "a.shp", "a.fgb"])

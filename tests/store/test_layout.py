@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geoembz._geo.grid import CHUNK_BYTES
 from geoembz.errors import InvalidConfigError
-from geoembz.store.layout import CHUNK_BYTES, LARGEST_SHARD_BYTES, choose_layout
+from geoembz.store.layout import LARGEST_SHARD_BYTES, choose_layout
 
 SIDES = st.integers(1, 30_000)
 BLOCKS = st.tuples(st.sampled_from([1, 3, 16, 256, 512, 1024]), st.sampled_from([16, 512, 1024]))

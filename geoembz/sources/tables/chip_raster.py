@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._geo import unrolled
+from geoembz._geo import parsed, unrolled
 from geoembz._geo.grid import Transform, Window
 from geoembz._util.output import scratch_folder
 from geoembz.errors import InvalidConfigError, SourceError
@@ -171,7 +171,10 @@ class ChipRaster:
     def __init__(
         self, table: TableSource, *, grid_crs: str | None = None, overlap: Overlap | None = None
     ) -> None:
-        self.name, self.dimension, self.dtype = table.name, table.dimension, table.dtype
+        self.name, self.dimension = table.name, table.dimension
+        # Codes of AlphaEarth come decoded from `batches`: in their own type they would be zeros.
+        is_coded = table.dtype.kind in "iu"
+        self.dtype: np.dtype[np.generic] = np.dtype(np.float32) if is_coded else table.dtype
         self.info, self.band_names = table.info, table.band_names
         survey = table.survey()
         crs, lattice = _regular(table, survey.places, survey.chip_size, grid_crs)
@@ -258,11 +261,11 @@ def _regular(
     grid_crs: str | None,
 ) -> tuple[str, Lattice]:
     """Return the CRS in which the places are most regular, and the grid there."""
-    from pyproj import CRS, Transformer
+    from pyproj import Transformer
 
     found: list[tuple[float, str, Lattice]] = []
     refusals: list[SourceError] = []
-    own = CRS.from_user_input(table.crs)
+    own = parsed(table.crs)
     places = np.column_stack([unrolled(table.crs, places[:, 0]), places[:, 1]])
     for crs in [_parsed(grid_crs)] if grid_crs else [own, *_utm_zone(own, places)]:
         move = Transformer.from_crs(own, crs, always_xy=True).transform
@@ -282,15 +285,10 @@ def _regular(
 
 
 def _parsed(text: str) -> Any:
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
     try:
-        return CRS.from_user_input(text)
-    except CRSError as error:
-        raise InvalidConfigError(
-            f"grid_crs {text!r}: {error}; expected a CRS such as EPSG:32633"
-        ) from error
+        return parsed(text)
+    except InvalidConfigError as error:
+        raise InvalidConfigError(f"grid_{error}") from error
 
 
 def _raster_crs(crs: Any) -> str:
@@ -317,7 +315,7 @@ def _utm_zone(crs: Any, places: NDArray[np.float64]) -> list[Any]:
         return []
     longitude, latitude = np.nanmedian(places, axis=0)
     zone = int((longitude + 180) // 6) % 60 + 1
-    return [_parsed(f"EPSG:{(32700 if latitude < 0 else 32600) + zone}")]
+    return [parsed(f"EPSG:{(32700 if latitude < 0 else 32600) + zone}")]
 
 
 def _refuse_shared(name: str, lattice: Lattice, overlap: Overlap | None) -> None:
