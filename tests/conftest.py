@@ -1,6 +1,7 @@
 """Data that tests of several modules share: real rasters where they are, tiny ones everywhere."""
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,6 +98,13 @@ def make_raster() -> MakeRaster:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _heed_ctrl_c() -> None:
+    """Let tests interrupt what they start: shells let their background jobs ignore SIGINT."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
