@@ -133,7 +133,7 @@ class _TableConversion:
 
     @property
     def recipe(self) -> Recipe:
-        return self.options.recipe or Recipe.parse(self.source.product.recipe or "int8")
+        return self.options.recipe or Recipe.parse(self.source.traits.recipe or "int8")
 
     @property
     def _shard_rows(self) -> int | None:

@@ -180,7 +180,7 @@ def test_another_vector_has_another_law(tmp_path: Path) -> None:
     path = written(tmp_path / "t.parquet", **columns)
     assert open_table(path).dimension == 64
     table = open_table(path, vector="clay")
-    assert (table.dimension, table.product) == (8, PLAIN)
+    assert (table.dimension, table.traits) == (8, PLAIN)
     np.testing.assert_array_equal(vectors_of(path, vector="clay"), 3 * numbers(8))
     with pytest.raises(SourceError, match="several columns"):
         open_table(written(tmp_path / "u.parquet", embedding=columns["clay"], **columns))

@@ -7,7 +7,7 @@ windows are read from there.
 
 import shutil
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -332,17 +332,10 @@ def _refuse_shared(name: str, lattice: Lattice, overlap: Overlap | None) -> None
 
 
 def _traits(table: TableSource, n_rows: int, overlap: Overlap | None) -> SourceTraits:
-    product = table.product
     left_out = ", ".join(name for name in table.schema.names if name != table.geometry)
     note = f"made of a table of {n_rows} rows, one pixel each"
     notes = (
         f"{note}; its columns {left_out} are left out" if left_out else note,
         *([] if overlap is None else [f"of rows in one pixel: {overlap}"]),
     )
-    return SourceTraits(
-        product.name,
-        model=table.model,
-        recipe=product.recipe,
-        unit_norm=product.unit_norm,
-        notes=notes,
-    )
+    return replace(table.traits, model=table.model, notes=notes)

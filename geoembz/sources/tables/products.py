@@ -13,9 +13,10 @@ from itertools import pairwise
 import pyarrow as pa
 
 from geoembz.errors import InvalidConfigError, SourceError
+from geoembz.sources import aef
+from geoembz.sources.base import SourceTraits
 from geoembz.sources.tables.columns import is_list, is_real, value_type
 
-AEF_COLUMNS = tuple(f"A{index:02d}" for index in range(64))
 _CERTAIN = ("embedding", "embeddings")
 """Names that say it all: such a column is the vector, whatever stands beside it."""
 
@@ -29,34 +30,22 @@ _FEWEST_BESIDE = 3
 
 
 @dataclass(frozen=True)
-class Product:
-    """What is known about a table beyond its columns.
+class Product(SourceTraits):
+    """What is known of a product that comes as tables.
 
     Parameters
     ----------
-    name
-        As ``--product`` would say it.
     columns
         Columns that tell the product; the vector is among them.
-    model
-        URI of the model; None where the file must say it.
     gsd
         Size of an image's pixel, in metres, that chips are counted in.
     grid_id
         Name of the grid of chips, where there is one.
-    recipe
-        Recipe that keeps the product's numbers exactly, if any.
-    unit_norm
-        Whether vectors have length 1.
     """
 
-    name: str
-    columns: tuple[str, ...]
-    model: str | None = None
+    columns: tuple[str, ...] = ()
     gsd: float | None = None
     grid_id: str | None = None
-    recipe: str | None = None
-    unit_norm: bool = False
 
     def matches(self, columns: Sequence[str]) -> bool:
         """Whether a table with these columns is this product."""
@@ -65,32 +54,31 @@ class Product:
 
 EARTH_ENGINE = Product(
     "earth-engine",
-    AEF_COLUMNS,
-    model="https://developers.google.com/earth-engine/datasets/catalog/"
-    "GOOGLE_SATELLITE_EMBEDDING_V1_ANNUAL",
+    columns=aef.BAND_NAMES,
+    model=aef.MODEL,
     gsd=10.0,
     recipe="aef",
     unit_norm=True,
 )
-MOSAIKS = Product("mosaiks", ("lat", "lon", "X_0", "X_1"), model="https://www.mosaiks.org")
+MOSAIKS = Product("mosaiks", columns=("lat", "lon", "X_0", "X_1"), model="https://www.mosaiks.org")
 CLAY_V1_5 = Product(
     "clay-v1.5",
-    ("embedding", "chips_id"),
+    columns=("embedding", "chips_id"),
     model="https://huggingface.co/made-with-clay/Clay/tree/main/v1.5",
     gsd=10.0,
     grid_id="majortom-2560m",
 )
 CLAY_V0 = Product(
     "clay-v0",
-    ("embeddings", "source_url"),
+    columns=("embeddings", "source_url"),
     model="https://huggingface.co/made-with-clay/Clay/tree/main/v0.1",
     gsd=10.0,
 )
 MAJOR_TOM = Product(
-    "major-tom", ("unique_id", "embedding", "grid_cell"), gsd=10.0, grid_id="majortom-10km"
+    "major-tom", columns=("unique_id", "embedding", "grid_cell"), gsd=10.0, grid_id="majortom-10km"
 )
-EARTH_INDEX = Product("earth-index", ("id", "embedding", "geometry"), gsd=10.0)
-PLAIN = Product("plain", ())
+EARTH_INDEX = Product("earth-index", columns=("id", "embedding", "geometry"), gsd=10.0)
+PLAIN = Product("plain")
 
 PRODUCTS = (EARTH_ENGINE, MOSAIKS, CLAY_V1_5, CLAY_V0, MAJOR_TOM, EARTH_INDEX, PLAIN)
 
@@ -100,7 +88,7 @@ def recognise(columns: Sequence[str]) -> Product:
 
     Examples
     --------
-    >>> recognise(["unique_id", "embedding", "grid_cell"]).name
+    >>> recognise(["unique_id", "embedding", "grid_cell"]).product
     'major-tom'
     """
     return next(product for product in PRODUCTS if product.matches(columns))
@@ -217,8 +205,8 @@ def _run(prefix: str, members: list[tuple[int, str]]) -> Run | None:
 
 def _certain(schema: pa.Schema, runs: list[Run], product: Product) -> list[str | Run]:
     """Return the columns whose names leave no doubt, of well-known products included."""
-    prefixes = {EARTH_ENGINE.name: "A", MOSAIKS.name: "X_"}
-    known = prefixes.get(product.name)
+    prefixes = {EARTH_ENGINE.product: "A", MOSAIKS.product: "X_"}
+    known = prefixes.get(product.product)
     certain: list[str | Run] = [
         field.name for field in schema if field.name.lower() in _CERTAIN and is_list(field.type)
     ]

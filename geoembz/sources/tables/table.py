@@ -151,7 +151,7 @@ class TableSource:
         What to call the table in messages.
     files
         Those behind it.
-    product
+    traits
         What it was recognised as.
     vector
         Columns of the vector: one of lists, or one per component.
@@ -165,7 +165,7 @@ class TableSource:
 
     name: str
     files: TableFiles
-    product: Product
+    traits: Product
     vector: tuple[str, ...]
     places: Places
     dimension: int
@@ -182,7 +182,7 @@ class TableSource:
         model = read_emb(self.files.footer).get("model")
         source = model.get("source") if isinstance(model, dict) else None
         parts = urlsplit(str(source or ""))
-        return str(source) if parts.scheme and (parts.netloc or parts.path) else self.product.model
+        return str(source) if parts.scheme and (parts.netloc or parts.path) else self.traits.model
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
@@ -256,7 +256,7 @@ class TableSource:
         columns = list(dict.fromkeys([*self.vector, *self.places.columns, *kept]))
         for batch in self.files.scan(columns, self._batch_rows):
             vectors = self._vectors(batch, start)
-            if not start and self.product.unit_norm:
+            if not start and self.traits.unit_norm:
                 check_unit_norm(self.name, vectors)
             bounds = self.places.bounds(self.name, batch)
             yield TableBatch(start, vectors, self.places.centres(bounds), batch.select(kept))
@@ -278,7 +278,7 @@ class TableSource:
         return max(256, 1 << (rows.bit_length() - 1))
 
     def _vectors(self, batch: pa.RecordBatch, start: int) -> NDArray[Any]:
-        return _row_vectors(self.name, batch, self.vector, self.product, self.dimension, start)
+        return _row_vectors(self.name, batch, self.vector, self.traits, self.dimension, start)
 
 
 def _row_vectors(
