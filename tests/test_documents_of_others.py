@@ -132,7 +132,7 @@ def test_stac_items_that_are_no_json(content: bytes, tmp_path: Path) -> None:
 
 def test_a_remote_item_names_no_file_of_this_machine(tmp_path: Path) -> None:
     """An absolute href lies on the item's server."""
-    from geoembz.sources.stac import _resolve
+    from geoembz.sources.inputs import _resolve
 
     assert _resolve("s3://bucket/a/item.json", "/etc/x.tif") == "s3://bucket/etc/x.tif"
     assert _resolve("https://h/a/item.json", "../x.tif") == "https://h/x.tif"

@@ -54,7 +54,7 @@ def open_sources(
         If inputs cannot be read (all are named), or do not belong together.
     """
     paths = expand(inputs)
-    joined = _joined_parts(paths, options)
+    joined = _join_parts(paths, options)
     if joined is not None:
         return {grid_name(joined): joined}
     opened, bad = _open_all(paths, options, opener)
@@ -65,7 +65,7 @@ def open_sources(
     return {name: finish(_one(groups[name], options), skipped) for name in sorted(groups)}
 
 
-def _joined_parts(paths: Sequence[str], options: ReadOptions) -> Source | None:
+def _join_parts(paths: Sequence[str], options: ReadOptions) -> Source | None:
     """Return the embedding that few-band files form together; None where they do not."""
     forced = options.product == BANDS
     if not forced and (len(paths) < 2 or options.product not in {None, AEF}):

@@ -139,8 +139,8 @@ class BandsSource(StoredNumbers):
         self.grid, self.block_shape = best_named([part.grid for part in parts]), first.block_shape
         self.dimension = len(self.band_names)
         self.stored_dtype = np.result_type(*(part.stored_dtype for part in self._parts))
-        self.nodata = self._joined_nodata()
-        self.scaling = self._joined_scaling()
+        self.nodata = self._join_nodata()
+        self.scaling = self._join_scaling()
         self.info = tuple(info for part in self._parts for info in part.info)
         self.traits: SourceTraits = traits_of(first).with_notes(*notes_on(names))
 
@@ -153,7 +153,7 @@ class BandsSource(StoredNumbers):
             raw[row] = read[part][0][band]
         return raw, np.logical_and.reduce(masks) if masks else None
 
-    def _joined_nodata(self) -> Nodata | None:
+    def _join_nodata(self) -> Nodata | None:
         """Return the nodata values of all bands: a pixel is invalid where all of them have it."""
         declared: list[list[float] | None] = []
         for part, band in self._order:
@@ -162,7 +162,7 @@ class BandsSource(StoredNumbers):
             declared.append([value for value in column if not np.isnan(value)] or None)
         return Nodata.of(declared)
 
-    def _joined_scaling(self) -> Scaling | None:
+    def _join_scaling(self) -> Scaling | None:
         scalings = [(self._parts[part].scaling, band) for part, band in self._order]
         return Scaling.of(
             [1.0 if known is None else float(known.scales[band]) for known, band in scalings],

@@ -1,16 +1,93 @@
-"""From what a user names to the inputs behind it: files, globs, directories, lists, STAC items."""
+"""From what a user names to the inputs behind it: files, globs, directories, lists, STAC items.
+
+A STAC item stands for its asset `embeddings`, or the one with the role ``embeddings``.
+"""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urljoin
 
 from geoembz._objects.identity import display_name, split_query
-from geoembz._objects.reading import filesystem_of, forget_listings
+from geoembz._objects.reading import filesystem_of, forget_listings, read_range
 from geoembz._objects.subdatasets import Subdataset
+from geoembz._util.bounded_json import parse_json
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import natural_order
-from geoembz.sources.stac import embeddings_asset, is_item
 from geoembz.sources.tessera import tile_name
+
+ASSET = "embeddings"
+_MOST_BYTES = 16 * 2**20
+_MOST_NAMED = 20
+_REMOTE = re.compile(r"(?i)(https?|ftp|s3a?|gs|gcs|az|adl|abfss?|wasbs?|oci|hf)://")
+"""What an item on a server may name: no file of this machine, and no service of GDAL's."""
+
+
+def is_item(path: str) -> bool:
+    """Whether a JSON file is a STAC item."""
+    document = _document(path)
+    return document.get("type") == "Feature" and "assets" in document
+
+
+def embeddings_asset(path: str) -> str:
+    """Return the path or URL of an item's embeddings.
+
+    Raises
+    ------
+    SourceError
+        If the item has no such asset, or its address is none.
+    """
+    assets = _document(path)["assets"]
+    if not isinstance(assets, Mapping):
+        raise SourceError(
+            f"{display_name(path)}: STAC item whose assets are a {type(assets).__name__}; expected "
+            f"an object with one called {ASSET!r}; name the file itself"
+        )
+    by_role = [asset for asset in assets.values() if _has_role(asset)]
+    asset = assets.get(ASSET) or (by_role[0] if len(by_role) == 1 else None)
+    href = asset.get("href") if isinstance(asset, Mapping) else None
+    if not isinstance(href, str):
+        names = ", ".join(sorted(assets)[:_MOST_NAMED]) or "none"
+        raise SourceError(
+            f"{display_name(path)}: STAC item with the assets {names}; expected one called "
+            f"{ASSET!r} with an href; name the file itself"
+        )
+    if not href.strip() or not href.isprintable() or href.lower().endswith((".json", ".txt")):
+        raise SourceError(
+            f"{display_name(path)}: the asset's href is {href[:200]!r}; expected the path or URL "
+            "of a raster, table or store; name the file itself"
+        )
+    return _resolve(path, href)
+
+
+def _has_role(asset: object) -> bool:
+    roles = asset.get("roles") if isinstance(asset, Mapping) else None
+    return isinstance(roles, list) and ASSET in roles
+
+
+def _resolve(item: str, href: str) -> str:
+    """Return an asset's place; relative ones lie beside the item."""
+    scheme, mark, place = item.partition("://")
+    if not mark:
+        is_whole = "://" in href or href.startswith("/")
+        return href if is_whole else str((Path(item).parent / href).resolve())
+    if "://" not in href:
+        return f"{scheme}://{urljoin(f'//{place}', href).removeprefix('//')}"
+    if _REMOTE.match(href) is None or "::" in href:
+        raise SourceError(
+            f"{display_name(item)}: the asset's href is {href!r}; expected an address such as "
+            "https://… or s3://…, not a file of this machine; name the file itself"
+        )
+    return href
+
+
+def _document(path: str) -> dict[str, Any]:
+    content = read_range(path, 0, _MOST_BYTES + 1)
+    expected = "a STAC item"
+    found = parse_json(content, display_name(path), expected=expected, most_bytes=_MOST_BYTES)
+    return found if isinstance(found, dict) else {}
+
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
 TABLE_SUFFIXES = (".parquet", ".geoparquet", ".gpq", ".pq", ".csv")
@@ -106,14 +183,14 @@ def _expand_one(given: str, lists: set[str], depth: int = 0) -> list[str]:
     if given.startswith("/vsi") or Subdataset.of(given) is not None:
         return [given]
     if _is_glob(given):
-        return _matching(given)
+        return _match(given)
     if given.lower().endswith(LIST_SUFFIXES):
         _read_once(given, lists, depth)
         return [path for line in _lines(given) for path in _expand_one(line, lists, depth + 1)]
     if given.lower().endswith(".json") and is_item(given):
         return [_asset(given)]
     if "://" in given:
-        return _matching(f"{given}**") if given.endswith("/") and not is_zarr(given) else [given]
+        return _match(f"{given}**") if given.endswith("/") and not is_zarr(given) else [given]
     path = Path(given)
     if path.is_dir() and not is_zarr(given):
         return _in_directory(path)
@@ -184,7 +261,7 @@ def _beside(path: str, name: str) -> str:
     return str(Path(path).parent / name) if is_relative else name
 
 
-def _matching(pattern: str) -> list[str]:
+def _match(pattern: str) -> list[str]:
     """Return the files that match a glob, local or remote."""
     filesystem, root = filesystem_of(pattern)
     try:
@@ -195,7 +272,7 @@ def _matching(pattern: str) -> list[str]:
     named = [filesystem.unstrip_protocol(match) if remote else match for match in matches]
     if not remote and not Path(pattern).is_absolute():
         named = [str(path) for path in Path().glob(pattern)]
-    return _known(named, pattern)
+    return _choose_inputs(named, pattern)
 
 
 def _in_directory(folder: Path) -> list[str]:
@@ -205,10 +282,10 @@ def _in_directory(folder: Path) -> list[str]:
         stores = [name for name in folders if is_zarr(str(parent / name))]
         folders[:] = [name for name in folders if name not in stores and not name.startswith(".")]
         found += [str(parent / name) for name in (*stores, *files) if not name.startswith(".")]
-    return _known(found, str(folder))
+    return _choose_inputs(found, str(folder))
 
 
-def _known(paths: Sequence[str], given: str) -> list[str]:
+def _choose_inputs(paths: Sequence[str], given: str) -> list[str]:
     """Keep rasters, tiles and stores, or else tables, in natural order; refuse to find none."""
     kept = [
         path

@@ -114,9 +114,9 @@ class MappedTiles:
                 raise OSError(f"a tile ends at byte {end:,}, the file at {size:,}")
             if offsets[0].size == 1:
                 return self._crop(self._tile(file.fileno(), offsets[:, 0, 0]), window)
-            return self._joined(file.fileno(), window, touched)
+            return self._join(file.fileno(), window, touched)
 
-    def _joined(self, handle: int, window: Window, touched: tuple[range, range]) -> NDArray[Any]:
+    def _join(self, handle: int, window: Window, touched: tuple[range, range]) -> NDArray[Any]:
         """Copy the parts of several tiles together, in the order that numbers have in them."""
         by_pixel = self.samples > 1
         dimension = self.samples * len(self.offsets)

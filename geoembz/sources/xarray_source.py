@@ -12,7 +12,6 @@ from geoembz._geo.grid import Grid, Window
 from geoembz._objects.identity import display_name
 from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
-from geoembz.sources import xarray_facts as facts
 from geoembz.sources.band_names import find_outsiders
 from geoembz.sources.georeference import control_points_only, make_grid
 from geoembz.sources.inputs import NETCDF_SUFFIXES, is_zarr
@@ -20,7 +19,7 @@ from geoembz.sources.nodata import Nodata, Scaling, StoredNumbers
 from geoembz.sources.options import AS_DECLARED, ReadOptions, parse_transform
 from geoembz.sources.provenance import SourceInfo, identify, identify_tree
 from geoembz.sources.raster import grid_like
-from geoembz.sources.xarray_variables import Layers, find_layers
+from geoembz.sources.xarray_variables import Layers, file_name, find_layers
 from geoembz.sources.zarr_cube import step_and_edge
 
 if TYPE_CHECKING:
@@ -161,7 +160,7 @@ class DataArraySource(StoredNumbers):
         layers = find_layers(data, options.year)
         self._layers: Layers = layers if path is None else replace(layers, name=display_name(path))
         first = self._layers.arrays[0]
-        self.name, self.path = self._layers.name, path or facts.file_name(first)
+        self.name, self.path = self._layers.name, path or file_name(first)
         self.band_names = self._layers.band_names
         self.dimension = len(self.band_names)
         self.outsiders = _outsiders(self._layers)

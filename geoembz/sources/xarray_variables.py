@@ -1,7 +1,12 @@
-"""Which variables of an xarray object hold the vectors, and along which dimensions."""
+"""Which variables of an xarray object hold the vectors, along which dimensions; what they declare.
 
-from collections.abc import Collection, Mapping
+xarray keeps what it has not applied in `attrs` (undecoded: `mask_and_scale=False`, rioxarray's
+default, odc) and what it has applied in `encoding`.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +14,136 @@ from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.sources import xarray_facts as facts
 from geoembz.sources.band_names import BandNames, clean_names, natural_order, pattern, run_of
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+NODATA_NAMES = ("_FillValue", "missing_value", "nodata", "_nodata", "nodatavals")
+MAPPING_NAMES = ("spatial_ref", "crs")
+_CRS_NAMES = ("crs_wkt", "spatial_ref", "proj:wkt2", "proj:code", "proj:projjson", "crs", "epsg")
+
+
+def declared_nodata(array: "xr.DataArray", bands: int) -> list[list[float] | None]:
+    """Return the nodata values that a variable declares, for each of its bands.
+
+    What `encoding` says of an array that xarray has scaled is not in its numbers any more.
+
+    Raises
+    ------
+    SourceError
+        If something else than numbers is declared.
+    """
+    places: list[Mapping[str, Any]] = [array.attrs]
+    if not {"scale_factor", "add_offset"} & set(array.encoding):
+        places.append(array.encoding)
+    found: list[list[float]] = [[] for _ in range(bands)]
+    for name in NODATA_NAMES:
+        for value in (place[name] for place in places if place.get(name) is not None):
+            for values, one in zip(found, _per_band(array, name, value, bands), strict=True):
+                values += [number for number in one if not np.isnan(number)]
+    return [values or None for values in found]
+
+
+def declared_scaling(array: "xr.DataArray", bands: int) -> tuple[list[float], list[float]]:
+    """Return scale and offset of each band of a variable, where xarray has not applied them.
+
+    Raises
+    ------
+    SourceError
+        If they are no numbers, or not as many as there are bands.
+    """
+    scales, offsets = [1.0] * bands, [0.0] * bands
+    for names, out in ((("scale_factor", "scales"), scales), (("add_offset", "offsets"), offsets)):
+        for name in names:
+            if array.attrs.get(name) is not None:
+                each = _per_band(array, name, array.attrs[name], bands)
+                out[:] = [values[0] for values in each]
+    return scales, offsets
+
+
+def band_names(array: "xr.DataArray", band: str) -> BandNames:
+    """Return labels of the components: of their coordinate, or as rioxarray keeps a file's.
+
+    A coordinate that only counts names nothing.
+    """
+    count = array.sizes[band]
+    if band in array.coords:
+        labels = array[band].to_numpy()
+        counts = labels.dtype.kind in "iuf" and any(
+            np.array_equal(labels, np.arange(start, start + count)) for start in (0, 1)
+        )
+        if labels.ndim == 1 and not counts:
+            return clean_names(labels.tolist())
+    for attribute in ("long_name", "descriptions"):
+        names = array.attrs.get(attribute)
+        if isinstance(names, list | tuple) and len(names) == count:
+            return clean_names(names)
+    return (None,) * count
+
+
+def declared_crs(data: "xr.DataArray | xr.Dataset") -> Any:
+    """Return the CRS that an object declares, in a form that PROJ knows; None without one.
+
+    Looked for in rioxarray's and CF's grid mapping (a coordinate, or a variable where the Dataset
+    was opened without `decode_coords="all"`), and in attributes.
+    """
+    system = data.rio.crs
+    if system is not None:
+        return system
+    places = [data.coords[name] for name in data.coords if not data.coords[name].ndim]
+    for place in (*places, data):
+        for name in _CRS_NAMES:
+            if place.attrs.get(name):
+                return place.attrs[name]
+    for name in ("epsg", "proj:epsg"):
+        if name in data.coords and not data.coords[name].ndim:
+            return f"EPSG:{int(data.coords[name])}"
+    return None
+
+
+def with_mapping(data: "xr.Dataset") -> "xr.Dataset":
+    """Return a Dataset whose grid mappings are coordinates, so that its variables have them."""
+    named = {str(name) for variable in data.data_vars.values() for name in _mappings(variable)}
+    scalars = [
+        name
+        for name, variable in data.data_vars.items()
+        if name in {*named, *MAPPING_NAMES} and not variable.ndim
+    ]
+    return data.set_coords(scalars)
+
+
+def file_name(array: "xr.DataArray") -> str:
+    """Return the name of the file that an untouched array was opened from; else nothing."""
+    return PurePosixPath(str(array.encoding.get("source", "")).partition("?")[0]).name
+
+
+def _mappings(variable: "xr.DataArray") -> Iterator[str]:
+    for place in (variable.attrs, variable.encoding):
+        if isinstance(place.get("grid_mapping"), str):
+            yield place["grid_mapping"]
+
+
+def _per_band(array: "xr.DataArray", name: str, value: Any, bands: int) -> Iterable[list[float]]:
+    """Return the values of each band: one each where there are as many, else all for all."""
+    try:
+        numbers = np.atleast_1d(np.asarray(value, dtype=np.float64)).tolist()
+    except (TypeError, ValueError) as error:
+        raise SourceError(
+            f"xarray {array.name or 'DataArray'}: attribute {name} is {value!r}; expected numbers; "
+            "correct or remove it"
+        ) from error
+    per_band = isinstance(value, list | tuple) and len(numbers) == bands
+    if name in {"scale_factor", "add_offset", "scales", "offsets"} and not (
+        per_band or len(numbers) == 1
+    ):
+        raise SourceError(
+            f"xarray {array.name or 'DataArray'}: attribute {name} has {len(numbers)} numbers; "
+            f"expected one, or {bands}: one per band"
+        )
+    return [[number] for number in numbers] if per_band else [numbers] * bands
+
 
 ROW_NAMES, COLUMN_NAMES = ("y", "lat", "latitude", "northing"), ("x", "lon", "longitude", "easting")
 BAND_NAMES = (
@@ -74,13 +204,11 @@ class Layers:
 
     def nodata(self) -> list[list[float] | None]:
         """Return the nodata values that each band declares."""
-        return [
-            values for array in self.arrays for values in facts.declared_nodata(array, _n(array))
-        ]
+        return [values for array in self.arrays for values in declared_nodata(array, _n(array))]
 
     def scaling(self) -> tuple[list[float], list[float]]:
         """Return scale and offset of each band."""
-        parts = [facts.declared_scaling(array, _n(array)) for array in self.arrays]
+        parts = [declared_scaling(array, _n(array)) for array in self.arrays]
         return [s for scales, _ in parts for s in scales], [o for _, terms in parts for o in terms]
 
 
@@ -100,11 +228,11 @@ def find_layers(data: Any, year: int | None = None) -> Layers:
         If they or their dimensions cannot be told apart.
     """
     if hasattr(data, "data_vars"):
-        data = facts.with_mapping(data)
+        data = with_mapping(data)
         lying = {str(name): array for name, array in data.data_vars.items() if _lies(array)}
         return _of_dataset(data, {name: _one_time(array, year) for name, array in lying.items()})
     array = _one_time(data, year)
-    return _of_cube(array, facts.declared_crs(array), None)
+    return _of_cube(array, declared_crs(array), None)
 
 
 def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Layers:
@@ -117,11 +245,11 @@ def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Lay
     others = {name: array for name, array in variables.items() if name not in masks}
     named = [others[name] for name in VARIABLE_NAMES if name in others]
     cubes = named or [array for array in others.values() if array.ndim == 3]
-    flat = _counted([array for array in others.values() if array.ndim == 2])
+    flat = _sort_by_number([array for array in others.values() if array.ndim == 2])
     valid = _valid(variables, masks)
-    crs = facts.declared_crs(data)
+    crs = declared_crs(data)
     if len(cubes) == 1:
-        return _of_cube(cubes[0], facts.declared_crs(cubes[0]) or crs, valid)
+        return _of_cube(cubes[0], declared_crs(cubes[0]) or crs, valid)
     if cubes or not flat:
         raise SourceError(
             f"xarray Dataset with variables {', '.join(map(str, data))}; expected one called "
@@ -130,11 +258,13 @@ def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Lay
     rows, columns = _axes("xarray Dataset", flat[0])
     arrays = tuple(array.transpose(rows, columns) for array in flat)
     names = clean_names([array.name for array in flat])
-    crs = facts.declared_crs(flat[0]) or crs
-    return Layers("xarray Dataset", arrays, (rows, columns), names, crs, _turned(valid, arrays[0]))
+    crs = declared_crs(flat[0]) or crs
+    return Layers(
+        "xarray Dataset", arrays, (rows, columns), names, crs, _transpose_mask(valid, arrays[0])
+    )
 
 
-def _counted(arrays: list["xr.DataArray"]) -> list["xr.DataArray"]:
+def _sort_by_number(arrays: list["xr.DataArray"]) -> list["xr.DataArray"]:
     """Return variables in the order of their numbers, as files of one band stand.
 
     Files list them otherwise: Zarr by the alphabet, ``e10`` before ``e2``.
@@ -157,8 +287,8 @@ def _of_cube(array: "xr.DataArray", crs: Any, valid: "xr.DataArray | None") -> L
             "others, such as with .isel(time=0), or rename dimensions"
         )
     cube = array.transpose(bands[0], rows, columns)
-    names = facts.band_names(cube, bands[0])
-    return Layers(name, (cube,), (rows, columns), names, crs, _turned(valid, cube))
+    names = band_names(cube, bands[0])
+    return Layers(name, (cube,), (rows, columns), names, crs, _transpose_mask(valid, cube))
 
 
 def _n(array: "xr.DataArray") -> int:
@@ -234,7 +364,7 @@ def _valid(
     return variables[VALID] if VALID in masks else None
 
 
-def _turned(valid: "xr.DataArray | None", array: "xr.DataArray") -> "xr.DataArray | None":
+def _transpose_mask(valid: "xr.DataArray | None", array: "xr.DataArray") -> "xr.DataArray | None":
     """Return the mask with its dimensions in the order of an array's last two."""
     if valid is None:
         return None

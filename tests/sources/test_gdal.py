@@ -15,7 +15,7 @@ import geoembz
 from geoembz.errors import SourceError
 from geoembz.sources import open_source
 from geoembz.sources.gdal import formats_of, open_gdal
-from geoembz.sources.stac import _resolve
+from geoembz.sources.inputs import _resolve
 from tests import products
 
 
