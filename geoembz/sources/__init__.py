@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoembz.sources.assemble import Opener, finish, grid_name, open_sources
+from geoembz.sources.assemble import finish, grid_name, open_sources
 from geoembz.sources.base import (
     Source,
     SourceData,
@@ -15,14 +15,12 @@ from geoembz.sources.base import (
 from geoembz.sources.checks import check_vectors
 from geoembz.sources.detect import open_array, open_input, open_xarray
 from geoembz.sources.mosaic import MosaicSource
-from geoembz.sources.options import OVERLAPS, PRODUCTS, Overlap, ReadOptions, parse_transform
+from geoembz.sources.options import PRODUCTS, Overlap, ReadOptions, parse_transform
 from geoembz.sources.provenance import SourceInfo, check_unchanged, with_checksum
 
 __all__ = [
-    "OVERLAPS",
     "PRODUCTS",
     "MosaicSource",
-    "Opener",
     "Overlap",
     "ReadOptions",
     "Source",

@@ -183,6 +183,19 @@ def test_a_file_that_shrinks_is_refused(tmp_path: Path) -> None:
         source.read(Window(64, 64, 6, 26))
 
 
+@pytest.mark.parametrize("form", [{}, {"ENDIANNESS": "BIG"}, {"BIGTIFF": "YES"}, {"tiled": False}])
+def test_every_form_of_tiff_that_ends_early_is_refused(
+    form: dict[str, Any], tmp_path: Path
+) -> None:
+    """In either byte order, with long or short offsets, in tiles or strips."""
+    path = write(tmp_path / "in.tif", numbers("float32", 3), **{"interleave": "pixel"} | form)
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: size - 300])
+    expected = rf"in\.tif: truncated: its data end at byte {size:,}, the file at {size - 300:,}"
+    with pytest.raises(SourceError, match=expected):
+        RasterSource(path)
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 3, 8, 15, 40, 300])
 def test_a_damaged_directory_is_not_mapped(kept_bytes: int, tmp_path: Path) -> None:
     """A header that ends early yields no tiles, and no exception of its own."""

@@ -50,6 +50,12 @@ def test_blocks_that_are_absent_are_known(
     assert not occupies(source, Window(0, 0, BLOCK, SIDE))
 
 
+@pytest.mark.parametrize("form", [{"ENDIANNESS": "BIG"}, {"BIGTIFF": "YES"}])
+def test_blocks_are_known_in_every_form_of_tiff(form: dict[str, str], tmp_path: Path) -> None:
+    source = RasterSource(write_sparse(tmp_path / "a.tif", -1.0, **form))
+    assert [occupies(source, block(row, 2)) for row in range(4)] == [False, True, False, False]
+
+
 def test_strips_that_are_absent_are_known(tmp_path: Path) -> None:
     source = RasterSource(write_sparse(tmp_path / "a.tif", -1.0, tiled=False, blockysize=BLOCK))
     assert [occupies(source, block(row, 0)) for row in range(4)] == [False, True, False, False]
