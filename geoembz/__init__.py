@@ -56,9 +56,9 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz.store import RootInfo as RootInfo
     from geoembz.store import StoreInfo as StoreInfo
     from geoembz.store import StoreReader as StoreReader
+    from geoembz.store import TableInfo as TableInfo
+    from geoembz.store import TableReader as TableReader
     from geoembz.store import info as info
-    from geoembz.store.tables import TableInfo as TableInfo
-    from geoembz.store.tables import TableReader as TableReader
 
     demo = _demo
     open = open_store  # noqa: A001 - geoembz.open is the API

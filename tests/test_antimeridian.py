@@ -14,7 +14,7 @@ import geoembz
 from geoembz._export.table import export_table
 from geoembz._geo.geoparquet import write_geo
 from geoembz._search.parts import open_parts
-from geoembz.store.tables import TableReader
+from geoembz.store import TableReader
 
 HALF = 0.0125
 LATITUDES = np.linspace(-18, -16, 20)

@@ -28,8 +28,8 @@ from geoembz.store import (
     StoreReader,
     StoreWriter,
 )
-from geoembz.store.conventions import StoreAttributes
-from geoembz.store.seal import sealed_objects
+from geoembz.store.attributes import StoreAttributes
+from geoembz.store.digests import sealed_objects
 
 _CENTRE_SAMPLES = 16_384
 """Pixels for the mean that the centred cosine takes off."""

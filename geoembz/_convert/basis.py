@@ -12,9 +12,8 @@ from geoembz.errors import BasisWarning, EncodingError, InvalidConfigError
 from geoembz.sources import Source
 from geoembz.sources.band_names import BandNames, list_names, positions
 from geoembz.sources.wrappers import reorder_bands
-from geoembz.store import StoreReader
-from geoembz.store.reader import is_table_store, open_group
-from geoembz.store.tables import TableReader
+from geoembz.store import StoreReader, TableReader
+from geoembz.store.open import is_table_store, open_group
 
 
 def fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -> Encoding | None:

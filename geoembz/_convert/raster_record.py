@@ -8,7 +8,7 @@ from geoembz._version import __version__
 from geoembz.encoding import Encoding
 from geoembz.sources import Source, names_of, traits_of
 from geoembz.store import StorePlan, StoreReader
-from geoembz.store.conventions import StoreAttributes
+from geoembz.store.attributes import StoreAttributes
 
 
 def store_attributes(

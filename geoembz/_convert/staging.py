@@ -20,9 +20,8 @@ from typing import Any
 
 from geoembz._convert.runner import run_tasks
 from geoembz.store import EMBEDDING, VALID, Fence, Journal, ObjectTree
-from geoembz.store.digests import DIGESTS
+from geoembz.store.digests import DIGESTS, ROOT
 from geoembz.store.journal import FOLDER
-from geoembz.store.seal import ROOT
 
 REPLACES = "replaces"
 """Member of a plan: whether its date is in the store already."""

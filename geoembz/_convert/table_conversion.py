@@ -36,8 +36,8 @@ from geoembz.encoding import Encoding, Recipe
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.errors import NoValidPixelsError, StoreError
 from geoembz.sources.tables import Survey, TableSource
+from geoembz.store import TablePlan, TableReader, TableWriter, choose_rows
 from geoembz.store.conventions import UNKNOWN_MODEL, check_model
-from geoembz.store.tables import TablePlan, TableReader, TableWriter, choose_rows
 
 
 def convert_table(

@@ -12,8 +12,8 @@ from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.sources import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
-from geoembz.store.tables import TableAttributes, TablePlan, TableReader
-from geoembz.store.tables.documents import TABLE
+from geoembz.store import TableAttributes, TablePlan, TableReader
+from geoembz.store.table_documents import TABLE
 
 
 def table_attributes(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from geoembz._geo.geoparquet import free_name
 from geoembz._geo.wkb import encode_points
 from geoembz.encoding._quantization import Codes
-from geoembz.store.tables import Column
+from geoembz.store import Column
 
 CODES, VALID, X, Y = "codes", "valid", "x", "y"
 GEOMETRY = "geometry"

@@ -18,10 +18,9 @@ from geoembz._geo.grid import Window
 from geoembz._objects.files import make_parents
 from geoembz._objects.tree import local_faults
 from geoembz._util.output import scratch_folder
-from geoembz.store import Journal, ObjectTree
+from geoembz.store import Journal, ObjectTree, TableWriter
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects, parse_objects
 from geoembz.store.journal import FOLDER
-from geoembz.store.tables import TableWriter
 
 
 def write_table_shards(

@@ -7,8 +7,8 @@ from typing import Any
 from geoembz._evaluate.evaluation import Evaluation
 from geoembz.errors import StoreError
 from geoembz.store import ObjectTree, write_root
+from geoembz.store.digests import ROOT, root_content, sealed_objects
 from geoembz.store.grids import grid_names
-from geoembz.store.seal import ROOT, root_content, sealed_objects
 
 _KEPT = ("delta", "ci95", "mcnemar_p", "verdict", "n_test", "n_groups", "worst_class", "worst_drop")
 

@@ -7,9 +7,8 @@ from geoembz._export.cog import ExportSummary, export_cog
 from geoembz._export.table import TableExportSummary, export_table
 from geoembz._geo import BBox
 from geoembz.errors import InvalidConfigError
-from geoembz.store import StoreReader, View
-from geoembz.store.reader import is_table_store, open_group
-from geoembz.store.tables import TableReader
+from geoembz.store import StoreReader, TableReader, View
+from geoembz.store.open import is_table_store, open_group
 
 type Format = Literal["cog", "geoparquet"]
 

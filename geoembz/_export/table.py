@@ -17,8 +17,7 @@ from geoembz._util.output import output_file
 from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import EMBEDDING, GEOMETRY, PARQUET, check_output, vector_array
-from geoembz.store import View
-from geoembz.store.tables import TableReader
+from geoembz.store import TableReader, View
 
 _BLOCK_ROWS = 16_384
 

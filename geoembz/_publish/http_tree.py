@@ -13,8 +13,8 @@ from geoembz._publish.manifest import manifest_name, parse_manifest
 from geoembz._publish.retry import RetryPolicy, with_retries
 from geoembz._publish.tree import Listed, find
 from geoembz.errors import StoreError
+from geoembz.store.digests import ROOT
 from geoembz.store.recorded import recorded_digests
-from geoembz.store.seal import ROOT
 
 
 @dataclass(frozen=True)

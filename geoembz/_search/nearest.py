@@ -21,7 +21,7 @@ from geoembz._util.threads import single_threaded_blas, worker_count
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources.features import Features
 from geoembz.sources.features.write import PARQUET, check_output
-from geoembz.store.tables import TableReader
+from geoembz.store import TableReader
 
 
 def vectors_at(

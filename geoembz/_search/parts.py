@@ -22,10 +22,9 @@ from geoembz._geo.grid import Window, split
 from geoembz.encoding import Encoding
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError
-from geoembz.store import StoreReader
+from geoembz.store import StoreReader, TableReader
 from geoembz.store.grids import open_readers
-from geoembz.store.reader import is_table_store, open_group
-from geoembz.store.tables import TableReader
+from geoembz.store.open import is_table_store, open_group
 
 type AnyStore = str | Path | StoreReader | TableReader
 

@@ -8,10 +8,9 @@ import zarr
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from geoembz.store import ObjectTree, StoreReader
+from geoembz.store import ObjectTree, StoreReader, TableReader
 from geoembz.store.conventions import FIRST_VERSION, records_digests
-from geoembz.store.seal import ROOT
-from geoembz.store.tables import TableReader
+from geoembz.store.digests import ROOT
 
 
 class Contents[R: (StoreReader, TableReader)]:

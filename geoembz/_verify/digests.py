@@ -17,11 +17,18 @@ from geoembz._publish.transfer import for_each
 from geoembz.errors import GeoembzError
 from geoembz.store import ObjectTree
 from geoembz.store.conventions import records_digests
-from geoembz.store.digests import DIGEST_BYTES, DIGESTS
+from geoembz.store.digests import (
+    ALGORITHM,
+    DIGEST_BYTES,
+    DIGESTS,
+    ROOT,
+    SEAL,
+    is_sealed,
+    sealed_objects,
+)
 from geoembz.store.grids import grid_names
-from geoembz.store.lost import check_together
-from geoembz.store.reader import array_of, open_array
-from geoembz.store.seal import ALGORITHM, ROOT, SEAL, is_sealed, sealed_objects
+from geoembz.store.guard import check_together
+from geoembz.store.open import array_of, open_array
 
 _WORKERS = 8
 MOST_DIGEST_BYTES = 2**30

@@ -21,10 +21,10 @@ from geoembz._verify.documents import check_conventions
 from geoembz._verify.listing import chunk_positions
 from geoembz._verify.result import Part
 from geoembz.errors import GeoembzError
-from geoembz.store import StoreReader
+from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import records_digests
-from geoembz.store.reader import MOST_COORDINATES, open_array
-from geoembz.store.tables import TableReader
+from geoembz.store.open import open_array
+from geoembz.store.reader import MOST_COORDINATES
 
 LARGEST_OBJECT_BYTES = 2**30
 """Decoded size of a shard beyond which it is refused unread: ours have at most 128 MB."""

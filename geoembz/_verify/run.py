@@ -21,11 +21,10 @@ from geoembz._verify.raster import check_raster
 from geoembz._verify.result import Part, Verification
 from geoembz._verify.table import check_table
 from geoembz.errors import GeoembzError, InvalidConfigError, redact
-from geoembz.store import ObjectTree, StoreReader
+from geoembz.store import ObjectTree, StoreReader, TableReader
 from geoembz.store.conventions import GRIDS
-from geoembz.store.reader import is_table_store, open_group
-from geoembz.store.tables import TableReader
-from geoembz.store.tables.documents import TABLE
+from geoembz.store.open import is_table_store, open_group
+from geoembz.store.table_documents import TABLE
 
 
 def verify(

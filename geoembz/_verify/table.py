@@ -14,8 +14,8 @@ from geoembz._verify.documents import check_conventions
 from geoembz._verify.raster import LARGEST_OBJECT_BYTES, check_mapping
 from geoembz._verify.result import Part
 from geoembz.errors import GeoembzError
-from geoembz.store.tables import TableReader
-from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
+from geoembz.store import TableReader
+from geoembz.store.table_documents import CHUNK_BBOX, COLUMNS, TABLE
 
 MOST_SHARDS = 10**6
 """Shards beyond which a table is refused unread: of a billion rows in the smallest of ours."""

@@ -20,10 +20,9 @@ from xarray.core import indexing
 
 from geoembz._geo.grid import Window, split
 from geoembz.errors import InvalidConfigError
-from geoembz.store import StoreReader
+from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import TIME
-from geoembz.store.tables import TableReader
-from geoembz.store.tables.documents import SAMPLE
+from geoembz.store.table_documents import SAMPLE
 
 _COORDINATE_SLACK = 1e-4
 """Pixels: coordinates are centres of pixels up to rounding."""

@@ -11,9 +11,8 @@ from xarray.core import indexing
 
 from geoembz._xarray.plain_attributes import plain_attributes
 from geoembz.errors import InvalidConfigError
-from geoembz.store import EMBEDDING, StorePlan, View
-from geoembz.store.tables import TableReader
-from geoembz.store.tables.documents import SAMPLE
+from geoembz.store import EMBEDDING, StorePlan, TableReader, View
+from geoembz.store.table_documents import SAMPLE
 
 _TAKEN = {"x", "y", "embedding", "valid", "spatial_ref", SAMPLE}
 

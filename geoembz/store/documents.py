@@ -19,11 +19,11 @@ from geoembz._geo.grid import Grid
 from geoembz.codecs import PREFIX
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
+from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import (
     CF_TIME,
     TIME,
     Layout,
-    StoreAttributes,
     cf_axis,
     cf_grid_mapping,
     records_digests,

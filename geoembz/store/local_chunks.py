@@ -20,7 +20,7 @@ from zarr.storage import LocalStore
 
 from geoembz._util.memory import recycled
 from geoembz._util.threads import shared_pool
-from geoembz.store.lost import LossStore
+from geoembz.store.guard import LossStore
 from geoembz.store.zstd import decompress
 
 type Span = tuple[int, int]

@@ -1,35 +1,35 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.errors import NodeNotFoundError
 
 from geoembz._geo.grid import Window
-from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import shared_pool, single_threaded_blas, worker_count
-from geoembz.encoding import Encoding, FitReport
+from geoembz.encoding import Encoding
 from geoembz.encoding._quantization import Codes
-from geoembz.encoding._state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
-from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
-from geoembz.store.conventions import StoreAttributes, check_version, records_digests
-from geoembz.store.digests import DIGESTS
+from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.store.attributes import Attributes, StoreAttributes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guarded
-from geoembz.store.journal import Journal
 from geoembz.store.local_chunks import LocalChunks
-from geoembz.store.lost import loss_checked
-from geoembz.store.schema import check_attributes
+from geoembz.store.open import (
+    array_of,
+    complete_array,
+    is_table_store,
+    open_array,
+    open_group,
+    read_encoding,
+    read_faults,
+    unreplaced,
+)
 from geoembz.store.watch import Watch
-from geoembz.store.writer import open_zarr_store, store_faults
 
 type View = Literal["original", "reduced", "codes"]
 
@@ -39,19 +39,13 @@ _BAND_PIXELS = 1 << 14
 _PAGE_NUMBERS = 1024
 """float32 numbers in a page of memory."""
 
-_MALFORMED = (
-    *(ValueError, TypeError, KeyError, IndexError, AttributeError),
-    *(RecursionError, OverflowError, NotImplementedError, AssertionError),
-)
-"""What zarr-python raises on metadata that are none."""
-
 MOST_COORDINATES = 2**24
 """Longest axis whose coordinates are made or read at once: the Earth at 2.4 m; 134 MB."""
 
 
 @dataclass(frozen=True)
-class StoreReader:
-    """An open store.
+class Reader:
+    """An open store, of a raster or of a table.
 
     Parameters
     ----------
@@ -66,9 +60,64 @@ class StoreReader:
     """
 
     url: str
-    attributes: StoreAttributes
+    attributes: Attributes
     encoding: Encoding
     group: zarr.Group
+
+    @cached_property
+    def codes(self) -> zarr.Array[Any]:
+        """The codes, with the axis of a store: pixels last, or rows first."""
+        return self._complete(EMBEDDING)
+
+    @cached_property
+    def mask(self) -> zarr.Array[Any] | None:
+        """Validity, without the axis of codes; None where codes say it, or all are valid."""
+        return None if self.encoding.nodata is not None else self._complete(VALID)
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Looks whether this store is still the one that was opened."""
+        return Watch(self.url, self.group, open_group)
+
+    def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
+        """Return the length of a vector in a space."""
+        if space == "codes":
+            if components is not None or whiten:
+                raise InvalidConfigError(
+                    f"components={components}, whiten={whiten} with space='codes'; codes are read "
+                    "whole: choose 'reduced' or 'original', or slice the component axis"
+                )
+            return self.encoding.code_length
+        return self.encoding.decoder(space, components, whiten).length
+
+    def stored_bytes(self) -> int:
+        """Return the size of all objects of the store, in bytes."""
+        return sum(ObjectTree(self.url).sizes().values())
+
+    def _complete(self, name: str) -> zarr.Array[Any]:
+        """Return an array that the store must have; lost objects of it are errors."""
+        array = open_array(self.url, self.group, name)
+        return complete_array(self.url, self.group, self.attributes.version, array)
+
+    def _check_shapes(self, codes: tuple[int, ...], mask: tuple[int, ...]) -> None:
+        """Refuse arrays that are not what the rest of the store says, before reading them."""
+        if self.codes.shape != codes or self.codes.dtype != self.encoding.code_dtype:
+            raise StoreError(
+                f"{self.url}: {EMBEDDING} is {self.codes.dtype} {self.codes.shape}; the metadata "
+                f"say {self.encoding.code_dtype} {codes}; the store is damaged"
+            )
+        if self.mask is not None and self.mask.shape != mask:
+            raise StoreError(
+                f"{self.url}: {VALID} has shape {self.mask.shape}; expected {mask}; the store is "
+                "damaged"
+            )
+
+
+@dataclass(frozen=True)
+class StoreReader(Reader):
+    """An open store of a raster; parameters as of `Reader`."""
+
+    attributes: StoreAttributes
 
     @classmethod
     def open(cls, url: str, group: zarr.Group | None = None) -> Self:
@@ -97,7 +146,9 @@ class StoreReader:
         attributes = StoreAttributes.from_json(url, group.attrs.asdict())
         encoding = read_encoding(url, group, attributes)
         reader = cls(url, attributes, encoding, group)
-        reader._check_shapes()
+        times = tuple(len(reader.dates) for _ in reader._at(0))
+        shape = (*times, encoding.code_length, *reader.shape)
+        reader._check_shapes(shape, (*times, *reader.shape))
         reader.watch.check()  # what was read to open it is of one store, too
         return reader
 
@@ -120,20 +171,18 @@ class StoreReader:
     def codes(self) -> zarr.Array[Any]:
         """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
         if self.attributes.layout == "plain":
-            return self._complete(open_array(self.url, self.group, EMBEDDING))
+            return self._complete(EMBEDDING)
         array = array_of(self.url, self.group, EMBEDDING)
         document = plain_document(array.metadata.to_dict(), self.encoding)
-        return self._complete(guarded(open_codes(array.store, document, array.path)))
+        array = guarded(open_codes(array.store, document, array.path))
+        return complete_array(self.url, self.group, self.attributes.version, array)
 
     @cached_property
     def mask(self) -> zarr.Array[Any] | None:
         """Validity ``([time,] height, width)``; None where codes say it, or all are valid."""
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
-        return self._complete(open_array(self.url, self.group, VALID))
-
-    def _complete(self, array: zarr.Array[Any]) -> zarr.Array[Any]:
-        return complete_array(self.url, self.group, self.attributes.version, array)
+        return self._complete(VALID)
 
     def check_size(self) -> None:
         """Refuse a raster of which not even the coordinates would fit into memory.
@@ -155,17 +204,6 @@ class StoreReader:
         """Rows and columns of one stored object: what is best read at once."""
         shape = self.codes.shards or self.codes.chunks
         return shape[-2], shape[-1]
-
-    def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
-        """Return the length of the first axis in a space."""
-        if space == "codes":
-            if components is not None or whiten:
-                raise InvalidConfigError(
-                    f"components={components}, whiten={whiten} with space='codes'; codes are read "
-                    "whole: choose 'reduced' or 'original', or slice the component axis"
-                )
-            return self.encoding.code_length
-        return self.encoding.decoder(space, components, whiten).length
 
     def read_codes(self, window: Window, date: int = 0, components: int | None = None) -> Codes:
         """Read the codes of a window at one date, shape ``(length, height, width)``.
@@ -274,77 +312,10 @@ class StoreReader:
         valid = None if mask is None else mask.reshape(-1)[pixels]
         return self.encoding.decoder(space, components, whiten).decode(codes, valid)
 
-    def stored_bytes(self) -> int:
-        """Return the size of all objects of the store, in bytes."""
-        return sum(ObjectTree(self.url).sizes().values())
-
     def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
         with unreplaced(self.watch), read_faults(self.url, array.path, selection):
             local = LocalChunks.of(array)
             return np.asarray(array[selection]) if local is None else local.read(selection)
-
-    @cached_property
-    def watch(self) -> Watch:
-        """Looks whether this store is still the one that was opened."""
-        return Watch(self.url, self.group, open_group)
-
-    def _check_shapes(self) -> None:
-        """Refuse arrays that are not what the encoding and the grid say, before reading them."""
-        times = tuple(len(self.dates) for _ in self._at(0))
-        expected = (*times, self.encoding.code_length, *self.shape)
-        if self.codes.shape != expected or self.codes.dtype != self.encoding.code_dtype:
-            raise StoreError(
-                f"{self.url}: {EMBEDDING} is {self.codes.dtype} {self.codes.shape}; grid and "
-                f"encoding say {self.encoding.code_dtype} {expected}; the store is damaged"
-            )
-        if self.mask is not None and self.mask.shape != (*times, *self.shape):
-            raise StoreError(
-                f"{self.url}: {VALID} has shape {self.mask.shape}; expected "
-                f"{(*times, *self.shape)}; the store is damaged"
-            )
-
-
-@contextmanager
-def unreplaced(watch: Watch) -> Iterator[None]:
-    """Look after a read, be it done or failed, whether the store is still the one that was opened.
-
-    Raises
-    ------
-    StoreError
-        If it was replaced.
-    """
-    try:
-        yield
-    finally:
-        watch.check()
-
-
-@contextmanager
-def read_faults(url: str, path: str, selection: object = "all") -> Iterator[None]:
-    """Say what is damaged where an object of a store cannot be read: libraries have other errors.
-
-    Parameters
-    ----------
-    url, path
-        The store, and the array or file in it.
-    selection
-        Which part is read.
-
-    Raises
-    ------
-    StoreError
-        In place of what libraries raise.
-    """
-    try:
-        with store_faults(url, f"GET {path}"):
-            yield
-    except (RuntimeError, ValueError) as error:
-        if isinstance(error, GeoembzError):
-            raise
-        raise StoreError(
-            f"{url}: {path} cannot be read at {selection} ({error}); a shard is cut or corrupt: "
-            "fetch it again"
-        ) from error
 
 
 def _claim(out: NDArray[np.float32]) -> list[Future[None]]:
@@ -359,188 +330,3 @@ def _claim(out: NDArray[np.float32]) -> list[Future[None]]:
         part[::_PAGE_NUMBERS] = 0.0
 
     return [shared_pool().submit(touch, part) for part in parts]
-
-
-def open_group(url: str) -> zarr.Group:
-    """Open a store's root group, its attributes checked against the schema of the format.
-
-    Raises
-    ------
-    StoreError
-        If there is no store, an unfinished one, one of another kind, or a damaged one.
-    StoreVersionError
-        If its format version is not one that this geoembz reads.
-    """
-    try:
-        with store_faults(url, "GET zarr.json"):
-            zarr_store = open_zarr_store(url)
-            group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
-    except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
-        raise _absent(url, error) from None
-    except _MALFORMED as error:
-        raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
-    _check_names(url, group)
-    attributes = group.attrs.asdict()
-    check_version(url, attributes)
-    check_attributes(url, attributes)
-    return group
-
-
-def _check_names(url: str, group: zarr.Group) -> None:
-    """Refuse consolidated metadata whose names lead out of the store."""
-    consolidated = group.metadata.consolidated_metadata
-    try:
-        for name in () if consolidated is None else consolidated.flattened_metadata:
-            check_key(name)
-    except InvalidConfigError as error:
-        raise StoreError(f"{url}: the metadata name a node that is none ({error})") from error
-
-
-def is_table_store(group: zarr.Group) -> bool:
-    """Whether a group is a store of a table of chips, not of a raster."""
-    return bool(group.attrs.get("geoemb:type") == "chip")
-
-
-class Described(Protocol):
-    """What every kind of store says about its encoding."""
-
-    @property
-    def encoding(self) -> Mapping[str, Any]:
-        """JSON part of the encoding."""
-        ...
-
-    @property
-    def encoding_hash(self) -> str:
-        """Hash that it must have."""
-        ...
-
-    @property
-    def fit(self) -> Mapping[str, Any]:
-        """What it was fitted on."""
-        ...
-
-    @property
-    def band_names(self) -> tuple[str | None, ...]:
-        """Names of the components of the original vectors."""
-        ...
-
-
-def read_encoding(url: str, group: zarr.Group, attributes: Described) -> Encoding:
-    """Read and check the encoding of a store.
-
-    Raises
-    ------
-    StoreError
-        If it is missing or damaged, or its content has another hash than the metadata say.
-    """
-    try:
-        checked_parts(attributes.encoding)
-        report = FitReport.from_json(attributes.fit)
-        members = _members(url, group)
-        _check_sizes(url, members)
-        arrays = _small_arrays(url, members)
-        names = attributes.band_names
-        encoding = Encoding.from_state(attributes.encoding, arrays, report, names)
-        check_hash(url, encoding.hash, attributes.encoding_hash)
-    except EncodingError as error:
-        raise StoreError(f"{url}: {error}") from error
-    return encoding
-
-
-def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
-    try:
-        return list(group["encoding"].arrays())  # type: ignore[union-attr]
-    except _MALFORMED as error:
-        raise StoreError(f"{url}: group 'encoding' is missing; the store is damaged") from error
-
-
-def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
-    """Refuse arrays too large to be believed, before anything is allocated for them."""
-    total = sum(array.nbytes for _, array in members)
-    longest = max((size for _, array in members for size in array.shape), default=0)
-    if total <= MAX_ARRAY_BYTES and longest > MAX_DIMENSION:
-        raise StoreError(
-            f"{url}: an array of the encoding claims {longest} values along an axis; expected at "
-            f"most {MAX_DIMENSION}; the store is damaged"
-        )
-    if total > MAX_ARRAY_BYTES:
-        raise StoreError(
-            f"{url}: the arrays of the encoding claim {total} bytes; expected at most "
-            f"{MAX_ARRAY_BYTES}; the store is damaged"
-        )
-
-
-def _small_arrays(
-    url: str, members: list[tuple[str, zarr.Array[Any]]]
-) -> dict[str, NDArray[np.generic]]:
-    """Read all arrays; from a server at once, since each waits for an answer."""
-    if "://" not in url or not members:
-        return {name: _small_array(url, array) for name, array in members}
-    with ThreadPoolExecutor(len(members), thread_name_prefix="geoembz-open") as pool:
-        values = pool.map(lambda member: _small_array(url, member[1]), members)
-        return {name: value for (name, _), value in zip(members, values, strict=True)}
-
-
-def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
-    try:
-        with store_faults(url, f"GET {array.path}"):
-            return np.asarray(guarded(array)[...])
-    except (ValueError, RuntimeError, OSError) as error:
-        raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
-
-
-def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
-    """Return an array that a store must have, guarded.
-
-    Raises
-    ------
-    StoreError
-        If it has not, or the array claims what cannot be believed.
-    """
-    return guarded(array_of(url, group, name))
-
-
-def complete_array(
-    url: str, group: zarr.Group, version: str, array: zarr.Array[Any]
-) -> zarr.Array[Any]:
-    """Return an array of which a lost object is an error, where the store says what it has.
-
-    Parameters
-    ----------
-    url, group, version
-        The store, and the version of its format.
-    array
-        One of its arrays.
-    """
-    if not records_digests(version):
-        return array
-    digests = open_array(url, group, f"{DIGESTS}/{array.path.removeprefix(f'{group.path}/')}")
-    return loss_checked(url, array, digests)
-
-
-def array_of(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
-    """Return an array that a store must have, to look at its metadata.
-
-    Raises
-    ------
-    StoreError
-        If it has not.
-    """
-    try:
-        member = group.get(name)
-    except _MALFORMED as error:
-        raise StoreError(f"{url}: {name} is no readable array ({error})") from error
-    if not isinstance(member, zarr.Array):
-        raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")
-    return member
-
-
-def _absent(url: str, error: Exception) -> StoreError:
-    tree = ObjectTree(url)
-    if tree.read("zarr.json") is not None:  # it names a node that cannot be
-        return StoreError(f"{url}: not a readable Zarr group ({error}); the store is damaged")
-    if Journal(tree).has_traces():
-        return StoreError(
-            f"{url}: an unfinished conversion; repeat its command to finish it, or pass --overwrite"
-        )
-    return StoreError(f"{url}: no Zarr store; expected one written by `geoembz convert`")

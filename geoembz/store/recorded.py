@@ -13,9 +13,8 @@ from geoembz._objects.names import check_key
 from geoembz._util.bounded_json import parse_object
 from geoembz.errors import GeoembzError, StoreError
 from geoembz.store.conventions import GRIDS
-from geoembz.store.digests import DIGEST_BYTES, DIGESTS
+from geoembz.store.digests import DIGEST_BYTES, DIGESTS, ROOT, sealed_objects
 from geoembz.store.guard import MOST_CHUNK_BYTES
-from geoembz.store.seal import ROOT, sealed_objects
 from geoembz.store.zstd import decompress
 
 type Read = Callable[[str], bytes]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from enum import StrEnum
 
 from geoembz._objects.files import PARTIAL
+from geoembz.store.digests import ROOT
 from geoembz.store.journal import COMPLETE, FOLDER, LOCK
 from geoembz.store.lock import is_stale, parse_owner
-from geoembz.store.seal import ROOT
 
 GONE = ".gone"
 """Ends the name of a build that is being deleted."""

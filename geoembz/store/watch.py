@@ -17,9 +17,8 @@ import zarr
 from zarr.storage import LocalStore
 
 from geoembz.errors import StoreError
-from geoembz.store.digests import DIGESTS
+from geoembz.store.digests import DIGESTS, ROOT, SEAL, sealed_objects
 from geoembz.store.documents import EMBEDDING, VALID
-from geoembz.store.seal import ROOT, SEAL, sealed_objects
 
 REMOTE_SECONDS = 10.0
 """The root of a store on a server is looked at again after so long: each look is a request."""

@@ -19,8 +19,8 @@ from geoembz._verify import verify
 from geoembz.errors import SourceError, StoreError
 from geoembz.sources import Source, SourceData, open_source
 from geoembz.store import ObjectTree
+from geoembz.store.digests import ROOT
 from geoembz.store.journal import COMPLETE
-from geoembz.store.seal import ROOT
 from tests import products
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*the basis captures:geoembz.errors.BasisWarning")

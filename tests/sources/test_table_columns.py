@@ -16,7 +16,7 @@ from geoembz._export import export_table
 from geoembz._verify import verify
 from geoembz.errors import SourceError
 from geoembz.sources.tables import open_table
-from geoembz.store.tables import TableReader
+from geoembz.store import TableReader
 
 ROWS = 24
 VECTORS = np.random.default_rng(0).normal(size=(ROWS, 8)).astype(np.float32)

@@ -23,7 +23,8 @@ from geoembz.encoding import Encoding, FitReport, Recipe
 from geoembz.encoding._packing import Bits, pack
 from geoembz.encoding._projection import Projection
 from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter
-from geoembz.store.conventions import Layout, StoreAttributes
+from geoembz.store.attributes import StoreAttributes
+from geoembz.store.conventions import Layout
 from tests.spec import vector_kinds, vector_states
 from tests.spec.vector_states import DIMENSION, values
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import read_emb, read_geo
 from geoembz._verify import verify
-from geoembz.store import StoreReader, View
-from geoembz.store.tables import TableReader
+from geoembz.store import StoreReader, TableReader, View
 from tests.spec import independent, make_vectors, vector_kinds
 from tests.spec.test_schemas import STORE_SCHEMA, conventions, validate
 from tests.spec.test_vectors import STORES, VERSIONS, read_json

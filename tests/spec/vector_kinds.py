@@ -14,17 +14,20 @@ from geoembz._geo.wkb import encode_points
 from geoembz.encoding import Encoding
 from geoembz.store import (
     ChunkLayout,
+    Column,
     Journal,
     ObjectTree,
     StorePlan,
     StoreReader,
     StoreWriter,
+    TableAttributes,
+    TablePlan,
+    TableReader,
+    TableWriter,
     write_root,
 )
-from geoembz.store.conventions import StoreAttributes
-from geoembz.store.digests import StoredObject
-from geoembz.store.seal import sealed_objects
-from geoembz.store.tables import Column, TableAttributes, TablePlan, TableReader, TableWriter
+from geoembz.store.attributes import StoreAttributes
+from geoembz.store.digests import StoredObject, sealed_objects
 from tests.spec.vector_states import DIMENSION, values
 
 type Attributes = Callable[[Encoding, str, int], StoreAttributes]

@@ -15,8 +15,7 @@ from geoembz._convert import append
 from geoembz._geo.grid import Window
 from geoembz._publish import copy_store
 from geoembz.errors import StoreError
-from geoembz.store import StoreReader, watch
-from geoembz.store.tables import TableReader
+from geoembz.store import StoreReader, TableReader, watch
 from tests import products
 from tests.publish.conftest import (
     Server,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 from zarr.storage import LocalStore
 
-from geoembz.store.stored_chunks import ChunkWriter
+from geoembz.store.writer import ChunkWriter
 
 SHAPE = (6, 40, 50)
 

@@ -12,10 +12,9 @@ import numpy as np
 import zarr
 
 from geoembz.errors import GeoembzError
-from geoembz.store import StoreReader
+from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import GRIDS
-from geoembz.store.seal import SEAL
-from geoembz.store.tables import TableReader
+from geoembz.store.digests import SEAL
 from tests.trees import objects
 
 type Rng = np.random.Generator

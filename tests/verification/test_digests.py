@@ -23,9 +23,8 @@ from geoembz._export import export_cog
 from geoembz._publish import copy_store
 from geoembz._verify import verify
 from geoembz.errors import BasisWarning, GeoembzError, StoreError
-from geoembz.store import StoreReader, StoreWriter
-from geoembz.store.seal import is_sealed
-from geoembz.store.tables import TableReader
+from geoembz.store import StoreReader, StoreWriter, TableReader
+from geoembz.store.digests import is_sealed
 from tests import products
 from tests.conversion.test_grids import write_zones
 from tests.conversion.test_times import write_year

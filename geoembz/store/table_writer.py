@@ -19,16 +19,14 @@ from geoembz._objects.files import PARTIAL
 from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.output import scratch_folder
 from geoembz.encoding._quantization import Codes
-from geoembz.store.digests import StoredObject, StoredObjects, check_stored
+from geoembz.store.attributes import TableAttributes
+from geoembz.store.digests import ALGORITHM, ROOT, StoredObject, StoredObjects, check_stored, sealed
 from geoembz.store.documents import EMBEDDING, VALID, open_codes
 from geoembz.store.journal import FOLDER
+from geoembz.store.layout import TablePlan
 from geoembz.store.lock import Fence
-from geoembz.store.seal import ALGORITHM, ROOT, sealed
-from geoembz.store.stored_chunks import ChunkWriter
-from geoembz.store.tables.attributes import TableAttributes
-from geoembz.store.tables.documents import COLUMNS, TABLE, create_arrays, table_documents
-from geoembz.store.tables.plan import TablePlan
-from geoembz.store.writer import writable_store, write_faults
+from geoembz.store.table_documents import COLUMNS, TABLE, create_arrays, table_documents
+from geoembz.store.writer import ChunkWriter, writable_store, write_faults
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer

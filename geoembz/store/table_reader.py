@@ -15,12 +15,9 @@ from pyarrow import parquet
 from geoembz._geo import BBox, placed_boxes, spans
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import single_threaded_blas
-from geoembz.encoding import Encoding
-from geoembz.errors import InvalidConfigError, StoreError
-from geoembz.store.documents import EMBEDDING, VALID
-from geoembz.store.reader import (
-    View,
-    complete_array,
+from geoembz.errors import StoreError
+from geoembz.store.attributes import TableAttributes
+from geoembz.store.open import (
     is_table_store,
     open_array,
     open_group,
@@ -28,34 +25,18 @@ from geoembz.store.reader import (
     read_faults,
     unreplaced,
 )
-from geoembz.store.tables.attributes import TableAttributes
-from geoembz.store.tables.documents import CHUNK_BBOX, COLUMNS, TABLE
-from geoembz.store.watch import Watch
+from geoembz.store.reader import Reader, View
+from geoembz.store.table_documents import CHUNK_BBOX, COLUMNS, TABLE
 
 _BLOCK_CHUNKS = 64
 """Chunks read at once where all are wanted."""
 
 
 @dataclass(frozen=True)
-class TableReader:
-    """An open table store.
+class TableReader(Reader):
+    """An open store of a table; parameters as of `Reader`."""
 
-    Parameters
-    ----------
-    url
-        Where it is.
-    attributes
-        What it says about itself.
-    encoding
-        Its encoding, with the hash checked.
-    group
-        The open Zarr group.
-    """
-
-    url: str
     attributes: TableAttributes
-    encoding: Encoding
-    group: zarr.Group
 
     @classmethod
     def open(cls, url: str, group: zarr.Group | None = None) -> Self:
@@ -80,40 +61,15 @@ class TableReader:
             raise StoreError(f"{url}: no store of a table; expected one that was made of a table")
         attributes = TableAttributes.from_json(url, group.attrs.asdict())
         reader = cls(url, attributes, read_encoding(url, group, attributes), group)
-        expected = (reader.n_rows, reader.encoding.code_length)
-        if reader.codes.shape != expected or reader.codes.dtype != reader.encoding.code_dtype:
-            raise StoreError(
-                f"{url}: {EMBEDDING} is {reader.codes.dtype} {reader.codes.shape}; expected "
-                f"{reader.encoding.code_dtype} {expected}; the store is damaged"
-            )
+        n_rows = reader.n_rows
+        reader._check_shapes((n_rows, reader.encoding.code_length), (n_rows,))
         reader.watch.check()  # what was read to open it is of one store, too
         return reader
-
-    @cached_property
-    def watch(self) -> Watch:
-        """Looks whether this store is still the one that was opened."""
-        return Watch(self.url, self.group, open_group)
 
     @property
     def n_rows(self) -> int:
         """Rows of the table."""
         return int(self.attributes.rows["total"])
-
-    @cached_property
-    def codes(self) -> zarr.Array[Any]:
-        """The codes ``(sample, code_length)``."""
-        return self._complete(EMBEDDING)
-
-    @cached_property
-    def mask(self) -> zarr.Array[Any] | None:
-        """Validity ``(sample,)``; None where codes say it."""
-        if self.encoding.nodata is not None:
-            return None
-        return self._complete(VALID)
-
-    def _complete(self, name: str) -> zarr.Array[Any]:
-        array = open_array(self.url, self.group, name)
-        return complete_array(self.url, self.group, self.attributes.version, array)
 
     @cached_property
     def chunk_bbox(self) -> NDArray[np.float64]:
@@ -141,17 +97,6 @@ class TableReader:
             first = self._at(self.codes, (span, slice(1)))[wanted, 0]
             out[positions] = ~self.encoding.is_nodata(first)
         return out
-
-    def length(self, space: View, components: int | None = None, whiten: float = 0.0) -> int:
-        """Return the length of a row's vector in a space."""
-        if space == "codes":
-            if components is not None or whiten:
-                raise InvalidConfigError(
-                    f"components={components}, whiten={whiten} with space='codes'; codes are read "
-                    "whole: choose 'reduced' or 'original', or slice the component axis"
-                )
-            return self.encoding.code_length
-        return self.encoding.decoder(space, components, whiten).length
 
     def select(self, bbox: BBox, crs: str | None = None) -> NDArray[np.int64]:
         """Return the rows whose centres lie in a box, ascending.
@@ -269,10 +214,6 @@ class TableReader:
                 if error.errno is not None:  # the system's, not pyarrow's
                     raise
                 raise ValueError(error) from error
-
-    def stored_bytes(self) -> int:
-        """Return the size of all objects of the store, in bytes."""
-        return sum(ObjectTree(self.url).sizes().values())
 
     def _spans(
         self, rows: NDArray[np.int64]

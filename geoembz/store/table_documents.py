@@ -7,6 +7,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import MemoryStore
 
+from geoembz.store.attributes import TableAttributes
 from geoembz.store.conventions import records_digests
 from geoembz.store.digests import StoredObjects, write_digests
 from geoembz.store.documents import (
@@ -18,8 +19,7 @@ from geoembz.store.documents import (
     write_encoding,
     write_small,
 )
-from geoembz.store.tables.attributes import TableAttributes
-from geoembz.store.tables.plan import TablePlan
+from geoembz.store.layout import TablePlan
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer

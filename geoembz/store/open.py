@@ -1,0 +1,235 @@
+"""Open a store's groups, arrays and encoding; what they claim is checked before it is read."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.errors import NodeNotFoundError
+
+from geoembz._objects.names import check_key
+from geoembz._objects.tree import ObjectTree
+from geoembz.encoding import Encoding, FitReport
+from geoembz.encoding._state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
+from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
+from geoembz.store.attributes import Attributes
+from geoembz.store.conventions import check_version, records_digests
+from geoembz.store.digests import DIGESTS
+from geoembz.store.guard import guarded, loss_checked
+from geoembz.store.journal import Journal
+from geoembz.store.schema import check_attributes
+from geoembz.store.watch import Watch
+from geoembz.store.writer import open_zarr_store, store_faults
+
+_MALFORMED = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError),
+    *(RecursionError, OverflowError, NotImplementedError, AssertionError),
+)
+"""What zarr-python raises on metadata that are none."""
+
+
+def open_group(url: str) -> zarr.Group:
+    """Open a store's root group, its attributes checked against the schema of the format.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, an unfinished one, one of another kind, or a damaged one.
+    StoreVersionError
+        If its format version is not one that this geoembz reads.
+    """
+    try:
+        with store_faults(url, "GET zarr.json"):
+            zarr_store = open_zarr_store(url)
+            group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
+    except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
+        raise _absent(url, error) from None
+    except _MALFORMED as error:
+        raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
+    _check_names(url, group)
+    attributes = group.attrs.asdict()
+    check_version(url, attributes)
+    check_attributes(url, attributes)
+    return group
+
+
+def _check_names(url: str, group: zarr.Group) -> None:
+    """Refuse consolidated metadata whose names lead out of the store."""
+    consolidated = group.metadata.consolidated_metadata
+    try:
+        for name in () if consolidated is None else consolidated.flattened_metadata:
+            check_key(name)
+    except InvalidConfigError as error:
+        raise StoreError(f"{url}: the metadata name a node that is none ({error})") from error
+
+
+def is_table_store(group: zarr.Group) -> bool:
+    """Whether a group is a store of a table of chips, not of a raster."""
+    return bool(group.attrs.get("geoemb:type") == "chip")
+
+
+def read_encoding(url: str, group: zarr.Group, attributes: Attributes) -> Encoding:
+    """Read and check the encoding of a store.
+
+    Raises
+    ------
+    StoreError
+        If it is missing or damaged, or its content has another hash than the metadata say.
+    """
+    try:
+        checked_parts(attributes.encoding)
+        report = FitReport.from_json(attributes.fit)
+        members = _members(url, group)
+        _check_sizes(url, members)
+        arrays = _small_arrays(url, members)
+        names = attributes.band_names
+        encoding = Encoding.from_state(attributes.encoding, arrays, report, names)
+        check_hash(url, encoding.hash, attributes.encoding_hash)
+    except EncodingError as error:
+        raise StoreError(f"{url}: {error}") from error
+    return encoding
+
+
+def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
+    try:
+        return list(group["encoding"].arrays())  # type: ignore[union-attr]
+    except _MALFORMED as error:
+        raise StoreError(f"{url}: group 'encoding' is missing; the store is damaged") from error
+
+
+def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
+    """Refuse arrays too large to be believed, before anything is allocated for them."""
+    total = sum(array.nbytes for _, array in members)
+    longest = max((size for _, array in members for size in array.shape), default=0)
+    if total <= MAX_ARRAY_BYTES and longest > MAX_DIMENSION:
+        raise StoreError(
+            f"{url}: an array of the encoding claims {longest} values along an axis; expected at "
+            f"most {MAX_DIMENSION}; the store is damaged"
+        )
+    if total > MAX_ARRAY_BYTES:
+        raise StoreError(
+            f"{url}: the arrays of the encoding claim {total} bytes; expected at most "
+            f"{MAX_ARRAY_BYTES}; the store is damaged"
+        )
+
+
+def _small_arrays(
+    url: str, members: list[tuple[str, zarr.Array[Any]]]
+) -> dict[str, NDArray[np.generic]]:
+    """Read all arrays; from a server at once, since each waits for an answer."""
+    if "://" not in url or not members:
+        return {name: _small_array(url, array) for name, array in members}
+    with ThreadPoolExecutor(len(members), thread_name_prefix="geoembz-open") as pool:
+        values = pool.map(lambda member: _small_array(url, member[1]), members)
+        return {name: value for (name, _), value in zip(members, values, strict=True)}
+
+
+def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
+    try:
+        with store_faults(url, f"GET {array.path}"):
+            return np.asarray(guarded(array)[...])
+    except (ValueError, RuntimeError, OSError) as error:
+        raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
+
+
+def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array that a store must have, guarded.
+
+    Raises
+    ------
+    StoreError
+        If it has not, or the array claims what cannot be believed.
+    """
+    return guarded(array_of(url, group, name))
+
+
+def complete_array(
+    url: str, group: zarr.Group, version: str, array: zarr.Array[Any]
+) -> zarr.Array[Any]:
+    """Return an array of which a lost object is an error, where the store says what it has.
+
+    Parameters
+    ----------
+    url, group, version
+        The store, and the version of its format.
+    array
+        One of its arrays.
+    """
+    if not records_digests(version):
+        return array
+    digests = open_array(url, group, f"{DIGESTS}/{array.path.removeprefix(f'{group.path}/')}")
+    return loss_checked(url, array, digests)
+
+
+def array_of(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
+    """Return an array that a store must have, to look at its metadata.
+
+    Raises
+    ------
+    StoreError
+        If it has not.
+    """
+    try:
+        member = group.get(name)
+    except _MALFORMED as error:
+        raise StoreError(f"{url}: {name} is no readable array ({error})") from error
+    if not isinstance(member, zarr.Array):
+        raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")
+    return member
+
+
+def _absent(url: str, error: Exception) -> StoreError:
+    tree = ObjectTree(url)
+    if tree.read("zarr.json") is not None:  # it names a node that cannot be
+        return StoreError(f"{url}: not a readable Zarr group ({error}); the store is damaged")
+    if Journal(tree).has_traces():
+        return StoreError(
+            f"{url}: an unfinished conversion; repeat its command to finish it, or pass --overwrite"
+        )
+    return StoreError(f"{url}: no Zarr store; expected one written by `geoembz convert`")
+
+
+@contextmanager
+def unreplaced(watch: Watch) -> Iterator[None]:
+    """Look after a read, be it done or failed, whether the store is still the one that was opened.
+
+    Raises
+    ------
+    StoreError
+        If it was replaced.
+    """
+    try:
+        yield
+    finally:
+        watch.check()
+
+
+@contextmanager
+def read_faults(url: str, path: str, selection: object = "all") -> Iterator[None]:
+    """Say what is damaged where an object of a store cannot be read: libraries have other errors.
+
+    Parameters
+    ----------
+    url, path
+        The store, and the array or file in it.
+    selection
+        Which part is read.
+
+    Raises
+    ------
+    StoreError
+        In place of what libraries raise.
+    """
+    try:
+        with store_faults(url, f"GET {path}"):
+            yield
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, GeoembzError):
+            raise
+        raise StoreError(
+            f"{url}: {path} cannot be read at {selection} ({error}); a shard is cut or corrupt: "
+            "fetch it again"
+        ) from error
