@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.measure import long_cases
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXPERIMENT = "experiment"
 """Name of a test's property that holds what came of it, in figures."""
@@ -111,6 +113,15 @@ def _heed_ctrl_c() -> None:
 def rng() -> np.random.Generator:
     """Random numbers that are the same in every run."""
     return np.random.default_rng(20_240_501)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave cases that take long, beside a first one that does the same, to the slow run."""
+    listed = long_cases()
+    for item in items:
+        if item.nodeid in listed:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
