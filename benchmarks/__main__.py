@@ -22,6 +22,7 @@ CASES = (
     "convert",
     "decode",
     "packing",
+    "pipelines",
     "search",
     "predict",
     "entropy",
