@@ -1,6 +1,28 @@
 """The errors geoembz raises, and the exit code each one means on the command line.
 
 Every message says where, what came, what was expected and what to do. None shows a secret.
+
+- `GeoembzError` (exit code 1)
+
+  - `InvalidConfigError` (exit code 2): options that cannot work; nothing was read or written
+
+    - `DestinationExistsError`: something is there already
+
+  - `SourceError`: an input that cannot be found, read or understood
+
+    - `SourceChangedError`: one that changed while it was read
+    - `NoValidPixelsError`: one without usable pixels
+
+  - `EncodingError`: an encoding that is damaged, hostile or of another dimension
+  - `StoreError`: a store that cannot be read or written
+
+    - `StoreVersionError`: one of a newer format
+
+  - `SchedulerError`: a cluster that cannot be reached, or was lost
+  - `OutputError`: a file that cannot be written
+  - `MissingPackageError`: an optional package that is needed
+
+- `BasisWarning`: a warning that data lie outside the basis that they are encoded with
 """
 
 import errno

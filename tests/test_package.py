@@ -180,3 +180,20 @@ def test_readme_has_two_commands_and_ci_runs_the_tests_one(repository: Path) -> 
     assert demo == "uv run geoembz demo"
     ci_lines = (repository / ".ci" / "run").read_text().splitlines()
     assert tests in [line.strip() for line in ci_lines]
+
+
+def test_the_api_page_lists_the_public_names(repository: Path) -> None:
+    """Each name of the package once, by its public name, and nothing that is ours to change."""
+    page = (repository / "docs" / "reference" / "api.md").read_text("utf-8")
+    listed = re.findall(r"^   (\w+)$", page, flags=re.MULTILINE)
+    assert sorted(listed) == sorted({*geoembz.__all__, "errors"} - {"__version__", "demo"})
+
+
+def test_pages_name_no_private_module(repository: Path) -> None:
+    """What a reader is told to import stays where it is."""
+    about_the_inside = {"design.md", "contributing.md"}
+    every = [repository / "README.md", *repository.glob("docs/**/*.md")]
+    every += repository.glob("examples/*.py")
+    every = [path for path in every if "generated" not in path.parts]
+    found = [path.name for path in every if re.search(r"geoembz\._", path.read_text("utf-8"))]
+    assert not set(found) - about_the_inside
