@@ -22,7 +22,7 @@ from geoembz._evaluate.metrics.splits import fold_ids
 from geoembz._evaluate.metrics.topk import Neighbours
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding, Recipe
-from geoembz.encoding._projection import Moments, fit_projection, normalized
+from geoembz.encoding._projection import Moments, fit_projection, scale_to_unit
 from geoembz.encoding._quantization import Codes, fit_quantizer
 from geoembz.errors import InvalidConfigError
 
@@ -143,11 +143,11 @@ class Problem:
 
     @cached_property
     def _unit(self) -> Floats:
-        return normalized(self.train.T)
+        return scale_to_unit(self.train.T)
 
     @cached_property
     def _other_unit(self) -> Floats:
-        return normalized(self.other.T).T
+        return scale_to_unit(self.other.T).T
 
     @cached_property
     def _moments(self) -> Moments:

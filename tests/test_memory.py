@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geoembz._util import memory
-from geoembz._util.memory import recycled
+from geoembz._util.memory import allocate
 
 SHAPE = (2, 1024, 1024)
 
@@ -24,22 +24,22 @@ def address(array: np.ndarray) -> int:
 
 def test_memory_is_used_again_once_the_last_view_is_gone() -> None:
     """Views of every kind hold it; a type of the same size may take it."""
-    array = recycled(SHAPE, np.float32)
+    array = allocate(SHAPE, np.float32)
     place = address(array)
     views = [array[0].reshape(-1)[5:], np.moveaxis(array, 0, -1), memoryview(array[1])]
     del array
     others = []
     while views:
-        others.append(recycled(SHAPE, np.float32))
+        others.append(allocate(SHAPE, np.float32))
         assert address(others[-1]) != place
         views.pop()
-    assert address(recycled(SHAPE, np.int32)) == place
+    assert address(allocate(SHAPE, np.int32)) == place
 
 
 @pytest.mark.parametrize("shape", [(0,), (10,), (2**27,)])
 def test_small_and_huge_arrays_are_the_allocators(shape: tuple[int, ...]) -> None:
     """Nothing of them waits."""
-    del_me = recycled(shape, np.uint8)
+    del_me = allocate(shape, np.uint8)
     assert del_me.shape == shape
     del del_me
     assert not memory._waiting
@@ -48,7 +48,7 @@ def test_small_and_huge_arrays_are_the_allocators(shape: tuple[int, ...]) -> Non
 def test_what_waits_is_bounded() -> None:
     """Many sizes, many blocks: the oldest go."""
     for size in range(20):
-        held = [recycled((2**20 + size,), np.uint8) for _ in range(9)]
+        held = [allocate((2**20 + size,), np.uint8) for _ in range(9)]
         del held
     assert len(memory._waiting) == memory._KEPT_SIZES
     assert max(map(len, memory._waiting.values())) == memory._KEPT_BLOCKS
@@ -60,7 +60,7 @@ def test_threads_never_share_a_block() -> None:
 
     def work(number: int) -> None:
         for _ in range(300):
-            array = recycled((2**20,), np.uint8)
+            array = allocate((2**20,), np.uint8)
             array[::4096] = number
             if (array[::4096] != number).any():
                 wrong.append(number)
@@ -71,3 +71,12 @@ def test_threads_never_share_a_block() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_reuse_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tools that watch memory then see each array for itself."""
+    monkeypatch.setenv("GEOEMBZ_REUSE_MEMORY", "0")
+    array = allocate(SHAPE, np.float32)
+    assert array.base is None
+    del array
+    assert not memory._waiting

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from geoembz._convert.sampling import PixelRoles, read_shape
 from geoembz._geo.grid import Window, split
-from geoembz._util.memory import recycled
+from geoembz._util.memory import allocate
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._projection import TILE_PIXELS
@@ -121,7 +121,7 @@ class ShardTask:
         return self._convert(shard) if done is None else ShardResult.from_json(done)
 
     def _convert(self, shard: Window) -> ShardResult:
-        codes = recycled((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
+        codes = allocate((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
         valid = np.empty(shard.shape, dtype=np.bool_)
         fidelity, rejected, partial = FidelitySums(), 0, 0
         for block in split(shard, read_shape(self.source)):
@@ -204,4 +204,4 @@ def _columns(codes: Codes) -> Codes:
     try:
         return codes.reshape(len(codes), -1, copy=False)
     except ValueError:  # the block is narrower than its shard
-        return recycled((len(codes), codes[0].size), codes.dtype)
+        return allocate((len(codes), codes[0].size), codes.dtype)

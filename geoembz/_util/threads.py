@@ -112,8 +112,12 @@ def _in_control(controller: Any) -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _controller(n_modules: int) -> Any:  # noqa: ARG001 - an import may have loaded another BLAS
-    """Return what limits the libraries that are loaded; looking for them takes milliseconds."""
+def _controller(n_modules: int) -> Any:  # noqa: ARG001 - see below
+    """Return what limits the libraries that are loaded.
+
+    Looking for them takes milliseconds, so the answer is kept until another module is imported,
+    which may have loaded another BLAS: `n_modules` is only the key of the cache.
+    """
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -11,15 +11,15 @@ import binascii
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
-from geoembz.encoding._packing import Bits, pack, packed_length, unpack
-from geoembz.encoding._projection import Projection, normalized
+from geoembz.encoding._kernel import code_length, pack_codes, unpack_codes
+from geoembz.encoding._projection import Projection, scale_to_unit
 from geoembz.encoding._quantization import Quantizer, quantizer_class
 from geoembz.encoding._state import stored_length
 from geoembz.errors import EncodingError
@@ -106,7 +106,7 @@ class NormalizeStage(Stage):
 
     def encode(self, chunk: NDArray[Any]) -> NDArray[Any]:
         """Scale float32 ``(dimension, …)`` to length 1."""
-        return _columns(chunk, self.dimension, normalized)
+        return _columns(chunk, self.dimension, scale_to_unit)
 
     def decode(self, chunk: NDArray[Any]) -> NDArray[np.float32]:
         """Return float32 ``(dimension, …)`` as it is."""
@@ -191,8 +191,7 @@ class QuantizerStage(Stage):
     @property
     def encoded_length(self) -> int:
         """Number of codes, or of the bytes that they are packed into."""
-        count, bits = self.quantizer.n_codes, self.quantizer.bits
-        return packed_length(count, cast("Bits", bits)) if bits < 8 else count
+        return code_length(self.quantizer)
 
     @property
     def encoded_dtype(self) -> np.dtype[np.generic]:
@@ -235,17 +234,14 @@ class QuantizerStage(Stage):
                     "use int8, or convert with --layout plain, which keeps a mask"
                 )
             scores = np.where(invalid, np.float32(0), scores)
-        codes = quantizer.quantize(scores)
-        if quantizer.bits < 8:
-            codes = pack(codes.astype(np.uint8, copy=False), cast("Bits", quantizer.bits))
+        codes = pack_codes(quantizer, quantizer.quantize(scores))
         if invalid.any():
             codes[:, invalid] = self.encoded_fill
         return codes
 
     def _dequantize(self, codes: NDArray[Any]) -> NDArray[np.float32]:
         quantizer = self.quantizer
-        if quantizer.bits < 8:
-            codes = unpack(codes, cast("Bits", quantizer.bits), quantizer.n_codes)
+        codes = unpack_codes(quantizer, codes, quantizer.n_codes)
         scores = quantizer.dequantize(codes)
         if quantizer.nodata is not None and codes.dtype.kind != "f":
             scores[:, codes[0] == quantizer.nodata] = np.nan

@@ -17,7 +17,7 @@ from geoembz.encoding._projection import (
     Moments,
     Projection,
     fit_projection,
-    normalized,
+    scale_to_unit,
 )
 from geoembz.encoding._quantization import Quantizer, fit_quantizer
 from geoembz.encoding._recipe import Recipe
@@ -74,7 +74,7 @@ class EncodingFitter:
             return
         shift = None if self._moments is None else self._moments.shift
         if self.recipe.normalize:
-            values = normalized(values)
+            values = scale_to_unit(values)
         with single_threaded_blas():
             moments = Moments.of(values, shift)
         self._moments = moments if self._moments is None else self._moments.merge(moments)

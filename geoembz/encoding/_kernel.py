@@ -14,8 +14,8 @@ from geoembz.encoding._projection import (
     Projection,
     affine_tile,
     cached_pixels,
-    normalized,
     padded_tile,
+    scale_to_unit,
 )
 from geoembz.encoding._quantization import Codes, Quantizer
 from geoembz.errors import InvalidConfigError
@@ -33,7 +33,22 @@ def code_length(quantizer: Quantizer) -> int:
     """Return the stored numbers per vector: codes, or bytes where several codes share one."""
     if quantizer.bits >= 8:
         return quantizer.n_codes
-    return packed_length(quantizer.n_codes, packed_bits(quantizer))
+    return packed_length(quantizer.n_codes, cast("Bits", quantizer.bits))
+
+
+def pack_codes(quantizer: Quantizer, codes: Codes) -> Codes:
+    """Return codes as they are stored: packed into bytes where they are narrower."""
+    if quantizer.bits >= 8:
+        return codes
+    return pack(codes.astype(np.uint8, copy=False), cast("Bits", quantizer.bits))
+
+
+def unpack_codes(quantizer: Quantizer, stored: Codes, n_codes: int) -> Codes:
+    """Return the first `n_codes` codes of stored vectors, or as many as these have."""
+    if quantizer.bits >= 8:
+        return stored
+    packed, bits = stored.astype(np.uint8, copy=False), cast("Bits", quantizer.bits)
+    return unpack(packed, bits, min(n_codes, len(packed) * 8 // bits))
 
 
 @single_threaded_blas()  # several threads divide a product, and round it, otherwise
@@ -58,10 +73,10 @@ def encode_block(
         centering = projection.centering(keeps_rows=True)
     for start in range(0, n_pixels, step):
         columns = slice(start, start + step)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # float64 beyond float32 is infinite, so invalid
             tile_values = values[:, columns].astype(np.float32, copy=False)
             if normalize:
-                tile_values = normalized(tile_values)
+                tile_values = scale_to_unit(tile_values)
         components = scores[:, : tile_values.shape[1]]
         projection.transform(tile_values, components, centering)
         by_matrix = centering is not None
@@ -76,8 +91,7 @@ def encode_block(
 def _quantize(quantizer: Quantizer, components: NDArray[np.float32], out: Codes) -> None:
     """Quantize and pack a tile; its components may be overwritten."""
     if quantizer.bits < 8:
-        unpacked = quantizer.quantize(components).astype(np.uint8, copy=False)
-        out[:] = pack(unpacked, packed_bits(quantizer))
+        out[:] = pack_codes(quantizer, quantizer.quantize(components))
     else:
         quantizer.quantize_in_place(components, out)
 
@@ -132,6 +146,7 @@ def _clear_invalid(
     suspect = np.flatnonzero(~finite)
     if len(suspect):
         mask[suspect] &= np.isfinite(tile[:, suspect]).all(axis=0)
+        # Finite inputs whose sum is beyond float32 are valid: they get the outermost codes.
         overflowed = suspect[mask[suspect]]
         largest = float(np.finfo(np.float32).max)
         components[:, overflowed] = np.nan_to_num(
@@ -219,7 +234,7 @@ class Decoder:
         step = _PLAIN_PIXELS if product is None else TILE_PIXELS
         for start in range(0, n_pixels, step):
             columns = slice(start, start + step)
-            tile = self._unpacked(codes[:, columns])
+            tile = unpack_codes(self.quantizer, codes[:, columns], self.stored_codes)
             wanted, target = tile[: self.quantizer.n_codes], out[:, columns]
             invalid = self._invalid(tile[0], None if valid is None else valid[columns])
             if product is None:
@@ -234,12 +249,6 @@ class Decoder:
             if invalid is not None:
                 _clear(target, np.flatnonzero(invalid))
         return out
-
-    def _unpacked(self, tile: Codes) -> Codes:
-        if self.quantizer.bits >= 8:
-            return tile
-        packed, bits = tile.astype(np.uint8, copy=False), packed_bits(self.quantizer)
-        return unpack(packed, bits, min(self.stored_codes, len(packed) * 8 // bits))
 
     @property
     def _matrix(self) -> NDArray[np.float32] | None:
@@ -266,8 +275,3 @@ def _clear(tile: NDArray[np.float32], invalid: NDArray[np.intp]) -> None:
     """Make columns NaN, unless they are: a BLAS may skip products with zero, whatever the other."""
     if not np.isnan(tile[:, invalid[0]]).all():
         tile[:, invalid] = np.nan
-
-
-def packed_bits(quantizer: Quantizer) -> Bits:
-    """Return the width of codes that are packed."""
-    return cast("Bits", quantizer.bits)

@@ -14,7 +14,7 @@ from geoembz.encoding import _kernel as kernel
 from geoembz.encoding import _state as state
 from geoembz.encoding._fit import EncodingFitter
 from geoembz.encoding._kernel import Decoder, Space
-from geoembz.encoding._projection import Projection, normalized
+from geoembz.encoding._projection import Projection, scale_to_unit
 from geoembz.encoding._quantization import Codes, Quantizer, quantizer_from_state
 from geoembz.encoding._recipe import Recipe
 from geoembz.encoding._state import FitReport
@@ -311,7 +311,7 @@ class Encoding:
 
         Where that is `values` themselves no copy is made.
         """
-        return normalized(values) if self.normalize else values.astype(np.float32, copy=False)
+        return scale_to_unit(values) if self.normalize else values.astype(np.float32, copy=False)
 
     def _weights(self, whiten: float) -> NDArray[np.float64]:
         """Return the factor of each component under a whitening metric."""
@@ -402,7 +402,7 @@ class Encoding:
         EncodingError
             If something is missing, does not fit together, or is not finite.
         """
-        parts = state.checked_parts(config)
+        parts = state.check_parts(config)
         projection = Projection.from_state(parts.dimension, parts.projection, arrays)
         quantizer = quantizer_from_state(parts.quantizer, arrays)
         encoding = cls(

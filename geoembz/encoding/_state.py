@@ -86,7 +86,7 @@ class Parts:
     normalize: bool
 
 
-def checked_parts(config: Mapping[str, Any]) -> Parts:
+def check_parts(config: Mapping[str, Any]) -> Parts:
     """Check the JSON part of an encoding before any array is read.
 
     Raises

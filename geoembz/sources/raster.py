@@ -15,7 +15,7 @@ from rasterio.errors import RasterioError
 from geoembz._geo.grid import Grid, Window
 from geoembz._objects.identity import display_name
 from geoembz._objects.subdatasets import Subdataset, refuse_several
-from geoembz._util.memory import recycled
+from geoembz._util.memory import allocate
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames, clean_names
 from geoembz.sources.gdal import gdal_environment, new_token, open_gdal, open_handle
@@ -97,7 +97,7 @@ class RasterSource(StoredNumbers):
             raw = None if self._tiles is None else self._tiles.read(window)
             with gdal_environment(self.path):
                 if raw is None:
-                    raw = recycled((self.dimension, *window.shape), self.stored_dtype)
+                    raw = allocate((self.dimension, *window.shape), self.stored_dtype)
                     self._dataset().read(self._bands, window=_region(window), out=raw)
                 mask = self._read_mask(window)
         except (RasterioError, OSError) as error:

@@ -18,7 +18,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
-from geoembz._util.memory import recycled
+from geoembz._util.memory import allocate
 from geoembz._util.threads import shared_pool
 from geoembz.store.guard import LossStore
 from geoembz.store.zstd import decompress
@@ -98,7 +98,7 @@ class LocalChunks:
         """
         axes = zip(selection, self.array.shape, strict=True)
         spans = [_span(index, size) for index, size in axes]
-        out = recycled(tuple(stop - start for start, stop in spans), self.array.dtype)
+        out = allocate(tuple(stop - start for start, stop in spans), self.array.dtype)
 
         def place(piece: _Piece) -> None:
             self._place(piece, spans, out)
@@ -182,7 +182,7 @@ def _read(piece: _Piece) -> NDArray[np.uint8] | None:
                 end = piece.offset + n_bytes
                 raise ValueError(f"{piece.path.name}: {size} bytes of {end}: truncated")
             blocks = -(-n_bytes // _BLOCK_BYTES)
-            content: NDArray[np.uint8] = recycled((blocks * _BLOCK_BYTES,), np.uint8)[:n_bytes]
+            content: NDArray[np.uint8] = allocate((blocks * _BLOCK_BYTES,), np.uint8)[:n_bytes]
             if os.preadv(file.fileno(), [content], piece.offset) < n_bytes:
                 raise ValueError(f"{piece.path.name}: shorter than {size} bytes: truncated")
             return content

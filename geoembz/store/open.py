@@ -13,7 +13,7 @@ from zarr.errors import NodeNotFoundError
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding, FitReport
-from geoembz.encoding._state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, checked_parts
+from geoembz.encoding._state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, check_parts
 from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
 from geoembz.store.attributes import Attributes
 from geoembz.store.conventions import check_version, records_digests
@@ -80,7 +80,7 @@ def read_encoding(url: str, group: zarr.Group, attributes: Attributes) -> Encodi
         If it is missing or damaged, or its content has another hash than the metadata say.
     """
     try:
-        checked_parts(attributes.encoding)
+        check_parts(attributes.encoding)
         report = FitReport.from_json(attributes.fit)
         members = _members(url, group)
         _check_sizes(url, members)

@@ -8,7 +8,7 @@ import numpy as np
 from numcodecs.zstd import decompress as _decompress
 from numpy.typing import NDArray
 
-from geoembz._util.memory import recycled
+from geoembz._util.memory import allocate
 
 FRAME_HEADER_BYTES = 18
 """Longest header of a frame."""
@@ -37,7 +37,7 @@ def decompress(frame: Buffer, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
     claimed = frame_content_size(bytes(memoryview(frame)[:FRAME_HEADER_BYTES]))
     if claimed != n_bytes:
         raise ValueError(f"a chunk says that it holds {claimed} bytes; expected {n_bytes}: damaged")
-    out = recycled(shape, dtype)
+    out = allocate(shape, dtype)
     _decompress(frame, out)
     return out
 

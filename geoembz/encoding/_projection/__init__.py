@@ -9,8 +9,8 @@ from geoembz.encoding._projection.tiles import (
     affine_tile,
     cached_pixels,
     multiply_padded,
-    normalized,
     padded_tile,
+    scale_to_unit,
 )
 
 __all__ = [
@@ -24,6 +24,6 @@ __all__ = [
     "cached_pixels",
     "fit_projection",
     "multiply_padded",
-    "normalized",
     "padded_tile",
+    "scale_to_unit",
 ]

@@ -46,6 +46,7 @@ class Moments:
         total = np.zeros(dimension)
         products = np.zeros((dimension, dimension))
         for start in range(0, n_pixels, _BLOCK_PIXELS):
+            # `shift` makes these float64: sums of millions of float32 products lose digits.
             block = values[:, start : start + _BLOCK_PIXELS] - shift[:, np.newaxis]
             total += block.sum(axis=1)
             products += block @ block.T
@@ -78,6 +79,7 @@ class Moments:
     @cached_property
     def covariance(self) -> NDArray[np.float64]:
         """Covariance (divided by ``count - 1``), float64, shape ``(dimension, dimension)``."""
+        # What is left of the mean beside the shift is small, so this difference cancels little.
         centre = self.total / self.count
         return (self.products - self.count * np.outer(centre, centre)) / max(self.count - 1, 1)
 
@@ -105,6 +107,6 @@ def _axes(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
     Each one's entry of the largest magnitude is made positive: the same data, the same matrix.
     """
     _, vectors = np.linalg.eigh(symmetric)
-    rows = vectors[:, ::-1].T
+    rows = vectors[:, ::-1].T  # LAPACK sorts eigenvalues upwards, and leaves signs to chance
     largest = np.take_along_axis(rows, np.abs(rows).argmax(axis=1, keepdims=True), axis=1)
     return np.asarray(rows * np.where(largest < 0, -1.0, 1.0), dtype=np.float64)

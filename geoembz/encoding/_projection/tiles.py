@@ -37,6 +37,7 @@ def cached_pixels(length: int) -> int:
     >>> cached_pixels(64), cached_pixels(128), cached_pixels(768)
     (8192, 4096, 1024)
     """
+    # A power of two divides `MOST_PIXELS`, so that blocks of all lengths end at the same pixels.
     tiles = max(_CACHE_NUMBERS // (length * TILE_PIXELS), 1)
     return min(TILE_PIXELS << (tiles.bit_length() - 1), MOST_PIXELS)
 
@@ -45,6 +46,8 @@ def multiply_padded(
     matrix: NDArray[np.float32], padded: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
     """Write as many columns of ``matrix @ padded`` into `out` as it is wide."""
+    # The whole width is multiplied even for one pixel: a narrower product may call another BLAS
+    # kernel (gemv, or other blocking), which adds up in another order.
     if out.shape[1] == padded.shape[1]:
         np.matmul(matrix, padded, out=out)
     else:
@@ -77,6 +80,7 @@ def affine(
 
 def padded_tile(n_components: int) -> NDArray[np.float32]:
     """Return a tile for `affine_tile`: room for scores, and a last row of ones."""
+    # By the row of ones the product adds the mean: another pass over the result costs more.
     padded = np.zeros((n_components + 1, TILE_PIXELS), dtype=np.float32)
     padded[-1] = 1.0
     return padded
@@ -86,7 +90,7 @@ def affine_tile(
     matrix: NDArray[np.float32], padded: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
     """Multiply the scores in a padded tile, as many as `out` is wide; zero those beyond."""
-    padded[:-1, out.shape[1] :] = 0.0
+    padded[:-1, out.shape[1] :] = 0.0  # not an earlier tile's scores
     with np.errstate(over="ignore", invalid="ignore"):
         multiply_padded(matrix, padded, out)
 
@@ -130,6 +134,7 @@ class Centering:
         """
         n_pixels = pixels.shape[1]
         padded = -(-n_pixels // TILE_PIXELS) * TILE_PIXELS
+        # Rows in memory (tables) have the shorter stride along a vector, rasters along pixels.
         by_pixel = abs(pixels.strides[0]) < abs(pixels.strides[1])
         if by_pixel and self._keeps_rows:
             rows = self._memory.reshape(self.width, -1)[:padded]
@@ -157,16 +162,16 @@ class Centering:
             columns[:, start : start + len(some)] = centred.T
 
 
-def normalized(values: NDArray[Any]) -> NDArray[np.float32]:
+def scale_to_unit(values: NDArray[Any]) -> NDArray[np.float32]:
     """Scale columns to length 1; columns of length 0 stay, those not finite become NaN.
 
     Examples
     --------
-    >>> normalized(np.array([[3.0, 0.0], [4.0, 0.0]], dtype=np.float32))
+    >>> scale_to_unit(np.array([[3.0, 0.0], [4.0, 0.0]], dtype=np.float32))
     array([[0.6, 0. ],
            [0.8, 0. ]], dtype=float32)
     """
-    wide = values.astype(np.float64)
+    wide = values.astype(np.float64)  # squares of float32 would overflow from 1.8e19 on
     with np.errstate(over="ignore", invalid="ignore"):
         length = np.sqrt(_sum_of_rows(np.square(wide)))
         length[length == 0] = 1.0

@@ -278,6 +278,7 @@ def _edges(ordered: NDArray[np.float32], codewords: NDArray[np.float64]) -> NDAr
 
 def _running_sum(ordered: NDArray[np.float32]) -> tuple[float, NDArray[np.float64]]:
     """Return the mean, and the sums of the first 0, 1, 2 … values minus it."""
+    # Sums about the mean: those of values far from 0 would lose the digits that means differ in.
     centre = float(ordered.mean(dtype=np.float64))
     running = np.zeros(len(ordered) + 1)
     np.cumsum(ordered - centre, out=running[1:])
@@ -311,6 +312,7 @@ def _density_start(ordered: NDArray[np.float32], n_codewords: int) -> NDArray[np
 
 def _ascending(codewords: NDArray[np.float64], ordered: NDArray[np.float32]) -> NDArray[np.float32]:
     """Round to float32 inside the sample's range, in order whatever the rounding did."""
+    # Means of neighbouring cells may round to swapped or outer float32: searches need the order.
     rounded = np.clip(codewords.astype(np.float32), ordered[0], ordered[-1])
     ascending: NDArray[np.float32] = np.maximum.accumulate(rounded)
     return ascending

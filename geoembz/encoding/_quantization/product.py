@@ -143,6 +143,8 @@ class ProductQuantizer(Quantizer):
         nearest = np.empty((self.n_subquantizers, block.shape[1]), dtype=np.intp)
         groups = np.split(block, self.n_subquantizers)
         for number, (group, centres) in enumerate(zip(groups, self.codebook, strict=True)):
+            # |x - c|² = |x|² - 2 (x·c - |c|²/2), and |x|² is the same for all centres: the largest
+            # x·c - |c|²/2 is the nearest, at the cost of one product.
             with np.errstate(over="ignore", invalid="ignore"):
                 closeness = group.T @ centres.T
                 closeness -= self._half_norms[number]

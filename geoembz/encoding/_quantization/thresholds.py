@@ -230,6 +230,7 @@ def _state_means(
     means = np.column_stack([lower, (lower + upper) / 2, upper])
     for state in range(3):
         chosen = states == state
+        # Sums in float64: float32 stops adding small values up after some 10⁷ of them.
         count = chosen.sum(axis=1)
         total = np.where(chosen, components, 0).sum(axis=1, dtype=np.float64)
         np.divide(total, count, out=means[:, state], where=count > 0)
