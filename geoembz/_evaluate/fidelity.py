@@ -1,6 +1,5 @@
 """What can be said without labels: pixels, neighbours, distances, bits."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -32,7 +31,6 @@ _BEYOND = np.float32(1e30)
 _BLOCK_ROWS = 8192
 
 
-@dataclass(frozen=True, eq=False)
 class Fidelity:
     """The uncompressed side of the comparison, computed once for all recipes.
 
@@ -44,43 +42,31 @@ class Fidelity:
         Encodings are fitted on its training rows, everything here is measured on its test rows.
     seed
         Chooses queries and pairs.
+
+    Attributes
+    ----------
+    tested, centre
+        Test rows, and the mean of the training rows, which the centred cosine takes off.
+    depths
+        Those of `RECALL_DEPTHS` that there are enough rows for.
+    queries, pairs
+        Positions among the test rows of what is searched for, and of what is measured.
     """
 
-    vectors: NDArray[np.float32]
-    fold: Fold
-    seed: int
-
-    @cached_property
-    def tested(self) -> NDArray[np.float32]:
-        """Test rows."""
-        return self.vectors[self.fold.test]
-
-    @cached_property
-    def centre(self) -> NDArray[np.float64]:
-        """Mean of the training rows, which the centred cosine takes off."""
-        return np.asarray(self.vectors[self.fold.train].mean(axis=0, dtype=np.float64))
-
-    @cached_property
-    def queries(self) -> NDArray[np.int64]:
-        """Positions among the test rows of the vectors that are searched for."""
-        n = len(self.fold.test)
-        rng = np.random.default_rng(self.seed)
-        return np.sort(rng.permutation(n)[:QUERIES]).astype(np.int64)
-
-    @cached_property
-    def depths(self) -> tuple[int, ...]:
-        """Those of `RECALL_DEPTHS` that there are enough rows for."""
-        return tuple(k for k in RECALL_DEPTHS if k < len(self.fold.test))
+    def __init__(self, vectors: NDArray[np.float32], fold: Fold, seed: int) -> None:
+        self.vectors, self.fold = vectors, fold
+        n = len(fold.test)
+        self.tested = vectors[fold.test]
+        self.centre = np.asarray(vectors[fold.train].mean(axis=0, dtype=np.float64))
+        self.depths = tuple(k for k in RECALL_DEPTHS if k < n)
+        rng = np.random.default_rng(seed)
+        self.queries = np.sort(rng.permutation(n)[:QUERIES]).astype(np.int64)
+        self.pairs = random_pairs(n, PAIRS, seed=seed) if n > 1 else np.empty((0, 2), np.int64)
 
     @cached_property
     def neighbours(self) -> NDArray[np.int64]:
         """True neighbours of the queries among the other test rows."""
         return self._cosine_neighbours(self.tested)
-
-    @cached_property
-    def pairs(self) -> NDArray[np.int64]:
-        """Pairs of test rows whose distances are compared."""
-        return random_pairs(len(self.fold.test), PAIRS, seed=self.seed)
 
     @cached_property
     def distances(self) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoembz._evaluate.labels import PixelLabels
+from geoembz._evaluate.labels import PixelLabels, choose_column
 from geoembz._evaluate.pixels import (
     codes_reader,
     draw_labelled,
@@ -87,8 +87,13 @@ def read_table(
         )
     columns = _read_npz(path, vector) if path.suffix.lower() == ".npz" else _rows(path, vector)
     vectors = _vectors(path, columns)
-    label = _choose_column(path, columns, label_column, _LABEL_COLUMNS, "--label-column")
-    group = _choose_column(path, columns, groups, ("groups",), "--groups")
+    names = list(columns)
+    label = next((name for name in _LABEL_COLUMNS if name in columns), None)
+    if label_column is not None:
+        label = choose_column(path, names, label_column, "--label-column")
+    group = "groups" if "groups" in columns else None
+    if groups is not None:
+        group = choose_column(path, names, groups, "--groups")
     labels = None if label is None else _name_classes(columns[label], columns.get("classes"))
     is_train, after = columns.get("is_train"), columns.get("embeddings_after")
     return clean(
@@ -274,22 +279,6 @@ def _vectors(path: Path, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.floa
             f"{path}: {_VECTORS} is {vectors.dtype} {vectors.shape}; expected real numbers (n, D)"
         )
     return vectors.astype(np.float32)
-
-
-def _choose_column(
-    path: Path,
-    columns: Mapping[str, NDArray[Any]],
-    wanted: str | None,
-    usual: tuple[str, ...],
-    option: str,
-) -> str | None:
-    if wanted is None:
-        return next((name for name in usual if name in columns), None)
-    if wanted not in columns:
-        raise InvalidConfigError(
-            f"{path}: no column {wanted!r}; it has {', '.join(columns)}; name one with {option}"
-        )
-    return wanted
 
 
 def _name_classes(labels: NDArray[Any], names: NDArray[Any] | None) -> NDArray[Any]:

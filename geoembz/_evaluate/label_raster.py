@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from geoembz._evaluate.labels import PixelLabels
 from geoembz._geo import same_crs, shifts
 from geoembz._geo.grid import Grid
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.georeference import refuse_unplaced
+from geoembz.sources.georeference import refuse_unplaced, same_pixels
 
 _MOST_PIXELS = 4_000_000
 """About how many labelled pixels are kept of a larger raster, drawn at random by class."""
@@ -124,7 +125,7 @@ def _on_grid(path: Path, grid: Grid, messages: list[str]) -> Iterator[Any]:
         if raster.crs is None:
             raise SourceError(f"{path}: no CRS; expected georeferenced labels")
         in_crs = same_crs(raster.crs.to_wkt(version="WKT2_2019"), grid.crs_wkt)
-        if in_crs and _same_place(raster, grid):
+        if in_crs and _same_place(raster.transform, raster.shape, grid):
             yield raster
             return
         messages.append(
@@ -185,9 +186,8 @@ def _cover(warped: Any, window: Any) -> NDArray[Any]:
     return mask
 
 
-def _same_place(raster: Any, grid: Grid) -> bool:
-    """Whether rows and columns coincide, to a hundredth of a pixel."""
-    pixel = abs(grid.transform[0]) / 100
-    apart = np.abs(np.subtract(raster.transform[:6], grid.transform))
-    scale_matches = bool((apart[[0, 1, 3, 4]] * max(grid.shape) < pixel).all())
-    return raster.shape == grid.shape and scale_matches and bool((apart[[2, 5]] < pixel).all())
+def _same_place(transform: Any, shape: tuple[int, int], grid: Grid) -> bool:
+    """Whether rows and columns coincide."""
+    if not transform.is_rectilinear:
+        return False
+    return same_pixels(grid, replace(grid, transform=tuple(transform)[:6], shape=shape))

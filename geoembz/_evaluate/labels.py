@@ -104,8 +104,8 @@ def _feature_labels(path: Path, grid: Grid, column: str | None, groups: str | No
     names = features.attributes if is_points else sorted(features.attributes)
     if not is_points and (features.geometries is None or not len(features.geometries)):
         raise SourceError(f"{path}: no feature; expected labelled polygons or points")
-    label_name = _choose_column(path, names, column, "--label-column")
-    group_name = None if groups is None else _choose_column(path, names, groups, "--groups")
+    label_name = choose_column(path, names, column, "--label-column")
+    group_name = None if groups is None else choose_column(path, names, groups, "--groups")
     labels = features.columns[label_name].to_pylist()
     group = None if group_name is None else _as_array(features.columns[group_name].to_pylist())
     if is_points:
@@ -116,7 +116,7 @@ def _feature_labels(path: Path, grid: Grid, column: str | None, groups: str | No
     return replace(found, messages=(f"{path.name}: each feature is a group",))
 
 
-def _choose_column(path: Path, names: list[str], wanted: str | None, option: str) -> str:
+def choose_column(path: Path, names: list[str], wanted: str | None, option: str) -> str:
     """Return the column asked for, or the only one there is."""
     if wanted is None and len(names) == 1:
         return names[0]

@@ -44,14 +44,7 @@ class Classification(Task):
 
     def score(self, problem: Problem, answer: Answer) -> dict[str, Any]:
         """Return accuracy, macro-F1 and F1 per class."""
-        scores = score_classes(problem.truth, answer.values)
-        return {
-            "accuracy": scores.accuracy,
-            "macro_f1": scores.macro_f1,
-            "f1": {str(name): f1 for name, f1 in scores.f1.items()},
-            "support": {str(name): count for name, count in scores.support.items()},
-            **answer.notes,
-        }
+        return {**score_classes(problem.truth, answer.values), **answer.notes}
 
     def compare(self, problem: Problem, baseline: Answer, answer: Answer) -> dict[str, Any]:
         """Compare accuracies row by row, and F1 class by class."""

@@ -33,23 +33,23 @@ def test_scores_are_those_of_scikit_learn_over_the_true_classes(
     scores = score_classes(labels, predicted)
     classes = np.unique(labels)
     expected = f1_score(labels, predicted, labels=classes, average=None, zero_division=0)
-    np.testing.assert_allclose(list(scores.f1.values()), expected)
-    assert scores.macro_f1 == pytest.approx(expected.mean())
-    assert scores.accuracy == np.mean(labels == predicted)
-    assert sum(scores.support.values()) == len(rows)
+    np.testing.assert_allclose(list(scores["f1"].values()), expected)
+    assert scores["macro_f1"] == pytest.approx(expected.mean())
+    assert scores["accuracy"] == np.mean(labels == predicted)
+    assert sum(scores["support"].values()) == len(rows)
 
 
 def test_the_class_that_lost_most_is_named() -> None:
     labels = ["crop", "crop", "road", "road", "sea", "sea"]
     damaged = ["crop", "road", "crop", "crop", "sea", "sea"]
-    drops = class_drops(score_classes(labels, labels).f1, score_classes(labels, damaged).f1)
+    drops = class_drops(score_classes(labels, labels)["f1"], score_classes(labels, damaged)["f1"])
     assert list(drops) == ["road", "crop", "sea"]
     assert drops["sea"] == 0.0
 
 
 def test_scores_of_other_rows_are_not_compared() -> None:
     with pytest.raises(InvalidConfigError, match="same test rows"):
-        class_drops(score_classes([1, 2], [1, 2]).f1, score_classes([1, 1], [1, 1]).f1)
+        class_drops(score_classes([1, 2], [1, 2])["f1"], score_classes([1, 1], [1, 1])["f1"])
     with pytest.raises(InvalidConfigError, match=r"\(2,\) labels and \(1,\)"):
         score_classes([1, 2], [1])
 

@@ -58,6 +58,7 @@ def cosine_neighbours(
     copies = Copies.among(right)
     alone = len(copies.first) == len(right)
     n, m = len(left), len(copies.first)
+    # BLAS chooses its kernel, and so its rounding, by the shape: all blocks get one shape
     left = _pad(unit_rows(left), QUERY_BLOCK)
     right = _pad(right if alone else right[copies.first], REFERENCE_BLOCK)
 

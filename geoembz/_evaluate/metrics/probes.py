@@ -201,6 +201,7 @@ def _log_losses(
     seen = np.isin(classes, model.classes_)
     columns = np.searchsorted(model.classes_, classes[seen])
     probabilities = model.predict_proba(features)[seen, columns]
+    # one row that is surely wrong must not outweigh all others
     return np.asarray(-np.log(np.maximum(probabilities, 1e-12)), dtype=np.float64)
 
 
@@ -227,7 +228,7 @@ def _solve_ridge(
     x_mean, y_mean = x.mean(axis=0), float(y.mean())
     centred = x - x_mean
     variances, axes = np.linalg.eigh(centred.T @ centred)
-    variances = np.maximum(variances, 0)
+    variances = np.maximum(variances, 0)  # rounding makes tiny ones negative
     penalties = np.asarray(grid) * (variances.mean() or 1.0)
     along = axes.T @ (centred.T @ (y - y_mean))
     weights = axes @ (along[:, np.newaxis] / (variances[:, np.newaxis] + penalties))

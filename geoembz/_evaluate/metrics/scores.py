@@ -5,7 +5,7 @@ same rows are always scored over the same classes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,29 +14,22 @@ from geoembz._evaluate.metrics.neighbours import unit_rows
 from geoembz._evaluate.metrics.topk import key_rows, sort_keys
 from geoembz.errors import InvalidConfigError
 
-type Label = int | float | str
-
 _CELLS = 2_000_000
 """Distances of a retrieval held at once: 16 MB of sort keys, and a few arrays of that size."""
 
 
-@dataclass(frozen=True)
-class ClassScores:
-    """How well one set of predictions did; `f1` and `support` (rows) are per class."""
-
-    accuracy: float
-    macro_f1: float
-    f1: dict[Label, float]
-    support: dict[Label, int]
-
-
-def score_classes(labels: ArrayLike, predicted: ArrayLike) -> ClassScores:
+def score_classes(labels: ArrayLike, predicted: ArrayLike) -> dict[str, Any]:
     """Score predictions against labels.
 
     Parameters
     ----------
     labels, predicted
         Shape ``(n,)``, of one kind (numbers or strings).
+
+    Returns
+    -------
+    scores
+        `accuracy`, `macro_f1`, and of each class, by its name, `f1` and `support` (rows).
 
     Raises
     ------
@@ -46,8 +39,8 @@ def score_classes(labels: ArrayLike, predicted: ArrayLike) -> ClassScores:
     Examples
     --------
     >>> score_classes(["a", "a", "b", "b"], ["a", "b", "b", "b"])
-    ClassScores(accuracy=0.75, macro_f1=0.733..., f1={'a': 0.666..., 'b': 0.8},
-                support={'a': 2, 'b': 2})
+    {'accuracy': 0.75, 'macro_f1': 0.733..., 'f1': {'a': 0.666..., 'b': 0.8},
+     'support': {'a': 2, 'b': 2}}
     """
     from sklearn.metrics import f1_score
 
@@ -59,17 +52,16 @@ def score_classes(labels: ArrayLike, predicted: ArrayLike) -> ClassScores:
         )
     classes, support = np.unique(truth, return_counts=True)
     f1 = f1_score(truth, guess, labels=classes, average=None, zero_division=0)
-    return ClassScores(
-        accuracy=float(np.mean(truth == guess)),
-        macro_f1=float(f1.mean()),
-        f1=dict(zip(classes.tolist(), f1.tolist(), strict=True)),
-        support=dict(zip(classes.tolist(), support.tolist(), strict=True)),
-    )
+    names = classes.astype(str).tolist()
+    return {
+        "accuracy": float(np.mean(truth == guess)),
+        "macro_f1": float(f1.mean()),
+        "f1": dict(zip(names, f1.tolist(), strict=True)),
+        "support": dict(zip(names, support.tolist(), strict=True)),
+    }
 
 
-def class_drops[Key](
-    baseline: Mapping[Key, float], compressed: Mapping[Key, float]
-) -> dict[Key, float]:
+def class_drops(baseline: Mapping[str, float], compressed: Mapping[str, float]) -> dict[str, float]:
     """Return how much of its score each class lost; negative where one gained.
 
     Greatest loss first, ties in the order of the classes: the first one is the worst.
@@ -101,12 +93,12 @@ def r_squared(values: ArrayLike, predicted: ArrayLike) -> float:
     >>> r_squared([1.0, 2.0, 3.0], [1.0, 2.0, 5.0])
     -1.0
     """
-    from sklearn.metrics import r2_score
-
     truth, guess = np.asarray(values, np.float64), np.asarray(predicted, np.float64)
     if truth.shape != guess.shape or not truth.size:
         raise InvalidConfigError(f"regression: got {truth.shape} values, {guess.shape} predictions")
-    return float(r2_score(truth, guess)) if np.ptp(truth) else float("nan")
+    # scikit-learn's r2_score checks for 0.6 ms what takes 0.05 ms, a thousand times per bootstrap
+    squared, total = float(np.sum((truth - guess) ** 2)), float(np.sum((truth - truth.mean()) ** 2))
+    return 1 - squared / total if total else float("nan")
 
 
 def change_distances(before: ArrayLike, after: ArrayLike) -> NDArray[np.float64]:
@@ -135,8 +127,7 @@ def roc_auc(changed: ArrayLike, distances: ArrayLike) -> float:
     """Return the area under the ROC curve of a threshold on `distances`.
 
     That is the probability that a changed pixel has a greater distance than an unchanged one; a
-    tie counts one half. By ranks, as here, it takes a ninth of the time of scikit-learn's
-    `roc_auc_score` on 4,000 rows, and a bootstrap asks for it a thousand times.
+    tie counts one half.
 
     Parameters
     ----------
@@ -167,6 +158,7 @@ def roc_auc(changed: ArrayLike, distances: ArrayLike) -> float:
     positive, negative = int(flags.sum()), int((~flags).sum())
     if not positive or not negative:
         return float("nan")
+    # ranks take a ninth of the time of scikit-learn's roc_auc_score, a thousand times per bootstrap
     above = float(ranks[flags].sum()) - positive * (positive + 1) / 2
     return above / (positive * negative)
 

@@ -188,8 +188,9 @@ def _grouped_folds(codes: Rows, groups: NDArray[np.generic], n_folds: int, seed:
     filled, fold_of = np.zeros((n_folds, counts.shape[1])), np.empty(len(counts), np.int64)
     for place, group in enumerate(order):
         crowding = ((filled + shares[group]) ** 2 - filled**2).sum(axis=1)
-        crowding += 1e-6 * filled.sum(axis=1)
+        crowding += 1e-6 * filled.sum(axis=1)  # among equals the emptier fold
         empty = filled.sum(axis=1) == 0
+        # as many groups are left as folds are empty: fill those, or one would have no rows
         if len(order) - place <= empty.sum():
             crowding[~empty] = np.inf
         fold = int(np.argmin(crowding))

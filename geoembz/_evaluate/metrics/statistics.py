@@ -26,15 +26,9 @@ class Interval:
     """An estimate with its bootstrap standard error and 95 % interval, over `n_units` units."""
 
     estimate: float
-    low: float
-    high: float
+    ci95: tuple[float, float]
     standard_error: float
     n_units: int
-
-    @property
-    def ci95(self) -> tuple[float, float]:
-        """Lower and upper end."""
-        return self.low, self.high
 
 
 @dataclass(frozen=True)
@@ -137,6 +131,7 @@ def bootstrap_mean(
     """
     sums, sizes = _units(np.asarray(values, np.float64), groups)
     n_units = _require_two(len(sums))
+    # few kinds of unit occur (a paired difference is -1, 0 or 1): draw how often each comes
     kinds, counts = np.unique(np.stack([sums, sizes], axis=1), axis=0, return_counts=True)
     means = _resampled_means(kinds, counts / n_units, n_units, resamples, seed)
     return _interval(float(sums.sum() / sizes.sum()), means, n_units)
@@ -304,7 +299,7 @@ def _resampled_means(
 
 def _interval(estimate: float, samples: NDArray[np.float64], n_units: int) -> Interval:
     low, high = np.quantile(samples, _expanded_tails(n_units))
-    return Interval(estimate, float(low), float(high), float(samples.std(ddof=1)), n_units)
+    return Interval(estimate, (float(low), float(high)), float(samples.std(ddof=1)), n_units)
 
 
 def _expanded_tails(n_units: int) -> tuple[float, float]:

@@ -123,6 +123,7 @@ def random_pairs(n: int, n_pairs: int, *, seed: int) -> NDArray[np.int64]:
         raise InvalidConfigError(f"random_pairs: got {n} rows; a pair needs 2")
     generator = np.random.default_rng(seed)
     first = generator.integers(0, n, n_pairs)
+    # a step of 1 to n - 1 around the circle of rows never ends where it began
     return np.stack([first, (first + generator.integers(1, n, n_pairs)) % n], axis=1)
 
 

@@ -109,6 +109,7 @@ def _search_block(
     best = np.empty((queries.stop - queries.start, 0), np.uint64)
     for start in range(0, n_references, REFERENCE_BLOCK):
         references = slice(start, min(start + REFERENCE_BLOCK, n_references))
+        # the bits of a non-negative float32 rank as the number does, in integer comparisons
         bits = np.ascontiguousarray(distances(queries, references)).view(np.uint32)
         if own_row is not None:
             _hide(bits, own_row[queries] - start)
