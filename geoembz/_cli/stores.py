@@ -163,7 +163,7 @@ def cost(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="'land' (the Earth's) or a GeoJSON file.",
+            help="'land' (the Earth's) or a file of polygons.",
             show_default="land, or the store's",
         ),
     ] = None,
