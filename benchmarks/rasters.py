@@ -77,8 +77,7 @@ def generate(spec: RasterSpec, path: Path, seed: int = 0) -> None:
     from rasterio.transform import from_origin
     from rasterio.windows import Window as RasterWindow
 
-    from geoembz._demo.scene import Model, Scene
-    from geoembz._demo.synthetic import CRS, ORIGIN, PIXEL_SIZE_M
+    from geoembz._demo.scene import CRS, ORIGIN, PIXEL_SIZE_M, Model, Scene
     from geoembz._geo.grid import Window, split
 
     scene, model = Scene.draw(_SCENE, seed), Model.draw(spec.dimension, seed)

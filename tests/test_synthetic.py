@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsClassifier
 
-from geoembz._demo.scene import N_CLASSES
-from geoembz._demo.synthetic import CRS, DemoFiles, write_demo
+from geoembz._demo.scene import CRS, N_CLASSES, DemoFiles, write_demo
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 
 SIZE, DIMENSION = 192, 128

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geoembz._objects.subdatasets import Subdataset
+from geoembz._objects.identity import Subdataset
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import (
     ReadOptions,

@@ -13,7 +13,7 @@ from geoembz.encoding._fidelity import FidelitySums
 from geoembz.sources import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store import TableAttributes, TablePlan, TableReader
-from geoembz.store.table_documents import TABLE
+from geoembz.store.table_writer import TABLE
 
 
 def table_attributes(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert import ConvertSummary, convert
-from geoembz._demo.synthetic import DemoFiles, is_demo_raster, write_demo
+from geoembz._demo.scene import DemoFiles, is_demo_raster, write_demo
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
 from geoembz._evaluate.metrics.splits import labelled_split
 from geoembz._text import aligned, figure

@@ -2,8 +2,8 @@
 
 from geoembz._publish.api import PublishReport, publish
 from geoembz._publish.manifest import Manifest, manifest_name
-from geoembz._publish.retry import RetryPolicy
 from geoembz._publish.run import Copied, check_anonymous, copy_store
+from geoembz._publish.tree import RetryPolicy
 from geoembz._publish.verify import Problem, read_manifest, verify_against, verify_objects
 
 __all__ = [

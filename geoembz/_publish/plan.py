@@ -1,16 +1,99 @@
-"""In which order a store's objects go, and what to do with what is there already.
+"""What of a store is sent, in which order, and what to do with what is there already.
 
+Another command may change the store meanwhile: what is sent is one state of it, or nothing is seen.
 Knows only keys, listings and digests.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Self
 
 from geoembz._objects.names import check_key
-from geoembz._publish.digest import Digest, is_metadata
-from geoembz._publish.tree import Listed
+from geoembz._publish.manifest import Digest, digest, is_metadata
+from geoembz._publish.store_metadata import check_root
+from geoembz._publish.tree import Listed, ObjectTree, find
 from geoembz.errors import DestinationExistsError, StoreError
+from geoembz.store.recorded import recorded_digests
 from geoembz.store.traces import Trace, find_traces, is_trace
+
+
+@dataclass(frozen=True)
+class Original:
+    """A complete store.
+
+    Parameters
+    ----------
+    tree
+        Its objects.
+    keys
+        Their keys.
+    root
+        The root's ``zarr.json``, read once.
+    recorded
+        The digests that the store gives for all others; none in format 0.1.
+    """
+
+    tree: ObjectTree
+    keys: tuple[str, ...]
+    root: bytes
+    recorded: Mapping[str, str]
+
+    @classmethod
+    def of(cls, tree: ObjectTree) -> Self:
+        """Look at a store.
+
+        Raises
+        ------
+        StoreError
+            If it is not complete, or has lost an object.
+        """
+        keys = check_source(tree.list(), str(tree.url), partial(find, tree))
+        root = tree.read(ROOT)
+        check_root(root, f"publish: {tree.url}")
+        recorded = recorded_digests(root, tree.read) or {}
+        lost = sorted(recorded.keys() - set(keys))
+        if lost:
+            raise StoreError(
+                f"publish: {tree.url}/{lost[0]} is missing (of {len(lost):,} objects): it was "
+                "stored, and is lost; convert again, or fetch the store again"
+            )
+        return cls(tree, keys, root, recorded)
+
+    def read(self, key: str) -> tuple[bytes, Digest]:
+        """Return an object and its digest, which is the one that the store gives for it.
+
+        Raises
+        ------
+        StoreError
+            If it is another: damaged, or of a later state of the store.
+        """
+        data = self.root if key == ROOT else self.tree.read(key)
+        found = digest(data)
+        if not found.sha256.startswith(self.recorded.get(key, "")):
+            raise StoreError(
+                f"publish: {self.tree.url}/{key} is not what the store says of it (sha256 "
+                f"{found.sha256[:12]}…; expected {self.recorded[key][:12]}…): another command "
+                "changes the store, or it is damaged; run geoembz verify, then the same command "
+                "again"
+            )
+        return data, found
+
+    def check_unchanged(self) -> None:
+        """Refuse a store that another command has changed, or is about to.
+
+        Raises
+        ------
+        StoreError
+            If it has a journal, a lock, another root or other objects now.
+        """
+        keys = check_source(self.tree.list(), str(self.tree.url), partial(find, self.tree))
+        if set(keys) != set(self.keys) or self.tree.read(ROOT) != self.root:
+            raise StoreError(
+                f"publish: {self.tree.url} was changed while it was published; expected one that "
+                "stays as it is; run the same command again once the other command has ended"
+            )
+
 
 ROOT = "zarr.json"
 

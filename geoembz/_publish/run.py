@@ -8,15 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from geoembz._publish.digest import Digest, digest
-from geoembz._publish.manifest import Manifest, manifest_name, manifest_of
+from geoembz._publish.manifest import Digest, Manifest, digest, manifest_name, manifest_of
 from geoembz._publish.open_tree import open_tree
-from geoembz._publish.original import Original
-from geoembz._publish.plan import ROOT, leftovers, phases
-from geoembz._publish.retry import RetryPolicy
+from geoembz._publish.plan import ROOT, Original, leftovers, phases
 from geoembz._publish.target import Target, held
-from geoembz._publish.transfer import for_each
-from geoembz._publish.tree import ObjectTree
+from geoembz._publish.tree import ObjectTree, RetryPolicy
+from geoembz._util.threads import for_each
 from geoembz.errors import InvalidConfigError, StoreError
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from typing import Any
 from geoembz._objects.faults import fault_code
 from geoembz._objects.names import StoreUrl, check_endpoint, check_key
 from geoembz._objects.tree import EXISTS_CODES
-from geoembz._publish.digest import Digest, content_type, digest
-from geoembz._publish.retry import RetryPolicy, with_retries
-from geoembz._publish.tree import Listed
+from geoembz._publish.manifest import Digest, content_type, digest
+from geoembz._publish.tree import Listed, RetryPolicy, with_retries
 from geoembz.errors import StoreError
 
 _MD5 = re.compile(r"[0-9a-f]{32}")

@@ -10,11 +10,10 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from geoembz._publish.digest import digest
-from geoembz._publish.footprint import Footprint, footprint
+from geoembz._publish.manifest import digest
 from geoembz._publish.open_tree import open_tree
 from geoembz._publish.plan import check_source
-from geoembz._publish.stac_time import ItemTime
+from geoembz._publish.stac_extent import Footprint, ItemTime, footprint
 from geoembz._publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
 from geoembz._publish.tree import ObjectTree, find
 from geoembz.errors import MissingPackageError, StoreError

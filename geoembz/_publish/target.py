@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from geoembz._objects.names import StoreUrl
 from geoembz._objects.tree import ObjectTree as StoreTree
-from geoembz._publish.digest import Digest, digest
+from geoembz._publish.manifest import Digest, digest
 from geoembz._publish.plan import ROOT
 from geoembz._publish.tree import Listed, ObjectTree, find
 from geoembz.errors import StoreError

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from geoembz._objects.names import check_key
-from geoembz._publish.digest import digest
-from geoembz._publish.manifest import Entry, Manifest, manifest_name, parse_manifest
+from geoembz._publish.manifest import Entry, Manifest, digest, manifest_name, parse_manifest
 from geoembz._publish.open_tree import open_tree
-from geoembz._publish.retry import RetryPolicy
-from geoembz._publish.transfer import for_each
-from geoembz._publish.tree import Listed, ObjectTree
+from geoembz._publish.tree import Listed, ObjectTree, RetryPolicy
+from geoembz._util.threads import for_each
 from geoembz.errors import GeoembzError
 from geoembz.store.traces import is_trace
 

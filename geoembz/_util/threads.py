@@ -1,4 +1,4 @@
-"""Threads: how many, which are shared, and how long one that was interrupted is waited for.
+"""Threads: how many, which are shared, how to give them many tasks, and how long one is waited for.
 
 A BLAS that starts threads of its own inside every worker fights the workers, and splits a product
 differently from machine to machine. `threadpoolctl` sets a limit for the whole process, so
@@ -8,10 +8,15 @@ overlapping users must share one limit: the first sets it, the last restores it.
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from itertools import batched
+from threading import Event
 from typing import TYPE_CHECKING, Any
+
+from geoembz.errors import InvalidConfigError
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -136,3 +141,62 @@ def shared_pool() -> "ThreadPoolExecutor":
 
 if hasattr(os, "register_at_fork"):  # a child has no threads, and would wait for them
     os.register_at_fork(after_in_child=shared_pool.cache_clear)
+
+
+_TASKS_PER_WORKER = 32
+
+
+def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -> list[R]:
+    """Return what an action returns for each item, in their order.
+
+    The first error ends the work: tasks that have begun finish, none is begun after it. After
+    Ctrl-C, they are waited for no longer than a second.
+
+    Parameters
+    ----------
+    items
+        May be many: they are submitted in batches.
+    action
+        Called in threads.
+    workers
+        Number of threads, at least 1.
+
+    Raises
+    ------
+    InvalidConfigError
+        If there are no workers.
+
+    Examples
+    --------
+    >>> for_each([1, 2, 3], lambda item: item * item, workers=2)
+    [1, 4, 9]
+    """
+    if not 1 <= workers <= 256:
+        raise InvalidConfigError(f"publish: --workers {workers}; expected 1 to 256")
+    failed = Event()
+
+    def guarded(item: T) -> R:
+        if failed.is_set():
+            raise CancelledError
+        try:
+            return action(item)
+        except BaseException:
+            failed.set()
+            raise
+
+    from concurrent.futures import ThreadPoolExecutor
+
+    results: list[R] = []
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="geoembz-publish")
+    try:
+        for batch in batched(items, workers * _TASKS_PER_WORKER):
+            results += pool.map(guarded, batch)
+    except Exception:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    except BaseException:
+        failed.set()
+        within(RUNNING_SECONDS, lambda: pool.shutdown(wait=True, cancel_futures=True))
+        raise
+    pool.shutdown(wait=True)
+    return results

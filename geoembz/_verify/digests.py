@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoembz._objects.names import check_key
 from geoembz._publish import Problem
-from geoembz._publish.transfer import for_each
+from geoembz._util.threads import for_each
 from geoembz.errors import GeoembzError
 from geoembz.store import ObjectTree
 from geoembz.store.conventions import records_digests

@@ -8,7 +8,7 @@ from typing import Any
 
 from geoembz._objects.names import check_key
 from geoembz._publish import Problem
-from geoembz._publish.transfer import for_each
+from geoembz._util.threads import for_each
 from geoembz.errors import GeoembzError
 from geoembz.store import ObjectTree
 

@@ -1,18 +1,82 @@
-"""Which objects a store has, and whether each belongs to one of its arrays.
+"""What a verification found, and which objects a store has.
 
-Knows keys and locks only. A plain web server cannot say what it holds: there, `present` is None.
+A plain web server cannot say what it holds: there, `present` is None. From a server, an object is
+fetched once, hashed and decoded.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from math import ceil, prod
 from typing import Any
 
 import numpy as np
+import zarr
+from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.storage import MemoryStore
 
 from geoembz._publish import Problem
-from geoembz._verify.result import Part
-from geoembz.store import ObjectTree
+from geoembz._text import printable
+from geoembz._util.results import Result
+from geoembz.store import ObjectTree, StoreReader, TableReader
+from geoembz.store.conventions import FIRST_VERSION, records_digests
+from geoembz.store.digests import ROOT
 from geoembz.store.traces import Trace, find_traces, is_trace
+
+
+@dataclass(frozen=True)
+class Verification(Result):
+    """What was read, and what is wrong.
+
+    Parameters
+    ----------
+    store
+        Where it is.
+    shards
+        Shards of all its grids and dates, or of its table; those that are stored were read.
+    problems
+        By key; empty if all is well.
+    notes
+        What is below ``.geoembz/``, which is no part of the store, and does it no harm.
+    """
+
+    store: str
+    shards: int
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+
+    def to_table(self) -> str:
+        """Return it as lines of text, one per problem."""
+        notes = [printable(f"note: {note}") for note in self.notes]
+        if not self.problems:
+            return "\n".join([*notes, f"{self.store}: {self.shards:,} shards read, nothing wrong"])
+        lines = [printable(f"{problem.key}: {problem.what}") for problem in self.problems]
+        return "\n".join([*notes, *lines, f"{self.store}: {len(lines)} problems"])
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was found in one part of a store: a grid, or a table.
+
+    Parameters
+    ----------
+    shards
+        How many shards it has.
+    problems
+        By key relative to that part.
+    notes
+        See `Verification`.
+    """
+
+    shards: int
+    problems: frozenset[Problem]
+    notes: tuple[str, ...] = ()
+
+    def below(self, name: str) -> "Part":
+        """Return the same with keys relative to the root that holds it as `name`."""
+        found = (Problem(f"{name}/{problem.key}", problem.what) for problem in self.problems)
+        return Part(self.shards, frozenset(found), self.notes)
+
 
 _MOST_SMALL_CHUNKS = 1000
 
@@ -126,3 +190,46 @@ def _is_chunk(node: Mapping[str, Any], rest: str) -> bool:
         return all(0 <= at < end for at, end in zip(position, ends, strict=True))
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return False
+
+
+class Contents[R: (StoreReader, TableReader)]:
+    """Readers of a store that find some of its objects in memory.
+
+    Parameters
+    ----------
+    reader
+        The open store. On this machine's disk it is the fastest: the objects are in the page cache.
+    """
+
+    def __init__(self, reader: R) -> None:
+        self._reader: R = reader
+        self._objects: dict[str, Buffer] | None = None
+        root = self._root(ObjectTree(reader.url))
+        if root is not None:
+            self._objects = {ROOT: _buffer(root)}
+            group = zarr.open_group(MemoryStore(self._objects), mode="r", zarr_format=3)
+            unchecked = replace(reader.attributes, version=FIRST_VERSION)
+            self._reader = replace(reader, group=group, attributes=unchecked)
+
+    def _root(self, tree: ObjectTree) -> bytes | None:
+        """Return the metadata to read by in memory; None where the store is to be read itself."""
+        is_consolidated = self._reader.group.metadata.consolidated_metadata is not None
+        has_digests = records_digests(self._reader.attributes.version)
+        return None if tree.is_local or not (is_consolidated and has_digests) else tree.read(ROOT)
+
+    @contextmanager
+    def reader_of(self, contents: Mapping[str, bytes]) -> Iterator[R]:
+        """Return a reader of these objects; where there are none in memory, of the store."""
+        if self._objects is None:
+            yield self._reader
+            return
+        self._objects.update({key: _buffer(content) for key, content in contents.items()})
+        try:
+            yield self._reader
+        finally:
+            for key in contents:
+                del self._objects[key]
+
+
+def _buffer(content: bytes) -> Buffer:
+    return default_buffer_prototype().buffer.from_bytes(content)

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
 from geoembz._publish import Problem
-from geoembz._publish.transfer import for_each
-from geoembz._verify.contents import Contents
+from geoembz._util.threads import for_each
 from geoembz._verify.digests import ShardDigests
 from geoembz._verify.documents import check_conventions
-from geoembz._verify.listing import chunk_positions
-from geoembz._verify.result import Part
+from geoembz._verify.listing import Contents, Part, chunk_positions
 from geoembz.errors import GeoembzError
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import records_digests

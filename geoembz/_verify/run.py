@@ -11,6 +11,8 @@ from geoembz._util.threads import worker_count
 from geoembz._verify.digests import check_small_objects
 from geoembz._verify.documents import check_documents
 from geoembz._verify.listing import (
+    Part,
+    Verification,
     below,
     missing_objects,
     part_traces,
@@ -18,13 +20,12 @@ from geoembz._verify.listing import (
     unexpected_objects,
 )
 from geoembz._verify.raster import check_raster
-from geoembz._verify.result import Part, Verification
 from geoembz._verify.table import check_table
 from geoembz.errors import GeoembzError, InvalidConfigError, redact
 from geoembz.store import ObjectTree, StoreReader, TableReader
 from geoembz.store.conventions import GRIDS
 from geoembz.store.open import is_table_store, open_group
-from geoembz.store.table_documents import TABLE
+from geoembz.store.table_writer import TABLE
 
 
 def verify(

@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._publish import Problem
-from geoembz._publish.transfer import for_each
-from geoembz._verify.contents import Contents
+from geoembz._util.threads import for_each
 from geoembz._verify.digests import ShardDigests
 from geoembz._verify.documents import check_conventions
+from geoembz._verify.listing import Contents, Part
 from geoembz._verify.raster import LARGEST_OBJECT_BYTES, check_mapping
-from geoembz._verify.result import Part
 from geoembz.errors import GeoembzError
 from geoembz.store import TableReader
-from geoembz.store.table_documents import CHUNK_BBOX, COLUMNS, TABLE
+from geoembz.store.table_writer import CHUNK_BBOX, COLUMNS, TABLE
 
 MOST_SHARDS = 10**6
 """Shards beyond which a table is refused unread: of a billion rows in the smallest of ours."""

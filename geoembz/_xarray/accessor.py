@@ -11,7 +11,7 @@ import xarray as xr
 from geoembz._export import ExportSummary, PreviewSummary, Sampled, export_cog, preview, sample
 from geoembz._geo import BBox
 from geoembz._xarray.origin import Origin, origin, table_origin
-from geoembz.store.table_documents import SAMPLE
+from geoembz.store.table_writer import SAMPLE
 
 
 class GeoembzAccessor:

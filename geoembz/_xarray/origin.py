@@ -22,7 +22,7 @@ from geoembz._geo.grid import Window, split
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import TIME
-from geoembz.store.table_documents import SAMPLE
+from geoembz.store.table_writer import SAMPLE
 
 _COORDINATE_SLACK = 1e-4
 """Pixels: coordinates are centres of pixels up to rounding."""

@@ -12,7 +12,7 @@ from xarray.core import indexing
 from geoembz._xarray.plain_attributes import plain_attributes
 from geoembz.errors import InvalidConfigError
 from geoembz.store import EMBEDDING, StorePlan, TableReader, View
-from geoembz.store.table_documents import SAMPLE
+from geoembz.store.table_writer import SAMPLE
 
 _TAKEN = {"x", "y", "embedding", "valid", "spatial_ref", SAMPLE}
 

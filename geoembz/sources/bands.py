@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
-from geoembz._objects.subdatasets import Subdataset
+from geoembz._objects.identity import Subdataset
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import (
     find_gaps,

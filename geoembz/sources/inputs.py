@@ -9,9 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urljoin
 
-from geoembz._objects.identity import display_name, split_query
+from geoembz._objects.identity import Subdataset, display_name, split_query
 from geoembz._objects.reading import filesystem_of, forget_listings, read_range
-from geoembz._objects.subdatasets import Subdataset
 from geoembz._util.bounded_json import parse_json
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import natural_order

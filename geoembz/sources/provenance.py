@@ -10,13 +10,13 @@ from typing import Any, Self
 from urllib.parse import parse_qs, quote
 
 from geoembz._objects.identity import (
+    Subdataset,
     display_name,
     public_uri,
     split_query,
     without_credentials,
 )
 from geoembz._objects.reading import forget_listings, object_status, read_range
-from geoembz._objects.subdatasets import Subdataset
 from geoembz.errors import SourceChangedError
 
 _ASKED_AT_ONCE = 32

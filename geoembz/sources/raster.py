@@ -13,8 +13,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 
 from geoembz._geo.grid import Grid, Window
-from geoembz._objects.identity import display_name
-from geoembz._objects.subdatasets import Subdataset, refuse_several
+from geoembz._objects.identity import Subdataset, display_name, refuse_several
 from geoembz._util.memory import allocate
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames, clean_names

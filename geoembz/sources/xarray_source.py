@@ -9,8 +9,7 @@ import zarr
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Grid, Window
-from geoembz._objects.identity import display_name
-from geoembz._objects.subdatasets import Subdataset
+from geoembz._objects.identity import Subdataset, display_name
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
 from geoembz.sources.band_names import find_outsiders
 from geoembz.sources.georeference import control_points_only, make_grid

@@ -26,7 +26,7 @@ from geoembz.store.open import (
     unreplaced,
 )
 from geoembz.store.reader import Reader, View
-from geoembz.store.table_documents import CHUNK_BBOX, COLUMNS, TABLE
+from geoembz.store.table_writer import CHUNK_BBOX, COLUMNS, TABLE
 
 _BLOCK_CHUNKS = 64
 """Chunks read at once where all are wanted."""

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from geoembz._publish import copy_store, verify_objects
-from geoembz._publish.http_tree import HttpTree
 from geoembz._publish.manifest import manifest_name
-from geoembz._publish.open_tree import open_tree
+from geoembz._publish.open_tree import HttpTree, open_tree
 from geoembz._verify import verify
 from geoembz.errors import StoreError
 from geoembz.store.recorded import recorded_digests

@@ -10,7 +10,7 @@ import zarr
 
 from geoembz._convert import append
 from geoembz._publish import copy_store, verify_against, verify_objects
-from geoembz._publish.digest import digest
+from geoembz._publish.manifest import digest
 from geoembz._publish.open_tree import open_tree
 from geoembz._publish.tree import ObjectTree
 from geoembz._verify import verify

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from geoembz._objects.tree import ObjectTree
-from geoembz._publish.retry import RetryPolicy, with_retries
-from geoembz._publish.transfer import for_each
+from geoembz._publish.tree import RetryPolicy, with_retries
+from geoembz._util.threads import for_each
 from geoembz.errors import InvalidConfigError, StoreError, redact
 from geoembz.store.lock import DestinationLock
 
@@ -110,7 +110,7 @@ def test_no_attempts() -> None:
 
 def test_ctrl_c_waits_for_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither for objects on their way, nor for the lock to be removed."""
-    monkeypatch.setattr("geoembz._publish.transfer.RUNNING_SECONDS", 0.1)
+    monkeypatch.setattr("geoembz._util.threads.RUNNING_SECONDS", 0.1)
     monkeypatch.setattr("geoembz.store.lock.PARTING_SECONDS", 0.1)
     is_silent, answered = threading.Event(), threading.Event()
 

@@ -11,9 +11,8 @@ import zarr
 
 import geoembz
 from geoembz._convert.append import append
-from geoembz._publish.footprint import footprint
 from geoembz._publish.stac import EMB_SCHEMA, write_stac
-from geoembz._publish.stac_time import checked_interval
+from geoembz._publish.stac_extent import checked_interval, footprint
 from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
 from tests.conftest import MakeRaster
 

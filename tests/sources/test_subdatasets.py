@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz._geo.grid import Window
-from geoembz._objects.subdatasets import Subdataset
+from geoembz._objects.identity import Subdataset
 from geoembz.errors import SourceError
 from geoembz.sources import open_source
 from tests.conftest import DEFAULT_TRANSFORM, MakeRaster

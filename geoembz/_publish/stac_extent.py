@@ -1,17 +1,81 @@
-"""When a store's embeddings are of: what the user says, the time axis, or an earlier item.
+"""Where a store's embeddings are, and of when, for STAC.
 
-STAC wants a time of every item. Where nothing is known it is that of publication, and the item says
-so.
+Outlines are GeoJSON in longitude and latitude, cut at the antimeridian (RFC 7946); `geoembz._geo`
+knows the sphere. STAC wants a time of every item: it is what the user says, that of the time axis
+or of an earlier item; where nothing is known it is that of publication, and the item says so.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from geoembz._geo import BBox, outline, span_of
 from geoembz._publish.store_metadata import StoreMetadata
 from geoembz.errors import InvalidConfigError, StoreError
+
+_DECIMALS = 7
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A GeoJSON geometry and its bounding box, west, south, east, north.
+
+    West is larger than east where the box crosses the antimeridian.
+    """
+
+    geometry: dict[str, Any]
+    bbox: BBox
+
+
+def footprint(grids: Iterable[Mapping[str, Any]]) -> Footprint:
+    """Return where grids lie.
+
+    Parameters
+    ----------
+    grids
+        Attributes of each, with `spatial:bbox` and one of `proj:wkt2`, `proj:code`,
+        `proj:projjson`.
+
+    Raises
+    ------
+    StoreError
+        If a CRS or a box cannot be understood.
+    """
+    from shapely import orient_polygons, union_all
+    from shapely.geometry import mapping
+
+    parts = [polygon for grid in grids for polygon in _polygons(grid)]
+    whole = orient_polygons(parts[0] if len(parts) == 1 else union_all(parts))
+    west, south, east, north = (round(value, _DECIMALS) for value in span_of(parts))
+    return Footprint(_rounded(mapping(whole)), (west, south, east, north))
+
+
+def _polygons(grid: Mapping[str, Any]) -> list[Any]:
+    crs = grid.get("proj:wkt2") or grid.get("proj:code") or grid.get("proj:projjson")
+    try:
+        xmin, ymin, xmax, ymax = map(float, grid["spatial:bbox"])
+        text = json.dumps(crs) if isinstance(crs, Mapping) else str(crs)
+        return outline(text, (xmin, ymin, xmax, ymax))
+    except (InvalidConfigError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(
+            f"stac: a grid with CRS {str(crs)[:60]!r} and spatial:bbox {grid.get('spatial:bbox')} "
+            f"has no place on Earth: {error}"
+        ) from error
+
+
+def _rounded(geometry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a geometry as JSON values, exterior rings counterclockwise."""
+
+    def plain(coordinates: Any) -> Any:
+        if isinstance(coordinates, float):
+            return round(coordinates, _DECIMALS)
+        return [plain(part) for part in coordinates]
+
+    return {"type": geometry["type"], "coordinates": plain(geometry["coordinates"])}
+
 
 OF_PUBLICATION = "The time given is that of publication."
 _DATE = re.compile(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?")
