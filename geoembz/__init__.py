@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._evaluate import Plan as Plan
     from geoembz._evaluate import evaluate as evaluate
     from geoembz._evaluate import plan as plan
+    from geoembz._evaluate.record import record_in_store as record_in_store
+    from geoembz._evaluate.report import write_report as write_report
     from geoembz._export import ExportSummary as ExportSummary
     from geoembz._export import PreviewSummary as PreviewSummary
     from geoembz._export import Sampled as Sampled
@@ -71,6 +73,8 @@ _ROOMS = {
     "_cost": ("CostEstimate", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),
     "_evaluate": ("Evaluation", "Plan", "evaluate", "plan"),
+    "_evaluate.record": ("record_in_store",),
+    "_evaluate.report": ("write_report",),
     "_export": (
         "ExportSummary", "PreviewSummary", "Sampled", "TableExportSummary", "export", "preview",
         "sample",
@@ -82,8 +86,9 @@ _ROOMS = {
     "encoding": ("Encoding", "Recipe"),
     "errors": ("BasisWarning", "GeoembzError"),
     "sources": ("ReadOptions", "Source", "open_source"),
-    "store": ("RootInfo", "StoreInfo", "StoreReader", "info"),
-    "store.tables": ("TableInfo", "TableReader"),
+    "store": (
+        "RootInfo", "StoreInfo", "StoreReader", "TableInfo", "TableReader", "info",
+    ),
 }  # fmt: skip
 """The public names by the room that each is loaded from."""
 

@@ -133,11 +133,11 @@ def evaluate(
         )
     notes: list[str] = []
     if report is not None:
-        from geoembz._evaluate.report import write_report
+        from geoembz import write_report
 
         notes.append(f"report: {write_report(evaluation, report, store=store, source=source)}")
     if store is not None and record:
-        from geoembz._evaluate.record import record_in_store
+        from geoembz import record_in_store
 
         notes += record_in_store(evaluation, store)
     output.show(evaluation, notes)

@@ -1,6 +1,7 @@
 """Verify a store of any kind: open it, read its parts, compare it with another copy."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import zarr
 from zarr.core.metadata import ArrayV3Metadata
@@ -29,9 +30,9 @@ from geoembz.store.table_writer import TABLE
 
 
 def verify(
-    store: str,
+    store: str | Path,
     *,
-    against: str | None = None,
+    against: str | Path | None = None,
     manifest: bool = False,
     workers: int | None = None,
 ) -> Verification:
@@ -69,18 +70,19 @@ def verify(
     --------
     >>> files = geoembz.demo.write_demo(tmp_path, size=64)
     >>> summary = geoembz.convert(files.embedding, tmp_path / "verify.zarr", pca=16)
-    >>> verify(str(tmp_path / "verify.zarr")).problems
+    >>> verify(tmp_path / "verify.zarr").problems
     ()
     """
     if against is not None and manifest:
         raise InvalidConfigError(f"verify: against {against} and the manifest; choose one of them")
-    found = _check_content(store, worker_count(workers))
+    url = str(store)
+    found = _check_content(url, worker_count(workers))
     problems = set(found.problems)
     if against is not None:
-        problems |= set(verify_against(store, against))
+        problems |= set(verify_against(url, str(against)))
     elif manifest:
-        problems |= set(verify_objects(store))
-    return Verification(redact(store), found.shards, tuple(sorted(problems)), found.notes)
+        problems |= set(verify_objects(url))
+    return Verification(redact(url), found.shards, tuple(sorted(problems)), found.notes)
 
 
 def _check_content(store: str, workers: int) -> Part:
