@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoembz._cost.estimate import GB, PB, SENTINEL2_PB_PER_YEAR, TB, CostEstimate
+from geoembz._text import aligned
 from geoembz._util.output import output_faults
 from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError, MissingPackageError
@@ -143,8 +144,7 @@ def _text(result: CostEstimate) -> str:
          f"{read.amplification:,.4g} bytes fetched per byte wanted")),
         ("Sentinel-2's yearly growth", f"{low:.2%} to {high:.2%} of it, per year"),
     )  # fmt: skip
-    width = max(len(label) for label, _ in rows)
-    return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
+    return aligned(rows)
 
 
 def _note(result: CostEstimate) -> str:
