@@ -25,6 +25,12 @@ STRIP_OFFSETS, STRIP_SIZES = 273, 279
 TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_SIZES = 322, 323, 324, 325
 """Numbers of the tags."""
 
+_WANTED = frozenset(
+    {WIDTH, LENGTH, BITS, COMPRESSION, FILL_ORDER, SAMPLES, PLANES, STRIP_OFFSETS, STRIP_SIZES}
+    | {TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_SIZES}
+)
+"""Of the others a directory may have 65,535, each of which may name the whole file as its array."""
+
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 """NumPy's names of the unsigned integers, by TIFF's number of the type."""
 
@@ -54,8 +60,8 @@ class Directory:
     Parameters
     ----------
     tags
-        Its unsigned integers, by tag; what is of other types, or points behind the file's end, is
-        left out.
+        Unsigned integers of the tags above; what is of other types, or points behind the file's
+        end, is left out.
     order
         Byte order of the file.
     end
@@ -112,7 +118,8 @@ def read_directory(file: BinaryIO, size: int) -> Directory | None:
     if end > size:
         return Directory({}, order, end)
     entries = struct.iter_unpack(layout, file.read(n_entries * struct.calcsize(layout)))
-    arrays = {tag: _array(file, size, order, *entry) for tag, *entry in entries}
+    wanted = {tag: entry for tag, *entry in entries if tag in _WANTED}
+    arrays = {tag: _array(file, size, order, *entry) for tag, entry in wanted.items()}
     known_arrays = {tag: array for tag, array in arrays.items() if array is not None}
     return Directory(known_arrays, order, end)
 

@@ -1,5 +1,6 @@
 """Tiles read from the mapped file are what GDAL reads."""
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,18 @@ def test_every_form_of_tiff_that_ends_early_is_refused(
     expected = rf"in\.tif: truncated: its data end at byte {size:,}, the file at {size - 300:,}"
     with pytest.raises(SourceError, match=expected):
         RasterSource(path)
+
+
+def test_a_directory_of_large_foreign_tags_is_not_read(tmp_path: Path) -> None:
+    """Thousands of entries may each name all of a file: only the tags of blocks are looked at."""
+    n_entries, size = 2000, 100_000
+    entries = b"".join(struct.pack("<HHII", 5000 + i, 1, size, 0) for i in range(n_entries))
+    path = tmp_path / "many.tif"
+    path.write_bytes((b"II*\0" + struct.pack("<IH", 8, n_entries) + entries).ljust(size, b"\0"))
+    with path.open("rb") as file:
+        directory = read_directory(file, size)
+    assert directory is not None
+    assert (directory.tags, directory.end) == ({}, 10 + 12 * n_entries)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 3, 8, 15, 40, 300])
