@@ -107,6 +107,7 @@ def test_several_names_of_one_recipe(name: str, canonical: str) -> None:
         ("binary-medain", "median"),
         ("terneray", "ternary"),
         ("l3-int8", "l2"),
+        ("pca64_int8", "pca64-int8"),
         ("pq8", "pq8x8"),
         ("pq8x4", "pq8x8"),
         ("float61", "float16"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from geoembz.encoding._quantization import (
     BITS,
     METHODS,
+    LinearQuantizer,
     Quantizer,
     fit_quantizer,
     quantizer_class,
@@ -143,6 +144,7 @@ def check_state(quantizer: Quantizer, sample: Floats) -> None:
     np.testing.assert_array_equal(again.quantize(sample), codes)
     np.testing.assert_array_equal(again.dequantize(codes), quantizer.dequantize(codes))
     assert again.config() == quantizer.config()
+    assert repr(again) == repr(quantizer)
     shapes = {name: array.shape for name, array in quantizer.arrays().items()}
     assert quantizer_class(config).shapes(config) == shapes
 
@@ -426,6 +428,17 @@ def test_unknown_laws_are_refused(kind: str, method: str | None) -> None:
     for law in wrong:
         with pytest.raises(EncodingError, match="knows"):
             quantizer_from_state({**quantizer.config(), "law": law}, quantizer.arrays())
+
+
+@pytest.mark.parametrize(("method", "cut"), [("mean", 2.0), ("median", 1.0), ("zero", 0.0)])
+def test_thresholds_of_binary(method: str, cut: float) -> None:
+    quantizer = fit_quantizer("binary", np.array([[-1, 1, 6]], np.float32), method)
+    assert quantizer.arrays()["threshold"] == cut
+
+
+def test_widths_without_a_codec_are_refused() -> None:
+    with pytest.raises(InvalidConfigError, match="3 bits; expected one of 8, 4, 2"):
+        LinearQuantizer(3, np.ones(2, np.float32), np.zeros(2, np.float32))
 
 
 def test_unknown_kinds_cannot_be_fitted() -> None:

@@ -57,11 +57,6 @@ class BinaryQuantizer(Quantizer):
         method
             What the threshold is: ``mean``, ``median`` or ``zero``.
 
-        Raises
-        ------
-        InvalidConfigError
-            If the method is unknown.
-
         References
         ----------
         The seed article's binary scheme (Robinson & Corley 2026); spec/codecs/binary.
@@ -76,10 +71,8 @@ class BinaryQuantizer(Quantizer):
             cut = components.mean(axis=1, dtype=np.float64).astype(np.float32)
         elif method == "median":
             cut = np.median(components, axis=1).astype(np.float32)
-        elif method == "zero":
-            cut = np.zeros(len(components), dtype=np.float32)
         else:
-            raise InvalidConfigError(f"binary: method {method!r}; expected {cls.methods}")
+            cut = np.zeros(len(components), dtype=np.float32)
         above = components > cut[:, np.newaxis]
         means = [_mean(components, chosen, cut) for chosen in (~above, above)]
         return cls(cut, np.column_stack(means))
