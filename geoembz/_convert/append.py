@@ -16,7 +16,7 @@ from geoembz._convert.summary import AppendSummary
 from geoembz._convert.times import parse_date
 from geoembz._convert.totals import total_fidelity, total_pixels
 from geoembz._convert.workers import Workers, absolute, check_scheduler, open_workers
-from geoembz._geo import parsed, same_crs
+from geoembz._geo import parse_crs, same_crs
 from geoembz._util.threads import worker_count
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
@@ -183,7 +183,7 @@ def _matched(url: str, members: Sequence[str], grids: Mapping[str, Source]) -> d
         crs = source.grid.crs_wkt
         home = next((name for name in members if same_crs(systems[name], crs)), None)
         if home is None:
-            unknown.append(f"{label} ({parsed(crs).name})")
+            unknown.append(f"{label} ({parse_crs(crs).name})")
         else:
             found[home] = source
     if unknown:

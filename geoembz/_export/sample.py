@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from geoembz._export.pixels import Hits, Totals, point_hits, polygon_hits
 from geoembz._export.region import Region, open_regions
-from geoembz._geo import BBox, box_around, parsed, same_crs
+from geoembz._geo import BBox, box_around, parse_crs, same_crs
 from geoembz._geo.geoparquet import write_emb
 from geoembz._geo.grid import Grid
 from geoembz._util.results import Result
@@ -254,10 +254,10 @@ def _refuse_strangers(url: str, regions: Sequence[Region], wanted: Features) -> 
 
 def _extent(grid: Grid, crs: str) -> str:
     """Return where a grid lies, in the CRS that was asked in, and in its own if that differs."""
-    own = f"{_numbers(grid.bbox)} in {grid.crs_code or parsed(grid.crs_wkt).name}"
+    own = f"{_numbers(grid.bbox)} in {grid.crs_code or parse_crs(grid.crs_wkt).name}"
     if same_crs(crs, grid.crs_wkt):
         return own
-    asked = parsed(crs)
+    asked = parse_crs(crs)
     label = ":".join(asked.to_authority() or ()) or asked.name
     return f"{_numbers(box_around(grid.bbox, grid.crs_wkt, crs))} in {label} ({own})"
 

@@ -15,7 +15,7 @@ from geoembz._geo.boxes import (
     refuse_empty_box,
     shifts,
     spans,
-    unrolled,
+    unroll,
 )
 from geoembz._geo.crs import (
     datum_label,
@@ -23,7 +23,7 @@ from geoembz._geo.crs import (
     gsd,
     is_geographic,
     metres_per_unit,
-    parsed,
+    parse_crs,
     pixel_area,
     same_crs,
     utm_zone,
@@ -43,7 +43,7 @@ __all__ = [
     "metres_per_unit",
     "narrowest",
     "outline",
-    "parsed",
+    "parse_crs",
     "pixel_area",
     "placed_boxes",
     "refuse_empty_box",
@@ -51,6 +51,6 @@ __all__ = [
     "shifts",
     "span_of",
     "spans",
-    "unrolled",
+    "unroll",
     "utm_zone",
 ]

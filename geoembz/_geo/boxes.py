@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._geo.crs import horizontal, parsed, same_crs
+from geoembz._geo.crs import horizontal, parse_crs, same_crs
 from geoembz.errors import InvalidConfigError
 
 _CYLINDRICAL = {
@@ -187,14 +187,14 @@ def narrowest(turn: float, ranges: NDArray[np.float64]) -> tuple[float, float]:
     return first, first + turn - float(gaps[widest])
 
 
-def unrolled(crs: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
+def unroll(crs: str, x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return coordinates with whole turns added where half the circle then holds all of them.
 
     Places on both sides of the antimeridian stand beside each other then, beyond 180.
 
     Examples
     --------
-    >>> unrolled("EPSG:4326", np.array([179.5, -179.5, np.nan]))
+    >>> unroll("EPSG:4326", np.array([179.5, -179.5, np.nan]))
     array([179.5, 180.5,   nan])
     """
     turn, known = full_turn(crs), x[np.isfinite(x)]
@@ -235,7 +235,7 @@ def box_of(crs: str, places: NDArray[np.float64]) -> BBox | None:
     known = places[np.isfinite(places).all(axis=1)]
     if not len(known):
         return None
-    x, y = unrolled(crs, known[:, 0]), known[:, 1]
+    x, y = unroll(crs, known[:, 0]), known[:, 1]
     west, east, turn = float(x.min()), float(x.max()), full_turn(crs)
     if turn is not None and east > known[:, 0].max():
         east -= turn
@@ -278,7 +278,7 @@ def placed_boxes(
     2
     """
     try:
-        parsed(crs or target)
+        parse_crs(crs or target)
     except InvalidConfigError as error:
         raise InvalidConfigError(f"bbox CRS: {error}") from error
     refuse_empty_box(bbox, crs or target)
@@ -297,7 +297,7 @@ def box_around(bbox: BBox, crs: str, target: str) -> BBox:
     """Return the box around a box in another CRS; xmin is the larger across the antimeridian."""
     from pyproj import Transformer
 
-    transformer = Transformer.from_crs(parsed(crs), parsed(target), always_xy=True)
+    transformer = Transformer.from_crs(parse_crs(crs), parse_crs(target), always_xy=True)
     xmin, ymin, xmax, ymax = transformer.transform_bounds(*bbox)
     return float(xmin), float(ymin), float(xmax), float(ymax)
 

@@ -31,7 +31,7 @@ _DIGITS = 3
 
 
 @lru_cache(maxsize=256)
-def parsed(crs: str) -> Any:
+def parse_crs(crs: str) -> Any:
     """Return a `pyproj.CRS`.
 
     Raises
@@ -129,7 +129,7 @@ def datum_label(crs: str) -> str | None:
 @lru_cache(maxsize=256)
 def horizontal(crs: str) -> Any:
     """Return a system without heights, and without a transformation to another that it carries."""
-    system = parsed(crs)
+    system = parse_crs(crs)
     while system.is_bound or system.is_compound:
         system = system.source_crs if system.is_bound else system.sub_crs_list[0]
     return system.to_2d() if len(system.axis_info) == 3 else system
@@ -155,8 +155,8 @@ def gsd(grid: Grid) -> float | None:
 
     Examples
     --------
-    >>> from geoembz._geo import parsed
-    >>> size, mercator = (10.0, 0.0, 1200000.0, 0.0, -10.0, 8400000.0), parsed("EPSG:3857")
+    >>> from geoembz._geo import parse_crs
+    >>> size, mercator = (10.0, 0.0, 1200000.0, 0.0, -10.0, 8400000.0), parse_crs("EPSG:3857")
     >>> gsd(Grid(mercator.to_wkt(), None, size, (64, 64)))
     5.01
     """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._geo.boxes import BBox, full_turn, narrowest
-from geoembz._geo.crs import horizontal, parsed
+from geoembz._geo.crs import horizontal, parse_crs
 from geoembz.errors import InvalidConfigError
 
 _POINTS_PER_SIDE = 21
@@ -82,7 +82,7 @@ def _flat(crs: str, bbox: BBox) -> list[Any]:
 
     lon, lat = _degrees(crs, np.array([bbox[0], bbox[2]]), np.array([bbox[1], bbox[3]]))
     if not np.isfinite([lon, lat]).all():
-        raise InvalidConfigError(f"bbox {bbox}: no place on Earth in {parsed(crs).name}")
+        raise InvalidConfigError(f"bbox {bbox}: no place on Earth in {parse_crs(crs).name}")
     if bbox[0] == bbox[2] and bbox[1] == bbox[3]:
         return [shapely.Point((lon[0] + 180) % 360 - 180, lat[0])]
     line = antimeridian.fix_line_string(shapely.LineString(np.column_stack([lon, lat])), False)
@@ -98,7 +98,7 @@ def _band(crs: str, bbox: BBox) -> list[Any]:
     south, north = (float(value) for value in np.clip(lat, -90.0, 90.0))
     width = 360.0 * (xmax - xmin) / turn
     if not np.isfinite([lon[0], south, north]).all():
-        raise InvalidConfigError(f"bbox {bbox}: no place on Earth in {parsed(crs).name}")
+        raise InvalidConfigError(f"bbox {bbox}: no place on Earth in {parse_crs(crs).name}")
     if width >= 360 - _ALL_ROUND:
         return _boxes(-180.0, south, 360.0, north)
     return _boxes((float(lon[0]) + 180) % 360 - 180, south, width, north)
@@ -151,7 +151,7 @@ def _degrees(
     try:
         transformer = Transformer.from_crs(horizontal(crs), _WORLD, always_xy=True)
     except ProjError as error:  # a local CRS, such as that of a building site
-        raise InvalidConfigError(f"CRS {parsed(crs).name!r}: {error}") from error
+        raise InvalidConfigError(f"CRS {parse_crs(crs).name!r}: {error}") from error
     lon, lat = (np.asarray(part, np.float64) for part in transformer.transform(x, y))
     with np.errstate(invalid="ignore"):
         back = np.asarray(transformer.transform(lon, lat, direction="INVERSE"))
@@ -206,7 +206,7 @@ def _scattered(crs: str, bbox: BBox) -> list[Any]:
     lon, lat = _degrees(crs, x.ravel(), y.ravel())
     known = np.isfinite(lon) & np.isfinite(lat)
     if not known.any():
-        raise InvalidConfigError(f"bbox {bbox}: no place on Earth in {parsed(crs).name}")
+        raise InvalidConfigError(f"bbox {bbox}: no place on Earth in {parse_crs(crs).name}")
     lon, lat = lon[known], lat[known]
     north, south = _poles(crs, bbox)
     bottom = -90.0 if south else float(lat.min())

@@ -11,7 +11,7 @@ from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
-from geoembz._geo import is_geographic, parsed, same_crs, utm_zone
+from geoembz._geo import is_geographic, parse_crs, same_crs, utm_zone
 from geoembz._geo.grid import TOLERANCE_PIXELS, Grid, Transform, Window
 from geoembz.errors import InvalidConfigError, SourceError
 
@@ -278,7 +278,7 @@ def describe_grid(grid: Grid) -> str:
     """Return CRS, origin, pixel and shape of a grid as text."""
     a, _, c, _, e, f = grid.transform
     return (
-        f"{grid.crs_code or parsed(grid.crs_wkt).name}, origin ({c:.12g}, {f:.12g}), "
+        f"{grid.crs_code or parse_crs(grid.crs_wkt).name}, origin ({c:.12g}, {f:.12g}), "
         f"pixel ({a:.12g}, {e:.12g}), "
         f"{grid.shape[0]} x {grid.shape[1]} pixels"
     )

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geoembz._geo import full_turn, into_range, narrowest, shifts, spans, unrolled
+from geoembz._geo import full_turn, into_range, narrowest, shifts, spans, unroll
 
 DEGREES = st.floats(-540, 540).map(lambda value: round(value, 3))
 
@@ -60,5 +60,5 @@ def test_the_shortest_way_round() -> None:
 
 def test_scattered_places_stand_beside_each_other() -> None:
     x = np.array([179.0, -179.0, np.nan, 178.0])
-    np.testing.assert_array_equal(unrolled("EPSG:4326", x), [179.0, 181.0, np.nan, 178.0])
-    np.testing.assert_array_equal(unrolled("EPSG:4326", x[:1]), x[:1])
+    np.testing.assert_array_equal(unroll("EPSG:4326", x), [179.0, 181.0, np.nan, 178.0])
+    np.testing.assert_array_equal(unroll("EPSG:4326", x[:1]), x[:1])

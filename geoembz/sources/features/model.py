@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
-from geoembz._geo import parsed, same_crs
+from geoembz._geo import parse_crs, same_crs
 from geoembz._geo.wkb import encode_points
 from geoembz.errors import InvalidConfigError, SourceError
 
@@ -109,7 +109,7 @@ class Features:
             return replace(self, crs=crs)
         from pyproj import Transformer
 
-        transformer = Transformer.from_crs(parsed(self.crs), parsed(crs), always_xy=True)
+        transformer = Transformer.from_crs(parse_crs(self.crs), parse_crs(crs), always_xy=True)
 
         def move(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
             moved = np.column_stack(transformer.transform(vertices[:, 0], vertices[:, 1]))
@@ -139,6 +139,6 @@ class Features:
         return compute.if_else(known, packed, pa.scalar(None, pa.binary()))
 
 
-def numbered(count: int) -> pa.Table:
+def number_rows(count: int) -> pa.Table:
     """Return the columns of features that have none: their numbers."""
     return pa.table({"row": pa.array(np.arange(count))})

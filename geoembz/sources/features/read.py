@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoembz._geo import parsed
+from geoembz._geo import parse_crs
 from geoembz._geo.geojson import FeatureList, features_of, read_geojson
 from geoembz._geo.geoparquet import CRS84
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources.features.model import Features, numbered
+from geoembz.sources.features.model import Features, number_rows
 from geoembz.sources.features.vector_files import SUFFIXES, read_vector_file, split_layer
 from geoembz.sources.inputs import TABLE_SUFFIXES
 from geoembz.sources.tables.files import CsvFiles
@@ -86,7 +86,7 @@ def read_rows(source: Any, *, crs: str | None = None, unknown_crs: str | None = 
         If a package is needed that is not installed.
     """
     if crs is not None:
-        parsed(crs)
+        parse_crs(crs)
     if isinstance(source, str | Path):
         return _read_file(str(source), crs, unknown_crs)
     if hasattr(source, "__geo_interface__"):
@@ -101,7 +101,7 @@ def read_rows(source: Any, *, crs: str | None = None, unknown_crs: str | None = 
         raise InvalidConfigError(
             f"points: an array of shape {array.shape}; expected (n, 2): x (or longitude) and y"
         )
-    return Features("points", crs or CRS84, array, None, numbered(len(array)))
+    return Features("points", crs or CRS84, array, None, number_rows(len(array)))
 
 
 def is_feature_file(path: str | Path) -> bool:
@@ -147,7 +147,7 @@ def _read_table(path: Path, crs: str | None, unknown_crs: str | None) -> Feature
     table = pa.Table.from_batches(batches, files.schema)
     hidden = () if places.kind in {"xy", "box"} else places.columns
     columns = table.drop_columns(list(hidden))
-    columns = columns if columns.num_columns else numbered(len(table))
+    columns = columns if columns.num_columns else number_rows(len(table))
     axes = places.columns if places.kind in {"xy", "box"} else ()
     bounds = [places.bounds(name, batch) for batch in batches]
     every = np.concatenate(bounds) if bounds else np.empty((0, 4))
@@ -175,7 +175,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Return properties as columns; one whose values are of several types as text."""
     names = dict.fromkeys(name for row in rows for name in row)
     if not names:
-        return numbered(len(rows))
+        return number_rows(len(rows))
     return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from geoembz._geo.wkb import from_wkb
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
-from geoembz.sources.features.model import Features, numbered
+from geoembz.sources.features.model import Features, number_rows
 
 SUFFIXES = MappingProxyType(
     {".gpkg": b"SQLite format 3\0", ".shp": b"\0\0\x27\x0a", ".fgb": b"fgb\x03"}
@@ -98,7 +98,7 @@ def read_vector_file(
         crs=known,
         points=None,
         geometries=from_wkb(cells),
-        columns=pa.table(columns) if columns else numbered(len(cells)),
+        columns=pa.table(columns) if columns else number_rows(len(cells)),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._geo import parsed, unrolled
+from geoembz._geo import parse_crs, unroll
 from geoembz._geo.grid import Transform, Window
 from geoembz._util.output import scratch_folder
 from geoembz.errors import InvalidConfigError, SourceError
@@ -265,8 +265,8 @@ def _regular(
 
     found: list[tuple[float, str, Lattice]] = []
     refusals: list[SourceError] = []
-    own = parsed(table.crs)
-    places = np.column_stack([unrolled(table.crs, places[:, 0]), places[:, 1]])
+    own = parse_crs(table.crs)
+    places = np.column_stack([unroll(table.crs, places[:, 0]), places[:, 1]])
     for crs in [_parsed(grid_crs)] if grid_crs else [own, *_utm_zone(own, places)]:
         move = Transformer.from_crs(own, crs, always_xy=True).transform
         moved = np.column_stack(move(places[:, 0], places[:, 1]))
@@ -286,7 +286,7 @@ def _regular(
 
 def _parsed(text: str) -> Any:
     try:
-        return parsed(text)
+        return parse_crs(text)
     except InvalidConfigError as error:
         raise InvalidConfigError(f"grid_{error}") from error
 
@@ -315,7 +315,7 @@ def _utm_zone(crs: Any, places: NDArray[np.float64]) -> list[Any]:
         return []
     longitude, latitude = np.nanmedian(places, axis=0)
     zone = int((longitude + 180) // 6) % 60 + 1
-    return [parsed(f"EPSG:{(32700 if latitude < 0 else 32600) + zone}")]
+    return [parse_crs(f"EPSG:{(32700 if latitude < 0 else 32600) + zone}")]
 
 
 def _refuse_shared(name: str, lattice: Lattice, overlap: Overlap | None) -> None:

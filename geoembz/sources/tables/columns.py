@@ -103,7 +103,7 @@ def plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def unified_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
+def unify_schemas(schemas: Sequence[pa.Schema]) -> pa.Schema:
     """Return one schema for files of the same columns: each of the type that all fit into.
 
     Whole numbers become floats where another file holds floats, and a column that is empty in one
@@ -118,7 +118,7 @@ def unified_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
     --------
     >>> import pyarrow as pa
     >>> whole, broken = (pa.schema([("score", kind)]) for kind in (pa.int64(), pa.float64()))
-    >>> unified_schema([whole, broken]).field("score").type
+    >>> unify_schemas([whole, broken]).field("score").type
     DataType(double)
     """
     nullable = [pa.schema([field.with_nullable(True) for field in schema]) for schema in schemas]

@@ -16,7 +16,7 @@ from pyarrow import csv
 from geoembz._objects.identity import display_name
 from geoembz._objects.reading import open_remote
 from geoembz.errors import GeoembzError, SourceError
-from geoembz.sources.tables.columns import plain_schema, unified_schema
+from geoembz.sources.tables.columns import plain_schema, unify_schemas
 
 _BLOCK_BYTES = 16 * 2**20
 """A block must hold a whole row; rows of 4,000 numbers are 80 kB."""
@@ -60,7 +60,7 @@ def place_of(path: str) -> AbstractContextManager[str | IO[bytes]]:
 
 
 @contextmanager
-def explained(path: str) -> Iterator[None]:
+def explain(path: str) -> Iterator[None]:
     """Say which file it is where pyarrow cannot read one: it has its own errors, and Python's.
 
     Raises
@@ -94,7 +94,7 @@ def one_schema(paths: Sequence[str], schemas: Sequence[pa.Schema]) -> pa.Schema:
     for path, schema in zip(paths, schemas, strict=True):
         differing = sorted(set(first.names) ^ set(schema.names))
         try:
-            unified = None if differing else unified_schema([first, schema])
+            unified = None if differing else unify_schemas([first, schema])
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             unified = None
             differing = [
@@ -108,7 +108,7 @@ def one_schema(paths: Sequence[str], schemas: Sequence[pa.Schema]) -> pa.Schema:
                 f"({'; '.join(differing[:4])}); expected files of one product and model; convert "
                 "them one by one"
             )
-    return unified_schema(schemas)
+    return unify_schemas(schemas)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class CsvFiles:
             column_types={name: self.schema.field(name).type for name in columns},
         )
         for path in self.paths:
-            with explained(path), _open(path, options) as reader:
+            with explain(path), _open(path, options) as reader:
                 for batch in reader:
                     for start in range(0, len(batch), batch_rows):
                         yield batch.slice(start, batch_rows)
@@ -180,7 +180,7 @@ def _types(path: str) -> pa.Schema:
     pyarrow takes the types of the first block for those of all. A column that is empty or whole
     there may go on otherwise, so such columns are read to the end, and widened until they fit.
     """
-    with explained(path):
+    with explain(path):
         with _open(path) as reader:
             found = plain_schema(display_name(path), reader.schema)
             found = _with_large_numbers(path, found)

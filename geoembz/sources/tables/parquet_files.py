@@ -22,7 +22,7 @@ from geoembz._geo.geoparquet import declarations
 from geoembz._objects.identity import display_name, split_query
 from geoembz.errors import SourceError
 from geoembz.sources.tables.columns import as_wkb, native_columns, plain_batch, plain_schema
-from geoembz.sources.tables.files import explained, one_schema, place_of
+from geoembz.sources.tables.files import explain, one_schema, place_of
 from geoembz.sources.tables.places import geo_footer
 
 _BUFFER_BYTES = 2**20
@@ -95,7 +95,7 @@ class ParquetFiles:
         schemas, footers, groups, names = [], [], [], []
         sizes: Counter[str] = Counter()
         for path in paths:
-            with explained(path), _open(path) as file:
+            with explain(path), _open(path) as file:
                 if not file.metadata.num_rows and not allow_empty:
                     continue
                 names.append(path)
@@ -142,7 +142,7 @@ class ParquetFiles:
             numbers = [part.index for part in chosen if part.path == path]
             values = self.folders[path]
             stored = [name for name in columns if name not in values] or self.schema.names[:1]
-            with explained(path):
+            with explain(path):
                 for batch in read_bounded(partial(_open, path), numbers, stored, batch_rows):
                     batch = _with_wkb(path, batch, self.native[path])
                     yield plain_batch(_with_values(batch, values), schema)
