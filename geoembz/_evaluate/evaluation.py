@@ -96,32 +96,20 @@ class Evaluation(Result):
         )
 
     def _rows(self) -> list[tuple[str, ...]]:
-        names = list(self.metrics)
-        titles = [f"{name} {self.metrics[name]}" for name in names]
-        header = ("recipe", "bytes", *titles, "cosine", "recall@10", "Spearman")
-        rows = [header, ("uncompressed", *self._figures(self.baseline["bytes"], names, {}))]
+        metrics = self.metrics.items()
+        titles = [f"{name} {metric}" for name, metric in metrics]
+        full = [_cell(self.baseline["tasks"].get(name, {}).get(m)) for name, m in metrics]
+        rows: list[tuple[str, ...]] = [
+            ("recipe", "bytes", *titles, "cosine", "recall@10", "Spearman"),
+            ("uncompressed", f"{self.baseline['bytes']:,}", *full, "", "", ""),
+        ]
         for result in self.recipes:
-            tasks = {name: task[self.metrics[name]] for name, task in result.tasks.items()}
-            cells = self._figures(result.bytes, names, tasks, result.fidelity)
-            rows.append((result.recipe, *cells))
+            measured = result.fidelity
+            recall, rank = measured.get("recall", {}).get("10"), measured.get("spearman")
+            scores = [_cell(result.tasks.get(name, {}).get(metric)) for name, metric in metrics]
+            kept = (_cell(measured["cosine"]["mean"]), _cell(recall), _cell(rank))
+            rows.append((result.recipe, f"{result.bytes:,}", *scores, *kept))
         return rows
-
-    def _figures(
-        self,
-        size: int,
-        names: list[str],
-        scores: Mapping[str, float],
-        fidelity: Mapping[str, Any] | None = None,
-    ) -> list[str]:
-        if fidelity is None:
-            tasks = self.baseline["tasks"]
-            scores = {name: tasks[name][self.metrics[name]] for name in names if name in tasks}
-            lossless = ["", "", ""]
-        else:
-            cosine = fidelity["cosine"]["mean"]
-            recall, rank = fidelity.get("recall", {}).get("10"), fidelity.get("spearman")
-            lossless = [f"{cosine:.4f}", _cell(recall), _cell(rank)]
-        return [f"{size:,}", *(_cell(scores.get(name)) for name in names), *lossless]
 
     def _judgement(self, task: Mapping[str, Any]) -> str:
         text = str(task["text"])

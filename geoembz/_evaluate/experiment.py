@@ -4,7 +4,7 @@ Everything is fitted on training rows. One recipe is encoded, decoded and judged
 fold, so that memory holds the uncompressed rows and one decoded copy of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -67,7 +67,8 @@ class Experiment:
         answers = self.baseline_answers
         return {
             task.name: task.score(self.problem, answers[task.name])
-            for task in self._answered(answers)
+            for task in self.tasks
+            if task.name in answers
         }
 
     def fit(self, recipe: str | Recipe | Encoding) -> list[Encoding]:
@@ -76,7 +77,7 @@ class Experiment:
         folds = self.division.folds
         if isinstance(recipe, Encoding):
             return [recipe] * len(folds)
-        return [Encoding.fit(self._training(fold), recipe, self.seed) for fold in folds]
+        return [Encoding.fit(self._training_vectors(fold), recipe, self.seed) for fold in folds]
 
     def judge(self, encodings: Sequence[Encoding], *, with_fidelity: bool = True) -> RecipeResult:
         """Judge one recipe, given as one encoding per fold."""
@@ -86,7 +87,8 @@ class Experiment:
             task.name: task.compare(
                 self.problem, full[task.baseline or task.name], answers[task.name]
             )
-            for task in self._answered(answers)
+            for task in self.tasks
+            if task.name in answers
         }
         measured = self.fidelity.measure(encodings[0], views[0]) if with_fidelity else {}
         return RecipeResult(views[0].name, views[0].bytes_per_vector, tasks, measured)
@@ -152,10 +154,7 @@ class Experiment:
             if task.applies(views_by_fold[0])
         }
 
-    def _answered(self, answers: Mapping[str, Answer]) -> list[Task]:
-        return [task for task in self.tasks if task.name in answers]
-
-    def _training(self, fold: Fold) -> NDArray[np.float32]:
+    def _training_vectors(self, fold: Fold) -> NDArray[np.float32]:
         rows, after = np.sort(fold.train), self.sample.after
         vectors = self.sample.vectors[rows]
         return vectors if after is None else np.concatenate([vectors, after[rows]])

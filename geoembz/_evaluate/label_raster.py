@@ -65,10 +65,10 @@ def _collect(
         window = ((top, min(top + step, height)), (0, width))
         values = raster.read(1, window=window)
         inside = raster.dataset_mask(window=window) != 0
-        known = inside & _labelled(values, nodata)
+        known = inside & _is_labelled(values, nodata)
         without += int((~known).sum())
         places = np.flatnonzero(known)
-        places = places[_thinned(values.ravel()[places], share, rng)]
+        places = places[_thin(values.ravel()[places], share, rng)]
         labels = values.ravel()[places]
         group = (
             labels if group_raster is None else group_raster.read(1, window=window).ravel()[places]
@@ -85,7 +85,7 @@ def _collect(
     )
 
 
-def _labelled(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+def _is_labelled(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     known = np.ones(values.shape, np.bool_)
     if values.dtype.kind == "f":
         known &= np.isfinite(values)
@@ -94,7 +94,7 @@ def _labelled(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
     return known
 
 
-def _thinned(
+def _thin(
     labels: NDArray[Any], share: float, rng: np.random.Generator
 ) -> NDArray[np.integer] | slice:
     """Return about `share` of the positions, at least `_FEWEST_PER_CLASS` of each class."""
@@ -137,10 +137,10 @@ def _on_grid(path: Path, grid: Grid, messages: list[str]) -> Iterator[Any]:
             left, _, right, _ = raster.bounds
             turns = shifts(grid.crs_wkt, (left, right), (grid.bbox[0], grid.bbox[2])) or turns
         with ExitStack() as stack:
-            yield _Joined([stack.enter_context(_warped(raster, grid, turn)) for turn in turns])
+            yield _Mosaic([stack.enter_context(_warp(raster, grid, turn)) for turn in turns])
 
 
-def _warped(raster: Any, grid: Grid, turn: float) -> Any:
+def _warp(raster: Any, grid: Grid, turn: float) -> Any:
     """Return a raster, moved east by `turn`, on a grid's pixels by nearest neighbour."""
     from rasterio import Affine
     from rasterio.enums import Resampling
@@ -158,7 +158,7 @@ def _warped(raster: Any, grid: Grid, turn: float) -> Any:
     )
 
 
-class _Joined:
+class _Mosaic:
     """Rasters on one grid as one: the first that covers a pixel holds."""
 
     def __init__(self, parts: Sequence[Any]) -> None:

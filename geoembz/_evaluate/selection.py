@@ -149,7 +149,7 @@ class Selection:
         """Confirm candidates in turn until one holds; return all that were considered, and it."""
         considered: list[Option] = []
         for candidate in goal.candidates(self.options):
-            considered.append(self._confirmed(candidate))
+            considered.append(self._confirm_option(candidate))
             loss = considered[-1].confirmation
             if loss is not None and goal.confirms(loss):
                 return considered, considered[-1]
@@ -159,14 +159,14 @@ class Selection:
                 f"plan: no recipe of at most {goal.budget} bytes; the smallest tried is "
                 f"{smallest.recipe} with {smallest.bytes}; raise --bytes or name --recipes"
             )
-        return considered, self._confirmed(self._try_recipe("float32"))
+        return considered, self._confirm_option(self._try_recipe("float32"))
 
     def _try_recipe(self, name: str) -> Option:
         (encoding,) = self.choice.fit(name)
         self._encodings[name] = encoding
         return Option(name, encoding.bytes_per_vector, self._measure(encoding, self.choice))
 
-    def _confirmed(self, option: Option) -> Option:
+    def _confirm_option(self, option: Option) -> Option:
         encoding, by = self._encodings[option.recipe], option.selection.by
         return replace(option, confirmation=self._measure(encoding, self.confirmation, by))
 

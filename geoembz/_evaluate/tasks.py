@@ -1,6 +1,6 @@
 """The tasks that compressed vectors are put to, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -176,12 +176,7 @@ class Regression(Task):
     def compare(self, problem: Problem, baseline: Answer, answer: Answer) -> dict[str, Any]:
         """Compare R² on the same rows."""
         values = problem.truth.astype(np.float64)
-
-        def difference(rows: NDArray[np.int64]) -> float:
-            after = r_squared(values[rows], answer.values[rows])
-            return after - r_squared(values[rows], baseline.values[rows])
-
-        judgement = compare_statistic(difference, len(values), problem, problem.groups)
+        judgement = _compare_scores(r_squared, values, problem, baseline, answer)
         full, less = self.score(problem, baseline), self.score(problem, answer)
         return {**less, **judgement, "rmse_delta": less["rmse"] - full["rmse"]}
 
@@ -211,12 +206,7 @@ class Change(Task):
     def compare(self, problem: Problem, baseline: Answer, answer: Answer) -> dict[str, Any]:
         """Compare areas on the same rows."""
         flags = _change_flags(problem.truth)
-
-        def difference(rows: NDArray[np.int64]) -> float:
-            after = roc_auc(flags[rows], answer.values[rows])
-            return after - roc_auc(flags[rows], baseline.values[rows])
-
-        judgement = compare_statistic(difference, len(flags), problem, problem.groups)
+        judgement = _compare_scores(roc_auc, flags, problem, baseline, answer)
         return {**self.score(problem, answer), **judgement}
 
 
@@ -292,6 +282,22 @@ def _usual_tasks(sample: Sample) -> tuple[str, ...]:
     if sample.after is not None:
         return ("change",)
     return ("knn", "hamming", "probe") if sample.has_classes else ("regression",)
+
+
+def _compare_scores(
+    score: Callable[[NDArray[Any], NDArray[Any]], float],
+    truth: NDArray[Any],
+    problem: Problem,
+    baseline: Answer,
+    answer: Answer,
+) -> dict[str, Any]:
+    """Compare scores that are no means, on the same rows."""
+
+    def difference(rows: NDArray[np.int64]) -> float:
+        after = score(truth[rows], answer.values[rows])
+        return after - score(truth[rows], baseline.values[rows])
+
+    return compare_statistic(difference, len(truth), problem, problem.groups)
 
 
 def _drops(kind: str, full: dict[str, Any], less: dict[str, Any]) -> dict[str, Any]:
