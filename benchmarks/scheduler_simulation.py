@@ -19,10 +19,10 @@ from typing import Any
 
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import peak_bytes
-from geoembz._convert import batches
+from geoembz._convert import scheduling
 from geoembz._convert.cluster import open_cluster
-from geoembz._convert.shards import total
-from geoembz._convert.task import ShardResult
+from geoembz._convert.record import total
+from geoembz._convert.shard_task import ShardResult
 from geoembz._geo.grid import Window
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.store import ChunkLayout, Journal, ObjectTree
@@ -83,7 +83,7 @@ def simulate(address: str, n_shards: int) -> Iterator[Row]:
 
 def one_by_one(address: str, n_shards: int) -> Iterator[Row]:
     """Run one shard per task: what batches save."""
-    largest, batches.LARGEST_BATCH = batches.LARGEST_BATCH, 1
+    largest, scheduling.LARGEST_BATCH = scheduling.LARGEST_BATCH, 1
     shards = list(layout(n_shards).shards())[:n_shards]
     try:
         with open_cluster(address, 0) as workers:
@@ -91,7 +91,7 @@ def one_by_one(address: str, n_shards: int) -> Iterator[Row]:
             workers.run(FakeShard(0.0), shards)
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     finally:
-        batches.LARGEST_BATCH = largest
+        scheduling.LARGEST_BATCH = largest
     case = f"{n_shards} shards, one per task"
     yield Row(case, "client time", cpu, "s")
     yield Row(case, "scheduler rate", n_shards / wall, "tasks/s")

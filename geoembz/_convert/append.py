@@ -6,16 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from geoembz._convert.append_date import DateAppending
-from geoembz._convert.append_options import AppendOptions
-from geoembz._convert.opening import Inputs, open_inputs
-from geoembz._convert.options import FitOptions, ReadKeywords, gather
-from geoembz._convert.runner import Progress
-from geoembz._convert.shards import Written
-from geoembz._convert.summary import AppendSummary
-from geoembz._convert.times import parse_date
-from geoembz._convert.totals import total_fidelity, total_pixels
-from geoembz._convert.workers import Workers, absolute, check_scheduler, open_workers
+from geoembz._convert.append_date import AppendOptions, DateAppending
+from geoembz._convert.cluster import open_workers
+from geoembz._convert.executors import Progress, Workers, absolute, check_scheduler
+from geoembz._convert.inputs import Inputs, open_inputs
+from geoembz._convert.options import FitOptions, ReadKeywords, gather, parse_date
+from geoembz._convert.record import Written, total_pixels
+from geoembz._convert.summary import AppendSummary, mean_fidelity
 from geoembz._geo import parse_crs, same_crs
 from geoembz._util.threads import worker_count
 from geoembz.errors import InvalidConfigError
@@ -119,7 +116,8 @@ def append(
     with open_workers(scheduler, options.workers) as pool:
         added = _append_all(url, grids, options, pool, progress)
     written = [part for part, _ in added]
-    pixels, fidelity = total_pixels([part.pixels for part in written]), total_fidelity(written)
+    pixels = total_pixels([part.pixels for part in written])
+    fidelity = mean_fidelity([part.fidelity for part in written])
     return AppendSummary(
         store=url,
         time=date,

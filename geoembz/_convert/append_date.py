@@ -1,4 +1,4 @@
-"""Append one date to one store."""
+"""Append one date to one store: see whether the source fits it, then write its shards."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -7,29 +7,156 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert.append_checks import fitted
-from geoembz._convert.append_options import AppendOptions
 from geoembz._convert.basis import check_coverage
 from geoembz._convert.destination import Destination
-from geoembz._convert.runner import Progress, run_tasks
+from geoembz._convert.executors import Progress, Workers, run_tasks
+from geoembz._convert.placing import REPLACES
+from geoembz._convert.record import Written, summarise, total_pixels
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
-from geoembz._convert.shards import Written, stored_objects, summarise, write_shards
+from geoembz._convert.shard_task import stored_objects, write_shards
 from geoembz._convert.site import Build, Site
-from geoembz._convert.staging import REPLACES
-from geoembz._convert.totals import total_fidelity, total_pixels, written_at
-from geoembz._convert.workers import Workers
+from geoembz._convert.summary import mean_fidelity
 from geoembz._version import FORMAT_VERSION, __version__
-from geoembz.sources import Source, check_vectors, traits_of
+from geoembz.errors import EncodingError, InvalidConfigError, StoreError
+from geoembz.sources import Source, check_vectors, names_of, traits_of
+from geoembz.sources.band_names import list_names, natural_order
+from geoembz.sources.georeference import describe_grid, same_pixels
+from geoembz.sources.wrappers import reorder_bands, with_traits
 from geoembz.store import (
     EMBEDDING,
     VALID,
     ChunkLayout,
     StorePlan,
     StoreReader,
+    StoreSource,
     StoreWriter,
 )
 from geoembz.store.attributes import StoreAttributes
+from geoembz.store.conventions import UNKNOWN_MODEL
 from geoembz.store.digests import sealed_objects
+
+
+@dataclass(frozen=True)
+class AppendOptions:
+    """How to append.
+
+    Parameters
+    ----------
+    date
+        As ``YYYY-MM-DD``.
+    replace
+        Write over a date that is there already.
+    recode
+        Accept a store with another encoding as input: its vectors are decoded and encoded again.
+    seed
+        Seed of the choice of held-out pixels.
+    workers
+        Shards written at once.
+    breaks_lock
+        Take the store from another conversion that seems to hold it.
+    nodata
+        Replaces the nodata value of the inputs; ``"none"`` says that there is none.
+    checksum
+        Record the SHA-256 of the inputs.
+    """
+
+    date: str
+    replace: bool
+    recode: bool
+    seed: int
+    workers: int
+    breaks_lock: bool = False
+    nodata: float | str | None = None
+    checksum: bool = False
+
+
+def fitted(
+    url: str,
+    reader: StoreReader,
+    source: Source,
+    options: AppendOptions,
+    *,
+    is_begun: bool = False,
+) -> Source:
+    """Return a source with its bands in the order of a store's; refuse one that does not fit.
+
+    Parameters
+    ----------
+    url, reader
+        The store.
+    source
+        What is to be appended.
+    options
+        How.
+    is_begun
+        Whether the same command was interrupted: the date may be there already.
+
+    Raises
+    ------
+    StoreError
+        If the store has no time axis.
+    InvalidConfigError
+        If the date is there, or the grid is another one.
+    EncodingError
+        If the vectors have another length, model or encoding.
+    SourceError
+        If the names of its bands say that they are others.
+    """
+    _check_times(url, reader, options, is_begun=is_begun)
+    _check_grid(url, reader, source)
+    _check_vectors(url, reader, source, options)
+    stored, own = reader.attributes.band_names, names_of(source)
+    if any(stored) or not any(own):
+        return reorder_bands(source, stored, url)
+    counted = tuple(sorted(filter(None, own), key=natural_order))
+    if counted in {tuple(map(str, range(first, first + len(own)))) for first in (0, 1)}:
+        return reorder_bands(source, counted, url)
+    note = f"bands {list_names(own)} are taken as they stand: the store has no names of bands"
+    return with_traits(source, replace(traits_of(source), notes=(note,)))
+
+
+def _check_times(url: str, reader: StoreReader, options: AppendOptions, *, is_begun: bool) -> None:
+    if not reader.dates:
+        raise StoreError(
+            f"{url}: no time axis; give it one with `geoembz convert {url} NEW.zarr --basis {url} "
+            "--time YEAR`, and append to NEW.zarr"
+        )
+    if options.date in reader.dates and not options.replace and not is_begun:
+        raise InvalidConfigError(
+            f"{url}: holds {options.date} already ({', '.join(reader.dates)}); choose another "
+            "time, or pass --replace"
+        )
+
+
+def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
+    stored, new = reader.attributes.grid, source.grid
+    if not same_pixels(stored, new):
+        raise InvalidConfigError(
+            f"{source.name}: {describe_grid(new)}; but {url}: {describe_grid(stored)}; expected "
+            "the same grid at every date"
+        )
+
+
+def _check_vectors(url: str, reader: StoreReader, source: Source, options: AppendOptions) -> None:
+    encoding, model = reader.encoding, reader.attributes.model
+    if source.dimension != encoding.dimension:
+        raise EncodingError(
+            f"{source.name}: vectors of {source.dimension} components, but {url} encodes "
+            f"{encoding.dimension}; expected the same model's embeddings"
+        )
+    theirs = traits_of(source).model
+    if theirs is not None and model not in {UNKNOWN_MODEL, theirs}:
+        raise EncodingError(
+            f"{source.name}: model {theirs}, but {url} holds {model}; vectors of two models cannot "
+            "be compared: convert them to a store of their own"
+        )
+    is_other = isinstance(source, StoreSource) and source.encoding_hash != encoding.hash
+    if is_other and not options.recode:
+        raise EncodingError(
+            f"{source.name}: a store with another encoding than {url}, {encoding.hash}; encoding "
+            "decoded vectors again loses more: append the original, or pass --recode"
+        )
+
 
 _CENTRE_SAMPLES = 16_384
 """Pixels for the mean that the centred cosine takes off."""
@@ -78,9 +205,9 @@ class DateAppending:
             reader = StoreReader.open(self.url)
             plan = self._plan(reader, site)
             if plan in site.ended:
-                return written_at(reader.attributes.times[plan["position"]]), ()
+                return Written.of_entry(reader.attributes.times[plan["position"]]), ()
             if self.is_ahead and self._is_here(reader):
-                return written_at(reader.attributes.times[plan["position"]]), ()
+                return Written.of_entry(reader.attributes.times[plan["position"]]), ()
             is_begun = any(journal.matches(plan) for journal in site.journals())
             source = fitted(self.url, reader, self.source, self.options, is_begun=is_begun)
             written = replace(self, source=source).write(site.begin(plan), reader, progress)
@@ -171,14 +298,14 @@ class DateAppending:
         """Return the store's attributes with the date's entry, and the sums over all dates."""
         entries = list(attributes.times)
         entries[position : position + 1] = [written.at(self.options.date)]
-        parts = [written_at(entry) for entry in entries]
+        parts = [Written.of_entry(entry) for entry in entries]
         sources = {str(entry): entry for part in parts for entry in part.sources}
         traits = traits_of(self.source)
         return replace(
             attributes,
             sources=tuple(sources.values()),
             pixels=total_pixels([part.pixels for part in parts]),
-            fidelity=total_fidelity(parts),
+            fidelity=mean_fidelity([part.fidelity for part in parts]),
             times=tuple(entries),
             notes=tuple(dict.fromkeys((*attributes.notes, *traits.notes))),
             skipped=tuple(dict.fromkeys((*attributes.skipped, *traits.skipped))),

@@ -9,15 +9,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pickle import PicklingError
 from typing import Any, ClassVar
 
-from geoembz._convert.batches import batch_size, batches_ahead
-from geoembz._convert.remote_batch import count_running, forbid, restore, run_batch
-from geoembz._convert.runner import Progress
-from geoembz._convert.workers import LOCAL
+from geoembz._convert.executors import LOCAL, Progress, ThreadWorkers, Workers
+from geoembz._convert.scheduling import (
+    Parts,
+    batches_ahead,
+    count_running,
+    forbid,
+    restore,
+    run_batch,
+)
 from geoembz._util.threads import PARTING_SECONDS, RUNNING_SECONDS, within
 from geoembz._version import __version__
 from geoembz.errors import InvalidConfigError, MissingPackageError, SchedulerError
@@ -32,7 +37,6 @@ _LEFT_TO_TRACKER = "ignore:resource_tracker:UserWarning"
 """After Ctrl-C multiprocessing's tracker removes semaphores that we left, which is its purpose."""
 
 _POLL_SECONDS = 0.2
-_THREADS_SECONDS = 2.0
 _AGAIN = "run the same command again to go on where it stopped"
 
 
@@ -69,7 +73,7 @@ def _connect(scheduler: str, count: int, stack: ExitStack) -> "ClusterWorkers":
                 dashboard_address="127.0.0.1:0",  # it has no password: for this machine alone
                 memory_limit=0,  # what threads would take, processes may take
                 silence_logs=logging.CRITICAL,
-                preload=["geoembz._convert.remote_batch"],  # its `dask_setup`
+                preload=["geoembz._convert.scheduling"],  # its `dask_setup`
             )
         address = stack.enter_context(cluster).scheduler_address
     try:
@@ -170,7 +174,7 @@ class _Run:
         finished: Any = as_completed(  # type: ignore[no-untyped-call]
             with_results=True, raise_errors=False, loop=self.client.loop
         )
-        parts = _Parts(self.client, len(self.items))
+        parts = Parts(self.client, len(self.items))
         shared = self._share()
         while parts.left or self.handed:
             while parts.left and len(self.handed) < batches_ahead(parts.n_threads()):
@@ -243,34 +247,6 @@ class _Run:
             time.sleep(_POLL_SECONDS)
 
 
-class _Parts:
-    """Cuts the items into batches, by the threads that the cluster has at the moment."""
-
-    def __init__(self, client: Any, total: int) -> None:
-        self._client, self._next, self._total = client, 0, total
-        self._threads, self._asked = 0, float("-inf")
-
-    @property
-    def left(self) -> int:
-        """Items that have not been handed out."""
-        return self._total - self._next
-
-    def n_threads(self) -> int:
-        """Return the threads of all workers, as of a moment ago."""
-        now = time.monotonic()
-        if now - self._asked > _THREADS_SECONDS:
-            with suppress(OSError):  # a scheduler that is lost shows in the batches
-                self._threads = sum(self._client.nthreads().values())
-            self._asked = now
-        return self._threads
-
-    def take(self) -> slice:
-        """Return the place of the next batch."""
-        part = slice(self._next, self._next + batch_size(self.left, self.n_threads()))
-        self._next = part.stop
-        return part
-
-
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -279,3 +255,26 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _is_missing(error: BaseException) -> bool:
     return isinstance(error, ImportError) and not isinstance(error, MissingPackageError)
+
+
+@contextmanager
+def open_workers(scheduler: str | None, count: int) -> Iterator[Workers]:
+    """Yield the workers of a conversion, and let go of them afterwards.
+
+    Parameters
+    ----------
+    scheduler
+        None for threads; else see `check_scheduler`.
+    count
+        Threads, or processes where `scheduler` is ``local``.
+
+    Raises
+    ------
+    SchedulerError
+        If no scheduler answers, or it has no workers.
+    """
+    if scheduler is None:
+        yield ThreadWorkers(count)
+        return
+    with open_cluster(scheduler, count) as workers:
+        yield workers

@@ -1,19 +1,18 @@
 """Several grids in one store: one encoding, fitted over all of them, and a child store for each."""
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.destination import Destination
+from geoembz._convert.executors import Progress
 from geoembz._convert.options import FitOptions
-from geoembz._convert.runner import Progress
 from geoembz._convert.sampling import sample_mean
 from geoembz._convert.site import Build, Site
-from geoembz._convert.summary import ConvertSummary
+from geoembz._convert.summary import ConvertSummary, merge_summaries
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import Source
@@ -108,7 +107,7 @@ def convert_grids(
         for name, part in parts.items()
     ]
     stored = sum(ObjectTree(destination.url).sizes().values())
-    return combined(summaries, destination.url, stored, time.perf_counter() - started)
+    return merge_summaries(summaries, destination.url, stored, time.perf_counter() - started)
 
 
 def _encoding(
@@ -124,48 +123,6 @@ def _encoding(
     build.fence.check()
     build.journal.start(build.plan, encoding, centre)
     return encoding
-
-
-def combined(
-    summaries: Sequence[ConvertSummary], store: str, bytes_stored: int, seconds: float
-) -> ConvertSummary:
-    """Return the summary of several grids: sums, and means over their held-out pixels."""
-    first = summaries[0]
-    counts = [summary.held_out_pixels for summary in summaries]
-
-    def mean(name: str, power: int = 1) -> float | None:
-        measured = [
-            (float(value) ** power, count)
-            for value, count in zip((getattr(s, name) for s in summaries), counts, strict=True)
-            if value is not None and count
-        ]
-        total = sum(count for _, count in measured)
-        return sum(value * count for value, count in measured) / total if total else None
-
-    squared = mean("rmse", power=2)
-    pixels, bytes_in = sum(s.pixels for s in summaries), sum(s.bytes_in for s in summaries)
-    return ConvertSummary(
-        store=store,
-        recipe=first.recipe,
-        encoding_hash=first.encoding_hash,
-        pixels=pixels,
-        valid_pixels=sum(s.valid_pixels for s in summaries),
-        bytes_in=bytes_in,
-        bytes_stored=bytes_stored,
-        ratio=bytes_in / bytes_stored,
-        bytes_per_pixel=bytes_stored / pixels,
-        bytes_per_embedding=first.bytes_per_embedding,
-        explained_variance=first.explained_variance,
-        cosine=mean("cosine"),
-        cosine_centred=mean("cosine_centred"),
-        rmse=None if squared is None else math.sqrt(squared),
-        held_out_pixels=sum(counts),
-        seconds=seconds,
-        rejected_pixels=sum(s.rejected_pixels for s in summaries),
-        partial_pixels=sum(s.partial_pixels for s in summaries),
-        skipped_inputs=first.skipped_inputs,
-        notes=tuple(dict.fromkeys(note for s in summaries for note in s.notes)),
-    )
 
 
 def _fit(

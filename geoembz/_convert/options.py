@@ -1,11 +1,13 @@
-"""What a conversion is told beside its inputs: how it fits, how it stores, and in which keywords.
+"""What a conversion is told beside its inputs: how it fits, how it stores, and for which date.
 
 Options come in groups (`read`, `fit`, `storage`) or as flat keywords, which are the fields of the
 groups; both may be mixed as long as they do not contradict each other.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -228,3 +230,28 @@ def refuse_raster_options(given: Mapping[str, bool]) -> None:
                 f"{name}: for rasters only; a table's missing vectors are null or NaN, its store "
                 "has the plain layout, in shards, and no time axis; leave it out"
             )
+
+
+_DATE = re.compile(r"(\d{4})(?:-(\d{2}))?(?:-(\d{2}))?")
+
+
+def parse_date(text: str) -> str:
+    """Return the first day of a year, of a month, or a day, as ``YYYY-MM-DD``.
+
+    Raises
+    ------
+    InvalidConfigError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> parse_date("2024"), parse_date("2024-05-03")
+    ('2024-01-01', '2024-05-03')
+    """
+    match = _DATE.fullmatch(text.strip())
+    try:
+        if match is not None:
+            return date(int(match[1]), int(match[2] or 1), int(match[3] or 1)).isoformat()
+    except ValueError:
+        match = None
+    raise InvalidConfigError(f"time {text!r}; expected YYYY, YYYY-MM or YYYY-MM-DD")

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 
+from geoembz._convert.inputs import Inputs
 from geoembz._convert.lookups import DEGREES, Places, RasterPlaces, StackedPlaces
-from geoembz._convert.opening import Inputs
 from geoembz._convert.summary import ConvertSummary
 from geoembz._objects.identity import display_name
 from geoembz.encoding import Encoding

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from geoembz._convert.basis import check_coverage
 from geoembz._convert.destination import Destination
+from geoembz._convert.executors import Progress, Workers, run_tasks
 from geoembz._convert.options import FitOptions, StorageOptions
-from geoembz._convert.raster_record import raster_summary, store_attributes
-from geoembz._convert.runner import Progress, run_tasks
+from geoembz._convert.record import store_attributes, summarise
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
-from geoembz._convert.shards import stored_objects, summarise, write_shards
+from geoembz._convert.shard_task import stored_objects, write_shards
 from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import ConvertSummary
-from geoembz._convert.workers import Workers
 from geoembz._geo.grid import Window
 from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.encoding import Encoding, Recipe
@@ -41,7 +40,7 @@ class RasterConversion:
     date
         As ``YYYY-MM-DD``; None for a store without a time axis.
     is_part
-        One grid of several: the basis was looked at over all of them.
+        One grid of several: the basis was already checked on all grids.
     first_read
         Reads a window for the sample; ``source.read`` unless given.
     recipe, read, fit, storage, workers, model, license
@@ -151,7 +150,16 @@ class RasterConversion:
     def summary(self, url: str, started: float) -> ConvertSummary:
         """Return the summary of the store that is there now."""
         reader = StoreReader.open(url)
-        return raster_summary(self.source, url, reader.encoding, reader.attributes, started)
+        attributes = reader.attributes
+        return ConvertSummary.of(
+            url,
+            reader,
+            attributes.pixels,
+            vector_bytes=self.source.dimension * self.source.dtype.itemsize,
+            started=started,
+            skipped_inputs=len(attributes.skipped),
+            notes=attributes.notes,
+        )
 
     def options(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""

@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Unpack
 
 from geoembz._convert.basis import check_columns, check_dimension, fixed_encoding, in_order_of
+from geoembz._convert.cluster import open_workers
 from geoembz._convert.destination import Destination
+from geoembz._convert.executors import Progress, absolute, check_scheduler
 from geoembz._convert.grids import convert_grids
-from geoembz._convert.opening import Inputs, open_inputs
+from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import (
     ConvertKeywords,
     FitOptions,
     StorageOptions,
     TableOptions,
     gather,
+    parse_date,
     refuse_raster_options,
 )
 from geoembz._convert.place_check import check_conversion, refuse_unequal
 from geoembz._convert.raster_conversion import RasterConversion
-from geoembz._convert.remembered import RememberedSource
-from geoembz._convert.runner import Progress
+from geoembz._convert.sampling import SampleCache
 from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_conversion import convert_table
-from geoembz._convert.times import parse_date
-from geoembz._convert.workers import absolute, check_scheduler, open_workers
 from geoembz._util.threads import worker_count
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
@@ -192,7 +192,7 @@ def convert(
         else:
             (raster,) = grids.values()
             if scheduler is None and _is_remote(raster):  # the same process samples and converts
-                raster = RememberedSource(raster)
+                raster = SampleCache(raster)
                 conversion = partial(conversion, first_read=raster.first_read)
             only = conversion(source=raster, fixed=fixed)
             summary = only.run(destination, progress, started)

@@ -2,9 +2,11 @@
 
 Every pixel has a random key that depends on its place and the seed alone. Keys at the top are held
 out: they never enter the fit, and fidelity is measured on them. Of the rest the smallest keys of
-some blocks, spread over the whole raster, are the fit's sample.
+some blocks, spread over the whole raster, are the fit's sample. What is read for it may be cached,
+so that no block crosses the network twice.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched, pairwise
@@ -17,6 +19,7 @@ from geoembz._geo.grid import Blocks, Window, split
 from geoembz.encoding import Encoding
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import Source, SourceData, occupies
+from geoembz.sources.wrappers import ViewSource
 
 HELD_OUT_PIXELS = 16_384
 """Pixels that fidelity is measured on, about, in a raster of any size."""
@@ -123,7 +126,7 @@ def draw_sample(
     run
         Applies a function to windows, in parallel, and returns the results in order.
     read
-        Reads all that is read at once, for whoever keeps it.
+        Reads one block group; the sample cache passes its own reader.
 
     Returns
     -------
@@ -247,3 +250,53 @@ def _uniform(index: NDArray[np.uint64], seed: int) -> NDArray[np.float64]:
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)
     return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+_CACHED_BYTES = 2**28
+"""Decoded size of what is cached: the fit's first eight blocks of 32 MB."""
+
+
+class SampleCache(ViewSource):
+    """Another source, which caches what the fit reads until it is converted.
+
+    The cache stays in this process: a copy sent to another one reads for itself.
+
+    Parameters
+    ----------
+    source
+        What is read.
+    """
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._cached: dict[Window, SourceData] = {}
+        self._free_bytes = _CACHED_BYTES
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is cached."""
+        return {**self.__dict__, "_cached": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore with nothing cached."""
+        self.__dict__.update(state, _lock=threading.Lock())
+
+    def read(self, window: Window) -> SourceData:
+        """Read a window; one that was cached is forgotten, since each is converted once."""
+        with self._lock:
+            data = self._cached.pop(window, None)
+        return super().read(window) if data is None else data
+
+    def first_read(self, window: Window) -> SourceData:
+        """Read a window that will be read once more, and cache it if there is room.
+
+        Numbers that may not be written to lie in a file that the system keeps in memory: reading
+        them again costs nothing.
+        """
+        data = super().read(window)
+        size = data.values.nbytes
+        with self._lock:
+            if data.values.flags.writeable and size <= self._free_bytes:
+                self._free_bytes -= size
+                self._cached[window] = data
+        return data

@@ -4,7 +4,7 @@ Rasters, tables, several grids and appended dates all live so. On this machine a
 to a folder that bears the token of its lock (`geoembz._convert.placing`), and renames when all is
 there. Object stores cannot rename: there it writes under the final keys, the root's metadata last,
 and asks the fence before each shard, each record and the root; a date that replaces another one is
-built below ``.geoembz/`` and copied over it (`geoembz._convert.staging`).
+built below ``.geoembz/`` and copied over it (`geoembz._convert.placing`).
 """
 
 from collections.abc import Mapping
@@ -19,15 +19,17 @@ from geoembz._convert.placing import (
     beside,
     builds,
     builds_beside,
+    copy_over,
     discard,
     inside,
     interrupted_swap,
+    is_staged,
     place_inside,
     prepare_date,
+    staging_place,
     swap,
     sweep,
 )
-from geoembz._convert.staging import copy_over, is_staged, staging_place
 from geoembz._objects.tree import local_faults
 from geoembz._util.threads import PARTING_SECONDS, within
 from geoembz.errors import DestinationExistsError, SourceChangedError, StoreError

@@ -1,13 +1,16 @@
 """What a conversion did, in numbers."""
 
+import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from geoembz._text import figure
 from geoembz._util.results import Result
-from geoembz.encoding import Encoding
+
+if TYPE_CHECKING:
+    from geoembz.store import StoreReader, TableReader
 
 REJECTED = "no embeddings: damaged, or a fill value that nobody declared"
 """What rejected pixels are."""
@@ -96,12 +99,10 @@ class ConvertSummary(Result):
     def of(
         cls,
         store: str,
-        encoding: Encoding,
-        fidelity: Mapping[str, Any],
+        reader: "StoreReader | TableReader",
+        counts: Mapping[str, int],
         *,
-        pixels: int,
         vector_bytes: int,
-        bytes_stored: int,
         started: float,
         **others: Any,
     ) -> Self:
@@ -109,29 +110,29 @@ class ConvertSummary(Result):
 
         Parameters
         ----------
-        store, encoding, fidelity
-            Where it is, and what it says.
-        pixels
-            Pixels, or rows of a table.
+        store, reader
+            Where it is, and what reads it.
+        counts
+            ``{total, valid, rejected?, partial?}`` pixels, or rows of a table.
         vector_bytes
             Size of an uncompressed vector of the input.
-        bytes_stored
-            Size of all objects.
         started
             When the conversion began, by ``time.perf_counter``, in seconds.
         **others
             The remaining fields.
         """
-        bytes_in = pixels * vector_bytes
+        encoding, fidelity = reader.encoding, reader.attributes.fidelity
+        bytes_in, bytes_stored = counts["total"] * vector_bytes, reader.stored_bytes()
         return cls(
             store=store,
             recipe=encoding.recipe,
             encoding_hash=encoding.hash,
-            pixels=pixels,
+            pixels=counts["total"],
+            valid_pixels=counts["valid"],
             bytes_in=bytes_in,
             bytes_stored=bytes_stored,
             ratio=bytes_in / bytes_stored,
-            bytes_per_pixel=bytes_stored / pixels,
+            bytes_per_pixel=bytes_stored / counts["total"],
             bytes_per_embedding=encoding.bytes_per_vector,
             explained_variance=encoding.report.explained_variance,
             cosine=fidelity["cosine"],
@@ -139,8 +140,20 @@ class ConvertSummary(Result):
             rmse=fidelity["rmse"],
             held_out_pixels=fidelity["n"],
             seconds=time.perf_counter() - started,
+            rejected_pixels=counts.get("rejected", 0),
+            partial_pixels=counts.get("partial", 0),
             **others,
         )
+
+    @property
+    def fidelity(self) -> dict[str, Any]:
+        """What was lost, as the attributes of a store say it."""
+        return {
+            "cosine": self.cosine,
+            "cosine_centred": self.cosine_centred,
+            "rmse": self.rmse,
+            "n": self.held_out_pixels,
+        }
 
     def _rows(self) -> list[tuple[str, ...]]:
         kept = self.valid_pixels / self.pixels
@@ -219,3 +232,47 @@ class AppendSummary(Result):
             ("seconds", f"{self.seconds:.2f}"),
             *(("note", note) for note in self.notes),
         ]
+
+
+def merge_summaries(
+    summaries: Sequence[ConvertSummary], store: str, bytes_stored: int, seconds: float
+) -> ConvertSummary:
+    """Return the summary of several grids: sums, and means over their held-out pixels."""
+    fidelity = mean_fidelity([summary.fidelity for summary in summaries])
+    pixels, bytes_in = sum(s.pixels for s in summaries), sum(s.bytes_in for s in summaries)
+    return replace(
+        summaries[0],
+        store=store,
+        pixels=pixels,
+        valid_pixels=sum(s.valid_pixels for s in summaries),
+        bytes_in=bytes_in,
+        bytes_stored=bytes_stored,
+        ratio=bytes_in / bytes_stored,
+        bytes_per_pixel=bytes_stored / pixels,
+        cosine=fidelity["cosine"],
+        cosine_centred=fidelity["cosine_centred"],
+        rmse=fidelity["rmse"],
+        held_out_pixels=fidelity["n"],
+        seconds=seconds,
+        rejected_pixels=sum(s.rejected_pixels for s in summaries),
+        partial_pixels=sum(s.partial_pixels for s in summaries),
+        notes=tuple(dict.fromkeys(note for s in summaries for note in s.notes)),
+    )
+
+
+def mean_fidelity(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the means over the held-out pixels of all dates, or grids: of errors, of squares."""
+
+    def mean(name: str, power: int = 1) -> float | None:
+        measured = [(part[name], part["n"]) for part in parts if part.get("n")]
+        known = [(value**power, count) for value, count in measured if value is not None]
+        total = sum(count for _, count in known)
+        return float(sum(value * count for value, count in known) / total) if total else None
+
+    squared = mean("rmse", 2)
+    return {
+        "cosine": mean("cosine"),
+        "cosine_centred": mean("cosine_centred"),
+        "rmse": None if squared is None else math.sqrt(squared),
+        "n": sum(part.get("n", 0) for part in parts),
+    }

@@ -1,18 +1,19 @@
-"""What the conversion of a table says afterwards: in the store, and to the caller."""
+"""What a table store says of its conversion: attributes, chip layout, footer of its file."""
 
 from dataclasses import asdict
+from typing import Any
 
-from geoembz._convert.chips import chip_layout
-from geoembz._convert.summary import ConvertSummary
+import numpy as np
+
 from geoembz._convert.table_rows import GEOMETRY
-from geoembz._geo import box_of
+from geoembz._geo import box_of, metres_per_unit
 from geoembz._geo.geoparquet import free_name, write_emb, write_geo
 from geoembz._version import __version__
-from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.sources import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
-from geoembz.store import TableAttributes, TablePlan, TableReader
+from geoembz.sources.tables.products import Product
+from geoembz.store import TableAttributes, TablePlan
 from geoembz.store.table_writer import TABLE
 
 
@@ -96,32 +97,35 @@ def table_footer(source: TableSource, attributes: TableAttributes) -> dict[bytes
     return {b"geo": geo, b"emb": emb}
 
 
-def table_summary(
-    source: TableSource,
-    url: str,
-    encoding: Encoding,
-    attributes: TableAttributes,
-    started: float,
-) -> ConvertSummary:
-    """Return the summary of a complete store.
+def chip_layout(product: Product, crs: Any, survey: Survey) -> dict[str, Any]:
+    """Detect the chip layout (``geoemb:chip_layout``): chips in image pixels, 1 x 1 for points.
 
     Parameters
     ----------
-    source
-        What was converted.
-    url, encoding, attributes
-        The store.
-    started
-        When the conversion began, by ``time.perf_counter``, in seconds.
+    product
+        What the table was recognised as; its `gsd` is the size of a pixel.
+    crs
+        A `pyproj.CRS`.
+    survey
+        Size and places of the chips.
+
+    Examples
+    --------
+    >>> from pyproj import CRS
+    >>> from geoembz.sources.tables.products import CLAY_V1_5
+    >>> survey = Survey(np.array([[5e5, 5e6]]), frozenset(), (2560.0, 2560.0))
+    >>> chip_layout(CLAY_V1_5, CRS(32633), survey)["chip_size"]
+    [256, 256]
     """
-    return ConvertSummary.of(
-        url,
-        encoding,
-        attributes.fidelity,
-        pixels=attributes.rows["total"],
-        vector_bytes=source.dimension * source.dtype.itemsize,
-        bytes_stored=TableReader.open(url).stored_bytes(),
-        started=started,
-        valid_pixels=attributes.rows["valid"],
-        unit="row",
-    )
+    width, height = survey.chip_size
+    if product.gsd is None or not (width > 0 and height > 0):
+        size = [1, 1]
+    else:
+        place = np.nanmedian(survey.places, axis=0).tolist()
+        x_metres, y_metres = metres_per_unit(crs.to_wkt(), *place)
+        size = [
+            max(1, round(height * y_metres / product.gsd)),
+            max(1, round(width * x_metres / product.gsd)),
+        ]
+    layout: dict[str, Any] = {"layout_type": "irregular", "chip_size": size}
+    return layout if product.grid_id is None else {**layout, "grid_id": product.grid_id}

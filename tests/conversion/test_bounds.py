@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz._convert import runner
+from geoembz._convert import executors
 from geoembz._convert.sampling import PixelRoles, draw_sample, read_shape
 from geoembz._geo.grid import Blocks, Window, pick, split
 from geoembz.errors import InvalidConfigError, SourceError
@@ -71,7 +71,7 @@ def test_a_plan_that_does_not_fit_is_refused_in_words(tmp_path: Path) -> None:
 
 def test_tasks_are_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 10¹⁰ shards those of a part are made; none of the next after a failure."""
-    monkeypatch.setattr(runner, "TASKS_AT_ONCE", 8)
+    monkeypatch.setattr(executors, "TASKS_AT_ONCE", 8)
     blocks, seen = Blocks((10**6, 10**6), (10, 10)), []
 
     def fail(window: Window) -> None:
@@ -80,10 +80,10 @@ def test_tasks_are_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
             raise SourceError("a.tif: damaged")
 
     with pytest.raises(SourceError, match="damaged"):
-        runner.run_tasks(fail, blocks, workers=1)
+        executors.run_tasks(fail, blocks, workers=1)
     assert set(seen) < set(blocks[:16])
     some = pick(blocks[:20], lambda block: block.col >= 50)
-    assert runner.run_tasks(lambda block: block.col, some, workers=2) == list(range(50, 200, 10))
+    assert executors.run_tasks(lambda block: block.col, some, workers=2) == list(range(50, 200, 10))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5), (8, 8), (9, 17)])

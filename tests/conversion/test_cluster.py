@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import geoembz
 from geoembz._convert import cluster as cluster_module
-from geoembz._convert.batches import LARGEST_BATCH, batch_size, batches_ahead
 from geoembz._convert.cluster import ClusterWorkers, open_cluster
-from geoembz._convert.workers import absolute
+from geoembz._convert.executors import absolute
+from geoembz._convert.scheduling import LARGEST_BATCH, batch_size, batches_ahead
 from geoembz.errors import InvalidConfigError, SchedulerError, SourceError, StoreError
 from geoembz.store import DestinationLock, ObjectTree
 from tests.conversion.logged import convert_logged

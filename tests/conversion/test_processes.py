@@ -25,7 +25,7 @@ SHARDS = 12
 
 SLOW = """
 import sys, time, geoembz
-from geoembz._convert.task import ShardTask
+from geoembz._convert.shard_task import ShardTask
 convert_shard = ShardTask.__call__
 def slowly(task, shard):
     time.sleep(float(sys.argv[3]))

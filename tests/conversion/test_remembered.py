@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz._convert import remembered, run, sampling
-from geoembz._convert.remembered import RememberedSource
+from geoembz._convert import run, sampling
+from geoembz._convert.sampling import SampleCache
 from geoembz._geo.grid import Window
 from geoembz.sources import open_source
 from geoembz.sources.base import SourceData
@@ -43,7 +43,7 @@ def test_a_conversion_reads_every_block_once(
     geoembz.convert(deflated, tmp_path / "kept", pca=4)
     assert len(reads) > 8
     assert set(reads.values()) == {1}
-    monkeypatch.setattr(remembered, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(sampling, "_CACHED_BYTES", 0)
     geoembz.convert(deflated, tmp_path / "forgotten", pca=4)
     assert max(reads.values()) == 3
     assert objects(tmp_path / "kept") == objects(tmp_path / "forgotten")
@@ -60,18 +60,18 @@ def test_only_what_comes_over_the_network_is_kept(raster: Path) -> None:
 
 def test_what_lies_in_a_mapped_file_is_not_kept(raster: Path) -> None:
     """It would count as memory of ours, and costs nothing to read again."""
-    source = RememberedSource(open_source(raster))
+    source = SampleCache(open_source(raster))
     source.first_read(Window(0, 0, 16, 16))
-    assert not source._kept
+    assert not source._cached
 
 
 def test_other_processes_get_nothing_that_is_kept(deflated: Path) -> None:
     """A copy reads for itself, and the same."""
-    source = RememberedSource(open_source(deflated))
+    source = SampleCache(open_source(deflated))
     window = Window(0, 0, 16, 16)
     kept = source.first_read(window)
     copy = pickle.loads(pickle.dumps(source))  # noqa: S301 - our own
-    assert not copy._kept
+    assert not copy._cached
     assert np.array_equal(copy.read(window).values, kept.values)
     assert source.read(window) is kept
     assert source.read(window) is not kept

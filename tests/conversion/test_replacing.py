@@ -13,7 +13,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz._convert import append, staging
+from geoembz._convert import append, placing
 from geoembz._geo.grid import Window
 from geoembz._verify import verify
 from geoembz.errors import SourceError, StoreError
@@ -58,7 +58,7 @@ class Mortal:
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mortal]:
     """Return what counts and ends requests to fsspec's memory."""
-    monkeypatch.setattr(staging, "_COPIES", 1)  # for the same order in every run
+    monkeypatch.setattr(placing, "_COPIES", 1)  # for the same order in every run
     yield Mortal(monkeypatch)
     MemoryFileSystem.store.clear()
 

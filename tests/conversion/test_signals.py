@@ -14,7 +14,7 @@ import pytest
 import geoembz
 from geoembz._cli import main
 from geoembz._cli.signals import Interruption, interruptible
-from geoembz._convert import runner
+from geoembz._convert import executors
 from tests.conftest import REPOSITORY
 from tests.trees import names, objects
 
@@ -163,7 +163,7 @@ def test_running_tasks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
         ended.append(number)
 
     with pytest.raises(KeyboardInterrupt):
-        runner.run_tasks(task, range(50), workers=2)
+        executors.run_tasks(task, range(50), workers=2)
     assert begun
     assert len(begun) < 50
     assert sorted(begun) == sorted(ended)
@@ -174,7 +174,7 @@ def test_running_tasks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tasks_that_never_end_are_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer keeps nobody from ending."""
-    monkeypatch.setattr(runner, "RUNNING_SECONDS", 0.1)
+    monkeypatch.setattr(executors, "RUNNING_SECONDS", 0.1)
     answered = threading.Event()
 
     def task(number: int) -> None:
@@ -186,7 +186,7 @@ def test_tasks_that_never_end_are_left_behind(monkeypatch: pytest.MonkeyPatch) -
     began = time.monotonic()
     try:
         with pytest.raises(KeyboardInterrupt):
-            runner.run_tasks(task, range(2), workers=2)
+            executors.run_tasks(task, range(2), workers=2)
         assert time.monotonic() - began < 5
     finally:
         answered.set()

@@ -215,7 +215,7 @@ def test_products_and_nodata_that_cannot_be_are_refused(tmp_path: Path) -> None:
 def test_dataarray_in_any_order_of_dimensions(rng: np.random.Generator) -> None:
     import xarray as xr
 
-    from geoembz._convert.opening import open_inputs
+    from geoembz._convert.inputs import open_inputs
 
     values = rng.normal(size=(6, 5, 4)).astype(np.float32)
     array = xr.DataArray(

@@ -317,7 +317,7 @@ def test_kilobytes_of_repeated_text_do_not_fill_the_memory(
     assert max(batch.columns.nbytes for batch in batches) < 2 * 2**21
     whole = pa.Table.from_batches([batch.columns for batch in batches])
     assert whole.equals(pq.read_table(path).select(whole.column_names))
-    monkeypatch.setattr("geoembz._convert.spill.LARGEST_SHARD_BYTES", 2**22)
+    monkeypatch.setattr("geoembz._convert.table_rows.LARGEST_SHARD_BYTES", 2**22)
     with pytest.raises(SourceError, match=r"rows 0 to 23 .* more than 4 MB.*shard=…"):
         geoembz.convert(path, tmp_path / "out.zarr")
     assert again(path, tmp_path, chunk=2, shard=2)["text"].to_pylist() == [text] * ROWS

@@ -124,13 +124,13 @@ def test_a_full_disk_is_said_with_the_destination(
     """While rows are spilled, and while the file of other columns is written."""
     import errno
 
-    from geoembz._convert import spill
+    from geoembz._convert import table_rows
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path = parquet(tmp_path)
-    for owner, name in ((spill.Spill, "_check_size"), (pq, "ParquetWriter")):
+    for owner, name in ((table_rows.Spill, "_check_size"), (pq, "ParquetWriter")):
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, full)
             with pytest.raises(StoreError, match=r"out\.zarr.*No space left.*run the same command"):

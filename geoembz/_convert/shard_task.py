@@ -1,23 +1,26 @@
-"""One task: read one shard's pixels block by block, encode them, write the shard, record it."""
+"""Write the shards of one grid at one date: read, encode, store and record each as a task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._convert.executors import Progress, Workers
 from geoembz._convert.sampling import PixelRoles, read_shape
-from geoembz._geo.grid import Window, split
+from geoembz._convert.site import Build
+from geoembz._geo.grid import Window, pick, split
 from geoembz._util.memory import allocate
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._projection import TILE_PIXELS
 from geoembz.encoding._quantization import Codes, PowerQuantizer
 from geoembz.errors import InvalidConfigError
-from geoembz.sources import Source, SourceData
+from geoembz.sources import Source, SourceData, occupies
 from geoembz.store import Fence, Journal, StoreWriter
-from geoembz.store.digests import StoredObjects, parse_objects
+from geoembz.store.digests import StoredObject, StoredObjects, lost_objects, parse_objects
 
 _DECODED_PIXELS = 8 * TILE_PIXELS
 """Pixels decoded at once where a source holds codes of its own."""
@@ -205,3 +208,59 @@ def _columns(codes: Codes) -> Codes:
         return codes.reshape(len(codes), -1, copy=False)
     except ValueError:  # the block is narrower than its shard
         return allocate((len(codes), codes[0].size), codes.dtype)
+
+
+def write_shards(
+    source: Source,
+    writer: StoreWriter,
+    build: Build,
+    centre: NDArray[np.float64],
+    seed: int,
+    workers: Workers,
+    progress: Progress | None,
+) -> list[ShardResult]:
+    """Write the shards that the journal lacks; return the results of all, in order.
+
+    Parameters
+    ----------
+    source, writer
+        Where pixels come from and where codes go.
+    build
+        Its journal says what is finished, and is told what is; its fence, whose it is.
+    centre
+        Mean vector of the sample, float64 ``(dimension,)``.
+    seed
+        Seed of the choice of held-out pixels.
+    workers
+        Run the tasks.
+    progress
+        Called with the numbers of finished and of missing shards.
+    """
+    shards = pick(writer.plan.chunks.shards(), partial(occupies, source))
+    done = _finished(build, writer)
+    missing = pick(shards, lambda shard: (shard.row, shard.col) not in done) if done else shards
+    roles = PixelRoles(seed, source.grid.shape)
+    task = ShardTask(source, writer, build.journal, build.fence, roles, centre, workers.may_repeat)
+    fresh = workers.run(task, missing, progress=progress)
+    build.tree.remove_partials()  # a killed worker may have left some
+    if not done:
+        return fresh
+    new = iter(fresh)
+    known = (done.get((shard.row, shard.col)) for shard in shards)
+    return [next(new) if result is None else result for result in known]
+
+
+def _finished(build: Build, writer: StoreWriter) -> dict[tuple[int, int], ShardResult]:
+    """Return what the journal says is done, but shards that were lost or cut since: do them again.
+
+    A journal may outlive what it records: power fails, a disk is cleaned.
+    """
+    recorded = build.journal.finished().items()
+    done = {key: ShardResult.from_json(document) for key, document in recorded}
+    lost = set(lost_objects(build.tree, stored_objects(list(done.values())), writer.date))
+    return {key: result for key, result in done.items() if lost.isdisjoint(result.stored)}
+
+
+def stored_objects(results: Sequence[ShardResult]) -> dict[str, StoredObject]:
+    """Return the objects of all shards, by key."""
+    return {key: entry for result in results for key, entry in result.stored.items()}

@@ -1,10 +1,17 @@
-"""Run tasks with dask, and stop the others when one fails."""
+"""Run the tasks of a conversion: on threads of this process here, or on a cluster.
 
+Where one task fails no further one begins, and the first failure is raised.
+"""
+
+import re
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 from geoembz._util.threads import RUNNING_SECONDS, single_threaded_blas
+from geoembz.errors import InvalidConfigError
 
 TASKS_AT_ONCE = 8192
 """How many tasks dask is given at once: it keeps some kB for each, and rasters have millions."""
@@ -113,3 +120,96 @@ class _Guard:
     def raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+LOCAL = "local"
+"""Names a cluster of processes on this machine, made for one conversion."""
+
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
+_PATTERN = re.compile(r"[*?\[]")
+
+
+class Workers(Protocol):
+    """Runs tasks."""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a task may run again after its worker was lost."""
+        ...
+
+    def run(
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        *,
+        progress: Progress | None = None,
+    ) -> list[Any]:
+        """Apply `function` to every item; return the results in order.
+
+        Raises
+        ------
+        Exception
+            Whatever the first failing task raised; tasks that had not begun are skipped.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ThreadWorkers:
+    """Threads of this process.
+
+    Parameters
+    ----------
+    count
+        How many tasks run at once.
+    """
+
+    count: int
+    may_repeat: ClassVar[bool] = False
+
+    def run(
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        *,
+        progress: Progress | None = None,
+    ) -> list[Any]:
+        """Apply `function` to every item; see `Workers.run`."""
+        return run_tasks(function, items, workers=self.count, progress=progress)
+
+
+def check_scheduler(scheduler: str | None) -> None:
+    """Refuse what names no scheduler.
+
+    Raises
+    ------
+    InvalidConfigError
+        If it is neither an address, such as ``tcp://10.0.0.5:8786``, nor ``local``.
+
+    Examples
+    --------
+    >>> check_scheduler("tcp://10.0.0.5:8786")
+    """
+    if scheduler is None or scheduler == LOCAL or _ADDRESS.fullmatch(scheduler):
+        return
+    raise InvalidConfigError(
+        f"scheduler {scheduler!r}; expected an address such as tcp://10.0.0.5:8786, as "
+        f"`dask scheduler` prints it, or {LOCAL!r} for processes on this machine"
+    )
+
+
+def absolute(place: Any) -> Any:
+    """Return a path that means the same in every folder; what is no local path stays as it is.
+
+    Examples
+    --------
+    >>> absolute("s3://bucket/out.zarr"), Path(absolute("in.tif")).is_absolute()
+    ('s3://bucket/out.zarr', True)
+    """
+    if isinstance(place, list | tuple):
+        return [absolute(each) for each in place]
+    if not isinstance(place, str | Path) or "://" in str(place) or str(place).startswith("/vsi"):
+        return place
+    path = Path(place)
+    names_files = path.parent.exists() or _PATTERN.search(str(place))
+    return str(path.absolute()) if names_files else place
