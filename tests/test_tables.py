@@ -202,7 +202,7 @@ def test_select_reads_the_chunks_it_needs(
             return await self._store.get(key, prototype, byte_range)
 
     monkeypatch.setattr(
-        "geoembz.store.reader.open_zarr_store",
+        "geoembz.store.open.open_zarr_store",
         lambda url, **options: Counted(open_zarr_store(url, **options)),
     )
     dataset = geoembz.open(reader.url)

@@ -100,7 +100,7 @@ def test_only_chunks_under_points_are_read(
                 yield found
 
     monkeypatch.setattr(
-        "geoembz.store.reader.open_zarr_store",
+        "geoembz.store.open.open_zarr_store",
         lambda url, **options: Counted(open_zarr_store(url, **options)),
     )
     counted = StoreReader.open(store.url)
