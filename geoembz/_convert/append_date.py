@@ -4,10 +4,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from geoembz._convert.basis import check_coverage
+from geoembz._convert.conversion import Fit, fit_once
 from geoembz._convert.destination import Destination
 from geoembz._convert.executors import Progress, Workers, run_tasks
 from geoembz._convert.placing import REPLACES
@@ -258,7 +256,7 @@ class DateAppending:
             dates = (*dates, self.options.date)
         plan = StorePlan(reader.encoding, _chunks(reader), "plain", dates)
         writer = StoreWriter(build.tree, plan, position)
-        centre = self._prepare(build, reader)
+        _, centre = fit_once(build, lambda: self._fit(build, reader))
         results = write_shards(
             self.source,
             writer,
@@ -274,23 +272,19 @@ class DateAppending:
         writer.finish(attributes, stored_objects(results), build.fence, former)
         return written
 
-    def _prepare(self, build: Build, reader: StoreReader) -> NDArray[np.float64]:
-        """Start the journal or take it up; return the mean that the centred cosine takes off."""
-        if build.journal.exists():
-            return build.journal.resume(build.plan)[1]
+    def _fit(self, build: Build, reader: StoreReader) -> Fit:
+        """Check the store's encoding on a sample; make room for the date where it is written."""
         roles = PixelRoles(self.options.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.options.workers)
         sample = draw_sample(self.source, roles, _CENTRE_SAMPLES, run)
         check_vectors(self.source, sample, self.options.nodata)
         encoding = reader.encoding
         check_coverage(self.source.name, encoding, sample, strict=False)
-        centre = sample_mean(encoding, sample)
-        build.fence.check()
         if build.is_in_place:
+            build.fence.check()
             for array in (EMBEDDING, VALID):  # of a date given up: gaps must not show its shards
                 build.tree.remove(f"{array}/c/{build.plan['position']}")
-        build.journal.start(build.plan, encoding, centre)
-        return centre
+        return encoding, sample_mean(encoding, sample)
 
     def _attributes(
         self, attributes: StoreAttributes, written: Written, position: int

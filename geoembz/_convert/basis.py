@@ -1,5 +1,6 @@
 """An encoding that was fitted elsewhere: read it, and see whether it suits the vectors at hand."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -161,4 +162,6 @@ def check_coverage(
     message = f"{name}: the basis {found}; fit one on data like these"
     if strict:
         raise EncodingError(message)
-    warnings.warn(f"{message}, or accept the loss", BasisWarning, stacklevel=6)
+    # The warning names the caller's own line, however deep in the package we are.
+    package = f"{Path(__file__).parents[1]}{os.sep}"
+    warnings.warn(f"{message}, or accept the loss", BasisWarning, skip_file_prefixes=(package,))

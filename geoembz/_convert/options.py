@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from geoembz.encoding import Encoding, Recipe
+from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Overlap, ReadOptions
 from geoembz.store.conventions import Layout
@@ -188,32 +188,6 @@ def gather(
                 f"{keyword} {value!r}, but {home}.{keyword} is {said!r}; give it once"
             )
     return Groups(*(replace(given[n] or defaults[n], **parts[n]) for n in defaults))
-
-
-@dataclass(frozen=True)
-class TableOptions:
-    """What a conversion of a table is told.
-
-    Parameters
-    ----------
-    recipe
-        What to fit; None for the product's own, where it has one, else ``int8``.
-    fixed
-        An encoding to use instead of fitting one.
-    fit, storage, checksum, model, license
-        As in `convert`.
-    workers
-        Batches encoded, and shards written, at once.
-    """
-
-    recipe: Recipe | None
-    fixed: Encoding | None
-    fit: FitOptions
-    storage: StorageOptions
-    checksum: bool
-    model: str | None
-    license: str | None
-    workers: int
 
 
 def refuse_raster_options(given: Mapping[str, bool]) -> None:

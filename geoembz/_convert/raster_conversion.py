@@ -1,80 +1,57 @@
-"""The conversion of one raster: sample, fit, write every shard, write the metadata."""
+"""Convert rasters: one grid to a store, or several grids to child stores with one encoding."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert.basis import check_coverage
+from geoembz._convert.conversion import Conversion, Fit, build_store, fit_once
 from geoembz._convert.destination import Destination
 from geoembz._convert.executors import Progress, Workers, run_tasks
-from geoembz._convert.options import FitOptions, StorageOptions
 from geoembz._convert.record import store_attributes, summarise
-from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
+from geoembz._convert.sampling import PixelRoles, SampleCache, draw_sample, sample_mean
 from geoembz._convert.shard_task import stored_objects, write_shards
-from geoembz._convert.site import Build, Site
-from geoembz._convert.summary import ConvertSummary
-from geoembz._geo.grid import Window
-from geoembz._version import FORMAT_VERSION, __version__
-from geoembz.encoding import Encoding, Recipe
+from geoembz._convert.site import Build
+from geoembz._convert.summary import ConvertSummary, merge_summaries
+from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.sources import ReadOptions, Source, SourceData, check_vectors, names_of, traits_of
-from geoembz.store import StorePlan, StoreReader, StoreWriter, choose_layout
+from geoembz.sources import Source, check_vectors, names_of, traits_of
+from geoembz.store import ObjectTree, StorePlan, StoreReader, StoreWriter, choose_layout, write_root
 
 
-@dataclass(frozen=True)
-class RasterConversion:
+@dataclass(frozen=True, kw_only=True)
+class RasterConversion(Conversion[Source]):
     """The conversion of one grid.
 
     Parameters
     ----------
-    source
-        Where pixels come from.
-    fixed
-        The encoding to use; None to fit one by `recipe`.
     pool
-        Converts the shards; `workers` threads of this process draw the sample.
+        Converts the shards.
     date
         As ``YYYY-MM-DD``; None for a store without a time axis.
-    is_part
-        One grid of several: the basis was already checked on all grids.
-    first_read
-        Reads a window for the sample; ``source.read`` unless given.
-    recipe, read, fit, storage, workers, model, license
-        As in `geoembz.convert`.
     """
 
-    source: Source
-    recipe: Recipe
-    fixed: Encoding | None
-    read: ReadOptions
-    fit: FitOptions
-    storage: StorageOptions
-    workers: int
     pool: Workers
-    model: str
-    license: str | None
     date: str | None
-    is_part: bool = False
-    first_read: Callable[[Window], SourceData] | None = None
 
-    def run(
-        self, destination: Destination, progress: Progress | None, started: float
-    ) -> ConvertSummary:
-        """Convert to a destination; see `geoembz.convert`."""
-        with Site(destination) as site:
-            build = site.begin(self.options())
-            if not build.is_complete:
-                self.write(build, progress)
-                site.finish()
-        return self.summary(destination.url, started)
+    def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
+        """Draw so many of the source's pixels, and refuse those that cannot be right."""
+        source = self.source
+        roles = PixelRoles(self.fit.seed, source.grid.shape)
+        run = partial(run_tasks, workers=self.workers)
+        read = source.first_read if isinstance(source, SampleCache) else None
+        sample = draw_sample(source, roles, n_samples, run, read)
+        check_vectors(source, sample, self.nodata)
+        return sample
 
     def write(self, build: Build, progress: Progress | None) -> None:
-        """Write the store, or what is missing of it; see `GridConversion.write`."""
-        writer, centre = self._prepare(build)
+        """Write the store, or what is missing of it."""
+        encoding, centre = fit_once(build, self.fit_encoding)
+        writer = self._writer(build, encoding)
         results = write_shards(
             self.source, writer, build, centre, self.fit.seed, self.pool, progress
         )
@@ -84,46 +61,10 @@ class RasterConversion:
         )
         writer.finish(attributes, stored_objects(results), build.fence)
 
-    def _prepare(self, build: Build) -> tuple[StoreWriter, NDArray[np.float64]]:
-        """Fit, or take up the fit of an interrupted conversion, and plan the store."""
-        if build.journal.exists():
-            encoding, centre = build.journal.resume(build.plan)
-            return self._writer(build, encoding), centre
-        encoding, centre = self._fit()
-        writer = self._writer(build, encoding)
-        build.fence.check()
-        build.journal.start(build.plan, encoding, centre)
-        return writer, centre
-
-    def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
-        """Draw so many of the source's pixels, and refuse those that cannot be right."""
-        roles = PixelRoles(self.fit.seed, self.source.grid.shape)
-        run = partial(run_tasks, workers=self.workers)
-        sample = draw_sample(self.source, roles, n_samples, run, self.first_read)
-        check_vectors(self.source, sample, self.nodata)
-        return sample
-
-    def check_basis(self, basis: Encoding, sample: list[NDArray[np.float32]]) -> None:
-        """Warn, or refuse under `strict_basis`, where the source lies outside a basis."""
-        check_coverage(self.source.name, basis, sample, strict=self.fit.strict_basis)
-
     @property
     def nodata(self) -> str | None:
         """What replaced the nodata value of the source, as the journal records it."""
         return None if self.read.nodata is None else str(self.read.nodata)
-
-    def _fit(self) -> tuple[Encoding, NDArray[np.float64]]:
-        source = self.source
-        try:
-            sample = self.draw(self.fit.fit_samples)
-            encoding = self.fixed or Encoding.fit_blocks(
-                sample, self.recipe, source.dimension, self.fit.seed
-            )
-        except NoValidPixelsError as error:
-            raise NoValidPixelsError(f"{self.source.name}: {error}") from error
-        if self.fixed is not None and not self.is_part:
-            self.check_basis(self.fixed, sample)
-        return encoding, sample_mean(encoding, sample)
 
     def _writer(self, build: Build, encoding: Encoding) -> StoreWriter:
         chunks = choose_layout(
@@ -161,31 +102,80 @@ class RasterConversion:
             notes=attributes.notes,
         )
 
-    def options(self) -> dict[str, Any]:
+    def plan(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""
-        traits = traits_of(self.source)
-        return {
-            "software": __version__,
-            "format": FORMAT_VERSION,
-            "sources": [info.identity() for info in self.source.info],
+        traits, grid = traits_of(self.source), self.source.grid
+        return super().plan() | {
             "date": self.date,
             "product": traits.product,
             "notes": list(traits.notes),
             "skipped": [uri for uri, _ in traits.skipped],
             "bands": list(names_of(self.source)),
-            "shape": list(self.source.grid.shape),
-            "transform": list(self.source.grid.transform),
-            "recipe": str(self.recipe) if self.fixed is None else self.fixed.recipe,
-            "basis": None if self.fixed is None else self.fixed.hash,
+            "shape": list(grid.shape),
+            "transform": list(grid.transform),
             "layout": self.storage.layout,
-            "fit_samples": self.fit.fit_samples,
-            "seed": self.fit.seed,
-            "chunk": self.storage.chunk,
-            "shard": self.storage.shard,
             "prefix_chunks": self.storage.prefix_chunks,
-            "model": self.model,
-            "license": self.license,
-            "checksum": self.read.checksum,
             "nodata": self.nodata,
             "crs": self.read.crs,
         }
+
+
+def convert_grids(
+    parts: Mapping[str, RasterConversion],
+    destination: Destination,
+    progress: Progress | None,
+    started: float,
+) -> ConvertSummary:
+    """Convert several grids to child stores of one root, with one encoding.
+
+    The root's metadata come last. An interrupted conversion goes on where it was: complete children
+    are kept, one that was begun is finished.
+
+    Parameters
+    ----------
+    parts
+        The conversion of each grid, by the name of its child store.
+    destination
+        The root.
+    progress, started
+        As in `geoembz.convert`; progress counts the shards of one grid after the other.
+    """
+
+    def write(build: Build) -> None:
+        encoding, _ = fit_once(build, lambda: _fit_all(parts))
+        for name, part in parts.items():
+            own = replace(part, fixed=encoding, is_part=True)
+            child = build.child(name, own.plan())
+            if not child.is_complete:
+                own.write(child, progress)
+        build.fence.check()
+        write_root(build.tree, list(parts))
+
+    plan = {"grids": {name: part.plan() for name, part in parts.items()}}
+    build_store(destination, plan, write)
+    summaries = [
+        part.summary(f"{destination.url.rstrip('/')}/{name}", time.perf_counter())
+        for name, part in parts.items()
+    ]
+    stored = sum(ObjectTree(destination.url).sizes().values())
+    return merge_summaries(summaries, destination.url, stored, time.perf_counter() - started)
+
+
+def _fit_all(parts: Mapping[str, RasterConversion]) -> Fit:
+    """Fit one encoding over all grids, each with a share of the sample by its pixels."""
+    first = next(iter(parts.values()))
+    n_pixels = sum(part.source.grid.window.size for part in parts.values())
+    sample: list[NDArray[np.float32]] = []
+    for part in parts.values():
+        share = -(-part.fit.fit_samples * part.source.grid.window.size // n_pixels)
+        try:
+            drawn = part.draw(max(share, 1))
+        except NoValidPixelsError as error:
+            raise NoValidPixelsError(f"{part.source.name}: {error}") from error
+        if part.fixed is not None:
+            part.check_basis(part.fixed, drawn)
+        sample += drawn
+    encoding = first.fixed or Encoding.fit_blocks(
+        sample, first.recipe, first.source.dimension, first.fit.seed
+    )
+    return encoding, sample_mean(encoding, sample)

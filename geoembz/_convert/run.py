@@ -2,7 +2,6 @@
 
 import time as clock
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -10,22 +9,20 @@ from geoembz._convert.basis import check_columns, check_dimension, fixed_encodin
 from geoembz._convert.cluster import open_workers
 from geoembz._convert.destination import Destination
 from geoembz._convert.executors import Progress, absolute, check_scheduler
-from geoembz._convert.grids import convert_grids
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import (
     ConvertKeywords,
     FitOptions,
     StorageOptions,
-    TableOptions,
     gather,
     parse_date,
     refuse_raster_options,
 )
 from geoembz._convert.place_check import check_conversion, refuse_unequal
-from geoembz._convert.raster_conversion import RasterConversion
+from geoembz._convert.raster_conversion import RasterConversion, convert_grids
 from geoembz._convert.sampling import SampleCache
 from geoembz._convert.summary import ConvertSummary
-from geoembz._convert.table_conversion import convert_table
+from geoembz._convert.table_conversion import TableConversion
 from geoembz._util.threads import worker_count
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
@@ -159,10 +156,23 @@ def convert(
                 "check": check,
             }
         )
-        options = TableOptions(asked, fixed, fit, storage, read.checksum, model, license, workers)
         table = open_table(tables, crs=read.crs, vector=read.vector)
         check_columns(fixed, table.name, table.band_names)
-        return convert_table(table, destination, options, progress)
+        model = model or table.model or UNKNOWN_MODEL
+        check_model(model)
+        chosen = asked or Recipe.parse(table.traits.recipe or "int8")
+        check_dimension(table.name, table.dimension, chosen, fixed)
+        return TableConversion(
+            source=table,
+            recipe=chosen,
+            fixed=fixed,
+            read=read,
+            fit=fit,
+            storage=storage,
+            workers=workers,
+            model=model,
+            license=license,
+        ).run(destination, progress, started)
     date = None if time is None else parse_date(time)
     if check:
         is_placed = read.like is not None or read.transform is not None
@@ -174,27 +184,30 @@ def convert(
     for raster in grids.values():
         check_dimension(raster.name, raster.dimension, chosen, fixed)
     grids = {name: in_order_of(fixed, raster) for name, raster in grids.items()}
-    conversion = partial(
-        RasterConversion,
-        recipe=chosen,
-        read=read,
-        fit=fit,
-        storage=storage,
-        workers=workers,
-        model=model or traits.model or UNKNOWN_MODEL,
-        license=license or traits.license,
-        date=date,
-    )
+    inputs = grids
+    if len(grids) == 1 and scheduler is None and any(map(_is_remote, grids.values())):
+        inputs = {name: SampleCache(raster) for name, raster in grids.items()}
     with open_workers(scheduler, workers) as pool:
-        conversion = partial(conversion, pool=pool)
-        if len(grids) > 1:
-            summary = convert_grids(grids, destination, conversion, fixed, progress, started)
+        parts = {
+            name: RasterConversion(
+                source=raster,
+                recipe=chosen,
+                fixed=fixed,
+                read=read,
+                fit=fit,
+                storage=storage,
+                workers=workers,
+                model=model or traits.model or UNKNOWN_MODEL,
+                license=license or traits.license,
+                pool=pool,
+                date=date,
+            )
+            for name, raster in inputs.items()
+        }
+        if len(parts) > 1:
+            summary = convert_grids(parts, destination, progress, started)
         else:
-            (raster,) = grids.values()
-            if scheduler is None and _is_remote(raster):  # the same process samples and converts
-                raster = SampleCache(raster)
-                conversion = partial(conversion, first_read=raster.first_read)
-            only = conversion(source=raster, fixed=fixed)
+            (only,) = parts.values()
             summary = only.run(destination, progress, started)
     return check_conversion(summary, source, grids, read, date) if check else summary
 

@@ -4,7 +4,6 @@ Three passes over the input: its small columns, for the order of the rows; a sam
 and everything, encoded and sorted by shard. Then every shard is put in order and written.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,12 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert.basis import check_coverage, check_dimension
-from geoembz._convert.destination import Destination
+from geoembz._convert.conversion import Conversion, fit_once
 from geoembz._convert.executors import Progress
-from geoembz._convert.options import TableOptions
 from geoembz._convert.sampling import PixelRoles
-from geoembz._convert.site import Build, Site
+from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_record import table_attributes, table_footer
 from geoembz._convert.table_rows import RowFormat, Spill, numeric_columns
@@ -33,13 +30,11 @@ from geoembz._convert.table_shards import (
     write_table_shards,
 )
 from geoembz._geo.grid import Window
-from geoembz._version import FORMAT_VERSION, __version__
-from geoembz.encoding import Encoding, Recipe
+from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.errors import NoValidPixelsError, StoreError
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.store import TablePlan, TableReader, TableWriter, choose_rows
-from geoembz.store.conventions import UNKNOWN_MODEL, check_model
 
 FEWEST_PARTS, MOST_PARTS = 8, 64
 """Row groups to begin reading in. Below the first number the whole table is read."""
@@ -113,57 +108,29 @@ def _chosen(
     return np.ascontiguousarray(sample[np.isfinite(sample).all(axis=1)].T)
 
 
-def convert_table(
-    source: TableSource,
-    destination: Destination,
-    options: TableOptions,
-    progress: Progress | None = None,
-) -> ConvertSummary:
-    """Convert a table; the parameters have been checked by `convert`.
+@dataclass(frozen=True, kw_only=True)
+class TableConversion(Conversion[TableSource]):
+    """The conversion of a table."""
 
-    Parameters
-    ----------
-    source
-        The table.
-    destination
-        Where its store will be.
-    options
-        How.
-    progress
-        Called with the numbers of finished and of all shards.
+    def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
+        """Draw so many rows that are not held out."""
+        return draw_rows(self.source, self.roles, n_samples)
 
-    Raises
-    ------
-    SourceError
-        If the table cannot be read, or its vectors make no sense.
-    EncodingError
-        If the basis is for vectors of another dimension.
-    """
-    return _TableConversion(source, destination, options).run(progress)
+    def mean(
+        self,
+        encoding: Encoding,  # noqa: ARG002 - stores have the mean of what was read, not normalised
+        sample: list[NDArray[np.float32]],
+    ) -> NDArray[np.float64]:
+        """Return the mean of the sample as it was read."""
+        total = np.sum([block.sum(axis=1, dtype=np.float64) for block in sample], axis=0)
+        mean: NDArray[np.float64] = total / sum(block.shape[1] for block in sample)
+        return mean
 
-
-@dataclass(frozen=True)
-class _TableConversion:
-    source: TableSource
-    destination: Destination
-    options: TableOptions
-
-    def run(self, progress: Progress | None) -> ConvertSummary:
-        started = time.perf_counter()
-        check_model(self.model)
-        check_dimension(self.source.name, self.source.dimension, self.recipe, self.options.fixed)
-        with Site(self.destination) as site:
-            build = site.begin(self._plan())
-            if not build.is_complete:
-                self._build(build, progress)
-                site.finish()
-        return self._summary(started)
-
-    def _build(self, build: Build, progress: Progress | None) -> None:
+    def write(self, build: Build, progress: Progress | None) -> None:
         """Write the store, or what is missing of it."""
-        encoding, centre = self._prepare(build)
+        encoding, centre = fit_once(build, self.fit_encoding)
         writer = TableWriter(build.tree, self._table_plan(encoding))
-        fidelity, valid = self._write(writer, build, centre, progress)
+        fidelity, valid = self._write_rows(writer, build, centre, progress)
         attributes = table_attributes(
             self.source,
             self.survey,
@@ -171,14 +138,14 @@ class _TableConversion:
             fidelity,
             valid,
             model=self.model,
-            license=self.options.license,
-            checksum=self.options.checksum,
+            license=self.license,
+            checksum=self.read.checksum,
         )
         done = finished_shards(build.journal)
         starts = [shard.row for shard in writer.plan.shards()]
         if len(done) < len(starts):
             raise StoreError(
-                f"{self.destination.url}: {len(starts) - len(done):,} of {len(starts):,} "
+                f"{build.fence.url}: {len(starts) - len(done):,} of {len(starts):,} "
                 "finished shards are gone or cut; expected nobody else to change the destination; "
                 "run the same command again: it writes them anew"
             )
@@ -186,10 +153,11 @@ class _TableConversion:
         bounds = chunk_bounds(done)
         writer.finish(attributes, bounds, starts, footer, stored_rows(done), build.fence)
 
-    def _summary(self, started: float) -> ConvertSummary:
-        reader = TableReader.open(self.destination.url)
+    def summary(self, url: str, started: float) -> ConvertSummary:
+        """Return the summary of the store that is there now."""
+        reader = TableReader.open(url)
         return ConvertSummary.of(
-            self.destination.url,
+            url,
             reader,
             reader.attributes.rows,
             vector_bytes=self.source.dimension * self.source.dtype.itemsize,
@@ -199,61 +167,27 @@ class _TableConversion:
 
     @cached_property
     def survey(self) -> Survey:
+        """Size and places of the rows."""
         return self.source.survey()
 
     @cached_property
     def roles(self) -> PixelRoles:
-        return PixelRoles(self.options.fit.seed, (self.survey.n_rows, 1))
-
-    @property
-    def model(self) -> str:
-        return self.options.model or self.source.model or UNKNOWN_MODEL
-
-    @property
-    def recipe(self) -> Recipe:
-        return self.options.recipe or Recipe.parse(self.source.traits.recipe or "int8")
-
-    @property
-    def _shard_rows(self) -> int | None:
-        shard = self.options.storage.shard
-        return shard if isinstance(shard, int) else None
-
-    def _prepare(self, build: Build) -> tuple[Encoding, NDArray[np.float64]]:
-        """Fit, or take up the fit of an interrupted conversion."""
-        if build.journal.exists():
-            return build.journal.resume(build.plan)
-        try:
-            sample = draw_rows(self.source, self.roles, self.options.fit.fit_samples)
-            if self.options.fixed is not None:
-                check_coverage(
-                    self.source.name,
-                    self.options.fixed,
-                    sample,
-                    strict=self.options.fit.strict_basis,
-                )
-            encoding = self.options.fixed or Encoding.fit_blocks(
-                sample, self.recipe, self.source.dimension, self.options.fit.seed
-            )
-        except NoValidPixelsError as error:
-            raise NoValidPixelsError(f"{self.source.name}: {error}") from error
-        total = np.sum([block.sum(axis=1, dtype=np.float64) for block in sample], axis=0)
-        centre = total / sum(block.shape[1] for block in sample)
-        build.fence.check()
-        build.journal.start(build.plan, encoding, centre)
-        return encoding, centre
+        """Which rows are held out."""
+        return PixelRoles(self.fit.seed, (self.survey.n_rows, 1))
 
     def _table_plan(self, encoding: Encoding) -> TablePlan:
+        shard = self.storage.shard
         chunk, shard = choose_rows(
             self.survey.n_rows,
             encoding.bytes_per_vector,
             other_bytes=self.source.other_bytes,
-            chunk=self.options.storage.chunk,
-            shard=self._shard_rows,
+            chunk=self.storage.chunk,
+            shard=shard if isinstance(shard, int) else None,
         )
         columns = numeric_columns(self.source.schema, self.survey.complete)
         return TablePlan(encoding, self.survey.n_rows, chunk, shard, columns)
 
-    def _write(
+    def _write_rows(
         self,
         writer: TableWriter,
         build: Build,
@@ -261,7 +195,7 @@ class _TableConversion:
         progress: Progress | None,
     ) -> tuple[FidelitySums, int]:
         """Encode all rows and write the shards that the journal lacks; see `spill_encoded`."""
-        plan, workers = writer.plan, self.options.workers
+        plan, workers = writer.plan, self.workers
         form = self._format(plan)
         encoder = TableEncoder(plan.encoding, self.roles, centre)
         finished = frozenset(finished_shards(build.journal))
@@ -283,24 +217,10 @@ class _TableConversion:
             self.source.geometry,
         )
 
-    def _plan(self) -> dict[str, Any]:
+    def plan(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""
-        options = self.options
-        fixed = options.fixed
-        return {
-            "software": __version__,
-            "format": FORMAT_VERSION,
-            "sources": [info.identity() for info in self.source.info],
+        return super().plan() | {
             "rows": self.survey.n_rows,
             "crs": self.source.crs,
             "vector": list(self.source.vector),
-            "recipe": str(self.recipe if fixed is None else fixed.recipe),
-            "basis": None if fixed is None else fixed.hash,
-            "fit_samples": options.fit.fit_samples,
-            "seed": options.fit.seed,
-            "checksum": options.checksum,
-            "chunk": options.storage.chunk,
-            "shard": self._shard_rows,
-            "model": self.model,
-            "license": options.license,
         }

@@ -17,7 +17,7 @@ OPTIONS: dict[str, Any] = {"chunk": 8, "shard": 8, "pca": 5, "workers": 1}
 SHARDS = 7 * 6  # of the scene in tests.conversion.conftest
 
 PLACES = {
-    "fit": "geoembz._convert.raster_conversion:RasterConversion._fit",
+    "fit": "geoembz._convert.raster_conversion:RasterConversion.fit_encoding",
     "plan": "geoembz.store.journal:Journal.start",
     "shard": "geoembz.store.writer:StoreWriter.write_shard",
     "object": "geoembz.store.writer:_LocalStore.set_sync",

@@ -67,8 +67,9 @@ def test_data_outside_the_basis_are_told_in_numbers(
     """A warning by default; an error, and nothing written, when strict."""
     geoembz.convert(rasters["first"], tmp_path / "basis.zarr", pca=3)
     basis = tmp_path / "basis.zarr"
-    with pytest.warns(BasisWarning, match=numbers):
+    with pytest.warns(BasisWarning, match=numbers) as told:
         geoembz.convert(rasters[name], tmp_path / "loose.zarr", basis=basis)
+    assert [each.filename for each in told] == [__file__]
     with pytest.raises(EncodingError, match=numbers):
         geoembz.convert(rasters[name], tmp_path / "strict.zarr", basis=basis, strict_basis=True)
     assert not (tmp_path / "strict.zarr").exists()

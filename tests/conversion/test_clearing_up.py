@@ -194,7 +194,7 @@ def test_several_grids_are_overwritten_after_an_abandoned_try(
             def fail(*_: object) -> None:
                 raise KeyboardInterrupt
 
-            patch.setattr("geoembz._convert.grids.write_root", fail)
+            patch.setattr("geoembz._convert.raster_conversion.write_root", fail)
             with pytest.raises(KeyboardInterrupt):
                 geoembz.convert(paths, tmp_path / "out", pca=pca, overwrite=True)
     geoembz.convert(paths, tmp_path / "out", pca=5, overwrite=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz._convert import grids as grids_module
+from geoembz._convert import raster_conversion
 from geoembz.errors import InvalidConfigError
 from tests import products
 
@@ -146,7 +146,7 @@ def test_interrupted_zones_are_finished_by_the_same_call(
         def fail(*_: object) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr(grids_module, "write_root", fail)
+        patch.setattr(raster_conversion, "write_root", fail)
         with pytest.raises(KeyboardInterrupt):
             geoembz.convert(paths, tmp_path / "out.zarr", pca=4)
     assert not (tmp_path / "out.zarr" / "zarr.json").exists()

@@ -26,7 +26,7 @@ if sys.argv[1] == "fit":
     def slow(*_):
         os.write(1, b"there\\n")  # whole, whichever thread is first
         time.sleep(60)
-    RasterConversion._fit = slow
+    RasterConversion.fit_encoding = slow
 else:
     from geoembz.store.writer import StoreWriter
     write = StoreWriter.write_shard
@@ -104,7 +104,9 @@ def test_an_empty_folder_of_the_user_s_stays(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("geoembz._convert.raster_conversion.RasterConversion._fit", interrupted)
+        patch.setattr(
+            "geoembz._convert.raster_conversion.RasterConversion.fit_encoding", interrupted
+        )
         with pytest.raises(KeyboardInterrupt):
             geoembz.convert(raster, tmp_path / "out")
     assert names(tmp_path / "out") == ["notes.txt"]
