@@ -56,6 +56,13 @@ class ObjectTree:
     must_exist
         Never make the directory itself: what belongs to a conversion that lost it stays unwritten.
 
+    Attributes
+    ----------
+    is_local
+        Whether this is a directory on this machine.
+    local_path
+        The directory; only where `is_local`.
+
     Raises
     ------
     StoreError
@@ -68,16 +75,8 @@ class ObjectTree:
     def __init__(self, url: str | Path, *, must_exist: bool = False) -> None:
         self.url, self.must_exist = str(url), must_exist
         self.filesystem, self.root = open_filesystem(self.url)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether this is a directory on this machine."""
-        return isinstance(self.filesystem, LocalFileSystem)
-
-    @property
-    def local_path(self) -> Path:
-        """The directory; only where `is_local`."""
-        return Path(self.root)
+        self.is_local = isinstance(self.filesystem, LocalFileSystem)
+        self.local_path = Path(self.root)
 
     def child(self, name: str) -> "ObjectTree":
         """Return what lies below `name`, as a tree; a local folder is made where it is missing."""
