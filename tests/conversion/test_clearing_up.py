@@ -17,6 +17,7 @@ from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError, StoreError
 from tests.conversion.stopped import OPTIONS
 from tests.conversion.test_takeover import run
+from tests.disturbances.process import bounded
 from tests.trees import names, objects
 
 ROUNDS = [
@@ -26,39 +27,41 @@ ROUNDS = [
     ("overwrite", "forget", 1),
     ("append", "clear", 1),
     *(
-        pytest.param(kind, place, number, marks=pytest.mark.slow)
-        for kind, place, number in [
-            ("new", "complete", 1),
-            ("new", "rename", 1),
-            ("new", "rename", 3),
-            ("new", "clear", 1),
-            ("new", "unlink", 1),
-            ("new", "unlink", 20),
-            ("new", "release", 1),
-            ("overwrite", "complete", 1),
-            ("overwrite", "swap", 1),
-            ("overwrite", "fallback", 1),
-            ("overwrite", "fallback", 3),
-            ("overwrite", "clear", 1),
-            ("overwrite", "unlink", 3),
-            ("overwrite", "unlink", 60),
-            ("overwrite", "release", 1),
-            ("append", "complete", 1),
-            ("append", "place", 1),
-            ("append", "rename", 1),
-            ("append", "rename", 2),
-            ("append", "unlink", 3),
-            ("append", "release", 1),
-            ("append", "forget", 1),
-            ("replace", "place", 1),
-            ("replace", "rename", 1),
-            ("replace", "rename", 2),
-            ("replace", "rename", 3),
-            ("replace", "forget", 1),
-            ("table", "place", 1),
-            ("table", "clear", 1),
-            ("table", "forget", 1),
-        ]
+        pytest.param(kind, place, number, marks=bounded(order))
+        for order, (kind, place, number) in enumerate(
+            [
+                ("new", "complete", 1),
+                ("new", "rename", 1),
+                ("new", "rename", 3),
+                ("new", "clear", 1),
+                ("new", "unlink", 1),
+                ("new", "unlink", 20),
+                ("new", "release", 1),
+                ("overwrite", "complete", 1),
+                ("overwrite", "swap", 1),
+                ("overwrite", "fallback", 1),
+                ("overwrite", "fallback", 3),
+                ("overwrite", "clear", 1),
+                ("overwrite", "unlink", 3),
+                ("overwrite", "unlink", 60),
+                ("overwrite", "release", 1),
+                ("append", "complete", 1),
+                ("append", "place", 1),
+                ("append", "rename", 1),
+                ("append", "rename", 2),
+                ("append", "unlink", 3),
+                ("append", "release", 1),
+                ("append", "forget", 1),
+                ("replace", "place", 1),
+                ("replace", "rename", 1),
+                ("replace", "rename", 2),
+                ("replace", "rename", 3),
+                ("replace", "forget", 1),
+                ("table", "place", 1),
+                ("table", "clear", 1),
+                ("table", "forget", 1),
+            ]
+        )
     ),
 ]
 

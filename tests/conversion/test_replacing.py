@@ -127,7 +127,11 @@ def check_reading(url: str, before: NDArray[np.float32], after: NDArray[np.float
 
 @pytest.mark.parametrize(
     ("form", "step"),
-    [("mask", 45), *(pytest.param(form, 2, marks=pytest.mark.slow) for form in FORMS)],
+    [
+        ("mask", 45),
+        *(pytest.param(form, 30, marks=pytest.mark.slow) for form in FORMS),
+        *(pytest.param(form, 2, marks=pytest.mark.experiment) for form in FORMS),
+    ],
 )
 def test_ended_after_any_request(
     form: str, step: int, old: Path, new: Path, mortal: Mortal

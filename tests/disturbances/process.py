@@ -50,6 +50,11 @@ def rounds(few: int, many: int, always: int = 0) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("n_rounds", counts)
 
 
+def bounded(order: int) -> pytest.MarkDecorator:
+    """Mark one of a list of long cases: every third one runs in .ci/run, all in the experiment."""
+    return pytest.mark.experiment if order % 3 else pytest.mark.slow
+
+
 @dataclass
 class Pace:
     """How long a command takes that nobody disturbs; learns, as other work on the machine changes.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from geoembz._verify import verify
+from tests.disturbances.process import rounds
 from tests.trees import objects
 from tests.verification.kinds import KINDS, write_pair
 from tests.verification.mutations import MUTATIONS, readings
@@ -66,9 +67,11 @@ def test_verify_names_what_changes_a_reading(pair: tuple[Path, Path], kind: str)
     assert seen["changed"] > 1
 
 
-@pytest.mark.slow
-def test_verify_names_what_changes_a_reading_of_many(pair: tuple[Path, Path], kind: str) -> None:
-    """More than 500 over all kinds of store."""
-    seen = try_mutations(pair, 75, seed=100 + list(KINDS).index(kind))
+@rounds(few=20, many=75)
+def test_verify_names_what_changes_a_reading_of_many(
+    pair: tuple[Path, Path], kind: str, n_rounds: int
+) -> None:
+    """More than 500 over all kinds of store, in the experiment."""
+    seen = try_mutations(pair, n_rounds, seed=100 + list(KINDS).index(kind))
     print(kind, seen)  # noqa: T201 - for whoever runs it with -s
-    assert seen["changed"] > 25
+    assert seen["changed"] > n_rounds // 3
