@@ -8,7 +8,7 @@ from typing import Unpack
 
 from geoembz._convert.append_date import AppendOptions, DateAppending
 from geoembz._convert.cluster import open_workers
-from geoembz._convert.executors import Progress, Workers, absolute, check_scheduler
+from geoembz._convert.executors import Progress, Workers, check_scheduler, make_absolute
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import FitOptions, ReadKeywords, gather, parse_date
 from geoembz._convert.record import Written, total_pixels
@@ -97,10 +97,10 @@ def append(
     """
     started = clock.perf_counter()
     date = parse_date(time)
-    read = _gathered(flat, read)
+    read = _gather_read(flat, read)
     check_scheduler(scheduler)
     if scheduler is not None:  # workers may run in another folder
-        source, store = absolute(source), absolute(store)
+        source, store = make_absolute(source), make_absolute(store)
     options = AppendOptions(
         date,
         replace_date,
@@ -133,7 +133,7 @@ def append(
     )
 
 
-def _gathered(flat: ReadKeywords, read: ReadOptions | None) -> ReadOptions:
+def _gather_read(flat: ReadKeywords, read: ReadOptions | None) -> ReadOptions:
     """Return how inputs are read; what only `convert` takes is no keyword of `append`."""
     for name in flat.keys() - ReadKeywords.__annotations__.keys():
         raise TypeError(f"append() got an unexpected keyword argument {name!r}")
@@ -156,9 +156,9 @@ def _append_all(
             )
         ((_, only),) = grids.items()
         return [DateAppending(url, only, options, pool).run(progress)]
-    matched = _matched(url, members, grids)
+    matched = _match_grids(url, members, grids)
     with DestinationLock(ObjectTree(url), breaks=options.breaks_lock) as lock:
-        told = _told(url, options.date)
+        told = _stores_with_date(url, options.date)
         added = [
             DateAppending(
                 f"{url.rstrip('/')}/{name}", grid, options, pool, is_ahead=name not in told
@@ -170,7 +170,9 @@ def _append_all(
     return added
 
 
-def _matched(url: str, members: Sequence[str], grids: Mapping[str, Source]) -> dict[str, Source]:
+def _match_grids(
+    url: str, members: Sequence[str], grids: Mapping[str, Source]
+) -> dict[str, Source]:
     """Return sources by the stores of a root that lie in their CRS, whatever they are called."""
     systems = {
         name: StoreReader.open(f"{url.rstrip('/')}/{name}").attributes.grid.crs_wkt
@@ -199,7 +201,7 @@ def _members(url: str) -> tuple[str, ...]:
     return grid_names(url, attributes if isinstance(attributes, dict) else {})
 
 
-def _told(url: str, date: str) -> set[str]:
+def _stores_with_date(url: str, date: str) -> set[str]:
     """Return the stores of a root that have a date as the root knows: it is written last."""
     document = ObjectTree(url).read_json("zarr.json")
     members = document.get("consolidated_metadata", {}).get("metadata", {})

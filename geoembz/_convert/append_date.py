@@ -68,7 +68,7 @@ class AppendOptions:
     checksum: bool = False
 
 
-def fitted(
+def fit_to_store(
     url: str,
     reader: StoreReader,
     source: Source,
@@ -195,7 +195,7 @@ class DateAppending:
         Raises
         ------
         GeoembzError
-            If the source does not fit the store (see `fitted`), or cannot be read.
+            If the source does not fit the store (see `fit_to_store`), or cannot be read.
         """
         StoreReader.open(self.url)  # before the lock, which would make a folder
         destination = Destination(self.url, breaks_lock=self.options.breaks_lock)
@@ -207,7 +207,7 @@ class DateAppending:
             if self.is_ahead and self._is_here(reader):
                 return Written.of_entry(reader.attributes.times[plan["position"]]), ()
             is_begun = any(journal.matches(plan) for journal in site.journals())
-            source = fitted(self.url, reader, self.source, self.options, is_begun=is_begun)
+            source = fit_to_store(self.url, reader, self.source, self.options, is_begun=is_begun)
             written = replace(self, source=source).write(site.begin(plan), reader, progress)
             site.finish()
         return written, (*traits_of(source).notes, *self._order_notes(reader))

@@ -2,10 +2,11 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from geoembz._convert.placing import builds, interrupted_swap
+from geoembz._convert.placing import builds, end_interrupted_swap
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.store import Journal, ObjectTree
 from geoembz.store.journal import FOLDER
@@ -34,7 +35,7 @@ class Destination:
     gives_up: bool = False
     breaks_lock: bool = False
 
-    @property
+    @cached_property
     def tree(self) -> ObjectTree:
         """The objects at the destination."""
         return ObjectTree(self.url)
@@ -60,7 +61,7 @@ class Destination:
         tree = self.tree
         if tree.is_local:
             _refuse_files(tree.local_path)
-            interrupted_swap(tree.local_path)
+            end_interrupted_swap(tree.local_path)
         if not tree.exists():
             return self
         journal = Journal(tree)

@@ -198,16 +198,16 @@ def check_scheduler(scheduler: str | None) -> None:
     )
 
 
-def absolute(place: Any) -> Any:
+def make_absolute(place: Any) -> Any:
     """Return a path that means the same in every folder; what is no local path stays as it is.
 
     Examples
     --------
-    >>> absolute("s3://bucket/out.zarr"), Path(absolute("in.tif")).is_absolute()
+    >>> make_absolute("s3://bucket/out.zarr"), Path(make_absolute("in.tif")).is_absolute()
     ('s3://bucket/out.zarr', True)
     """
     if isinstance(place, list | tuple):
-        return [absolute(each) for each in place]
+        return [make_absolute(each) for each in place]
     if not isinstance(place, str | Path) or "://" in str(place) or str(place).startswith("/vsi"):
         return place
     path = Path(place)

@@ -197,7 +197,7 @@ def _is_zarr(entry: Path) -> bool:
     return entry.name in _ZARR or any((entry / name).exists() for name in _ZARR_FOLDER)
 
 
-def interrupted_swap(destination: Path) -> None:
+def end_interrupted_swap(destination: Path) -> None:
     """Where a swap was killed between two renames, end it, or put the old store back."""
     path = destination.resolve()
     if path.exists():

@@ -8,7 +8,7 @@ from typing import Unpack
 from geoembz._convert.basis import check_columns, check_dimension, fixed_encoding, in_order_of
 from geoembz._convert.cluster import open_workers
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, absolute, check_scheduler
+from geoembz._convert.executors import Progress, check_scheduler, make_absolute
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import (
     ConvertKeywords,
@@ -142,7 +142,7 @@ def convert(
     check_model(model or UNKNOWN_MODEL)
     check_scheduler(scheduler)
     if scheduler is not None:  # workers may run in another folder
-        source, store = absolute(source), absolute(store)
+        source, store = make_absolute(source), make_absolute(store)
     destination = Destination.check(store, overwrite=overwrite, breaks_lock=break_lock)
     asked = fit.recipe(recipe)
     fixed = fixed_encoding(basis, asked)

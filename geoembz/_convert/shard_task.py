@@ -237,7 +237,7 @@ def write_shards(
         Called with the numbers of finished and of missing shards.
     """
     shards = pick(writer.plan.chunks.shards(), partial(occupies, source))
-    done = _finished(build, writer)
+    done = _find_finished(build, writer)
     missing = pick(shards, lambda shard: (shard.row, shard.col) not in done) if done else shards
     roles = PixelRoles(seed, source.grid.shape)
     task = ShardTask(source, writer, build.journal, build.fence, roles, centre, workers.may_repeat)
@@ -250,7 +250,7 @@ def write_shards(
     return [next(new) if result is None else result for result in known]
 
 
-def _finished(build: Build, writer: StoreWriter) -> dict[tuple[int, int], ShardResult]:
+def _find_finished(build: Build, writer: StoreWriter) -> dict[tuple[int, int], ShardResult]:
     """Return what the journal says is done, but shards that were lost or cut since: do them again.
 
     A journal may outlive what it records: power fails, a disk is cleaned.

@@ -21,8 +21,8 @@ from geoembz._convert.placing import (
     builds_beside,
     copy_over,
     discard,
+    end_interrupted_swap,
     inside,
-    interrupted_swap,
     is_staged,
     place_inside,
     prepare_date,
@@ -114,7 +114,7 @@ class Site:
             If the destination cannot be written.
         """
         if self._tree.is_local:
-            interrupted_swap(self._tree.local_path)
+            end_interrupted_swap(self._tree.local_path)
         self._existed = self._tree.exists()
         self._lock.__enter__()
         try:

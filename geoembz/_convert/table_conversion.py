@@ -65,11 +65,13 @@ def draw_rows(source: TableSource, roles: PixelRoles, n_samples: int) -> list[ND
     """
     blocks = []
     if len(source.group_rows) >= FEWEST_PARTS:
-        blocks = [_chosen(roles, *part) for part in _heads(source, roles.seed, n_samples)]
+        blocks = [_choose_rows(roles, *part) for part in _heads(source, roles.seed, n_samples)]
     if 2 * sum(block.shape[1] for block in blocks) < min(n_samples, roles.shape[0]):
         share = n_samples / roles.shape[0]
         blocks = [
-            _chosen(roles, batch.start, batch.vectors, int(np.ceil(share * len(batch.vectors))))
+            _choose_rows(
+                roles, batch.start, batch.vectors, int(np.ceil(share * len(batch.vectors)))
+            )
             for batch in source.batches()
         ]
     if not any(block.shape[1] for block in blocks):
@@ -96,7 +98,7 @@ def _heads(
         yield parts[0][0], vectors, share
 
 
-def _chosen(
+def _choose_rows(
     roles: PixelRoles, start: int, vectors: NDArray[Any], count: int
 ) -> NDArray[np.float32]:
     """Return at most `count` finite rows that are not held out, as columns."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import geoembz
 from geoembz._convert import cluster as cluster_module
 from geoembz._convert.cluster import ClusterWorkers, open_cluster
-from geoembz._convert.executors import absolute
+from geoembz._convert.executors import make_absolute
 from geoembz._convert.scheduling import LARGEST_BATCH, batch_size, batches_ahead
 from geoembz.errors import InvalidConfigError, SchedulerError, SourceError, StoreError
 from geoembz.store import DestinationLock, ObjectTree
@@ -237,9 +237,12 @@ def test_paths_mean_the_same_in_every_folder(
 ) -> None:
     """Files, folders and patterns get their folder; URLs and GDAL's names stay."""
     monkeypatch.chdir(tmp_path)
-    assert absolute(["a.tif", Path("*.tif")]) == [str(tmp_path / "a.tif"), str(tmp_path / "*.tif")]
+    assert make_absolute(["a.tif", Path("*.tif")]) == [
+        str(tmp_path / "a.tif"),
+        str(tmp_path / "*.tif"),
+    ]
     for name in ("s3://b/x", "/vsis3/b/x", 'ZARR:"absent.zarr":/embedding'):
-        assert absolute(name) == name
+        assert make_absolute(name) == name
 
 
 def test_threads_need_no_distributed(raster: Path, tmp_path: Path) -> None:
