@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+import geoembz
 from geoembz.errors import StoreError
 from geoembz.store import StoreReader, describe
+from geoembz.store.open import read_faults
 from geoembz.store.schema import KEYWORDS, check_attributes, faults, store_schema
 from tests.hostile import GOLDEN as INT8
 from tests.hostile import change_array, change_json
 from tests.metadata_fuzz import GOLDEN, edit, fuzz
 
 SCHEMA = store_schema()
+DATED = Path(__file__).parents[1] / "spec" / "vectors" / "0.2" / "times" / "two-dates.zarr"
 
 
 def keywords(schema: Any) -> set[str]:
@@ -114,6 +117,27 @@ def test_fill_values_that_are_none(value: Any, tmp_path: Path) -> None:
     change_array(store, "embedding", lambda document: document.update(fill_value=value))
     with pytest.raises(StoreError):
         StoreReader.open(str(store))
+
+
+def test_an_index_of_shards_without_a_checksum_is_refused(tmp_path: Path) -> None:
+    """Read as it stands, its checksum would be part of an offset: hundreds of gigabytes."""
+    store = Path(shutil.copytree(DATED, tmp_path / "s.zarr"))
+
+    def change(document: Any) -> None:
+        del document["codecs"][0]["configuration"]["index_codecs"][1]
+
+    change_array(store, "embedding", change)
+    with pytest.raises(StoreError, match="the index of its shards has no crc32c"):
+        StoreReader.open(str(store))
+    assert any("no crc32c" in str(problem) for problem in geoembz.verify(store).problems)
+
+
+def test_the_first_of_a_group_of_errors_is_named() -> None:
+    """Zarr reads the chunks of a shard as one group of tasks."""
+    inner = ExceptionGroup("some", [ValueError("bad chunk"), ValueError("another")])
+    said = pytest.raises(StoreError, match=r"embedding cannot be read at all \(bad chunk")
+    with said, read_faults("s", "embedding"):
+        raise ExceptionGroup("all", [inner])
 
 
 def test_checking_costs_little() -> None:

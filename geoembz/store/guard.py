@@ -67,6 +67,12 @@ def guarded(array: zarr.Array[Any]) -> zarr.Array[Any]:
 def _guarded_codec(array: zarr.Array[Any], codec: Any) -> Any:
     """Return a codec that checks before it decompresses, or refuse one that the format lacks."""
     if isinstance(codec, ShardingCodec):
+        if not any(isinstance(member, Crc32cCodec) for member in codec.index_codecs):
+            # Zarr believes an index: unchecked, one changed bit makes it read gigabytes.
+            raise StoreError(
+                f"{array.store_path}: the index of its shards has no crc32c; expected bytes and "
+                "crc32c; the store is damaged"
+            )
         inner = tuple(_guarded_codec(array, member) for member in codec.codecs)
         return replace(codec, codecs=inner)
     if isinstance(codec, ZstdCodec):

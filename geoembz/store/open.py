@@ -129,7 +129,7 @@ def _small_arrays(
 
 def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
     try:
-        with store_faults(url, f"GET {array.path}"):
+        with store_faults(url, f"GET {array.path}"), _ungrouped():
             return np.asarray(guarded(array)[...])
     except (ValueError, RuntimeError, OSError) as error:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
@@ -208,6 +208,18 @@ def unreplaced(watch: Watch) -> Iterator[None]:
 
 
 @contextmanager
+def _ungrouped() -> Iterator[None]:
+    """Raise the first of several errors by itself: Zarr reads the chunks of a shard together."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        error: Exception = group
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        raise error from group
+
+
+@contextmanager
 def read_faults(url: str, path: str, selection: object = "all") -> Iterator[None]:
     """Say what is damaged where an object of a store cannot be read: libraries have other errors.
 
@@ -224,7 +236,7 @@ def read_faults(url: str, path: str, selection: object = "all") -> Iterator[None
         In place of what libraries raise.
     """
     try:
-        with store_faults(url, f"GET {path}"):
+        with store_faults(url, f"GET {path}"), _ungrouped():
             yield
     except (RuntimeError, ValueError) as error:
         if isinstance(error, GeoembzError):
