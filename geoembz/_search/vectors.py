@@ -50,7 +50,7 @@ class SquaredNorms:
     _fold: LinearFold = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Choose how components are had."""
+        """Choose how components are decoded."""
         count = self.quantizer.n_components
         way = choose(self.quantizer, 1)
         fold = LinearFold(self.quantizer, np.zeros((1, count)), np.zeros(1), way)

@@ -70,7 +70,8 @@ class GeoembzAccessor:
         Raises
         ------
         InvalidConfigError
-            If the dataset is none of a table, or its rows are not all of the table's, in order.
+            If the dataset was not opened from a table store, or its rows are not all of the
+            table's, in order.
         """
         reader = table_origin(self._dataset)
         return self._dataset.isel({SAMPLE: reader.select(bbox, crs)})

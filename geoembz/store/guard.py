@@ -42,7 +42,7 @@ def guarded(array: zarr.Array[Any]) -> zarr.Array[Any]:
     Raises
     ------
     StoreError
-        If its chunks are too large to be believed, or it has codecs that are none of the format's.
+        If its chunks are too large to be believed, or it has codecs that the format does not allow.
     """
     chunk_bytes = prod(array.chunks) * array.dtype.itemsize
     n_chunks = prod(array.shards or array.chunks) // max(1, prod(array.chunks))
@@ -80,8 +80,9 @@ def _guarded_codec(array: zarr.Array[Any], codec: Any) -> Any:
     if isinstance(codec, BytesCodec | Crc32cCodec | TransposeCodec):
         return codec
     raise StoreError(
-        f"{array.store_path}: codec {type(codec).__name__} is none of the format's; expected "
-        "bytes, zstd, crc32c, transpose and sharding_indexed; the store was not made by geoembz"
+        f"{array.store_path}: codec {type(codec).__name__} is not allowed by the geoembz format; "
+        "expected bytes, zstd, crc32c, transpose and sharding_indexed; the store was not made by "
+        "geoembz"
     )
 
 

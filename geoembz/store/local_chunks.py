@@ -27,7 +27,7 @@ type Span = tuple[int, int]
 """First and last-plus-one index on one axis."""
 
 _BLOCK_BYTES = 2**20
-"""Chunks are read into memory of so many bytes, or a multiple: theirs are all different."""
+"""Buffers are rounded up to this size, so that they can be used again for other chunks."""
 
 _ABSENT = np.uint64(2**64 - 1)
 _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]

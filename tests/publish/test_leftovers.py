@@ -98,7 +98,9 @@ def test_what_is_not_ended_is_not_published(work: str, tmp_path: Path) -> None:
     assert "run it again" in found.to_table()
 
 
-@pytest.mark.parametrize("content", [lock(os.getppid()), "{}", "torn"])
+@pytest.mark.parametrize(
+    "content", [lock(os.getppid()), "{}", "torn"], ids=["alive", "nothing said", "torn"]
+)
 def test_a_lock_that_may_be_alive(content: str, tmp_path: Path) -> None:
     """Its process runs, or it does not say which it is."""
     KINDS["dated"](tmp_path, 1)
