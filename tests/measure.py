@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-CHEAP_S, LONG_S = 0.05, 2.0
+CHEAP_S, LONG_S = 0.1, 2.0
 LIST = Path(__file__).with_name("long_cases.txt")
 _COSTS = "GEOEMBZ_TEST_COSTS"
 

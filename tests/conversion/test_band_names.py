@@ -19,7 +19,7 @@ from geoembz.errors import SourceError, StoreError
 from geoembz.sources import open_source
 from geoembz.store import StoreReader
 from geoembz.store.conventions import Layout
-from geoembz.store.info import describe
+from geoembz.store.summary import describe
 from tests import products, tables
 
 NAMES = tuple(f"emb_{band}" for band in range(6))
