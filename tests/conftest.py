@@ -117,11 +117,11 @@ def rng() -> np.random.Generator:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave cases that take long, beside a first one that does the same, to the slow run."""
+    """Leave cases that take long, beside a first one that does the same, to longer runs."""
     listed = long_cases()
     for item in items:
-        if item.nodeid in listed:
-            item.add_marker(pytest.mark.slow)
+        if (number := listed.get(item.nodeid)) is not None:
+            item.add_marker(pytest.mark.slow if number % 3 == 0 else pytest.mark.long)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -4,9 +4,9 @@
 
 runs all tests but slow ones as README does, and writes `long_cases.txt`: of each test function the
 first case stays in the default run, and so do others that take less than `CHEAP_S` of processor
-time; all that take more than `LONG_S` are long, first or not. `conftest.py` marks what is listed as
-``slow``, which `.ci/run` runs too. Processor time counts, child processes included, since waiting
-depends on what else the machine does.
+time; all that take more than `LONG_S` are long, first or not. `conftest.py` marks every third one
+of the list ``slow``, which `.ci/run` runs too, and the others ``long``. Processor time counts,
+child processes included, since waiting depends on what else the machine does.
 """
 
 import os
@@ -25,11 +25,10 @@ LIST = Path(__file__).with_name("long_cases.txt")
 _COSTS = "GEOEMBZ_TEST_COSTS"
 
 
-def long_cases() -> frozenset[str]:
-    """Return the node ids of the cases that the default run leaves out."""
-    return (
-        frozenset(LIST.read_text(encoding="utf-8").splitlines()) if LIST.exists() else frozenset()
-    )
+def long_cases() -> dict[str, int]:
+    """Return the cases that the default run leaves out: their places in the list, by node id."""
+    text = LIST.read_text(encoding="utf-8") if LIST.exists() else ""
+    return {case: number for number, case in enumerate(text.splitlines())}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -151,7 +151,7 @@ def test_a_second_owner_dies_and_the_first_comes_back(
     assert objects(store) == clean["b"]
 
 
-@rounds(6, 20, always=1)
+@rounds(2, 20, always=1)
 def test_overwriting_what_is_being_converted_is_refused(
     n_rounds: int,
     raster: Path,

@@ -153,7 +153,7 @@ def test_killed_at_random_moments(
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=lambda sent: sent.name)
-@trials(lambda kind: kind.interruptions, lambda kind: int(kind.interruptions > 2))
+@trials(lambda kind: kind.interruptions, lambda kind: int(kind.interruptions > 3))
 def test_interrupted_at_random_moments(
     name: str,
     n_rounds: int,

@@ -135,8 +135,15 @@ def _look(contents: Contents, *stores: Contents) -> bool:
     return True
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT], ids=lambda sent: sent.name)
-@pytest.mark.parametrize("replaces", [False, True], ids=["new", "--overwrite"])
+@pytest.mark.parametrize(
+    ("sent", "replaces"),
+    [
+        pytest.param(signal.SIGKILL, False, id="new-SIGKILL"),
+        pytest.param(signal.SIGINT, False, id="new-SIGINT", marks=pytest.mark.experiment),
+        pytest.param(signal.SIGKILL, True, id="--overwrite-SIGKILL", marks=pytest.mark.experiment),
+        pytest.param(signal.SIGINT, True, id="--overwrite-SIGINT"),
+    ],
+)
 @rounds(1, 6)
 def test_disturbed_publishers(
     n_rounds: int,
