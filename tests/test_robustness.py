@@ -58,7 +58,10 @@ def read_all(store: Path) -> list[NDArray[Any]]:
     return [np.asarray(reader.read_codes(window)), *views]
 
 
-@pytest.mark.parametrize("count", [1, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "count",
+    [1, pytest.param(3, marks=pytest.mark.slow), pytest.param(8, marks=pytest.mark.experiment)],
+)
 @pytest.mark.parametrize("store", STORES, ids=lambda path: path.stem)
 def test_damaged_stores(store: Path, count: int, tmp_path: Path) -> None:
     """Any object of a store cut or changed: `GeoembzError`, or numbers of the right shape."""
