@@ -13,7 +13,6 @@ from geoembz._search.hamming import HammingScorer
 from geoembz._search.scorer import Scorer, has_accelerator
 from geoembz._search.vectors import VectorMetric, VectorScorer
 from geoembz.encoding import Encoding
-from geoembz.encoding._projection import scale_to_unit
 from geoembz.errors import InvalidConfigError
 
 type Metric = VectorMetric | Literal["hamming"]
@@ -99,4 +98,4 @@ def checked_queries(encoding: Encoding, queries: ArrayLike) -> NDArray[np.float3
             "query: no vector, or numbers that are not finite; leave out queries without data"
         )
     vectors = rows.astype(np.float32)
-    return np.ascontiguousarray(scale_to_unit(vectors.T).T) if encoding.normalize else vectors
+    return np.ascontiguousarray(encoding.target(vectors.T).T)

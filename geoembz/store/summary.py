@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import zarr
+
 from geoembz._text import aligned, figure
 from geoembz._util.results import Result
 from geoembz.errors import redact
@@ -270,13 +272,13 @@ def info(store: str | Path) -> StoreInfo | RootInfo | TableInfo:
     'pca16-int8'
     """
     url = str(store)
-    is_table = is_table_store(open_group(url))
-    return describe_table(url) if is_table else describe(url)
+    group = open_group(url)
+    return describe_table(url, group) if is_table_store(group) else describe(url, group)
 
 
-def describe(store: str) -> StoreInfo | RootInfo:
+def describe(store: str, group: zarr.Group | None = None) -> StoreInfo | RootInfo:
     """Describe a store of pixels: one grid, or all below a root; see `info`."""
-    group = open_group(store)
+    group = open_group(store) if group is None else group
     readers = open_readers(store, group=group)
     if not grid_names(store, group.attrs.asdict()):
         return _describe_grid(store, readers[0])
@@ -332,7 +334,7 @@ def _describe_grid(store: str, reader: StoreReader) -> StoreInfo:
     )
 
 
-def describe_table(store: str) -> TableInfo:
+def describe_table(store: str, group: zarr.Group | None = None) -> TableInfo:
     """Open a table store and describe it.
 
     Raises
@@ -340,7 +342,7 @@ def describe_table(store: str) -> TableInfo:
     StoreError
         If there is no store of a table.
     """
-    reader = TableReader.open(store)
+    reader = TableReader.open(store, group)
     attributes, encoding = reader.attributes, reader.encoding
     bytes_stored = reader.stored_bytes()
     return TableInfo(

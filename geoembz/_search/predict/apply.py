@@ -11,7 +11,6 @@ from geoembz._search.linear_fold import LinearFold
 from geoembz._search.predict.applied import AppliedModel
 from geoembz._search.predict.linear import LinearModel, read_model
 from geoembz.encoding import Encoding
-from geoembz.encoding._projection import scale_to_unit
 from geoembz.errors import InvalidConfigError
 
 _PROBES = 64
@@ -78,7 +77,7 @@ def _probe(encoding: Encoding) -> NDArray[np.float32]:
     vectors *= np.float32(np.sqrt(max(float(encoding.variance.mean()), 1e-12)))
     if mean is not None:
         vectors += mean
-    return np.ascontiguousarray(scale_to_unit(vectors.T).T) if encoding.normalize else vectors
+    return np.ascontiguousarray(encoding.target(vectors.T).T)
 
 
 def _nodata(model: LinearModel, nodata: Any) -> Any:
