@@ -56,7 +56,6 @@ def test_a_storm_is_ridden_out(
     assert sorted((tmp_path / "log").read_text()) == sorted((tmp_path / "other").read_text())
 
 
-@pytest.mark.experiment  # failed in .ci/run, takes a minute: to be understood (issue 13)
 @pytest.mark.parametrize(("fault", "seed"), [("SlowDown", 0), ("drop", 1)])
 def test_a_server_that_never_recovers(
     fault: str,
