@@ -1,17 +1,16 @@
 """Servers that send whole objects where a part is asked for, and those that do not."""
 
-import functools
 import http.server
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
 import geoembz
+from benchmarks.serving import serving
 from geoembz._export import export_cog, preview, sample
 from geoembz._verify import verify
 from geoembz.errors import GeoembzError
@@ -31,53 +30,21 @@ class Whole(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-class Ranged(Whole):
-    """Answers ranges, as web servers and object stores do."""
-
-    pattern: ClassVar = re.compile(r"bytes=(\d*)-(\d*)")
-
-    def do_GET(self) -> None:
-        """Send a part, or all."""
-        wanted = self.pattern.fullmatch(self.headers.get("Range") or "")
-        path = Path(self.translate_path(self.path))
-        if wanted is None or not path.is_file():
-            super().do_GET()
-            return
-        content = path.read_bytes()
-        start = int(wanted[1]) if wanted[1] else max(len(content) - int(wanted[2]), 0)
-        part = content[start : int(wanted[2]) + 1 if wanted[1] and wanted[2] else None]
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(content)}")
-        self.end_headers()
-        self.wfile.write(part)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("served")
 
 
-def serve(handler: type[Whole], folder: Path) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(handler, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> Iterator[str]:
-    yield from serve(Whole, folder)
+    with serving(folder, handler=Whole) as served:
+        yield served.url
 
 
 @pytest.fixture(scope="module")
 def ranged(folder: Path) -> Iterator[str]:
-    yield from serve(Ranged, folder)
+    with serving(folder) as served:
+        yield served.url
 
 
 @pytest.fixture

@@ -2,29 +2,19 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+from benchmarks import serving as servers
 from tests.conftest import REPOSITORY
-from tests.sources.range_server import RangeHandler
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """Serve a folder; give its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(RangeHandler, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with servers.serving(folder) as served:
+        yield served.url
 
 
 @contextmanager
@@ -33,7 +23,7 @@ def serving_apart(folder: Path) -> Iterator[str]:
 
     GDAL holds Python's lock while it opens a file: a server in this process would never answer it.
     """
-    command = [sys.executable, "-m", "tests.sources.range_server", str(folder)]
+    command = [sys.executable, "-m", "benchmarks.serving", str(folder)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:

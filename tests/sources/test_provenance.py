@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import geoembz
+from benchmarks.serving import RangeHandler
 from geoembz.sources.provenance import identify, with_checksum
 from tests.conftest import MakeRaster
-from tests.sources.range_server import RangeHandler
 from tests.tables import clay_v1_5
 
 
