@@ -1,0 +1,136 @@
+/**
+ * Short vectors with the lengths and products of the original ones.
+ *
+ * Decoded vectors less a shift, `x - shift = projectionᵀ · z + (mean - shift)`, lie in a subspace. With an orthonormal
+ * projection their products are those of components, moved, and one constant; otherwise those of components passed
+ * through a triangle that has the rows' lengths and angles.
+ */
+
+import { Dequantizer, product } from "./decode.js";
+import type { Codes, Encoding } from "./encoding.js";
+import { CodeSum, TILE_PIXELS } from "./fold.js";
+
+export class Isometry {
+  /** Added to components, shape `(K,)`. */
+  private readonly offset: Float64Array;
+  /** Square of the part that all vectors share outside the subspace. */
+  readonly residual: number;
+  /** Upper triangle, shape `(K + 1, K + 1)`, of components and a one; null where the projection is orthonormal. */
+  private readonly triangle: Float64Array | null;
+  private readonly squares: CodeSum | null;
+  private readonly dequantizer: Dequantizer;
+
+  /** @param shift subtracted from decoded vectors, shape `(D,)`; null for nothing */
+  constructor(
+    readonly encoding: Encoding,
+    shift: ArrayLike<number> | null,
+  ) {
+    this.dequantizer = new Dequantizer(encoding);
+    const { matrix, mean, nComponents, dimension, projection } = encoding;
+    const constant = Float64Array.from({ length: dimension }, (_, d) => (mean?.[d] ?? 0) - (shift?.[d] ?? 0));
+    this.triangle = projection.law === "biorthogonal" ? triangleOf(encoding, constant) : null;
+    this.offset = matrix === null ? constant : product(matrix, constant, nComponents);
+    const inside = this.offset.reduce((sum, value) => sum + value * value, 0);
+    const whole = constant.reduce((sum, value) => sum + value * value, 0);
+    this.residual = matrix === null ? 0 : Math.max(whole - inside, 0);
+    this.squares =
+      this.triangle === null && encoding.isBytes
+        ? CodeSum.ofTerms(encoding, (k, value) => (value + (this.offset[k] as number)) ** 2, this.residual)
+        : null;
+  }
+
+  /** Numbers of a short vector. */
+  get length(): number {
+    return this.encoding.nComponents + 1;
+  }
+
+  /**
+   * Write the short vectors of some pixels, number by number: shape `(K + 1, count)`.
+   *
+   * @param codes shape `(L, n)`
+   */
+  write(codes: Codes, n: number, start: number, stop: number, out: Float64Array): void {
+    const count = stop - start;
+    const last = this.encoding.nComponents;
+    for (let k = 0; k < last; k += 1) this.dequantizer.write(codes, n, k, start, stop, out, k * count);
+    if (this.triangle !== null) {
+      out.fill(1, last * count, (last + 1) * count);
+      multiplyTriangle(this.triangle, last + 1, out, count);
+      return;
+    }
+    for (let k = 0; k < last; k += 1) {
+      const offset = this.offset[k] as number;
+      for (let i = k * count; i < (k + 1) * count; i += 1) out[i] = (out[i] as number) + offset;
+    }
+    out.fill(Math.sqrt(this.residual), last * count, (last + 1) * count);
+  }
+
+  /** Return the squared lengths of all pixels of a block, shape `(n,)`. */
+  squaredLengths(codes: Codes, n: number): Float32Array {
+    const lengths = new Float32Array(n);
+    const sums = new Float64Array(TILE_PIXELS);
+    const vectors = new Float64Array(this.squares === null ? this.length * TILE_PIXELS : 0);
+    for (let start = 0; start < n; start += TILE_PIXELS) {
+      const stop = Math.min(start + TILE_PIXELS, n);
+      if (this.squares !== null) this.squares.write(codes, n, start, stop, sums);
+      else {
+        this.write(codes, n, start, stop, vectors);
+        sumSquares(vectors, this.length, stop - start, sums);
+      }
+      lengths.set(sums.subarray(0, stop - start), start);
+    }
+    return lengths;
+  }
+}
+
+function sumSquares(vectors: Float64Array, length: number, count: number, out: Float64Array): void {
+  out.fill(0, 0, count);
+  for (let k = 0; k < length; k += 1) {
+    for (let i = 0; i < count; i += 1) {
+      const value = vectors[k * count + i] as number;
+      out[i] = (out[i] as number) + value * value;
+    }
+  }
+}
+
+/** Replace columns by the upper triangle times them; rows above are done first, so nothing is overwritten too early. */
+function multiplyTriangle(triangle: Float64Array, size: number, columns: Float64Array, count: number): void {
+  for (let row = 0; row < size; row += 1) {
+    const diagonal = triangle[row * size + row] as number;
+    const into = columns.subarray(row * count, (row + 1) * count);
+    for (let i = 0; i < count; i += 1) into[i] = (into[i] as number) * diagonal;
+    for (let col = row + 1; col < size; col += 1) {
+      const factor = triangle[row * size + col] as number;
+      const from = col * count;
+      for (let i = 0; i < count; i += 1) into[i] = (into[i] as number) + factor * (columns[from + i] as number);
+    }
+  }
+}
+
+/** Return the triangle U with UᵀU = the products of the rows of the projection, and `constant` below them (Cholesky). */
+function triangleOf(encoding: Encoding, constant: Float64Array): Float64Array {
+  const { nComponents, dimension } = encoding;
+  const matrix = encoding.matrix as Float32Array;
+  const size = nComponents + 1;
+  const row = (k: number): ArrayLike<number> =>
+    k === nComponents ? constant : matrix.subarray(k * dimension, (k + 1) * dimension);
+  const upper = new Float64Array(size * size);
+  for (let i = 0; i < size; i += 1) {
+    for (let j = i; j < size; j += 1) {
+      let sum = dot(row(i), row(j), dimension);
+      for (let k = 0; k < i; k += 1) sum -= (upper[k * size + i] as number) * (upper[k * size + j] as number);
+      if (i === j) upper[i * size + i] = Math.sqrt(Math.max(sum, 0));
+      else {
+        const pivot = upper[i * size + i] as number;
+        upper[i * size + j] = pivot > 0 ? sum / pivot : 0;
+      }
+    }
+  }
+  return upper;
+}
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>, length: number): number {
+  let sum = 0;
+  for (let d = 0; d < length; d += 1) sum += (a[d] as number) * (b[d] as number);
+  return sum;
+}

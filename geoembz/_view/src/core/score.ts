@@ -1,0 +1,109 @@
+/** Scores of all pixels of a block, computed on its codes, as `geoembz.search` defines them. */
+
+import type { Block } from "./blocks.js";
+import type { Encoding } from "./encoding.js";
+import { CodeSum, TILE_PIXELS, foldLinear } from "./fold.js";
+import { Isometry } from "./isometry.js";
+import { type Metric, type Query, checkedVector, encodedBits } from "./query.js";
+
+/** Turns sums and squared lengths into scores, shape `(count,)` each; writes into `sums`. */
+type Finish = (sums: Float64Array, squares: Float32Array | null, count: number) => void;
+
+/** A query in one metric, ready for codes. */
+export class Scorer {
+  private readonly sum: CodeSum;
+  private readonly finish: Finish;
+
+  /** @param lengths of an encoding's vectors, shared by all scorers of it */
+  constructor(
+    encoding: Encoding,
+    query: Query,
+    private readonly lengths: Lengths,
+  ) {
+    const vector = checkedVector(encoding, query);
+    this.metric = query.metric;
+    if (query.metric === "hamming") {
+      this.sum = CodeSum.differingBits(encodedBits(encoding, vector));
+      this.finish = () => undefined;
+    } else if (query.metric === "dot") {
+      this.sum = foldLinear(encoding, vector);
+      this.finish = () => undefined;
+    } else if (query.metric === "cosine") {
+      const length = Math.sqrt(squared(vector)) || 1;
+      this.sum = foldLinear(encoding, vector.map((value) => value / length));
+      this.finish = cosines;
+    } else {
+      // Around the mean, where squares cancel least.
+      const centred = vector.map((value, d) => value - (encoding.mean?.[d] ?? 0));
+      this.sum = foldLinear(encoding, centred.map((value) => -2 * value), 0, encoding.mean);
+      this.finish = distances(squared(centred));
+    }
+  }
+
+  readonly metric: Metric;
+
+  /** Return the scores of a block, shape `(n,)`; NaN where a pixel is invalid. */
+  scores({ codes, n, valid, memo }: Block): Float32Array {
+    const scores = new Float32Array(n);
+    const squares = this.lengths.squaredFor(this.metric, codes, n, memo);
+    const sums = new Float64Array(TILE_PIXELS);
+    for (let start = 0; start < n; start += TILE_PIXELS) {
+      const stop = Math.min(start + TILE_PIXELS, n);
+      this.sum.write(codes, n, start, stop, sums);
+      this.finish(sums, squares === null ? null : squares.subarray(start, stop), stop - start);
+      scores.set(sums.subarray(0, stop - start), start);
+    }
+    for (let p = 0; p < n; p += 1) if (valid[p] === 0) scores[p] = Number.NaN;
+    return scores;
+  }
+}
+
+/** Lengths of decoded vectors, from the origin and from the mean: no query changes them, so blocks keep them. */
+export class Lengths {
+  private origin: Isometry | null = null;
+  private centre: Isometry | null = null;
+
+  constructor(private readonly encoding: Encoding) {}
+
+  /** Short vectors from the origin, which cosines are of. */
+  get fromOrigin(): Isometry {
+    this.origin ??= new Isometry(this.encoding, null);
+    return this.origin;
+  }
+
+  /** Short vectors from the mean, which distances are of. */
+  get fromMean(): Isometry {
+    this.centre ??= new Isometry(this.encoding, this.encoding.mean);
+    return this.centre;
+  }
+
+  /** Return the squared lengths that a metric needs, shape `(n,)`; null where it needs none. */
+  squaredFor(metric: Metric, codes: Block["codes"], n: number, memo: Block["memo"]): Float32Array | null {
+    if (metric === "dot" || metric === "hamming") return null;
+    const name = metric === "cosine" ? "from origin" : "from mean";
+    const isometry = metric === "cosine" ? this.fromOrigin : this.fromMean;
+    const squares = memo.get(name) ?? isometry.squaredLengths(codes, n);
+    memo.set(name, squares);
+    return squares;
+  }
+}
+
+function cosines(sums: Float64Array, squares: Float32Array | null, count: number): void {
+  for (let i = 0; i < count; i += 1) {
+    const square = squares?.[i] ?? 0;
+    sums[i] = square > 0 ? (sums[i] as number) / Math.sqrt(square) : 0;
+  }
+}
+
+function distances(queryLengthSquared: number): Finish {
+  return (sums, squares, count) => {
+    for (let i = 0; i < count; i += 1) {
+      const square = (sums[i] as number) + (squares?.[i] ?? 0) + queryLengthSquared;
+      sums[i] = Math.sqrt(Math.max(square, 0));
+    }
+  };
+}
+
+function squared(vector: Float64Array): number {
+  return vector.reduce((sum, value) => sum + value * value, 0);
+}
