@@ -25,6 +25,7 @@ from geoembz.store.conventions import (
     checked_wkt,
     read_band_names,
 )
+from geoembz.store.levels import MULTISCALES, Level, multiscales, read_levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,8 +187,12 @@ class StoreAttributes(Attributes):
     skipped
         Inputs that were left out, and why: ``(URI, reason)``.
     times
-        One entry per position of the time axis, ``{time, sources, pixels, fidelity}``; empty where
-        there is no such axis.
+        One entry per position of the time axis, ``{time, sources, pixels, fidelity, overviews?}``;
+        empty where there is no such axis.
+    levels
+        The levels below the full resolution, finest first; empty where there are none.
+    unit_length
+        Whether the means of these levels were divided by their lengths.
     """
 
     kind = "pixel"
@@ -198,6 +203,8 @@ class StoreAttributes(Attributes):
     notes: tuple[str, ...] = ()
     skipped: tuple[tuple[str, str], ...] = ()
     times: tuple[Mapping[str, Any], ...] = ()
+    levels: tuple[Level, ...] = ()
+    unit_length: bool = False
 
     @property
     def dates(self) -> tuple[str, ...]:
@@ -208,7 +215,7 @@ class StoreAttributes(Attributes):
         """Return the group attributes, conventions declared."""
         measure = declared_gsd if self.version == FIRST_VERSION else gsd
         return self._json(
-            {"proj": _proj(self.grid.crs_wkt, self.grid.crs_code), "spatial": _spatial(self.grid)},
+            {**place_attributes(self.grid), **self._multiscales()},
             layout=self.layout,
             gsd=measure(self.grid),
             chips={},
@@ -220,6 +227,12 @@ class StoreAttributes(Attributes):
                 "skipped": [{"uri": uri, "reason": why} for uri, why in self.skipped],
             },
         )
+
+    def _multiscales(self) -> dict[str, Any]:
+        if not self.levels:
+            return {}
+        listed = multiscales(self.grid, self.levels, unit_length=self.unit_length)
+        return {MULTISCALES: listed}
 
     @classmethod
     def from_json(cls, where: str, attributes: Mapping[str, Any]) -> Self:
@@ -248,9 +261,13 @@ class StoreAttributes(Attributes):
                 f"{where.rstrip('/')}/{names[0] if names else 'NAME'}"
             )
         try:
+            grid = _read_grid(attributes)
+            levels, unit_length = read_levels(grid, attributes)
             return cls(
                 **cls._shared(attributes),
-                grid=_read_grid(attributes),
+                grid=grid,
+                levels=levels,
+                unit_length=unit_length,
                 layout=_layout(attributes["geoembz:layout"]),
                 pixels=_mapping(attributes.get("geoembz:pixels", {})),
                 notes=tuple(map(str, attributes.get("geoembz:notes", []))),
@@ -411,6 +428,11 @@ _ROOT_KEYS = (
     "geoembz:license",
     BAND_NAMES,
 )
+
+
+def place_attributes(grid: Grid) -> dict[str, dict[str, Any]]:
+    """Return the attributes that say where a raster lies, by convention."""
+    return {"proj": _proj(grid.crs_wkt, grid.crs_code), "spatial": _spatial(grid)}
 
 
 def _proj(crs_wkt: str, crs_code: str | None) -> dict[str, Any]:
