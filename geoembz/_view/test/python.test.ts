@@ -1,0 +1,123 @@
+/** Scores, classes and changes are those that Python computes of the same stores (tests/view/cases.py). */
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { type Engine, type Metric, NO_CLASS, createEngine, openStore, train } from "../src/core/index.js";
+import { assertClose } from "./close.js";
+import { readNpy } from "./npy.js";
+import { type Served, serve } from "./serve.js";
+
+/** Of scores, by issue 15; of probabilities it is scikit-learn's own tolerance that counts. */
+const TOLERANCE = 1e-3;
+const NEAREST = 25;
+
+interface Model {
+  readonly rows: readonly number[];
+  readonly cols: readonly number[];
+  readonly labels: readonly string[];
+  readonly probabilities: string;
+}
+
+interface StoreCase {
+  readonly store: string;
+  readonly query: string;
+  readonly original: string;
+  readonly scores: Readonly<Record<string, string>>;
+  readonly models: readonly Model[];
+}
+
+interface ChangeCase {
+  readonly store: string;
+  readonly cosine: string;
+  readonly euclidean: string;
+}
+
+const FOLDER = process.env["GEOEMBZ_VIEW_CASES"];
+const cases: { stores: StoreCase[]; changes: ChangeCase[] } =
+  FOLDER === undefined ? { stores: [], changes: [] } : JSON.parse(readFileSync(join(FOLDER, "index.json"), "utf8"));
+
+let served: Served;
+before(async () => {
+  served = await serve(FOLDER ?? ".");
+});
+after(() => served.close());
+
+const skip = FOLDER === undefined ? "tests/view/test_core.py makes the stores, and runs this" : false;
+test("there are stores that Python made", { skip }, () => assert.ok(cases.stores.length > 0));
+
+async function open(name: string): Promise<{ engine: Engine; window: Parameters<Engine["scores"]>[0] }> {
+  const store = await openStore(`${served.url}/${name}`);
+  const { height = 0, width = 0 } = store.grids[0]?.levels[0] ?? {};
+  const engine = createEngine(store, { workers: 0 });
+  return { engine, window: { grid: 0, level: 0, row: 0, col: 0, height, width } };
+}
+
+function array(name: string): Float32Array {
+  return Float32Array.from(readNpy(join(FOLDER ?? ".", name)).data);
+}
+
+for (const { store, query, original, scores, models } of cases.stores) {
+  for (const [name, file] of Object.entries(scores)) {
+    const metric = name as Metric;
+    test(`${store}: ${metric} is that of geoembz.search`, async () => {
+      const { engine, window } = await open(store);
+      const expected = array(file);
+      const question = { metric, vector: array(query) };
+      assertClose(await engine.scores(window, question), expected, TOLERANCE, `${store} ${metric}`);
+      const sign = metric === "cosine" || metric === "dot" ? -1 : 1;
+      const sorted = expected.filter((score) => !Number.isNaN(score)).sort((a, b) => sign * (a - b));
+      const best = await engine.best(window, question, NEAREST);
+      assertClose(best.map(({ score }) => score), sorted.slice(0, NEAREST), TOLERANCE, `${store} ${metric} nearest`);
+    });
+  }
+
+  test(`${store}: vectors at places are those of geoembz.open`, async () => {
+    const { engine, window } = await open(store);
+    const vectors = array(original);
+    const n = window.height * window.width;
+    const places = [3, 300, 333, 777, 2000, n - 1].map((p) => [Math.floor(p / window.width), p % window.width] as const);
+    const found = await engine.vectors(places.map(([row, col]) => ({ grid: 0, level: 0, row, col })));
+    places.forEach(([row, col], index) => {
+      const expected = Float32Array.from({ length: vectors.length / n }, (_, d) => vectors[d * n + row * window.width + col] as number);
+      if (Number.isNaN(expected[0])) assert.equal(found[index], null);
+      else assertClose(found[index] ?? [], expected, 1e-5, `${store} at ${row}, ${col}`);
+    });
+  });
+
+  for (const model of models) {
+    test(`${store}: classes are those of scikit-learn's ${new Set(model.labels).size} on decoded vectors`, async () => {
+      const { engine, window } = await open(store);
+      const places = model.rows.map((row, i) => ({ grid: 0, level: 0, row, col: model.cols[i] ?? 0 }));
+      const vectors = (await engine.vectors(places)) as Float32Array[];
+      const { labels, confidence } = await engine.classes(window, train(vectors, model.labels));
+      compareClasses(labels, confidence, array(model.probabilities), store);
+    });
+  }
+}
+
+/** Labels must agree wherever the two most probable classes are further apart than the tolerance. */
+function compareClasses(labels: Uint8Array, confidence: Float32Array, expected: Float32Array, what: string): void {
+  const n = labels.length;
+  for (let p = 0; p < n; p += 1) {
+    const column = Array.from({ length: expected.length / n }, (_, c) => expected[c * n + p] as number);
+    if (Number.isNaN(column[0])) {
+      assert.equal(labels[p], NO_CLASS);
+      assert.ok(Number.isNaN(confidence[p]));
+      continue;
+    }
+    const most = Math.max(...column);
+    assert.ok(Math.abs((confidence[p] as number) - most) <= TOLERANCE, `${what}: ${confidence[p]} at ${p}; expected ${most}`);
+    assert.ok(most - (column[labels[p] as number] as number) <= TOLERANCE, `${what}: class ${labels[p]} at ${p} of ${column}`);
+  }
+}
+
+for (const { store, ...files } of cases.changes) {
+  for (const metric of ["cosine", "euclidean"] as const) {
+    test(`${store}: change by ${metric} is that of decoded vectors`, async () => {
+      const { engine, window } = await open(store);
+      assertClose(await engine.change(window, 0, 1, metric), array(files[metric]), TOLERANCE, `${store} ${metric}`);
+    });
+  }
+}

@@ -1,0 +1,141 @@
+"""Stores of every kind of recipe, and what Python computes of them: the page must find the same."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import geoembz
+from tests.conftest import MakeRaster
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "float32": {},
+    "float16": {},
+    "int8": {},
+    "pca8-int8": {},
+    "pca8-int8-prefix": {"recipe": "pca8-int8", "prefix_chunks": 4},
+    "pca8-int8-codec": {"recipe": "pca8-int8", "layout": "codec"},
+    "pca8-int8-unsharded": {"recipe": "pca8-int8", "shard": None},
+    "pca8-int8-lloyd": {},
+    "svd8-int4": {},
+    "pca7-int4-lloyd": {},
+    "pca8-int2": {},
+    "select9-ternary": {},
+    "pca12-binary": {},
+    "rot-binary": {},
+    "pca8-pq4x8": {},
+    "pca8w0.5-rot-pq4x8": {},
+    "pca8w1-rot-int8-quantile": {},
+    "random8-float16": {},
+    "l2-pca8-int8": {},
+    "l2-aef": {},
+    "power1x40": {},
+}
+"""Options of `geoembz.convert` by the name of a case: the recipe, unless they say another."""
+
+SHAPE, DIMENSION = (40, 56), 16
+N_LABELLED = 60
+
+
+def scene(date: int) -> NDArray[np.float32]:
+    """Return vectors ``(16, 40, 56)`` with a mean, correlated components and a hole."""
+    rng = np.random.default_rng(0)
+    mixing = rng.normal(size=(DIMENSION, DIMENSION)) * 0.7 ** np.arange(DIMENSION)
+    values = np.einsum("dk,kyx->dyx", mixing, rng.normal(size=(DIMENSION, *SHAPE)))
+    values += rng.normal(size=(DIMENSION, 1, 1))
+    if date == 1:  # another order of places, another hole
+        values = values[:, ::-1]
+    values[:, 5:9, :30] = np.nan
+    return np.asarray(0.2 * values, dtype=np.float32)
+
+
+def write_cases(folder: Path, make_raster: MakeRaster) -> None:
+    """Write stores, arrays and ``index.json``, which names them."""
+    folder.mkdir(parents=True)
+    first, second = (make_raster(folder / f"{seed}.tif", scene(seed)) for seed in (0, 1))
+    single = [write_case(folder, name, options, first) for name, options in RECIPES.items()]
+    dated = [
+        write_dates(folder, recipe, first, second)
+        for recipe in ("pca8-int8", "pca8w0.5-rot-pq4x8", "l2-pca8-int4", "float32")
+    ]
+    (folder / "index.json").write_text(json.dumps({"stores": single, "changes": dated}))
+
+
+def write_case(folder: Path, name: str, options: dict[str, Any], source: Path) -> dict[str, Any]:
+    """Convert, then search and classify in Python; return the case's entry in the index."""
+    store = folder / f"{name}.zarr"
+    flat = {"recipe": name, "chunk": 16, "shard": 32, **options}
+    geoembz.convert(source, store, **flat)
+    save = saver(folder, name)
+    original = geoembz.open(store).embedding.values
+    metrics = ["cosine", "dot", "euclidean"] + ["hamming"] * ("binary" in name)
+    query = scene(0)[:, 20, 33]
+    return {
+        "store": store.name,
+        "query": save("query", query),
+        "original": save("original", original),
+        "scores": {metric: save(metric, scores(store, query, metric)) for metric in metrics},
+        "models": [write_model(save, original, n_classes) for n_classes in (2, 3)],
+    }
+
+
+def write_dates(folder: Path, recipe: str, first: Path, second: Path) -> dict[str, Any]:
+    """Convert two dates, the later one first, and compare them."""
+    store = folder / f"dates-{recipe}.zarr"
+    geoembz.convert(second, store, recipe=recipe, chunk=16, shard=32, time="2025")
+    geoembz.append(store, first, time="2024")
+    before, after = geoembz.open(store).sortby("time").embedding.values.astype(np.float64)
+    lengths = np.linalg.norm(before, axis=0) * np.linalg.norm(after, axis=0)
+    save = saver(folder, store.stem)
+    return {
+        "store": store.name,
+        "cosine": save("cosine", 1 - (before * after).sum(axis=0) / lengths),
+        "euclidean": save("euclidean", np.linalg.norm(before - after, axis=0)),
+    }
+
+
+def scores(store: Path, query: NDArray[np.float32], metric: Any) -> NDArray[np.float64]:
+    """Return the scores of all pixels by `geoembz.search`, NaN where there is no embedding."""
+    found = geoembz.search(store, query, SHAPE[0] * SHAPE[1], metric)
+    everywhere = np.full(SHAPE, np.nan)
+    everywhere[found.rows[0], found.cols[0]] = found.scores[0]
+    return everywhere
+
+
+def write_model(
+    save: Callable[[str, NDArray[Any]], str], original: NDArray[np.float32], n_classes: int
+) -> dict[str, Any]:
+    """Train scikit-learn's model at some places; return the places, labels and probabilities."""
+    rng = np.random.default_rng(n_classes)
+    rows, cols = rng.integers(10, SHAPE[0], N_LABELLED), rng.integers(0, SHAPE[1], N_LABELLED)
+    vectors = original[:, rows, cols].T.astype(np.float64)
+    likeness = (vectors - vectors.mean(axis=0)) @ rng.normal(size=(DIMENSION, n_classes))
+    labels = np.array(["field", "river", "town"])[np.argmax(likeness, axis=1)]
+    model = make_pipeline(StandardScaler(), LogisticRegression(tol=1e-9, max_iter=5000))
+    model.fit(vectors, labels)
+    valid = np.isfinite(original[0])
+    probabilities = np.full((len(model.classes_), *SHAPE), np.nan)
+    probabilities[:, valid] = model.predict_proba(original[:, valid].T.astype(np.float64)).T
+    return {
+        "rows": rows.tolist(),
+        "cols": cols.tolist(),
+        "labels": labels.tolist(),
+        "probabilities": save(f"probabilities{n_classes}", probabilities),
+    }
+
+
+def saver(folder: Path, name: str) -> Callable[[str, NDArray[Any]], str]:
+    """Return what saves an array of a case in C order, and returns the file's name."""
+
+    def save(what: str, values: NDArray[Any]) -> str:
+        file = f"{name}.{what}.npy"
+        np.save(folder / file, np.ascontiguousarray(values))
+        return file
+
+    return save
