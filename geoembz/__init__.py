@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._demo import run_demo as run_demo
     from geoembz._demo import write_demo as write_demo
     from geoembz._evaluate import Evaluation as Evaluation
+    from geoembz._evaluate import ExperimentOptions as ExperimentOptions
     from geoembz._evaluate import Plan as Plan
     from geoembz._evaluate import evaluate as evaluate
     from geoembz._evaluate import plan as plan
@@ -72,7 +73,7 @@ _ROOMS = {
     ),
     "_cost": ("CostEstimate", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),
-    "_evaluate": ("Evaluation", "Plan", "evaluate", "plan"),
+    "_evaluate": ("Evaluation", "ExperimentOptions", "Plan", "evaluate", "plan"),
     "_evaluate.record": ("record_in_store",),
     "_evaluate.report": ("write_report",),
     "_export": (

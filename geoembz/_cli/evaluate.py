@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from geoembz._cli.options import (
     LabelColumn,
     Labels,
     Seed,
+    Vector,
     names_in,
     printed_or_written,
     takes,
@@ -17,8 +18,20 @@ from geoembz._cli.options import (
 from geoembz._cli.output import Output
 from geoembz.errors import InvalidConfigError
 
+if TYPE_CHECKING:
+    from geoembz import ExperimentOptions
 
-def task_options(
+Recipes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B,C",
+        help="Recipes to fit on training rows and judge.",
+        show_default="of plan: a ladder",
+    ),
+]
+
+
+def experiment_options(
     labels: Labels = None,
     label_column: LabelColumn = None,
     label_nodata: Annotated[
@@ -32,24 +45,9 @@ def task_options(
             help="Group column (or raster): groups are never split across folds.",
         ),
     ] = None,
-    vector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Of a table: column of the vector, or what its numbered columns begin with.",
-            show_default="the only one",
-        ),
-    ] = None,
+    vector: Vector = None,
     after: Annotated[
         str | None, typer.Option(metavar="SRC", help="SRC at a second date, for change detection.")
-    ] = None,
-    recipes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C",
-            help="Recipes to fit on training rows and judge.",
-            show_default="of plan: a ladder",
-        ),
     ] = None,
     split: Annotated[
         str | None,
@@ -65,31 +63,33 @@ def task_options(
     ] = None,
     samples: Annotated[int, typer.Option(metavar="N", help="Pixels to draw.")] = 20_000,
     seed: Seed = 0,
-) -> dict[str, Any]:
-    """Return the keywords that `geoembz.evaluate` and `geoembz.plan` share."""
-    return {
-        "labels": labels,
-        "label_column": label_column,
-        "label_nodata": label_nodata,
-        "groups": groups,
-        "vector": vector,
-        "after": after,
-        "recipes": names_in(recipes),
-        "split": split,
-        "block_size": block_size,
-        "samples": samples,
-        "seed": seed,
-    }
+) -> "ExperimentOptions":
+    """Return which rows are judged, and how they are divided."""
+    from geoembz import ExperimentOptions
+
+    return ExperimentOptions(
+        labels=labels,
+        label_column=label_column,
+        label_nodata=label_nodata,
+        groups=groups,
+        vector=vector,
+        after=after,
+        split=split,
+        block_size=block_size,
+        samples=samples,
+        seed=seed,
+    )
 
 
-@takes(task=task_options, output=printed_or_written)
+@takes(experiment=experiment_options, output=printed_or_written)
 def evaluate(
     store: Annotated[
         str | None, typer.Argument(metavar="[STORE]", help="Store to judge.", show_default=False)
     ] = None,
     *,
-    task: dict[str, Any],
+    experiment: "ExperimentOptions",
     output: Output,
+    recipes: Recipes = None,
     source: Annotated[
         str | None, typer.Option(metavar="SRC", help="What the store was made from.")
     ] = None,
@@ -120,16 +120,16 @@ def evaluate(
     """
     from geoembz import evaluate as evaluate_all
 
-    task["recipes"] = task["recipes"] or ()
     with output.progress("recipes") as progress:
         evaluation = evaluate_all(
             store,
             source=source,
             table=table,
+            recipes=names_in(recipes) or (),
             n_folds=folds,
             tasks=names_in(tasks),
+            experiment=experiment,
             progress=progress,
-            **task,
         )
     notes: list[str] = []
     if report is not None:
@@ -143,12 +143,13 @@ def evaluate(
     output.show(evaluation, notes)
 
 
-@takes(given=task_options, output=printed_or_written)
+@takes(experiment=experiment_options, output=printed_or_written)
 def plan(
     source: Annotated[str, typer.Argument(metavar="SRC", help="Raster, or table of vectors.")],
     *,
-    given: dict[str, Any],
+    experiment: "ExperimentOptions",
     output: Output,
+    recipes: Recipes = None,
     max_loss: Annotated[
         str | None,
         typer.Option(metavar="1%", help="Largest loss; of a score, in points.", show_default="1%"),
@@ -181,9 +182,10 @@ def plan(
             max_loss=None if max_loss is None else parse_share(max_loss),
             budget=bytes_,
             task=task,
+            recipes=names_in(recipes),
             area_km2=area,
+            experiment=experiment,
             progress=progress,
-            **given,
         )
     output.show(found)
 

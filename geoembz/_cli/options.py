@@ -54,6 +54,14 @@ Labels = Annotated[
 LabelColumn = Annotated[
     str | None, typer.Option(metavar="C", help="Attribute or column of the label.")
 ]
+Vector = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="Of a table: column of the vector, or what its numbered columns begin with.",
+        show_default="the only one",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 JsonFile = Annotated[
     str | None,
@@ -162,14 +170,7 @@ def read_options(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
     ] = False,
-    vector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="Of a table: column of the vector, or what its numbered columns begin with.",
-            show_default="the only one",
-        ),
-    ] = None,
+    vector: Vector = None,
     grid: Annotated[
         bool,
         typer.Option(

@@ -6,11 +6,12 @@ groups; both may be mixed as long as they do not contradict each other.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from geoembz._util import options
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Overlap, ReadOptions
@@ -169,25 +170,9 @@ def gather(
     >>> gather("convert", {"seed": 3}, fit=FitOptions(pca=8)).fit
     FitOptions(pca=8, quantizer=None, fit_samples=65536, seed=3, strict_basis=False)
     """
-    given: dict[str, Any] = {"read": read, "fit": fit, "storage": storage}
-    defaults: dict[str, Any] = {
-        "read": ReadOptions(),
-        "fit": FitOptions(),
-        "storage": StorageOptions(),
-    }
-    homes = {f.name: name for name, group in defaults.items() for f in fields(group)}
-    parts: dict[str, dict[str, Any]] = {name: {} for name in defaults}
-    for keyword, value in flat.items():
-        if keyword not in homes or keyword == "year":
-            raise TypeError(f"{function}() got an unexpected keyword argument {keyword!r}")
-        home = homes[keyword]
-        parts[home][keyword] = value
-        said = getattr(given[home] or defaults[home], keyword)
-        if said not in (getattr(defaults[home], keyword), value):
-            raise InvalidConfigError(
-                f"{keyword} {value!r}, but {home}.{keyword} is {said!r}; give it once"
-            )
-    return Groups(*(replace(given[n] or defaults[n], **parts[n]) for n in defaults))
+    given = {"read": read, "fit": fit, "storage": storage}
+    defaults = {"read": ReadOptions(), "fit": FitOptions(), "storage": StorageOptions()}
+    return Groups(**options.gather(function, flat, given, defaults, hidden=("year",)))
 
 
 def refuse_raster_options(given: Mapping[str, bool]) -> None:

@@ -21,6 +21,7 @@ from geoembz._evaluate.metrics.splits import (
     random_split,
     without_unseen_classes,
 )
+from geoembz._evaluate.options import DEFAULTS, ExperimentOptions
 from geoembz._evaluate.sample import Sample
 from geoembz.errors import InvalidConfigError
 
@@ -72,12 +73,7 @@ class Division:
 
 
 def divide(
-    sample: Sample,
-    *,
-    kind: str | None = None,
-    block_size: float | None = None,
-    n_folds: int | None = None,
-    seed: int = 0,
+    sample: Sample, options: ExperimentOptions = DEFAULTS, n_folds: int | None = None
 ) -> Division:
     """Divide a sample into training and test rows.
 
@@ -85,22 +81,21 @@ def divide(
     ----------
     sample
         Cleaned rows.
-    kind
-        One of `SPLITS`; by default ``given`` where the data say it, else ``grouped``, else
-        ``blocked`` where rows have a place, else ``stratified`` by class.
-    block_size
-        Side of a block, in metres; a tenth of the sampled area's longer side by default.
+    options
+        Its `split` is one of `SPLITS`; by default ``given`` where the data say it, else
+        ``grouped``, else ``blocked`` where rows have a place, else ``stratified`` by class. Its
+        `block_size` is a tenth of the sampled area's longer side by default. Its `seed` chooses
+        test rows or groups.
     n_folds
         Folds to test, 1 for a single split; by default 1 where it holds enough groups, else 5.
-    seed
-        Chooses test rows or groups.
 
     Raises
     ------
     InvalidConfigError
         If the split asked for needs what the sample lacks, or leaves nothing to train or test on.
     """
-    kind, groups, messages = _choose_rule(sample, kind, block_size)
+    kind, groups, messages = _choose_rule(sample, options)
+    seed = options.seed
     if kind == "given":
         splits = [_given_split(sample)]
     elif kind == "random":
@@ -127,7 +122,7 @@ def divide(
 
 
 def divide_for_choice(
-    sample: Sample, *, kind: str | None = None, block_size: float | None = None, seed: int = 0
+    sample: Sample, options: ExperimentOptions = DEFAULTS
 ) -> tuple[Division, Division]:
     """Divide a sample in three; return two divisions with the same training rows.
 
@@ -139,7 +134,8 @@ def divide_for_choice(
     InvalidConfigError
         As `divide`, or if there are too few groups or rows for three parts.
     """
-    kind, groups, messages = _choose_rule(sample, kind, block_size)
+    kind, groups, messages = _choose_rule(sample, options)
+    seed = options.seed
     balance = _balance(sample)
     if kind == "given":
         rows = _given_split(sample).test
@@ -164,11 +160,11 @@ def divide_for_choice(
 
 
 def _choose_rule(
-    sample: Sample, kind: str | None, block_size: float | None
+    sample: Sample, options: ExperimentOptions
 ) -> tuple[str, NDArray[np.generic] | None, tuple[str, ...]]:
     """Return the rule of a split, what stays together, and what a user should know about it."""
-    kind = kind or _usual_kind(sample)
-    return (kind, *_groups(sample, kind, block_size))
+    kind = options.split or _usual_kind(sample)
+    return (kind, *_groups(sample, kind, options.block_size))
 
 
 def _usual_kind(sample: Sample) -> str:

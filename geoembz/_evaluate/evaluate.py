@@ -2,22 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from geoembz._evaluate.cross_validation import divide
 from geoembz._evaluate.evaluation import Evaluation
 from geoembz._evaluate.experiment import Experiment, Progress
 from geoembz._evaluate.inputs import read_sample, read_table
 from geoembz._evaluate.labels import read_labels
+from geoembz._evaluate.options import ExperimentKeywords, ExperimentOptions, gather
 from geoembz._evaluate.sample import Sample
 from geoembz._evaluate.tasks import choose_tasks
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
 from geoembz.store import StoreReader
-
-SAMPLES = 20_000
-"""Rows evaluated, by default."""
 
 
 def evaluate(
@@ -26,19 +24,11 @@ def evaluate(
     source: str | Path | Source | None = None,
     table: str | Path | Sample | None = None,
     recipes: Sequence[str | Recipe | Encoding] = (),
-    labels: str | Path | None = None,
-    label_column: str | None = None,
-    label_nodata: float | None = None,
-    groups: str | None = None,
-    vector: str | None = None,
-    after: str | Path | Source | None = None,
-    split: str | None = None,
-    block_size: float | None = None,
     n_folds: int | None = None,
     tasks: Sequence[str] | None = None,
-    samples: int = SAMPLES,
-    seed: int = 0,
+    experiment: ExperimentOptions | None = None,
     progress: Progress | None = None,
+    **flat: Unpack[ExperimentKeywords],
 ) -> Evaluation:
     """Say what a compression costs a task: scores against the uncompressed vectors, with intervals.
 
@@ -56,25 +46,18 @@ def evaluate(
         An ``.npz`` or Parquet table (see `read_table`), or a `Sample`.
     recipes
         Recipes to fit and judge, such as ``pca64-int8``.
-    labels
-        Labels of pixels: raster, polygons or points (see `read_labels`).
-    label_column, label_nodata, groups
-        Attribute of the labels, label that means none, and attribute (or raster) of the groups.
-    vector
-        Column of a table's vectors; see `read_table`.
-    after
-        The same place at a second date, for change detection.
-    split, block_size, n_folds
-        How rows are divided (see `divide`); rasters are split by blocks of `block_size` metres.
+    n_folds
+        Folds to test, 1 for a single split; by default 1 where it holds enough groups, else 5.
     tasks
         Any of ``knn``, ``hamming``, ``probe``, ``regression``, ``segmentation``, ``change`` and
         ``retrieval``; those that suit the labels by default.
-    samples
-        Pixels to draw from a raster.
-    seed
-        Seed of every random choice.
+    experiment
+        Which rows are judged, and how they are divided; see `ExperimentOptions`.
     progress
         Called with the numbers of finished and of all recipes.
+    **flat
+        Any field of `experiment` by its own name: ``evaluate(…, labels="l.tif", seed=1)`` is
+        ``evaluate(…, experiment=ExperimentOptions(labels="l.tif", seed=1))``.
 
     Returns
     -------
@@ -104,82 +87,68 @@ def evaluate(
     >>> evaluation.recipes[0].recipe, evaluation.split["kind"]
     ('pca16-int8', 'blocked')
     """
+    options = gather("evaluate", flat, experiment)
     reader = _open_store(store, source, table)
-    if samples < 10:
-        raise InvalidConfigError(f"evaluate: {samples} samples; expected 10 or more")
+    if options.samples < 10:
+        raise InvalidConfigError(f"evaluate: {options.samples} samples; expected 10 or more")
     chosen: list[str | Recipe | Encoding] = [] if reader is None else [reader.encoding]
     chosen += recipes
     if not chosen:
         raise InvalidConfigError("evaluate: nothing to judge; give a store, or --recipes a,b,c")
-    if vector is not None and table is None:
+    if options.vector is not None and table is None:
         raise InvalidConfigError("evaluate: --vector names a column of a table; leave it out")
     if source is None:
-        if reader is not None or labels is not None or after is not None:
+        if reader is not None or options.labels is not None or options.after is not None:
             raise InvalidConfigError("evaluate: a table has its labels, and no store; use --source")
-        sample = table_sample(table, label_column, groups, vector)
+        sample = table_sample(table, options)
     else:
-        sample = raster_sample(
-            open_once(source),
-            labels=labels,
-            label_column=label_column,
-            label_nodata=label_nodata,
-            groups=groups,
-            after=after,
-            store=reader,
-            samples=samples,
-            whole_windows="segmentation" in (tasks or ()),
-            seed=seed,
-        )
-    division = divide(sample, kind=split, block_size=block_size, n_folds=n_folds, seed=seed)
-    return Experiment(sample, division, choose_tasks(sample, tasks), seed).run(chosen, progress)
+        whole_windows = "segmentation" in (tasks or ())
+        sample = raster_sample(open_once(source), options, reader, whole_windows=whole_windows)
+    division = divide(sample, options, n_folds)
+    return Experiment(sample, division, choose_tasks(sample, tasks), options.seed).run(
+        chosen, progress
+    )
 
 
-def table_sample(
-    table: Any, label_column: str | None, groups: str | None, vector: str | None
-) -> Sample:
+def table_sample(table: Any, options: ExperimentOptions) -> Sample:
     """Return a table's rows."""
     if isinstance(table, Sample):
         return table
-    return read_table(table, label_column=label_column, groups=groups, vector=vector)
+    return read_table(
+        table, label_column=options.label_column, groups=options.groups, vector=options.vector
+    )
 
 
 def raster_sample(
     source: Source,
-    *,
-    labels: str | Path | None,
-    label_column: str | None,
-    label_nodata: float | None,
-    groups: str | None,
-    after: str | Path | Source | None,
-    samples: int,
-    whole_windows: bool,
-    seed: int,
+    options: ExperimentOptions,
     store: StoreReader | None = None,
+    *,
+    whole_windows: bool,
 ) -> Sample:
-    """Draw pixels of a source; parameters are those of `evaluate` and of `read_sample`.
+    """Draw pixels of a source; `store` and `whole_windows` as in `read_sample`.
 
     Raises
     ------
     InvalidConfigError
         If options of labels are given without labels.
     """
-    found = None
-    if labels is not None:
-        found = read_labels(
-            labels, source.grid, column=label_column, groups=groups, nodata=label_nodata
-        )
-    elif label_column is not None or groups is not None or label_nodata is not None:
+    of_labels = options.label_column, options.groups, options.label_nodata
+    labels = None
+    if options.labels is not None:
+        labels = read_labels(options.labels, source.grid, *of_labels)
+    elif any(option is not None for option in of_labels):
         raise InvalidConfigError(
             "evaluate: --label-column, --label-nodata and --groups need --labels (or --table)"
         )
     return read_sample(
         source,
-        labels=found,
-        after=None if after is None else open_once(after),
+        labels=labels,
+        after=None if options.after is None else open_once(options.after),
         store=store,
-        n_samples=samples,
+        n_samples=options.samples,
         whole_windows=whole_windows,
-        seed=seed,
+        seed=options.seed,
     )
 
 

@@ -48,7 +48,6 @@ class PixelLabels(Rows):
 def read_labels(
     path: str | Path,
     grid: Grid,
-    *,
     column: str | None = None,
     groups: str | None = None,
     nodata: float | None = None,

@@ -4,10 +4,12 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
-from geoembz._evaluate.evaluate import SAMPLES, open_once, raster_sample, table_sample
+from geoembz._evaluate.evaluate import open_once, raster_sample, table_sample
 from geoembz._evaluate.experiment import Progress
 from geoembz._evaluate.inputs import is_table
+from geoembz._evaluate.options import ExperimentKeywords, ExperimentOptions, gather
 from geoembz._evaluate.planned import Option, Plan, mark_frontier
 from geoembz._evaluate.sample import Sample
 from geoembz._evaluate.selection import Goal, Selection
@@ -29,20 +31,12 @@ def plan(
     *,
     max_loss: float | None = None,
     budget: int | None = None,
-    labels: str | Path | None = None,
-    label_column: str | None = None,
-    label_nodata: float | None = None,
-    groups: str | None = None,
-    vector: str | None = None,
-    after: str | Path | Source | None = None,
     task: str | None = None,
     recipes: Sequence[str] | None = None,
-    split: str | None = None,
-    block_size: float | None = None,
-    samples: int = SAMPLES,
     area_km2: float | None = None,
-    seed: int = 0,
+    experiment: ExperimentOptions | None = None,
     progress: Progress | None = None,
+    **flat: Unpack[ExperimentKeywords],
 ) -> Plan:
     """Recommend a recipe for a source: the cheapest within a loss, or the best within a budget.
 
@@ -59,8 +53,6 @@ def plan(
         of the centred cosine with the originals. 0.01 where no goal is given.
     budget
         Most bytes of one vector.
-    labels, label_column, label_nodata, groups, vector, after, split, block_size, samples
-        As in `evaluate`.
     task
         What to judge by; ``knn`` for classes, ``regression`` for quantities, ``cosine`` (or
         ``rank``: Spearman correlation of distances) without labels.
@@ -68,10 +60,12 @@ def plan(
         What to try; the `ladder` by default.
     area_km2
         Area to be stored; the source's own by default.
-    seed
-        Seed of every random choice.
+    experiment
+        Which rows are judged, and how they are divided; see `ExperimentOptions`.
     progress
         Called with the numbers of finished and of all recipes.
+    **flat
+        Any field of `experiment` by its own name, as in `evaluate`.
 
     Raises
     ------
@@ -87,37 +81,28 @@ def plan(
     >>> found.chosen.bytes <= 16
     True
     """
+    options = gather("plan", flat, experiment)
     goal = Goal(_DEFAULT_LOSS if budget is None and max_loss is None else max_loss, budget)
     grid: Grid | None = None
     if isinstance(source, Sample) or (isinstance(source, str | Path) and is_table(source)):
-        if labels is not None or after is not None:
+        if options.labels is not None or options.after is not None:
             raise InvalidConfigError(
                 f"plan: {source} is a table, which has its labels and dates; leave out --labels "
                 "and --after, or give a raster"
             )
-        sample = table_sample(source, label_column, groups, vector)
-    elif vector is not None:
+        sample = table_sample(source, options)
+    elif options.vector is not None:
         raise InvalidConfigError(
             f"plan: --vector names a column of a table, and {source} is none; leave it out"
         )
     else:
         raster = open_once(source)
         grid = raster.grid
-        sample = raster_sample(
-            raster,
-            labels=labels,
-            label_column=label_column,
-            label_nodata=label_nodata,
-            groups=groups,
-            after=after,
-            samples=samples,
-            whole_windows=task == "segmentation",
-            seed=seed,
-        )
-    selection = Selection(sample, task, split=split, block_size=block_size, seed=seed)
+        sample = raster_sample(raster, options, whole_windows=task == "segmentation")
+    selection = Selection(sample, task, options)
     selection.try_recipes(recipes, progress)
     considered, chosen = selection.confirm(goal)
-    command = convert_command(sample.name, chosen.recipe, seed, vector)
+    command = convert_command(sample.name, chosen.recipe, options.seed, options.vector)
     return _summarise(selection, goal, considered, chosen, command, _pixels(grid, area_km2))
 
 

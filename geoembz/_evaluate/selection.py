@@ -8,6 +8,7 @@ import numpy as np
 
 from geoembz._evaluate.cross_validation import divide_for_choice
 from geoembz._evaluate.experiment import Experiment, Progress
+from geoembz._evaluate.options import DEFAULTS, ExperimentOptions
 from geoembz._evaluate.planned import UNLABELLED, Loss, Option
 from geoembz._evaluate.sample import Sample
 from geoembz._evaluate.tasks import TASKS, choose_tasks
@@ -95,8 +96,8 @@ class Selection:
         Cleaned rows.
     task
         What to judge by; None for what suits the labels.
-    split, block_size, seed
-        See `divide_for_choice`.
+    options
+        How rows are divided; see `divide_for_choice`.
 
     Raises
     ------
@@ -105,20 +106,14 @@ class Selection:
     """
 
     def __init__(
-        self,
-        sample: Sample,
-        task: str | None,
-        *,
-        split: str | None = None,
-        block_size: float | None = None,
-        seed: int = 0,
+        self, sample: Sample, task: str | None, options: ExperimentOptions = DEFAULTS
     ) -> None:
         self.sample, self.task = sample, task or _usual_task(sample)
         names = [] if self.task in UNLABELLED else [self.task]
         tasks = choose_tasks(sample, ["knn", "hamming"] if names == ["knn"] else names)
-        divisions = divide_for_choice(sample, kind=split, block_size=block_size, seed=seed)
+        divisions = divide_for_choice(sample, options)
         self.choice, self.confirmation = (
-            Experiment(sample, division, tasks, seed) for division in divisions
+            Experiment(sample, division, tasks, options.seed) for division in divisions
         )
         self.options: list[Option] = []
         self.messages: list[str] = []

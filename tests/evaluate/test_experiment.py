@@ -1,14 +1,15 @@
 """Evaluations of tables: the protocol, its statistics, and that nothing leaks."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from geoembz import evaluate
+from geoembz import ExperimentOptions, evaluate, plan
 from geoembz._evaluate import Evaluation, Sample
 from geoembz._evaluate.cross_validation import divide
+from geoembz._evaluate.options import ExperimentKeywords
 from geoembz._evaluate.sample import clean
 from geoembz.errors import InvalidConfigError
 
@@ -214,3 +215,19 @@ def test_wrong_options_are_named(
     """An impossible option is refused by name."""
     with pytest.raises(InvalidConfigError, match=message):
         evaluate_sample(blobs, **options)
+
+
+def test_options_are_a_group_or_keywords(blobs: Sample) -> None:
+    """`experiment=` and its fields say the same to both functions; contradictions are refused."""
+    names = {field.name for field in fields(ExperimentOptions)}
+    assert ExperimentKeywords.__annotations__.keys() == names
+    group = ExperimentOptions(split="random", seed=3)
+    flat = evaluate_sample(blobs, ["int8"], split="random", seed=3).to_json()
+    assert evaluate_sample(blobs, ["int8"], experiment=group).to_json() == flat
+    mixed = replace(group, seed=0)
+    planned = plan(blobs, recipes=["int8"], experiment=mixed, seed=3).to_json()
+    assert planned == plan(blobs, recipes=["int8"], split="random", seed=3).to_json()
+    with pytest.raises(InvalidConfigError, match=r"seed 4, but experiment.seed is 3; give it once"):
+        plan(blobs, experiment=group, seed=4)
+    with pytest.raises(TypeError, match=r"evaluate\(\) got an unexpected keyword argument 'sede'"):
+        evaluate_sample(blobs, ["int8"], sede=1)

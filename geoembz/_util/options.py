@@ -1,0 +1,52 @@
+"""Groups of options, frozen dataclasses, and flat keywords, which are the fields of the groups."""
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from geoembz.errors import InvalidConfigError
+
+
+def gather(
+    function: str,
+    flat: Mapping[str, Any],
+    given: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    *,
+    hidden: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Put flat keywords into the groups of options that they belong to.
+
+    Parameters
+    ----------
+    function
+        Name of the function that was called, for messages.
+    flat
+        Keywords by name.
+    given
+        Groups by name, None where the caller gave none.
+    defaults
+        The groups as they are by default.
+    hidden
+        Fields that are no keywords.
+
+    Raises
+    ------
+    TypeError
+        If there is no such keyword.
+    InvalidConfigError
+        If a group says something else already.
+    """
+    homes = {f.name: name for name, group in defaults.items() for f in fields(group)}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in defaults}
+    for keyword, value in flat.items():
+        if keyword not in homes or keyword in hidden:
+            raise TypeError(f"{function}() got an unexpected keyword argument {keyword!r}")
+        home = homes[keyword]
+        parts[home][keyword] = value
+        said = getattr(given[home] or defaults[home], keyword)
+        if said not in (getattr(defaults[home], keyword), value):
+            raise InvalidConfigError(
+                f"{keyword} {value!r}, but {home}.{keyword} is {said!r}; give it once"
+            )
+    return {name: replace(given[name] or defaults[name], **parts[name]) for name in defaults}
