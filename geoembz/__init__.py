@@ -39,13 +39,13 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._export import export as export
     from geoembz._export import preview as preview
     from geoembz._export import sample as sample
+    from geoembz._predict import AppliedModel as AppliedModel
+    from geoembz._predict import apply_model as apply_model
     from geoembz._publish import PublishReport as PublishReport
     from geoembz._publish import publish as publish
     from geoembz._search import SearchResult as SearchResult
     from geoembz._search import search as search
     from geoembz._search import vectors_at as vectors_at
-    from geoembz._search.predict import AppliedModel as AppliedModel
-    from geoembz._search.predict import apply_model as apply_model
     from geoembz._verify import Verification as Verification
     from geoembz._verify import verify as verify
     from geoembz._xarray.backend import open_store
@@ -80,9 +80,9 @@ _ROOMS = {
         "ExportSummary", "PreviewSummary", "Sampled", "TableExportSummary", "export", "preview",
         "sample",
     ),
+    "_predict": ("AppliedModel", "apply_model"),
     "_publish": ("PublishReport", "publish"),
     "_search": ("SearchResult", "search", "vectors_at"),
-    "_search.predict": ("AppliedModel", "apply_model"),
     "_verify": ("Verification", "verify"),
     "encoding": ("Encoding", "Recipe"),
     "errors": ("BasisWarning", "GeoembzError"),

@@ -1,4 +1,4 @@
-"""Find nearest vectors, and predict with linear models, on the codes of stores as they are."""
+"""Find nearest vectors, and evaluate linear functions, on the codes of stores as they are."""
 
 from geoembz._search.hamming import HammingScorer, nearest_codes
 from geoembz._search.linear_fold import LinearFold

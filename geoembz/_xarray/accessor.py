@@ -1,4 +1,4 @@
-"""The accessor ``.geoembz`` of datasets that were opened from a store: get data out.
+"""The accessor ``.geoembz`` of datasets that were opened from a store: search it, get data out.
 
 Importing `geoembz._xarray.backend`, or opening a store with ``engine="geoembz"``, registers it.
 """
@@ -7,9 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from numpy.typing import ArrayLike
 
-from geoembz._export import ExportSummary, PreviewSummary, Sampled, export_cog, preview, sample
+from geoembz._export import (
+    ExportSummary,
+    PreviewSummary,
+    Sampled,
+    TableExportSummary,
+    export,
+    preview,
+    sample,
+)
 from geoembz._geo import BBox
+from geoembz._search import Metric, SearchResult, search
 from geoembz._xarray.origin import Origin, origin, table_origin
 from geoembz.store.table_writer import SAMPLE
 
@@ -52,10 +62,51 @@ class GeoembzAccessor:
         """Write a picture; `options` as in `geoembz.preview`."""
         return preview(out=out, **_part(origin(self._dataset)), **options)
 
-    def export(self, out: str | Path, **options: Any) -> ExportSummary:
-        """Write a cloud-optimized GeoTIFF; `options` as in `geoembz.export`."""
+    def export(self, out: str | Path, **options: Any) -> ExportSummary | TableExportSummary:
+        """Write a cloud-optimized GeoTIFF, or a table as GeoParquet.
+
+        Parameters
+        ----------
+        out, options
+            As in `geoembz.export`, but for what the dataset says: its space and components, and
+            of a raster its extent and date.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the dataset is no longer what a store holds, or has not all rows of its table.
+        """
+        if SAMPLE in self._dataset.dims:
+            reader = table_origin(self._dataset, "export")
+            view = self._dataset.variables["embedding"].encoding["view"]
+            return export(reader, out, **view, **options)
         found = origin(self._dataset)
-        return export_cog(out=out, **_part(found), **found.view, **options)
+        return export(out=out, **_part(found), **found.view, **options)
+
+    def search(
+        self, query: ArrayLike, k: int = 10, metric: Metric = "cosine", **options: Any
+    ) -> SearchResult:
+        """Find the dataset's pixels, or its table's rows, that are nearest to query vectors.
+
+        Codes are compared as they are stored, whatever the dataset's space.
+
+        Parameters
+        ----------
+        query, k, metric, options
+            As in `geoembz.search`; a raster's extent and date are those of the dataset.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the dataset is no longer what a store holds, or has not all rows of its table, or
+            the query cannot work.
+        NoValidPixelsError
+            If no pixel of the dataset holds an embedding.
+        """
+        if SAMPLE in self._dataset.dims:
+            return search(table_origin(self._dataset, "search"), query, k, metric, **options)
+        found = origin(self._dataset)
+        return search(query=query, k=k, metric=metric, **_part(found), **options)
 
     def select(self, bbox: BBox, crs: str | None = None) -> xr.Dataset:
         """Select the rows of a table whose centres lie in a box, reading only chunks it meets.
@@ -73,12 +124,12 @@ class GeoembzAccessor:
             If the dataset was not opened from a table store, or its rows are not all of the
             table's, in order.
         """
-        reader = table_origin(self._dataset)
+        reader = table_origin(self._dataset, "select", compare=False)
         return self._dataset.isel({SAMPLE: reader.select(bbox, crs)})
 
 
 def _part(found: Origin) -> dict[str, Any]:
-    """Return a part of a store as the functions of export take it."""
+    """Return a part of a store as the functions that read one take it."""
     date = found.reader.dates[found.date] if found.reader.dates else None
     return {"store": found.reader, "bbox": _inner_box(found), "time": date}
 

@@ -20,7 +20,7 @@ from xarray.core import indexing
 
 from geoembz._geo.grid import Window, split
 from geoembz.errors import InvalidConfigError
-from geoembz.store import StoreReader, TableReader
+from geoembz.store import EMBEDDING, StoreReader, TableReader
 from geoembz.store.conventions import TIME
 from geoembz.store.table_writer import SAMPLE
 
@@ -29,6 +29,9 @@ _COORDINATE_SLACK = 1e-4
 
 _VALUE_SLACK = 1e-5
 """Of the largest number: the last bits of decoded vectors follow the window that is read."""
+
+_ROWS = 16_384
+"""Rows of a table that are compared at once."""
 
 _INDEX_LAYERS = ("original-", "open_dataset-", "xarray-", "getitem-", "rechunk-", "transpose-")
 """Layers of a dask graph that move pixels together with their coordinates."""
@@ -91,23 +94,31 @@ def origin(dataset: xr.Dataset) -> Origin:
     return found
 
 
-def table_origin(dataset: xr.Dataset) -> TableReader:
+def table_origin(dataset: xr.Dataset, method: str, *, compare: bool = True) -> TableReader:
     """Return the table store whose rows a dataset has, all and in order.
 
-    Its vectors are not compared: what selects rows returns the dataset's own.
+    Parameters
+    ----------
+    dataset
+        Of a table.
+    method
+        What the accessor was asked for, for messages.
+    compare
+        Also compare the vectors, unless they are the store's own lazy array. What selects rows
+        returns the dataset's own, and need not.
 
     Raises
     ------
     InvalidConfigError
-        If the dataset is of no table, or has not its places, row by row.
+        If the dataset is of no table, or has not its places and vectors, row by row.
     """
     variable = dataset.variables.get("embedding")
-    if variable is None or "source" not in variable.encoding:
+    if variable is None or not {"source", "view"} <= set(variable.encoding):
         raise _stranger()
     reader = TableReader.open(str(variable.encoding["source"]))
     if dataset.sizes.get(SAMPLE) != reader.n_rows:
         raise InvalidConfigError(
-            "geoembz: select takes the whole table; select by place first, then by other things"
+            f"geoembz: {method} takes the whole table; select by place first, then by other things"
         )
     for axis in "xy":
         held = dataset.variables.get(axis)
@@ -119,6 +130,8 @@ def table_origin(dataset: xr.Dataset) -> TableReader:
                 f"geoembz: {axis} is not that of the table's rows, in their order; use .geoembz "
                 "on what geoembz.open returned"
             )
+    if compare and not _is_whole(variable, f"{reader.url}/{EMBEDDING}"):
+        _compare_rows(variable, reader)
     return reader
 
 
@@ -158,7 +171,7 @@ def _is_whole(variable: xr.Variable, name: str) -> bool:
     return (
         isinstance(data, indexing.LazilyIndexedArray)
         and getattr(data.array, "name", None) == name
-        and data.key.tuple == (slice(None),)
+        and all(part == slice(None) for part in data.key.tuple)
     )
 
 
@@ -185,14 +198,30 @@ def _compare(variable: xr.Variable, found: Origin, *, every_block: bool) -> None
     """Compare numbers with the store: all of them, or at corners and centre."""
     if TIME in variable.dims:
         variable = variable.isel({TIME: 0})
-    is_codes = found.view["space"] == "codes"
     for block in _blocks(found) if every_block else _corners(found.window):
         top, left = block.row - found.window.row, block.col - found.window.col
         inner = {"y": slice(top, top + block.height), "x": slice(left, left + block.width)}
-        held, stored = np.asarray(variable.isel(inner).values), found.read(block)
-        largest = 0.0 if is_codes else float(np.nanmax(np.abs(stored), initial=0.0))
-        if not np.allclose(held, stored, rtol=0, atol=_VALUE_SLACK * largest, equal_nan=True):
-            raise _another()
+        _check_numbers(variable.isel(inner), found.read(block), found.view)
+
+
+def _compare_rows(variable: xr.Variable, reader: TableReader) -> None:
+    """Compare a table's vectors with the store, some rows after the other."""
+    view = variable.encoding["view"]
+    for start in range(0, reader.n_rows, _ROWS):
+        rows = np.arange(start, min(start + _ROWS, reader.n_rows))
+        held = variable.isel({SAMPLE: rows}).transpose(SAMPLE, ...)
+        _check_numbers(held, reader.read(rows, **view), view)
+
+
+def _check_numbers(variable: xr.Variable, stored: NDArray[Any], view: Mapping[str, Any]) -> None:
+    """Refuse numbers that are not the store's, up to the last bits of decoded vectors."""
+    held = np.asarray(variable.values)
+    is_codes = view["space"] == "codes"
+    largest = 0.0 if is_codes else float(np.nanmax(np.abs(stored), initial=0.0))
+    if held.shape != stored.shape or not np.allclose(
+        held, stored, rtol=0, atol=_VALUE_SLACK * largest, equal_nan=True
+    ):
+        raise _another()
 
 
 def _blocks(found: Origin) -> Iterator[Window]:

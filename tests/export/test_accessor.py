@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import rasterio
 from pyproj import Transformer
@@ -12,6 +13,7 @@ from geoembz._convert.append import append
 from geoembz._export import sample
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
+from tests import tables
 from tests.closeness import assert_same_vectors
 from tests.conftest import MakeRaster
 from tests.export.conftest import centres, everything
@@ -77,3 +79,50 @@ def test_dates_and_grids_are_told_apart(
     sampled = sample(tmp_path / "zones.zarr", to_lonlat)
     expected = [first[:, 4, 5], second[:, 4, 5]]
     assert_same_vectors(sampled.vectors, np.array(expected))
+
+
+def test_accessor_searches_what_the_dataset_is(store: StoreReader) -> None:
+    """A search of a selection is that of the store in its box, in any space."""
+    whole = geoembz.open(store.url)
+    part = geoembz.open(store.url, space="codes").isel(y=slice(20, 50), x=slice(5, 25))
+    query = whole["embedding"].values[:, 30, 12]
+    found = part.geoembz.search(query, k=600, metric="euclidean")
+    expected = geoembz.search(store, query, k=3500, metric="euclidean")
+    inside = (expected.rows >= 20) & (expected.rows < 50) & (expected.cols >= 5)
+    inside &= expected.cols < 25
+    assert found.pixels_searched == 600
+    assert (int(found.rows[0, 0]), int(found.cols[0, 0])) == (30, 12)
+    assert found.rows[0].tolist() == expected.rows[inside].tolist()
+    assert found.scores[0].tolist() == expected.scores[inside].tolist()
+    with pytest.raises(InvalidConfigError, match="does not know its store"):
+        (whole * 2).geoembz.search(query)
+
+
+def test_accessor_of_a_table_searches_and_exports(tmp_path: Path, rng: np.random.Generator) -> None:
+    """All rows, in the dataset's space, lazy or loaded; parts and other numbers are refused."""
+    source = tables.plain(tmp_path / "a.parquet", rng, rows=120).path
+    geoembz.convert(source, tmp_path / "a.zarr", pca=4)
+    url = str(tmp_path / "a.zarr")
+    dataset = geoembz.open(url, space="reduced")
+    query = geoembz.open(url)["embedding"].values[7]
+    expected = geoembz.search(url, query, k=5).rows.tolist()
+    for same in (dataset, dataset.load().transpose("component", "sample"), dataset.chunk(sample=9)):
+        assert same.geoembz.search(query, k=5).rows.tolist() == expected
+    assert expected[0][0] == 7
+    summary = dataset.geoembz.export(tmp_path / "out.parquet")
+    assert (summary.rows, summary.length, summary.space) == (120, 4, "reduced")
+    written = np.array(pq.read_table(summary.out)["embedding"].to_pylist(), np.float32)
+    np.testing.assert_allclose(written, dataset["embedding"].values, atol=1e-6)
+    for method, call in {
+        "search": lambda d: d.geoembz.search(query),
+        "export": lambda d: d.geoembz.export(tmp_path / "part.parquet"),
+    }.items():
+        with pytest.raises(InvalidConfigError, match=f"{method} takes the whole table"):
+            call(dataset.isel(sample=slice(10)))
+        other = dataset.copy(data={**dataset.data_vars, "embedding": dataset["embedding"] * 2})
+        with pytest.raises(InvalidConfigError, match="holds other numbers than its store"):
+            call(other)
+    with pytest.raises(geoembz.GeoembzError, match="table"):
+        dataset.geoembz.sample([[9.0, 47.0]])
+    with pytest.raises(geoembz.GeoembzError, match="table"):
+        dataset.geoembz.preview(tmp_path / "a.png")

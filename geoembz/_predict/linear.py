@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 
 type Link = Literal["sigmoid", "softmax", "none"]
@@ -18,6 +19,7 @@ _AFFINE = frozenset(
     {"StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "PCA", "TruncatedSVD"}
 )
 _TOLERANCE = 1e-6
+_PROBES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,22 +47,23 @@ class LinearModel:
     is_flat: bool = False
 
 
-def read_model(model: Any, probe: NDArray[np.float32]) -> LinearModel:
+def read_model(model: Any, encoding: Encoding) -> LinearModel:
     """Take a fitted model, or a pipeline that ends in one, apart.
 
     Parameters
     ----------
     model
         Has `coef_` and `intercept_`; or `steps`, all but the last affine.
-    probe
-        Vectors that the answers are compared on, shape ``(n, dimension)``.
+    encoding
+        Of the vectors that the model is for.
 
     Raises
     ------
     InvalidConfigError
         If it is not linear, not fitted, or made for vectors of another length.
     """
-    weights, bias, last = _weights(model, probe.shape[1])
+    weights, bias, last = _weights(model, encoding.dimension)
+    probe = _draw_probe(encoding)
     classes = getattr(last, "classes_", None)
     if classes is not None and len(weights) != (len(classes) if len(classes) > 2 else 1):
         raise InvalidConfigError(
@@ -75,6 +78,17 @@ def read_model(model: Any, probe: NDArray[np.float32]) -> LinearModel:
     decision = np.asarray(model.decision_function(probe)).reshape(outputs.shape)
     _compare("decision_function", model, outputs, decision)
     return LinearModel(weights, bias, np.asarray(classes), _link(model, probe, outputs.T))
+
+
+def _draw_probe(encoding: Encoding) -> NDArray[np.float32]:
+    """Return vectors like those that the encoding is for, by which models are compared."""
+    rng = np.random.default_rng(0)
+    mean = encoding.projection.mean
+    vectors = rng.normal(size=(_PROBES, encoding.dimension)).astype(np.float32)
+    vectors *= np.float32(np.sqrt(max(float(encoding.variance.mean()), 1e-12)))
+    if mean is not None:
+        vectors += mean
+    return np.ascontiguousarray(encoding.target(vectors.T).T)
 
 
 def probabilities(link: Link, outputs: NDArray[Any]) -> NDArray[Any]:
