@@ -173,29 +173,33 @@ def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -
     """
     if not 1 <= workers <= 256:
         raise InvalidConfigError(f"publish: --workers {workers}; expected 1 to 256")
-    failed = Event()
+    stopped = Event()
+    failures: list[BaseException] = []
 
     def guarded(item: T) -> R:
-        if failed.is_set():
+        if stopped.is_set():
             raise CancelledError
         try:
             return action(item)
-        except BaseException:
-            failed.set()
+        except BaseException as error:
+            failures.append(error)
+            stopped.set()
             raise
 
     from concurrent.futures import ThreadPoolExecutor
 
     results: list[R] = []
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="geoembz-publish")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="geoembz-each")
     try:
         for batch in batched(items, workers * _TASKS_PER_WORKER):
             results += pool.map(guarded, batch)
-    except Exception:
+    except Exception as error:
         pool.shutdown(wait=True, cancel_futures=True)
+        if isinstance(error, CancelledError) and failures:  # an earlier item, that a later one kept
+            raise failures[0] from None
         raise
     except BaseException:
-        failed.set()
+        stopped.set()
         within(RUNNING_SECONDS, lambda: pool.shutdown(wait=True, cancel_futures=True))
         raise
     pool.shutdown(wait=True)

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 from geoembz._geo import datum_label, same_crs, utm_zone
 from geoembz._geo.grid import Grid
 from geoembz._objects.identity import display_name, public_input
+from geoembz._util.threads import for_each
 from geoembz.errors import SourceError
 from geoembz.sources import aef
 from geoembz.sources.bands import MOST_BANDS, BandsSource, form_one_embedding, outsiders
@@ -116,8 +116,7 @@ def _open_all(
         except SourceError as error:
             return error
 
-    with ThreadPoolExecutor(_OPENING_THREADS, thread_name_prefix="geoembz-open") as pool:
-        results = list(pool.map(attempt, paths))
+    results = for_each(paths, attempt, _OPENING_THREADS)
     opened = [source for result in results if isinstance(result, list) for source in result]
     bad = {
         path: result

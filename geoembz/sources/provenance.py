@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +16,7 @@ from geoembz._objects.identity import (
     without_credentials,
 )
 from geoembz._objects.reading import forget_listings, object_status, read_range
+from geoembz._util.threads import for_each
 from geoembz.errors import SourceChangedError
 
 _ASKED_AT_ONCE = 32
@@ -65,8 +65,7 @@ def stamps_of(paths: Iterable[str]) -> tuple[Stamp, ...]:
     places = list(paths)
     if len(places) == 1 or not any("://" in place for place in places):
         return tuple(map(Stamp.of, places))
-    with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
-        return tuple(pool.map(Stamp.of, places))
+    return tuple(for_each(places, Stamp.of, _ASKED_AT_ONCE))
 
 
 def place_behind(name: str) -> str | None:

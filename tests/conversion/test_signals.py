@@ -21,7 +21,13 @@ from tests.trees import names, objects
 PROGRAM = """
 import os, sys, time
 from geoembz._cli import main
-if sys.argv[1] == "fit":
+if sys.argv[1] == "open":
+    from geoembz.sources.raster import RasterSource
+    def slow(*_):
+        os.write(1, b"there\\n")  # whole, whichever thread is first
+        time.sleep(60)
+    RasterSource.__init__ = slow
+elif sys.argv[1] == "fit":
     from geoembz._convert.raster_conversion import RasterConversion
     def slow(*_):
         os.write(1, b"there\\n")  # whole, whichever thread is first
@@ -63,7 +69,12 @@ def interrupt(
 
 @pytest.mark.parametrize(
     ("place", "sent", "code"),
-    [("fit", signal.SIGINT, 130), ("shards", signal.SIGINT, 130), ("shards", signal.SIGTERM, 143)],
+    [
+        ("open", signal.SIGTERM, 143),
+        ("fit", signal.SIGINT, 130),
+        ("shards", signal.SIGINT, 130),
+        ("shards", signal.SIGTERM, 143),
+    ],
 )
 def test_a_signal_is_answered_in_one_line(
     place: str, sent: signal.Signals, code: int, raster: Path, tmp_path: Path
