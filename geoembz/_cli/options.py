@@ -7,8 +7,7 @@ them, such as `ReadOptions`. A command that `takes` a group has its options, and
 import functools
 import inspect
 from collections.abc import Callable
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -106,20 +105,6 @@ def printed_or_written(json_: JsonFile = None, quiet: Quiet = False) -> Output:
     return Output(as_json=json_ == "-", quiet=quiet, json_file=file)
 
 
-class Overlap(StrEnum):
-    """What holds where tiles overlap."""
-
-    FIRST = "first"
-    LAST = "last"
-    MEAN = "mean"
-
-
-class Resample(StrEnum):
-    """How tiles with other pixels are taken."""
-
-    NEAREST = "nearest"
-
-
 def read_options(
     product: Annotated[
         str | None,
@@ -158,14 +143,14 @@ def read_options(
         ),
     ] = None,
     overlap: Annotated[
-        Overlap | None,
+        Literal["first", "last", "mean"] | None,
         typer.Option(
             help="Pixel to keep where tiles overlap: first, last or their mean.",
             show_default="first",
         ),
     ] = None,
     resample: Annotated[
-        Resample | None, typer.Option(help="Accept tiles that are not aligned.")
+        Literal["nearest"] | None, typer.Option(help="Accept tiles that are not aligned.")
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
@@ -195,8 +180,8 @@ def read_options(
         transform=transform,
         like=like,
         dims=dims,
-        overlap=None if overlap is None else overlap.value,
-        resample=None if resample is None else resample.value,
+        overlap=overlap,
+        resample=resample,
         skip_bad=skip_bad,
         vector=vector,
         grid=grid,
@@ -246,17 +231,11 @@ def fit_options(
     )
 
 
-class Layout(StrEnum):
-    """How `embedding` presents itself to Zarr readers."""
-
-    PLAIN = "plain"
-    CODEC = "codec"
-
-
 def storage_options(
     layout: Annotated[
-        Layout, typer.Option(help="Integers for any reader, or float32 through our codecs.")
-    ] = Layout.PLAIN,
+        Literal["plain", "codec"],
+        typer.Option(help="Integers for any reader, or float32 through our codecs."),
+    ] = "plain",
     chunk: Annotated[
         int | None,
         typer.Option(metavar="N", help="Side of a chunk, in pixels.", show_default="fits 1 MB"),
@@ -287,7 +266,7 @@ def storage_options(
         raise InvalidConfigError(
             f"--shard {shard!r}; expected a number of pixels or 'none'"
         ) from error
-    return StorageOptions(layout.value, chunk, side, prefix_chunks)
+    return StorageOptions(layout, chunk, side, prefix_chunks)
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:

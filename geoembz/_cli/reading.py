@@ -1,8 +1,7 @@
 """`geoembz sample`, `search`, `preview` and `export`: what gets data out of stores."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,32 +25,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Space(StrEnum):
-    """Spaces that vectors are read in."""
-
-    ORIGINAL = "original"
-    REDUCED = "reduced"
-    CODES = "codes"
-
-
-class Metric(StrEnum):
-    """How vectors are compared."""
-
-    COSINE = "cosine"
-    DOT = "dot"
-    EUCLIDEAN = "euclidean"
-    HAMMING = "hamming"
-
-
-class Format(StrEnum):
-    """Files that a store is written as."""
-
-    COG = "cog"
-    GEOPARQUET = "geoparquet"
+# As the library's own types say: to import those would take longer than `--help` may.
+Space = Literal["original", "reduced", "codes"]
+Metric = Literal["cosine", "dot", "euclidean", "hamming"]
+Format = Literal["cog", "geoparquet"]
 
 
 def view_options(
-    space: Annotated[Space, typer.Option(help="Space of the vectors.")] = Space.ORIGINAL,
+    space: Annotated[Space, typer.Option(help="Space of the vectors.")] = "original",
     components: Annotated[
         int | None, typer.Option(metavar="K", help="Only the first K.", show_default="all")
     ] = None,
@@ -60,7 +41,7 @@ def view_options(
     ] = 0.0,
 ) -> dict[str, Any]:
     """Return the keywords of how vectors are decoded."""
-    return {"space": space.value, "components": components, "whiten": whiten}
+    return {"space": space, "components": components, "whiten": whiten}
 
 
 def part_options(
@@ -114,7 +95,7 @@ def search(
         Path | None, typer.Option(metavar="FILE.npy", help="Search for these vectors.")
     ] = None,
     k: Annotated[int, typer.Option("--k", metavar="K", help="How many to find for each.")] = 10,
-    metric: Annotated[Metric, typer.Option(help="How to compare.")] = Metric.COSINE,
+    metric: Annotated[Metric, typer.Option(help="How to compare.")] = "cosine",
     crs: Annotated[
         str | None,
         typer.Option(metavar="CRS", help="CRS of --point.", show_default="lon, lat"),
@@ -142,9 +123,7 @@ def search(
         points = [_parse_point(text) for text in point or ()]
         query = vectors_at(store, points, crs=crs, time=part["time"])
     output.show(
-        search_store(
-            store, query, k, metric.value, workers=workers, out=out, overwrite=overwrite, **part
-        )
+        search_store(store, query, k, metric, workers=workers, out=out, overwrite=overwrite, **part)
     )
 
 
@@ -195,7 +174,7 @@ def export(
     summary = export_store(
         store,
         out,
-        to=None if to is None else to.value,
+        to=to,
         grid=grid,
         overwrite=overwrite,
         **part,
