@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._evaluate import Plan as Plan
     from geoembz._evaluate import evaluate as evaluate
     from geoembz._evaluate import plan as plan
-    from geoembz._evaluate.record import record_in_store as record_in_store
+    from geoembz._evaluate.evaluation import record_in_store as record_in_store
     from geoembz._evaluate.report import write_report as write_report
     from geoembz._export import ExportSummary as ExportSummary
     from geoembz._export import PreviewSummary as PreviewSummary
@@ -74,7 +74,7 @@ _ROOMS = {
     "_cost": ("CostEstimate", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),
     "_evaluate": ("Evaluation", "ExperimentOptions", "Plan", "evaluate", "plan"),
-    "_evaluate.record": ("record_in_store",),
+    "_evaluate.evaluation": ("record_in_store",),
     "_evaluate.report": ("write_report",),
     "_export": (
         "ExportSummary", "PreviewSummary", "Sampled", "TableExportSummary", "export", "preview",

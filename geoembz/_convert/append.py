@@ -108,11 +108,10 @@ def append(
         FitOptions(seed=seed).seed,
         worker_count(workers),
         break_lock,
-        read.nodata,
-        read.checksum,
+        replace(read, year=int(date[:4])),
     )
     url = str(store)
-    grids = open_inputs(source, replace(read, year=int(date[:4])))
+    grids = open_inputs(source, options.read)
     with open_workers(scheduler, options.workers) as pool:
         added = _append_all(url, grids, options, pool, progress)
     written = [part for part, _ in added]

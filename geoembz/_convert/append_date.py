@@ -11,12 +11,12 @@ from geoembz._convert.executors import Progress, Workers, run_tasks
 from geoembz._convert.placing import REPLACES
 from geoembz._convert.record import Written, summarise, total_pixels
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
-from geoembz._convert.shard_task import stored_objects, write_shards
+from geoembz._convert.shard_task import merge_stored, write_shards
 from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import mean_fidelity
 from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
-from geoembz.sources import Source, check_vectors, names_of, traits_of
+from geoembz.sources import ReadOptions, Source, check_vectors, names_of, traits_of
 from geoembz.sources.band_names import list_names, natural_order
 from geoembz.sources.georeference import describe_grid, same_pixels
 from geoembz.sources.wrappers import reorder_bands, with_traits
@@ -52,10 +52,8 @@ class AppendOptions:
         Shards written at once.
     breaks_lock
         Take the store from another conversion that seems to hold it.
-    nodata
-        Replaces the nodata value of the inputs; ``"none"`` says that there is none.
-    checksum
-        Record the SHA-256 of the inputs.
+    read
+        How the inputs are read.
     """
 
     date: str
@@ -63,9 +61,8 @@ class AppendOptions:
     recode: bool
     seed: int
     workers: int
-    breaks_lock: bool = False
-    nodata: float | str | None = None
-    checksum: bool = False
+    breaks_lock: bool
+    read: ReadOptions
 
 
 def fit_to_store(
@@ -244,7 +241,7 @@ class DateAppending:
             "encoding": reader.encoding.hash,
             "sources": [info.identity() for info in self.source.info],
         }
-        if self.options.checksum:
+        if self.options.read.checksum:
             plan["checksum"] = True
         is_ours = plan in site.ended or any(journal.matches(plan) for journal in site.journals())
         return plan if date not in dates or is_ours else plan | {REPLACES: True}
@@ -266,10 +263,12 @@ class DateAppending:
             self.pool,
             progress,
         )
-        written = summarise(self.source, results, checksum=self.options.checksum)
+        written = summarise(self.source, results, checksum=self.options.read.checksum)
         attributes = self._attributes(reader.attributes, written, position)
         former = sealed_objects({"attributes": reader.group.attrs.asdict()})
-        writer.finish(attributes, stored_objects(results), build.fence, former)
+        writer.finish(
+            attributes, merge_stored(result.stored for result in results), build.fence, former
+        )
         return written
 
     def _fit(self, build: Build, reader: StoreReader) -> Fit:
@@ -277,7 +276,7 @@ class DateAppending:
         roles = PixelRoles(self.options.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.options.workers)
         sample = draw_sample(self.source, roles, _CENTRE_SAMPLES, run)
-        check_vectors(self.source, sample, self.options.nodata)
+        check_vectors(self.source, sample, self.options.read.nodata)
         encoding = reader.encoding
         check_coverage(self.source.name, encoding, sample, strict=False)
         if build.is_in_place:

@@ -1,4 +1,4 @@
-"""Ask an input what lies at a longitude and latitude: with rasterio or xarray, and nothing of ours.
+"""Ask an input what lies at a longitude and latitude: with rasterio, and nothing of ours.
 
 This is the other path of `geoembz._convert.place_check`: it must not share code with the sources,
 or both would make the same mistake.
@@ -9,16 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.encoding._quantization import power_values
 from geoembz.sources.gdal import gdal_environment, open_gdal
-
-if TYPE_CHECKING:
-    import xarray as xr
 
 DEGREES = "OGC:CRS84"
 """Longitude first, then latitude."""
@@ -165,53 +162,6 @@ class StackedPlaces:
         found = {part: part.look_up(places) for part in self._parts}
         values = np.column_stack([found[part].values[:, band] for part, band in self._order])
         return Lookup(values, np.all([one.inside for one in found.values()], axis=0))
-
-
-class ArrayPlaces:
-    """An xarray object ``(component, y, x)`` with coordinates, asked by place.
-
-    Parameters
-    ----------
-    array
-        With one dimension of rows, one of columns and one of components, decoded, NaN where there
-        is nothing.
-    rows, columns
-        Names of two of them.
-    crs
-        CRS of the coordinates.
-    """
-
-    def __init__(self, array: "xr.DataArray", rows: str, columns: str, crs: Any) -> None:
-        self.name, self._crs = str(array.name or "array"), crs
-        others = [dim for dim in array.dims if dim not in {rows, columns}]
-        self._array = array.transpose(*others, rows, columns)
-        self._rows, self._columns = rows, columns
-
-    def centres(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return longitude and latitude of some pixels, shape ``(n, 2)``."""
-        x = rng.choice(self._array[self._columns].to_numpy(), size=n)
-        y = rng.choice(self._array[self._rows].to_numpy(), size=n)
-        return _move(self._crs, DEGREES, np.column_stack([x, y]))
-
-    def look_up(self, places: NDArray[np.float64]) -> Lookup:
-        """Return what the array holds at longitudes and latitudes."""
-        import xarray as xr
-
-        x, y = _move(DEGREES, self._crs, places).T
-        inside = np.ones(len(places), dtype=np.bool_)
-        for name, axis in ((self._columns, x), (self._rows, y)):
-            centres = self._array[name].to_numpy()
-            half = abs(float(centres[-1] - centres[0])) / max(len(centres) - 1, 1) / 2
-            inside &= (axis > centres.min() - half) & (axis < centres.max() + half)
-        found = self._array.sel(
-            {
-                self._columns: xr.DataArray(x, dims="place"),
-                self._rows: xr.DataArray(y, dims="place"),
-            },
-            method="nearest",
-        )
-        values = found.to_numpy().reshape(-1, len(places)).T.astype(np.float64)
-        return Lookup(np.where(inside[:, np.newaxis], values, np.nan), inside)
 
 
 def _move(source: Any, target: Any, places: NDArray[np.float64]) -> NDArray[np.float64]:

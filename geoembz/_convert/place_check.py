@@ -3,7 +3,7 @@
 A conversion measures its loss against what it *read*. If it read the wrong band, or put a tile in
 the wrong place, that figure is perfect. So this check asks the input and the store the same
 question, "what is at this longitude and latitude?", and shares no code with the conversion: inputs
-are looked up by rasterio or xarray alone, the store by `geoembz._export.sample`.
+are looked up by rasterio alone, the store by `geoembz._export.sample`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from geoembz._convert.destination import Destination
 from geoembz._convert.executors import Progress, Workers, run_tasks
 from geoembz._convert.record import store_attributes, summarise
 from geoembz._convert.sampling import PixelRoles, SampleCache, draw_sample, sample_mean
-from geoembz._convert.shard_task import stored_objects, write_shards
+from geoembz._convert.shard_task import merge_stored, write_shards
 from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary, merge_summaries
 from geoembz.encoding import Encoding
@@ -59,7 +59,7 @@ class RasterConversion(Conversion[Source]):
         attributes = store_attributes(
             self.source, writer.plan, written, model=self.model, license=self.license
         )
-        writer.finish(attributes, stored_objects(results), build.fence)
+        writer.finish(attributes, merge_stored(result.stored for result in results), build.fence)
 
     @property
     def nodata(self) -> str | None:

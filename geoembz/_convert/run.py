@@ -85,8 +85,8 @@ def convert(
         `FitOptions` and `StorageOptions`.
     check
         Compare the finished store with the inputs at 400 random pixels, each looked up by its
-        longitude and latitude along a path that shares no code with the conversion: rasters that
-        rasterio opens, and xarray objects.
+        longitude and latitude along a path that shares no code with the conversion. For rasters
+        that rasterio opens.
     workers
         Shards converted at once, in threads of this process; None for one per core.
     scheduler

@@ -1,6 +1,6 @@
 """Write the shards of one grid at one date: read, encode, store and record each as a task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
@@ -19,7 +19,7 @@ from geoembz.encoding._projection import TILE_PIXELS
 from geoembz.encoding._quantization import Codes, PowerQuantizer
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, SourceData, occupies
-from geoembz.store import Fence, Journal, StoreWriter
+from geoembz.store import Fence, Journal, ObjectTree, StoreWriter
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects, parse_objects
 
 _DECODED_PIXELS = 8 * TILE_PIXELS
@@ -251,16 +251,24 @@ def write_shards(
 
 
 def _find_finished(build: Build, writer: StoreWriter) -> dict[tuple[int, int], ShardResult]:
-    """Return what the journal says is done, but shards that were lost or cut since: do them again.
+    """Return what the journal says is done, and the store still has."""
+    recorded = build.journal.finished().items()
+    done = {key: ShardResult.from_json(document) for key, document in recorded}
+    lost = find_lost(build.tree, {key: result.stored for key, result in done.items()}, writer.date)
+    return {key: result for key, result in done.items() if key not in lost}
+
+
+def find_lost[Key](
+    tree: ObjectTree, stored: Mapping[Key, StoredObjects], date: int | None = None
+) -> set[Key]:
+    """Return the finished shards whose objects were lost or cut since: they are written again.
 
     A journal may outlive what it records: power fails, a disk is cleaned.
     """
-    recorded = build.journal.finished().items()
-    done = {key: ShardResult.from_json(document) for key, document in recorded}
-    lost = set(lost_objects(build.tree, stored_objects(list(done.values())), writer.date))
-    return {key: result for key, result in done.items() if lost.isdisjoint(result.stored)}
+    lost = set(lost_objects(tree, merge_stored(stored.values()), date))
+    return {key for key, objects in stored.items() if not lost.isdisjoint(objects)}
 
 
-def stored_objects(results: Sequence[ShardResult]) -> dict[str, StoredObject]:
+def merge_stored(parts: Iterable[StoredObjects]) -> dict[str, StoredObject]:
     """Return the objects of all shards, by key."""
-    return {key: entry for result in results for key, entry in result.stored.items()}
+    return {key: entry for part in parts for key, entry in part.items()}

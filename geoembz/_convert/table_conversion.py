@@ -17,6 +17,7 @@ from geoembz._convert.conversion import Conversion, fit_once
 from geoembz._convert.executors import Progress
 from geoembz._convert.record import table_attributes, table_footer
 from geoembz._convert.sampling import PixelRoles
+from geoembz._convert.shard_task import merge_stored
 from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_rows import RowFormat, Spill, numeric_columns
@@ -26,7 +27,6 @@ from geoembz._convert.table_shards import (
     finished_shards,
     spill_encoded,
     spill_folder,
-    stored_rows,
     write_table_shards,
 )
 from geoembz._geo.grid import Window
@@ -153,7 +153,14 @@ class TableConversion(Conversion[TableSource]):
             )
         footer = table_footer(self.source, attributes)
         bounds = chunk_bounds(done)
-        writer.finish(attributes, bounds, starts, footer, stored_rows(done), build.fence)
+        writer.finish(
+            attributes,
+            bounds,
+            starts,
+            footer,
+            merge_stored(shard.stored for shard in done.values()),
+            build.fence,
+        )
 
     def summary(self, url: str, started: float) -> ConvertSummary:
         """Return the summary of the store that is there now."""

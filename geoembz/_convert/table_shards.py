@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from geoembz._convert.executors import Progress, run_tasks
 from geoembz._convert.sampling import PixelRoles
+from geoembz._convert.shard_task import find_lost
 from geoembz._convert.site import Build
 from geoembz._convert.table_rows import VALID, RowFormat, Spill, X, Y
 from geoembz._geo.grid import Window
@@ -27,7 +28,7 @@ from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._quantization import Codes
 from geoembz.sources.tables import TableBatch
 from geoembz.store import Journal, ObjectTree, TableWriter
-from geoembz.store.digests import StoredObject, StoredObjects, lost_objects, parse_objects
+from geoembz.store.digests import StoredObjects, parse_objects
 from geoembz.store.journal import FOLDER
 
 
@@ -195,13 +196,8 @@ def finished_shards(journal: Journal) -> dict[int, FinishedShard]:
         row: FinishedShard(document["bounds"], parse_objects(document["stored"]))
         for (row, _), document in journal.finished().items()
     }
-    lost = set(lost_objects(journal.tree, stored_rows(done)))
-    return {row: shard for row, shard in done.items() if lost.isdisjoint(shard.stored)}
-
-
-def stored_rows(done: Mapping[int, FinishedShard]) -> dict[str, StoredObject]:
-    """Return the objects of all shards, by key."""
-    return {key: entry for shard in done.values() for key, entry in shard.stored.items()}
+    lost = find_lost(journal.tree, {row: shard.stored for row, shard in done.items()})
+    return {row: shard for row, shard in done.items() if row not in lost}
 
 
 def chunk_bounds(done: Mapping[int, FinishedShard]) -> NDArray[np.float64]:

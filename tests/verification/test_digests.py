@@ -18,7 +18,7 @@ import zarr
 
 import geoembz
 from geoembz._convert import append
-from geoembz._evaluate import record
+from geoembz._evaluate import evaluation as record
 from geoembz._export import export_cog
 from geoembz._publish import copy_store
 from geoembz._verify import verify
