@@ -77,7 +77,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 def say_json(document: Any) -> None:
     """Print JSON, whose control characters are escaped."""
-    typer.echo(json.dumps(_redacted(document), indent=2, allow_nan=False))
+    typer.echo(json.dumps(_redact(document), indent=2, allow_nan=False))
 
 
 def write_json(document: Any, path: Path) -> None:
@@ -99,13 +99,13 @@ def write_json(document: Any, path: Path) -> None:
         ) from error
 
 
-def _redacted(value: Any) -> Any:
+def _redact(value: Any) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, dict):
-        return {redact(str(key)): _redacted(member) for key, member in value.items()}
+        return {redact(str(key)): _redact(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_redacted(member) for member in value]
+        return [_redact(member) for member in value]
     return value
 
 

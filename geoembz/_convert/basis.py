@@ -17,7 +17,7 @@ from geoembz.store import StoreReader, TableReader
 from geoembz.store.open import is_table_store, open_group
 
 
-def fixed_encoding(basis: str | Path | Encoding | None, asked: Recipe | None) -> Encoding | None:
+def load_fixed(basis: str | Path | Encoding | None, asked: Recipe | None) -> Encoding | None:
     """Return the basis' encoding; None where there is no basis.
 
     Raises

@@ -65,7 +65,7 @@ def _connect(scheduler: str, count: int, stack: ExitStack) -> "ClusterWorkers":
 
     address = scheduler
     if scheduler == LOCAL:
-        with _inherited_warnings(_LEFT_TO_TRACKER):
+        with _inherit_warnings(_LEFT_TO_TRACKER):
             cluster = LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=count,
                 threads_per_worker=1,
@@ -96,7 +96,7 @@ def _connect(scheduler: str, count: int, stack: ExitStack) -> "ClusterWorkers":
 
 
 @contextmanager
-def _inherited_warnings(option: str) -> Iterator[None]:
+def _inherit_warnings(option: str) -> Iterator[None]:
     """Give the processes that begin meanwhile an option ``-W``."""
     sys.warnoptions.append(option)
     try:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from geoembz._convert.basis import check_columns, check_dimension, fixed_encoding, in_order_of
+from geoembz._convert.basis import check_columns, check_dimension, in_order_of, load_fixed
 from geoembz._convert.cluster import open_workers
 from geoembz._convert.destination import Destination
 from geoembz._convert.executors import Progress, check_scheduler, make_absolute
@@ -145,7 +145,7 @@ def convert(
         source, store = make_absolute(source), make_absolute(store)
     destination = Destination.check(store, overwrite=overwrite, breaks_lock=break_lock)
     asked = fit.recipe(recipe)
-    fixed = fixed_encoding(basis, asked)
+    fixed = load_fixed(basis, asked)
     tables = None if read.grid else table_files(source)
     if tables is not None:
         refuse_raster_options(

@@ -163,7 +163,7 @@ class ShardTask:
             return self.encoding.encode_block(
                 data.values.reshape(len(data.values), -1), known, out=out
             )
-        recoded = self._recoded(data, known)
+        recoded = self._recode(data, known)
         if recoded is not None:
             return recoded
         valid = np.empty(out.shape[1], dtype=np.bool_)
@@ -174,7 +174,7 @@ class ShardTask:
             )
         return out, valid
 
-    def _recoded(
+    def _recode(
         self, data: SourceData, known: NDArray[np.bool_] | None
     ) -> tuple[Codes, NDArray[np.bool_]] | None:
         """Look the codes of 8-bit codes up, where each component is encoded alone and alike."""

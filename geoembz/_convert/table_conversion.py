@@ -24,7 +24,7 @@ from geoembz._convert.table_rows import RowFormat, Spill, numeric_columns
 from geoembz._convert.table_shards import (
     TableEncoder,
     chunk_bounds,
-    finished_shards,
+    find_finished,
     spill_encoded,
     spill_folder,
     write_table_shards,
@@ -143,7 +143,7 @@ class TableConversion(Conversion[TableSource]):
             license=self.license,
             checksum=self.read.checksum,
         )
-        done = finished_shards(build.journal)
+        done = find_finished(build.journal)
         starts = [shard.row for shard in writer.plan.shards()]
         if len(done) < len(starts):
             raise StoreError(
@@ -207,7 +207,7 @@ class TableConversion(Conversion[TableSource]):
         plan, workers = writer.plan, self.workers
         form = self._format(plan)
         encoder = TableEncoder(plan.encoding, self.roles, centre)
-        finished = frozenset(finished_shards(build.journal))
+        finished = frozenset(find_finished(build.journal))
         with spill_folder(build.tree) as folder:
             spill = Spill(folder, form.spilled, plan.shard, plan.encoding.bytes_per_vector)
             found = spill_encoded(

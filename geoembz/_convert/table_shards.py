@@ -162,7 +162,7 @@ def write_table_shards(
     progress
         Called with the numbers of finished and of missing shards.
     """
-    done = finished_shards(build.journal)
+    done = find_finished(build.journal)
     missing = [shard for shard in writer.plan.shards() if shard.row not in done]
 
     def task(shard: Window) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class FinishedShard:
     stored: StoredObjects
 
 
-def finished_shards(journal: Journal) -> dict[int, FinishedShard]:
+def find_finished(journal: Journal) -> dict[int, FinishedShard]:
     """Return the shards that are done, by first row, but those that were lost or cut since."""
     done = {
         row: FinishedShard(document["bounds"], parse_objects(document["stored"]))

@@ -191,7 +191,7 @@ def estimate(
         storage_class=prices,
         n_objects=n_objects,
         read=read,
-        tiered=_tiered(holding, provider, prices, usage, read, n_objects),
+        tiered=_price_tiers(holding, provider, prices, usage, read, n_objects),
     )
 
 
@@ -203,7 +203,7 @@ def _n_objects(holding: Holding, layout: Layout) -> int:
     return holding.objects.at(shards, scale)
 
 
-def _tiered(
+def _price_tiers(
     holding: Holding,
     provider: Provider,
     prices: StorageClass,

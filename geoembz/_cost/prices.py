@@ -108,7 +108,7 @@ def tiered_usd(volume_gb: float, tiers: tuple[Tier, ...]) -> float:
 
 
 @cache
-def _packaged() -> dict[str, Any]:
+def _load_packaged() -> dict[str, Any]:
     text = files("geoembz._cost").joinpath("prices.json").read_text(encoding="utf-8")
     return dict(json.loads(text))
 
@@ -134,7 +134,7 @@ def load_provider(name: str, overrides: Mapping[str, Any] | None = None) -> Prov
     >>> load_provider("aws").storage_class("standard").storage[0]
     Tier(up_to_gb=51200, usd_per_gb=0.023)
     """
-    document = _merged(_packaged(), overrides or {})
+    document = _merge(_load_packaged(), overrides or {})
     providers = document.get("providers")
     if not isinstance(providers, Mapping) or name not in providers:
         known = ", ".join(providers) if isinstance(providers, Mapping) else "none"
@@ -148,7 +148,7 @@ def load_provider(name: str, overrides: Mapping[str, Any] | None = None) -> Prov
         ) from error
 
 
-def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(overrides, Mapping):
         raise InvalidConfigError(
             f"cost: a price list is a JSON object, not {type(overrides).__name__}; "
@@ -157,7 +157,7 @@ def _merged(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     merged = dict(base)
     for key, value in overrides.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if both else value
+        merged[key] = _merge(merged[key], value) if both else value
     return merged
 
 

@@ -163,8 +163,8 @@ def window_read(layout: Layout, bytes_per_embedding: float, window: tuple[int, i
     """
     if min(window) < 1:
         raise InvalidConfigError(f"cost: a window of {window} pixels; expected at least 1 x 1")
-    chunks = _touched(window, layout.chunk)
-    indexes = _touched(window, layout.shard) if layout.index_bytes else Fraction(0)
+    chunks = _count_touched(window, layout.chunk)
+    indexes = _count_touched(window, layout.shard) if layout.index_bytes else Fraction(0)
     chunk_bytes = layout.chunk[0] * layout.chunk[1] * bytes_per_embedding
     return ReadCost(
         window=window,
@@ -174,6 +174,6 @@ def window_read(layout: Layout, bytes_per_embedding: float, window: tuple[int, i
     )
 
 
-def _touched(window: tuple[int, int], tile: tuple[int, int]) -> Fraction:
+def _count_touched(window: tuple[int, int], tile: tuple[int, int]) -> Fraction:
     rows, cols = (1 + Fraction(w - 1, t) for w, t in zip(window, tile, strict=True))
     return rows * cols

@@ -228,7 +228,7 @@ class CostRequest:
     def estimates(self) -> list[CostEstimate]:
         """Return one estimate, or one for each known model where nothing was chosen."""
         if self.scheme.store is not None:
-            return self._estimate([self._measured(self.scheme.store)])
+            return self._estimate([self._measure(self.scheme.store)])
         schemes = [Scheme(model=name) for name in MODELS] if self.scheme.is_open else [self.scheme]
         return self._estimate([self._nominal(scheme) for scheme in schemes])
 
@@ -273,7 +273,7 @@ class CostRequest:
             years=1 if self.years is None else self.years,
         )
 
-    def _measured(self, store: str) -> Holding:
+    def _measure(self, store: str) -> Holding:
         from geoembz._cost.measured import measure_store
 
         size = measure_store(store)

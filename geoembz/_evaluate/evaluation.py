@@ -1,4 +1,4 @@
-"""What an evaluation found: JSON for machines, a table for people, a summary in the judged store."""
+"""What an evaluation found: JSON for machines, a table for people, a summary in the store."""
 
 import hashlib
 import json
@@ -197,8 +197,8 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
 def record_in_store(evaluation: Evaluation, store: str) -> list[str]:
     """Write the summary into a local store's attributes; return what to tell the user.
 
-    `geoembz:report` holds the summary (spec/format.md, "Attributes") and `geoemb:benchmark` its URN. Stores elsewhere are left
-    as they are: publishing is another command.
+    `geoembz:report` holds the summary, `geoemb:benchmark` its URN (spec/format.md, "Attributes").
+    Stores elsewhere are left as they are: publishing is another command.
 
     Raises
     ------

@@ -193,11 +193,13 @@ def pareto_plot(evaluation: Evaluation) -> str:
     count = max(1, len(series))
     with panels(count, width, 3.7, share_y=same) as (figure, all_axes):
         if not series:
-            points = [_unlabelled(result) for result in evaluation.recipes]
+            points = [_make_fidelity_point(result) for result in evaluation.recipes]
             draw_panel(figure, all_axes[0], points, None, COLOURS[0])
             all_axes[0].set_ylabel("centred cosine, mean")
         for i, (axes, (name, metric)) in enumerate(zip(all_axes, series, strict=False)):
-            points = [_labelled(r, name, metric) for r in evaluation.recipes if name in r.tasks]
+            points = [
+                _make_task_point(r, name, metric) for r in evaluation.recipes if name in r.tasks
+            ]
             scores = evaluation.baseline["tasks"].get(name, evaluation.baseline["tasks"].get("knn"))
             draw_panel(
                 figure, axes, points, scores and scores.get(metric), COLOURS[i % len(COLOURS)]
@@ -208,11 +210,11 @@ def pareto_plot(evaluation: Evaluation) -> str:
         return svg(figure)
 
 
-def _unlabelled(result: RecipeResult) -> Point:
+def _make_fidelity_point(result: RecipeResult) -> Point:
     return Point(result.recipe, result.bytes, float(result.fidelity["cosine_centred"]["mean"]))
 
 
-def _labelled(result: RecipeResult, name: str, metric: str) -> Point:
+def _make_task_point(result: RecipeResult, name: str, metric: str) -> Point:
     task = result.tasks[name]
     full = task[metric] - task["delta"]
     low, high = task["ci95"]

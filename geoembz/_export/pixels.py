@@ -90,7 +90,7 @@ def polygon_hits(
     """
     chunks: dict[Window, list[tuple[int, Window, Geometry]]] = defaultdict(list)
     for number, polygon in polygons:
-        for placed, touched in _placed(grid, polygon):
+        for placed, touched in _place(grid, polygon):
             for part in split(touched, chunk):
                 home = Window(part.row // chunk[0], part.col // chunk[1], 1, 1)
                 chunks[home].append((number, part, placed))
@@ -105,7 +105,7 @@ def polygon_hits(
             yield Hits(window, numbers, np.concatenate([pixels for _, pixels in found]))
 
 
-def _placed(grid: Grid, polygon: Geometry) -> Iterator[tuple[Geometry, Window]]:
+def _place(grid: Grid, polygon: Geometry) -> Iterator[tuple[Geometry, Window]]:
     """Yield a polygon in the grid's range of longitudes, and the pixels that its bounds touch.
 
     It comes twice where it lies on both ends of a grid that goes all around.

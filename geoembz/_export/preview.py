@@ -132,7 +132,7 @@ def preview(
         raise InvalidConfigError(f"size {size}; expected 1 pixel or more")
     regions = open_regions(store, bbox, bbox_crs, time, grid)
     refuse_two_parts(regions, bbox)
-    shown = _checked_bands(bands, regions[0].reader.encoding.n_components)
+    shown = _check_bands(bands, regions[0].reader.encoding.n_components)
     steps = [-(-max(region.window.shape) // size) for region in regions]
     pictures = [
         _picture(region, step, [band - 1 for band in shown])
@@ -144,7 +144,7 @@ def preview(
         where = store.url if isinstance(store, StoreReader) else store
         raise NoValidPixelsError(f"{where}: no pixel there holds an embedding")
     alpha = np.where(valid, 255, 0).astype(np.uint8)
-    image = np.stack([*(_stretched(component, valid) for component in scores), alpha])
+    image = np.stack([*(_stretch(component, valid) for component in scores), alpha])
     _write(target, image, place)
     shape = image.shape[1], image.shape[2]
     return PreviewSummary(str(target), shape, max(steps), shown, float(valid.mean()))
@@ -159,7 +159,7 @@ def _picture(region: Region, step: int, components: list[int]) -> tuple[NDArray[
     return (scores[:, ::-1] if region.runs_north else scores), grid
 
 
-def _checked_bands(bands: tuple[int, ...] | None, n_components: int) -> tuple[int, ...]:
+def _check_bands(bands: tuple[int, ...] | None, n_components: int) -> tuple[int, ...]:
     if bands is None:
         return (1, 2, 3) if n_components >= 3 else (1,)
     if len(bands) not in {1, 3} or not all(1 <= band <= n_components for band in bands):
@@ -175,8 +175,8 @@ def _every_nth(region: Region, step: int, components: list[int]) -> NDArray[np.f
     height, width = (-(-side // step) for side in window.shape)
     out = np.full((len(components), height, width), np.nan, dtype=np.float32)
     for block in _blocks(region):
-        rows = _picked(block.row - window.row, block.height, step)
-        cols = _picked(block.col - window.col, block.width, step)
+        rows = _pick(block.row - window.row, block.height, step)
+        cols = _pick(block.col - window.col, block.width, step)
         if not len(rows) or not len(cols):
             continue
         local = (rows + window.row - block.row)[:, np.newaxis] * block.width + (
@@ -198,12 +198,12 @@ def _blocks(region: Region) -> Iterator[Window]:
     yield from split(region.window, (rows, cols))
 
 
-def _picked(start: int, length: int, step: int) -> NDArray[np.intp]:
+def _pick(start: int, length: int, step: int) -> NDArray[np.intp]:
     """Return the multiples of `step` in ``[start, start + length)``."""
     return np.arange(-(-start // step) * step, start + length, step)
 
 
-def _stretched(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _stretch(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     low, high = np.percentile(component[valid], STRETCH)
     span = high - low if high > low else 1.0
     share = np.clip((np.where(valid, component, low) - low) / span, 0.0, 1.0)

@@ -191,11 +191,11 @@ def box_windows(grid: Grid, bbox: BBox | None, bbox_crs: str | None) -> list[Win
         for low, high in spans(grid.crs_wkt, (xmin, xmax), (west, east)):
             window = pixel_window(grid, (low, ymin, high, ymax))
             if window is not None:
-                windows = _joined(windows, window)
+                windows = _join(windows, window)
     return windows
 
 
-def _joined(windows: list[Window], window: Window) -> list[Window]:
+def _join(windows: list[Window], window: Window) -> list[Window]:
     """Return windows with one more, those that meet or touch it made one with it."""
     around = Window(window.row - 1, window.col - 1, window.height + 2, window.width + 2)
     near = [other for other in windows if other.intersection(around) is not None]

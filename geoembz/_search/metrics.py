@@ -58,7 +58,7 @@ def scorer(
     """
     if metric not in METRICS:
         raise InvalidConfigError(f"metric {metric!r}; expected one of {', '.join(METRICS)}")
-    vectors = checked_queries(encoding, queries)
+    vectors = check_queries(encoding, queries)
     if metric != "hamming":
         products = None if n_pixels is None else n_pixels * vectors.size
         accelerate = _is_worthwhile(products, _WORTHWHILE_PRODUCTS)
@@ -77,7 +77,7 @@ def _is_worthwhile(work: int | None, least: int) -> bool:
     return (work is None or work >= least) and has_accelerator()
 
 
-def checked_queries(encoding: Encoding, queries: ArrayLike) -> NDArray[np.float32]:
+def check_queries(encoding: Encoding, queries: ArrayLike) -> NDArray[np.float32]:
     """Return queries as float32 rows.
 
     Raises

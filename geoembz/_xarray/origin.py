@@ -157,7 +157,7 @@ def _innermost(data: Any) -> Any:
     return data if isinstance(getattr(data, "reader", None), StoreReader) else None
 
 
-def _unwrapped(variable: xr.Variable) -> Any:
+def _unwrap(variable: xr.Variable) -> Any:
     """Return a variable's data as xarray holds them, without caches."""
     data = variable._data  # noqa: SLF001 - `data` would load it, and there is no other way
     while isinstance(data, indexing.MemoryCachedArray | indexing.CopyOnWriteArray):
@@ -167,7 +167,7 @@ def _unwrapped(variable: xr.Variable) -> Any:
 
 def _is_whole(variable: xr.Variable, name: str) -> bool:
     """Whether a variable is a store's array, lazy and without a selection."""
-    data = _unwrapped(variable)
+    data = _unwrap(variable)
     return (
         isinstance(data, indexing.LazilyIndexedArray)
         and getattr(data.array, "name", None) == name
@@ -179,7 +179,7 @@ def _is_exact(
     variable: xr.Variable, found: Origin, rows: NDArray[np.intp], cols: NDArray[np.intp]
 ) -> bool:
     """Whether the variable indexes exactly the pixels that its coordinates name."""
-    data = _unwrapped(variable)
+    data = _unwrap(variable)
     if not isinstance(data, indexing.LazilyIndexedArray) or source_array(variable) is None:
         return False
     *dates, first, at_rows, at_cols = (

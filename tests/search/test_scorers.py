@@ -18,7 +18,7 @@ from geoembz._search import (
     scorer,
     valid_codes,
 )
-from geoembz._search.metrics import checked_queries
+from geoembz._search.metrics import check_queries
 from geoembz._search.scorer import NOWHERE
 from geoembz._search.vectors import VectorMetric
 from geoembz.encoding import Encoding
@@ -110,7 +110,7 @@ def test_nearest_codes_are_the_exhaustive_ones(
     encoding = Encoding.fit(vectors, recipe)
     codes = np.tile(encoding.encode(vectors).T, 14)  # every vector 14 times: ties everywhere
     valid = np.asarray(np.random.default_rng(1).random(codes.shape[1]) < 0.7)
-    queries = checked_queries(encoding, vectors[:3])
+    queries = check_queries(encoding, vectors[:3])
     distances = VectorScorer(encoding, queries, metric, accelerate=False).distances(codes)
     distances[:, ~valid] = np.inf
     expected = np.argsort(distances, axis=1, kind="stable")[:, :25]
