@@ -223,6 +223,7 @@ REPLACES = "replaces"
 
 _ARRAYS = (EMBEDDING, VALID)
 _COPIES = 8
+"""Objects that the server is asked to copy at once: each request waits, and moves no byte here."""
 
 
 def is_staged(plan: Mapping[str, Any]) -> bool:

@@ -25,6 +25,8 @@ HELD_OUT_PIXELS = 16_384
 """Pixels that fidelity is measured on, about, in a raster of any size."""
 
 _LARGEST_HELD_OUT_SHARE = 0.2
+"""Of small rasters: most of their pixels are needed for the fit."""
+
 _SMALLEST_RASTER = 64
 """Fewer pixels than these all go into the fit."""
 
@@ -38,6 +40,8 @@ _MOST_LISTED = 2**18
 """Blocks of a raster that are listed; of more, each is made when it is its turn."""
 
 _FEWEST_BLOCKS, _MOST_BLOCKS, _BLOCK_SHARE = 8, 64, 8
+"""Blocks read in one round: an eighth of all, within limits. Neighbouring pixels resemble each
+other, so a few of each of many blocks tell more than all of one."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ LARGEST_BATCH = 32
 """Tasks in a batch, at most: what a lost worker has to look up again."""
 
 _SHARE = 2
+"""A batch is half of a thread's equal share of the rest, so that all threads end together."""
+
 _THREADS_SECONDS = 2.0
+"""How long a count of threads is trusted: asking is a round trip, and workers come and go."""
 
 _lock = threading.Lock()
 _forbidden: set[str] = set()

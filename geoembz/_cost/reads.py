@@ -9,9 +9,9 @@ from fractions import Fraction
 from geoembz._geo.grid import chunk_side, grow_shard
 from geoembz.errors import InvalidConfigError
 
-_ENDLESS = (2**30, 2**30)
+_ENDLESS = (2**30, 2**30)  # a raster that limits no shard
 _INDEX_ENTRY_BYTES = 16  # offset and length, uint64 each (Zarr v3 sharding codec)
-_INDEX_CRC_BYTES = 4
+_INDEX_CRC_BYTES = 4  # its checksum, CRC-32C
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ _BYTE_UNITS = ((PB, "PB"), (TB, "TB"), (GB, "GB"), (10**6, "MB"), (10**3, "kB"))
 _SUFFIXES = (".png", ".svg", ".pdf")
 _UNITS = ((PB, "PB"), (TB, "TB"), (GB, "GB"), (10**6, "MB"), (1, "bytes"))
 _BAR, _CHOSEN, _LINE = "#4C78A8", "#E4572E", "#444444"
-_ROOM_FOR_LABELS = 1.3
+_ROOM_FOR_LABELS = 1.3  # the axis, over the longest bar: prices stand behind the bars
 _FARTHEST_LINE = 20  # times the longest bar; beyond that the bars could not be seen
 
 

@@ -33,6 +33,7 @@ LAND_AREA_KM2 = 150_000_000
 """Land surface of the Earth as the seed article rounds it, in square kilometres."""
 
 _MAX_EDGE_DEGREES = 1.0
+"""Longer edges are cut: an edge is straight in degrees, and pyproj would follow a geodesic."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,16 @@ from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import clipped_share, pixel_fidelity
 
-QUERIES = 2_000
-PAIRS = 20_000
+QUERIES, PAIRS = 2_000, 20_000
+"""Rows whose neighbours are searched, and pairs whose distances are ranked: recall and correlation
+are then known to about 0.01, and cost no more than a task."""
+
 RECALL_DEPTHS = (1, 10, 100)
 _BEYOND = np.float32(1e30)
 """Beyond every codeword."""
 
 _BLOCK_ROWS = 8192
+"""Rows measured at once: memory does not grow with the sample."""
 
 
 class Fidelity:

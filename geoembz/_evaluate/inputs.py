@@ -34,7 +34,12 @@ from geoembz.sources.wrappers import reorder_bands
 from geoembz.store import StoreReader
 
 MOST_CLASSES = 1_000
+"""Labels of floats with more different values than these are quantities, not classes."""
+
 _SAME_CODES, _FEWEST_SAME_CODES = 0.999, 0.9
+"""Share of a store's codes that its source gives again: below the first it is said (rounding flips
+a few), below the second it is another source."""
+
 WINDOW_SIDE = 32
 """Side of the whole windows that segmentation is tested on, in pixels."""
 

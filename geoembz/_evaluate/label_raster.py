@@ -22,6 +22,7 @@ _FEWEST_PER_CLASS = 1_000
 """Of every class in a band of rows as many are kept, whatever its share."""
 
 _BAND_PIXELS = 1 << 22
+"""Pixels of labels read at once, in whole rows: memory does not grow with the raster."""
 
 
 def raster_labels(

@@ -19,6 +19,7 @@ _BY_DIRECTION = {"knn", "retrieval", "change"}
 """Tasks that compare vectors by cosine, whatever their lengths."""
 
 _SAME_LENGTH = 0.02
+"""Spread of lengths, over their mean, up to which vectors count as of one length."""
 
 _COMPONENTS = (8, 16, 32, 64, 128, 256)
 _WHOLE = ("int8", "int4-lloyd", "rot-binary", "binary")

@@ -32,7 +32,7 @@ from geoembz._evaluate.sample import Sample
 from geoembz._evaluate.task import Answer, Problem, Task, Views, compare_statistic
 from geoembz.errors import InvalidConfigError
 
-NEIGHBOURS = 5
+NEIGHBOURS = 5  # those of the seed article
 RETRIEVAL_DEPTHS = (1, 10, 100)
 _NO_SECOND_DATE = "change: needs a second date; give --after SRC, or a table with embeddings_after"
 

@@ -19,7 +19,11 @@ from geoembz.sources.tiff import read_complete
 from geoembz.store import StorePlan, StoreReader, View
 
 _BLOCK_BYTES, _DRAFT_TILE_BYTES = 64 * 2**20, 4 * 2**20
+"""Decoded at once, and of one tile of the draft with all its bands: tiles that a block leaves half
+filled wait in GDAL's cache."""
+
 _CACHE_BYTES = 256 * 2**20
+"""Of GDAL's cache, which would take 5 % of the machine's memory."""
 
 _PLAIN_LAWS = ("identity", "power")
 """Of codes that another reader knows: numbers as they are, or AlphaEarth's own codes."""

@@ -32,6 +32,7 @@ MERGED_CRS = "EPSG:3857"
 """Web Mercator: keeps shapes, covers every UTM zone, and is what web maps show."""
 
 _BLOCK_PIXELS = 1 << 20
+"""Pixels decoded at once, before they are thinned: memory does not grow with the store."""
 
 
 @dataclass(frozen=True)

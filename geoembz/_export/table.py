@@ -20,6 +20,7 @@ from geoembz.sources.features.write import EMBEDDING, GEOMETRY, PARQUET, check_o
 from geoembz.store import TableReader, View
 
 _BLOCK_ROWS = 16_384
+"""Rows decoded at once, and of a row group: some tens of MB of vectors."""
 
 
 @dataclass(frozen=True)

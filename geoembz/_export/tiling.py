@@ -9,6 +9,7 @@ _STEP = 16
 """Sides of TIFF tiles are multiples of it."""
 
 _LEAST_ROWS = 16
+"""Rows and columns of a window, at least: smaller ones read the same chunks too often."""
 
 
 def tile_side(shape: tuple[int, int]) -> int:

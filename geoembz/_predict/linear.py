@@ -18,8 +18,12 @@ type Link = Literal["sigmoid", "softmax", "none"]
 _AFFINE = frozenset(
     {"StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler", "PCA", "TruncatedSVD"}
 )
-_TOLERANCE = 1e-6
+_TOLERANCE = 1e-4
+"""Of a model's own outputs, relative to the largest: some models compute in float32, and
+what is not linear differs by far more."""
+
 _PROBES = 64
+"""Vectors on which a model is compared with its weights."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +175,7 @@ def _link(model: Any, probe: NDArray[np.float32], outputs: NDArray[np.float64]) 
 def _compare(what: str, model: Any, ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> None:
     scale = float(np.abs(theirs).max()) or 1.0
     error = float(np.abs(ours - theirs).max())
-    if not error <= _TOLERANCE * max(scale, 1.0) * 100:
+    if not error <= _TOLERANCE * max(scale, 1.0):
         raise InvalidConfigError(
             f"fold: {type(model).__name__}.{what} differs by {error:.3g} from its weights times "
             "the vectors; it is not linear and cannot be folded"

@@ -113,15 +113,12 @@ def test_accessor_of_a_table_searches_and_exports(tmp_path: Path, rng: np.random
     assert (summary.rows, summary.length, summary.space) == (120, 4, "reduced")
     written = np.array(pq.read_table(summary.out)["embedding"].to_pylist(), np.float32)
     np.testing.assert_allclose(written, dataset["embedding"].values, atol=1e-6)
-    for method, call in {
-        "search": lambda d: d.geoembz.search(query),
-        "export": lambda d: d.geoembz.export(tmp_path / "part.parquet"),
-    }.items():
+    other = dataset.copy(data={**dataset.data_vars, "embedding": dataset["embedding"] * 2})
+    for method, argument in {"search": query, "export": tmp_path / "part.parquet"}.items():
         with pytest.raises(InvalidConfigError, match=f"{method} takes the whole table"):
-            call(dataset.isel(sample=slice(10)))
-        other = dataset.copy(data={**dataset.data_vars, "embedding": dataset["embedding"] * 2})
+            getattr(dataset.isel(sample=slice(10)).geoembz, method)(argument)
         with pytest.raises(InvalidConfigError, match="holds other numbers than its store"):
-            call(other)
+            getattr(other.geoembz, method)(argument)
     with pytest.raises(geoembz.GeoembzError, match="table"):
         dataset.geoembz.sample([[9.0, 47.0]])
     with pytest.raises(geoembz.GeoembzError, match="table"):

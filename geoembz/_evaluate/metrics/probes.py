@@ -18,7 +18,10 @@ from geoembz._util.threads import single_threaded_blas
 from geoembz.errors import InvalidConfigError
 
 C_GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0, 1000.0)
+"""Inverse penalties tried; features are scaled to a mean square of 1, so one grid serves all."""
+
 MAX_ITERATIONS = 300
+"""Of the solver; a probe says whether they were enough."""
 
 ALPHA_GRID = tuple(10.0**power for power in range(-6, 4))
 """Penalties of ridge, as multiples of the mean eigenvalue of the features' covariance."""

@@ -10,6 +10,7 @@ from geoembz._evaluate.metrics.neighbours import unit_rows
 from geoembz.errors import InvalidConfigError
 
 _BLOCK_ROWS = 4096
+"""Rows added up at once: memory does not grow with the sample."""
 
 
 def variance_spectrum(vectors: ArrayLike) -> dict[int, float]:

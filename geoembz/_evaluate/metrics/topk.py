@@ -24,8 +24,8 @@ from geoembz._evaluate.metrics.splits import rank_within
 from geoembz._util.threads import single_threaded_blas, worker_count
 from geoembz.errors import InvalidConfigError
 
-QUERY_BLOCK = 256
-REFERENCE_BLOCK = 2048
+QUERY_BLOCK, REFERENCE_BLOCK = 256, 2048
+"""Rows of one product: 2 MB of distances stay in a core's cache while the nearest are picked."""
 
 type Keys = NDArray[np.uint64]
 type BlockDistances = Callable[[slice, slice], NDArray[np.generic]]
