@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoembz._cli.evaluate import planned_recipe
+from geoembz._cli.evaluate import plan_recipe
 from geoembz._cli.options import (
     LabelColumn,
     Labels,
@@ -73,6 +73,8 @@ def convert(
     An interrupted conversion leaves a journal in DST; the same command finishes it.
     """
     if max_loss is not None:
+        from geoembz import ExperimentOptions
+
         if len(source) != 1:
             raise InvalidConfigError(
                 f"--max-loss with {len(source)} inputs; it plans on one: run `geoembz plan` on a "
@@ -81,9 +83,10 @@ def convert(
         quantizer = f"--{fit.quantizer}"
         named = {"--recipe": recipe, "--pca": fit.pca, quantizer: fit.quantizer, "--basis": basis}
         given = [name for name, value in named.items() if value is not None]
-        recipe = planned_recipe(
-            source[0], max_loss, labels, label_column, read.vector, fit.seed, given, output
+        experiment = ExperimentOptions(
+            labels=labels, label_column=label_column, vector=read.vector, seed=fit.seed
         )
+        recipe = plan_recipe(source[0], max_loss, experiment, given, output)
     from geoembz import convert as convert_source
 
     with output.progress("shards") as progress:

@@ -190,13 +190,10 @@ def plan(
     output.show(found)
 
 
-def planned_recipe(
+def plan_recipe(
     source: str,
     max_loss: str,
-    labels: str | None,
-    label_column: str | None,
-    vector: str | None,
-    seed: int,
+    experiment: "ExperimentOptions",
     given: Sequence[str],
     output: Output,
 ) -> str:
@@ -213,14 +210,7 @@ def planned_recipe(
         )
     from geoembz import plan as find_plan
 
-    found = find_plan(
-        source,
-        max_loss=parse_share(max_loss),
-        labels=labels,
-        label_column=label_column,
-        vector=vector,
-        seed=seed,
-    )
+    found = find_plan(source, max_loss=parse_share(max_loss), experiment=experiment)
     output.tell(found.to_table() + "\n")
     return found.chosen.recipe
 
