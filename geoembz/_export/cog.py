@@ -101,22 +101,8 @@ def export_cog(
         Path, URL, or an open `StoreReader`.
     out
         ``.tif``.
-    bbox
-        ``(xmin, ymin, xmax, ymax)``: pixels that it touches; None for all.
-    bbox_crs
-        CRS of `bbox`; None for the store's.
-    time
-        Year or date to write, of a store that has several.
-    space
-        ``original`` or ``reduced`` (float32, NaN without data), or ``codes``.
-    components
-        Use only the first so many components; not with ``codes``.
-    whiten
-        Weight of the metric in reduced space; see `Encoding.decoder`.
-    grid
-        Name of the grid to write, of a store that has several; None where `bbox` meets only one.
-    overwrite
-        Replace a file that exists.
+    bbox, bbox_crs, time, space, components, whiten, grid, overwrite
+        As in `geoembz.export`.
 
     Raises
     ------
@@ -124,13 +110,6 @@ def export_cog(
         If the options cannot work.
     StoreError
         If the store cannot be read.
-
-    Examples
-    --------
-    >>> files = geoembz.demo.write_demo(tmp_path, size=64)
-    >>> summary = geoembz.convert(files.embedding, tmp_path / "export.zarr", pca=16)
-    >>> export_cog(tmp_path / "export.zarr", tmp_path / "out.tif", space="reduced").bands
-    16
     """
     import rasterio
 

@@ -80,14 +80,8 @@ def export_table(
         Path, URL, or an open `TableReader`.
     out
         ``.parquet``.
-    bbox
-        Only rows whose centres lie in ``(xmin, ymin, xmax, ymax)``; None for all.
-    bbox_crs
-        CRS of `bbox`; None for the store's.
-    space, components, whiten
-        As in `geoembz.open`.
-    overwrite
-        Replace a file that exists.
+    bbox, bbox_crs, space, components, whiten, overwrite
+        As in `geoembz.export`.
 
     Raises
     ------
