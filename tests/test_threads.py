@@ -1,12 +1,14 @@
 """BLAS is limited and released whichever threads ask for it, in whatever order."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import threadpoolctl
 
-from geoembz._util.threads import _acquire, _release, single_threaded_blas
+from geoembz._util.threads import _acquire, _release, for_each, single_threaded_blas
 
 
 def blas_threads() -> set[int]:
@@ -66,3 +68,19 @@ def test_a_users_own_limit_ends_as_it_should() -> None:
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
         in_thread(limited)
     assert blas_threads() == before
+
+
+def test_the_first_failure_is_raised_whatever_was_kept_from_beginning() -> None:
+    """An item that a later one kept from beginning does not hide why."""
+    failed = threading.Event()
+
+    def act(item: int) -> int:
+        if item == 1:
+            failed.set()
+            raise ValueError("item 1")
+        assert failed.wait(10)
+        time.sleep(0.05)
+        return item
+
+    with pytest.raises(ValueError, match="item 1"):
+        for_each([0, 1, 2, 3, 4], act, workers=2)

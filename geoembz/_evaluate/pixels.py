@@ -4,7 +4,6 @@ Only blocks that hold a drawn pixel are read.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import batched, pairwise
 from typing import Any
@@ -16,7 +15,7 @@ from geoembz._evaluate.labels import PixelLabels
 from geoembz._evaluate.metrics.splits import stratified_sample
 from geoembz._geo import metres_per_unit
 from geoembz._geo.grid import Grid, Window, split
-from geoembz._util.threads import worker_count
+from geoembz._util.threads import for_each, worker_count
 from geoembz.sources import Source
 from geoembz.store import StoreReader
 
@@ -81,11 +80,10 @@ def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows, NDAr
         return rows + window.row, cols + window.col, vectors
 
     parts: list[tuple[Rows, Rows, NDArray[np.float32]]] = []
-    with ThreadPoolExecutor(worker_count()) as pool:
-        for batch in _rounds(windows, seed):
-            parts += pool.map(read, batch)
-            if sum(len(rows) for rows, _, _ in parts) * 2 >= n:
-                break
+    for batch in _rounds(windows, seed):
+        parts += for_each(batch, read, worker_count())
+        if sum(len(rows) for rows, _, _ in parts) * 2 >= n:
+            break
     rows, cols, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
     return rows, cols, vectors
 
@@ -129,8 +127,7 @@ def gather(
         with np.errstate(over="ignore"):
             return values[:, *inside].T.astype(dtype), known
 
-    with ThreadPoolExecutor(worker_count()) as pool:
-        parts = list(pool.map(read_block, members))
+    parts = for_each(members, read_block, worker_count())
     values = np.empty((len(rows), parts[0][0].shape[1]), dtype)
     valid = np.empty(len(rows), np.bool_)
     for chosen, (part, known) in zip(members, parts, strict=True):

@@ -13,7 +13,7 @@ from geoembz._publish.open_tree import open_tree
 from geoembz._publish.plan import ROOT, Original, leftovers, phases
 from geoembz._publish.target import Target, held
 from geoembz._publish.tree import ObjectTree, RetryPolicy
-from geoembz._util.threads import for_each
+from geoembz._util.threads import check_workers, for_each
 from geoembz.errors import InvalidConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def copy_store(
         If the source is no complete store, or changes meanwhile; if the server refuses, stays
         away, or stored something else; if `anon_check` fails.
     """
+    check_workers("publish", workers)
     source = open_tree(store_path, endpoint_url=endpoint_url, policy=policy)
     tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
     if source.url == tree.url:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from geoembz._search.metrics import Metric, scorer
 from geoembz._search.parts import AnyStore, Part, RasterPart, TablePart, open_parts
 from geoembz._search.result import SearchResult
 from geoembz._search.scorer import BestK, Scorer, valid_codes
-from geoembz._util.threads import single_threaded_blas, worker_count
+from geoembz._util.threads import check_workers, for_each, single_threaded_blas, worker_count
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources.features import Features
 from geoembz.sources.features.write import PARQUET, check_output
@@ -146,6 +145,7 @@ def search(
     target = None if out is None else check_output(out, (*PARQUET, ".geojson"), overwrite=overwrite)
     if k < 1:
         raise InvalidConfigError(f"k={k}; expected 1 or more")
+    check_workers("search", workers)
     parts = open_parts(store, bbox, bbox_crs, time)
     total = sum(part.count for part in parts)
     queries = scorer(parts[0].encoding, query, metric, n_pixels=total)
@@ -176,8 +176,8 @@ def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK
             queries.search(best, read.codes, read.positions + firsts[number], valid)
 
     total = queries.best(k)
-    with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
-        for best in pool.map(work, range(workers)):
+    with single_threaded_blas():
+        for best in for_each(range(workers), work, workers):
             total.merge(best)
     return total
 

@@ -146,6 +146,18 @@ if hasattr(os, "register_at_fork"):  # a child has no threads, and would wait fo
 _TASKS_PER_WORKER = 32
 
 
+def check_workers(command: str, workers: int | None) -> None:
+    """Refuse a number of threads that a command cannot work with; None leaves it to the command.
+
+    Raises
+    ------
+    InvalidConfigError
+        If it is none, or more than a machine and a server should be asked for.
+    """
+    if workers is not None and not 1 <= workers <= 256:
+        raise InvalidConfigError(f"{command}: --workers {workers}; expected 1 to 256")
+
+
 def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -> list[R]:
     """Return what an action returns for each item, in their order.
 
@@ -159,20 +171,13 @@ def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -
     action
         Called in threads.
     workers
-        Number of threads, at least 1.
-
-    Raises
-    ------
-    InvalidConfigError
-        If there are no workers.
+        Number of threads, at least 1; see `check_workers`.
 
     Examples
     --------
     >>> for_each([1, 2, 3], lambda item: item * item, workers=2)
     [1, 4, 9]
     """
-    if not 1 <= workers <= 256:
-        raise InvalidConfigError(f"publish: --workers {workers}; expected 1 to 256")
     stopped = Event()
     failures: list[BaseException] = []
 

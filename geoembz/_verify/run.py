@@ -8,7 +8,7 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from geoembz._objects.names import check_key
 from geoembz._publish import Problem, verify_against, verify_objects
-from geoembz._util.threads import worker_count
+from geoembz._util.threads import check_workers, worker_count
 from geoembz._verify.digests import check_small_objects
 from geoembz._verify.documents import check_documents
 from geoembz._verify.listing import (
@@ -58,7 +58,7 @@ def verify(
     Raises
     ------
     InvalidConfigError
-        If both comparisons are asked for.
+        If both comparisons are asked for, or the number of workers cannot be.
     StoreError
         If the other copy or the manifest cannot be read.
 
@@ -75,6 +75,7 @@ def verify(
     """
     if against is not None and manifest:
         raise InvalidConfigError(f"verify: against {against} and the manifest; choose one of them")
+    check_workers("verify", workers)
     url = str(store)
     found = _check_content(url, worker_count(workers))
     problems = set(found.problems)

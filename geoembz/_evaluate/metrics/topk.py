@@ -12,7 +12,6 @@ differ in the last bit, and the order among copies would depend on the processor
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Self
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._evaluate.metrics.splits import rank_within
-from geoembz._util.threads import single_threaded_blas, worker_count
+from geoembz._util.threads import for_each, single_threaded_blas, worker_count
 from geoembz.errors import InvalidConfigError
 
 QUERY_BLOCK, REFERENCE_BLOCK = 256, 2048
@@ -68,8 +67,8 @@ def nearest(
         queries = slice(start, min(start + QUERY_BLOCK, n_queries))
         return _search_block(distances, queries, n_references, k, own_row)
 
-    with single_threaded_blas(), ThreadPoolExecutor(worker_count()) as pool:
-        found = list(pool.map(search, range(0, n_queries, QUERY_BLOCK)))
+    with single_threaded_blas():
+        found = for_each(range(0, n_queries, QUERY_BLOCK), search, worker_count())
     return np.concatenate(found) if found else np.empty((0, k), np.uint64)
 
 
