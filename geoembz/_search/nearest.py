@@ -1,7 +1,7 @@
 """Search a whole store in a stream, in bounded memory."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -176,13 +176,17 @@ def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK
             queries.search(best, read.codes, read.positions + firsts[number], valid)
 
     total = queries.best(k)
-    with single_threaded_blas():
-        for best in for_each(range(workers), work, workers):
-            total.merge(best)
+    try:
+        with single_threaded_blas():
+            for best in for_each(range(workers), work, workers):
+                total.merge(best)
+    finally:
+        with lock:  # after Ctrl-C threads may still run: they find no further block
+            blocks.close()
     return total
 
 
-def _blocks(parts: Sequence[Part]) -> Iterator[tuple[int, object]]:
+def _blocks(parts: Sequence[Part]) -> Generator[tuple[int, object]]:
     for number, part in enumerate(parts):
         for block in part.blocks():
             yield number, block

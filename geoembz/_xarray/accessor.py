@@ -20,7 +20,8 @@ from geoembz._export import (
 )
 from geoembz._geo import BBox
 from geoembz._search import Metric, SearchResult, search
-from geoembz._xarray.origin import Origin, origin, table_origin
+from geoembz._xarray.origin import Origin, origin
+from geoembz._xarray.tables import table_origin
 from geoembz.store.table_writer import SAMPLE
 
 

@@ -20,18 +20,14 @@ from xarray.core import indexing
 
 from geoembz._geo.grid import Window, split
 from geoembz.errors import InvalidConfigError
-from geoembz.store import EMBEDDING, StoreReader, TableReader
+from geoembz.store import StoreReader
 from geoembz.store.conventions import TIME
-from geoembz.store.table_writer import SAMPLE
 
 _COORDINATE_SLACK = 1e-4
 """Pixels: coordinates are centres of pixels up to rounding."""
 
 _VALUE_SLACK = 1e-5
 """Of the largest number: the last bits of decoded vectors follow the window that is read."""
-
-_ROWS = 16_384
-"""Rows of a table that are compared at once."""
 
 _INDEX_LAYERS = ("original-", "open_dataset-", "xarray-", "getitem-", "rechunk-", "transpose-")
 """Layers of a dask graph that move pixels together with their coordinates."""
@@ -77,7 +73,7 @@ def origin(dataset: xr.Dataset) -> Origin:
     lazy = None if variable is None else source_array(variable)
     known = {} if variable is None else variable.encoding
     if variable is None or (lazy is None and not {"source", "view"} <= set(known)):
-        raise _stranger()
+        raise unknown_store()
     reader = StoreReader.open(str(known["source"])) if lazy is None else lazy.reader
     view = known["view"] if lazy is None else lazy.view
     _check_crs(dataset, reader)
@@ -92,47 +88,6 @@ def origin(dataset: xr.Dataset) -> Origin:
     if not _is_exact(variable, found, rows, cols):
         _compare(south_up, found, every_block=lazy is None)
     return found
-
-
-def table_origin(dataset: xr.Dataset, method: str, *, compare: bool = True) -> TableReader:
-    """Return the table store whose rows a dataset has, all and in order.
-
-    Parameters
-    ----------
-    dataset
-        Of a table.
-    method
-        What the accessor was asked for, for messages.
-    compare
-        Also compare the vectors, unless they are the store's own lazy array. What selects rows
-        returns the dataset's own, and need not.
-
-    Raises
-    ------
-    InvalidConfigError
-        If the dataset is of no table, or has not its places and vectors, row by row.
-    """
-    variable = dataset.variables.get("embedding")
-    if variable is None or not {"source", "view"} <= set(variable.encoding):
-        raise _stranger()
-    reader = TableReader.open(str(variable.encoding["source"]))
-    if dataset.sizes.get(SAMPLE) != reader.n_rows:
-        raise InvalidConfigError(
-            f"geoembz: {method} takes the whole table; select by place first, then by other things"
-        )
-    for axis in "xy":
-        held = dataset.variables.get(axis)
-        if held is None or not (
-            _is_whole(held, f"{reader.url}/{axis}")
-            or np.array_equal(held.values, np.asarray(reader.column(axis)[:]), equal_nan=True)
-        ):
-            raise InvalidConfigError(
-                f"geoembz: {axis} is not that of the table's rows, in their order; use .geoembz "
-                "on what geoembz.open returned"
-            )
-    if compare and not _is_whole(variable, f"{reader.url}/{EMBEDDING}"):
-        _compare_rows(variable, reader)
-    return reader
 
 
 def source_array(variable: xr.Variable) -> Any:
@@ -165,7 +120,7 @@ def _unwrap(variable: xr.Variable) -> Any:
     return data
 
 
-def _is_whole(variable: xr.Variable, name: str) -> bool:
+def is_whole(variable: xr.Variable, name: str) -> bool:
     """Whether a variable is a store's array, lazy and without a selection."""
     data = _unwrap(variable)
     return (
@@ -201,19 +156,10 @@ def _compare(variable: xr.Variable, found: Origin, *, every_block: bool) -> None
     for block in _blocks(found) if every_block else _corners(found.window):
         top, left = block.row - found.window.row, block.col - found.window.col
         inner = {"y": slice(top, top + block.height), "x": slice(left, left + block.width)}
-        _check_numbers(variable.isel(inner), found.read(block), found.view)
+        check_numbers(variable.isel(inner), found.read(block), found.view)
 
 
-def _compare_rows(variable: xr.Variable, reader: TableReader) -> None:
-    """Compare a table's vectors with the store, some rows after the other."""
-    view = variable.encoding["view"]
-    for start in range(0, reader.n_rows, _ROWS):
-        rows = np.arange(start, min(start + _ROWS, reader.n_rows))
-        held = variable.isel({SAMPLE: rows}).transpose(SAMPLE, ...)
-        _check_numbers(held, reader.read(rows, **view), view)
-
-
-def _check_numbers(variable: xr.Variable, stored: NDArray[Any], view: Mapping[str, Any]) -> None:
+def check_numbers(variable: xr.Variable, stored: NDArray[Any], view: Mapping[str, Any]) -> None:
     """Refuse numbers that are not the store's, up to the last bits of decoded vectors."""
     held = np.asarray(variable.values)
     is_codes = view["space"] == "codes"
@@ -312,7 +258,8 @@ def _check_crs(dataset: xr.Dataset, reader: StoreReader) -> None:
         )
 
 
-def _stranger() -> InvalidConfigError:
+def unknown_store() -> InvalidConfigError:
+    """Return the error of a dataset that does not say where it comes from."""
     return InvalidConfigError(
         "geoembz: this dataset does not know its store (what arithmetic made holds other "
         "numbers); use .geoembz on what geoembz.open returned, or on a selection of it"

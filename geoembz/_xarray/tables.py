@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from geoembz._xarray.origin import check_numbers, is_whole, unknown_store
 from geoembz._xarray.plain_attributes import plain_attributes
 from geoembz.errors import InvalidConfigError
 from geoembz.store import EMBEDDING, StorePlan, TableReader, View
 from geoembz.store.table_writer import SAMPLE
+
+_ROWS = 16_384
+"""Rows of a table that are compared at once."""
 
 _TAKEN = {"x", "y", "embedding", "valid", "spatial_ref", SAMPLE}
 
@@ -28,7 +32,7 @@ class _LazyRows(BackendArray):
         name: str,
     ) -> None:
         self.shape, self.dtype, self._read = shape, dtype, read
-        self.name = name  # address of the array that is read: `geoembz._xarray.origin` asks
+        self.name = name  # address of the array that is read: `table_origin` asks
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         """Return the elements at `key`, as xarray asks for them."""
@@ -139,3 +143,53 @@ def _lazy(
     shard = (reader.codes.shards or reader.codes.chunks)[0]
     lazy = indexing.LazilyIndexedArray(_LazyRows(shape, dtype, read, name))
     return xr.Variable(dimensions, lazy, encoding={"preferred_chunks": {SAMPLE: shard}})
+
+
+def table_origin(dataset: xr.Dataset, method: str, *, compare: bool = True) -> TableReader:
+    """Return the table store whose rows a dataset has, all and in order.
+
+    Parameters
+    ----------
+    dataset
+        Of a table.
+    method
+        What the accessor was asked for, for messages.
+    compare
+        Also compare the vectors, unless they are the store's own lazy array. What selects rows
+        returns the dataset's own, and need not.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the dataset is of no table, or has not its places and vectors, row by row.
+    """
+    variable = dataset.variables.get("embedding")
+    if variable is None or not {"source", "view"} <= set(variable.encoding):
+        raise unknown_store()
+    reader = TableReader.open(str(variable.encoding["source"]))
+    if dataset.sizes.get(SAMPLE) != reader.n_rows:
+        raise InvalidConfigError(
+            f"geoembz: {method} takes the whole table; select by place first, then by other things"
+        )
+    for axis in "xy":
+        held = dataset.variables.get(axis)
+        if held is None or not (
+            is_whole(held, f"{reader.url}/{axis}")
+            or np.array_equal(held.values, np.asarray(reader.column(axis)[:]), equal_nan=True)
+        ):
+            raise InvalidConfigError(
+                f"geoembz: {axis} is not that of the table's rows, in their order; use .geoembz "
+                "on what geoembz.open returned"
+            )
+    if compare and not is_whole(variable, f"{reader.url}/{EMBEDDING}"):
+        _compare_rows(variable, reader)
+    return reader
+
+
+def _compare_rows(variable: xr.Variable, reader: TableReader) -> None:
+    """Compare a table's vectors with the store, some rows after the other."""
+    view = variable.encoding["view"]
+    for start in range(0, reader.n_rows, _ROWS):
+        rows = np.arange(start, min(start + _ROWS, reader.n_rows))
+        held = variable.isel({SAMPLE: rows}).transpose(SAMPLE, ...)
+        check_numbers(held, reader.read(rows, **view), view)
