@@ -82,9 +82,9 @@ def test_workers_and_shards_do_not_change_the_result(tmp_path: Path, source: Pat
     assert (int(results[0].rows[0, 0]), int(results[0].cols[0, 0])) == (22, 11)
     assert results[0].scores[0, 1] == 0  # its double, 40 rows further down
     assert int(results[0].rows[0, 1]) == 62
-    with pytest.raises(InvalidConfigError, match="search: --workers 0; expected 1 to 256"):
+    with pytest.raises(InvalidConfigError, match="search: workers=0; expected 1 to 256"):
         geoembz.search(tmp_path / "a.zarr", scene()[:, 22, 11], workers=0)
-    with pytest.raises(InvalidConfigError, match="verify: --workers 300; expected 1 to 256"):
+    with pytest.raises(InvalidConfigError, match="verify: workers=300; expected 1 to 256"):
         geoembz.verify(tmp_path / "a.zarr", workers=300)
 
 
