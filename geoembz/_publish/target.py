@@ -13,8 +13,7 @@ from geoembz._publish.manifest import Digest, digest
 from geoembz._publish.plan import ROOT
 from geoembz._publish.tree import Listed, ObjectTree, find
 from geoembz.errors import StoreError
-from geoembz.store.journal import LOCK
-from geoembz.store.lock import DestinationLock, LockPlace
+from geoembz.store.lock import DestinationLock, LockPlace, is_lock
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Target:
 
     def listed(self) -> dict[str, Listed]:
         """Return what is there but the lock; of a root, the MD5 is known on every file system."""
-        there = {key: value for key, value in self.tree.list().items() if key != LOCK}
+        there = {key: value for key, value in self.tree.list().items() if not is_lock(key)}
         root = there.get(ROOT)
         if root is not None and root.md5 is None:
             there[ROOT] = replace(root, md5=digest(self.tree.read(ROOT)).md5)

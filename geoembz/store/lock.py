@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from geoembz._objects.files import PARTIAL
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.bounded_json import parse_object
 from geoembz._util.output import is_alive
@@ -250,6 +251,19 @@ def _describe(owner: dict[str, Any]) -> str:
 def _owner(tree: LockPlace) -> dict[str, Any]:
     """Return what the lock says; empty where there is none or it is torn."""
     return parse_owner(tree.read(LOCK, _MOST_BYTES))
+
+
+def is_lock(key: str) -> bool:
+    """Whether a key is a lock, or a draft of one: of whoever asks for the place, or renews it.
+
+    Examples
+    --------
+    >>> is_lock(".geoembz/lock.json"), is_lock(".geoembz/lock.json.0f1e.partial")
+    (True, True)
+    >>> is_lock(".geoembz/plan.json")
+    False
+    """
+    return key == LOCK or (key.startswith(f"{LOCK}.") and key.endswith(PARTIAL))
 
 
 def parse_owner(content: bytes | None) -> dict[str, Any]:

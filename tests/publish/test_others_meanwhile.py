@@ -144,6 +144,17 @@ def test_what_somebody_writes_without_the_lock_is_never_shown(
     assert "out.zarr/zarr.json" not in server.list_keys()
 
 
+def test_drafts_of_locks_are_nobody_s_objects(store: Path, tmp_path: Path) -> None:
+    """Who asks for the place, and who renews its hold, has one for a moment: it disturbs nobody."""
+    target = tmp_path / "there" / "out.zarr"
+
+    def ask() -> None:
+        (target / f"{LOCK}.0f1e2d.partial").write_bytes(b"{}")
+
+    copy_store(str(store), str(target), workers=1, progress=at(5, ask))
+    assert verify_objects(str(target)) == []
+
+
 def test_what_is_written_with_the_root_hides_it_again(store: Path, server: Server) -> None:
     """The last check finds it; the root that the first check let through is removed."""
 
