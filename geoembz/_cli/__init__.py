@@ -69,7 +69,7 @@ def _print_error(error: Exception, code: int) -> None:
 
 
 def _print_usage_error(error: BaseException | None) -> None:
-    """Print what Typer says of wrong usage as other errors are; its mere exits say nothing."""
+    """Print Typer's errors of usage as JSON, like other errors; a mere exit prints nothing."""
     said = getattr(error, "format_message", None)  # the class is private: Typer carries its click
     if said is not None:
         code = getattr(error, "exit_code", 2)

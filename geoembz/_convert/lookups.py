@@ -1,4 +1,4 @@
-"""Ask an input what lies at a longitude and latitude: with rasterio, and nothing of ours.
+"""Look up what an input holds at a longitude and latitude, with rasterio alone.
 
 This is the other path of `geoembz._convert.place_check`: it must not share code with the sources,
 or both would make the same mistake.

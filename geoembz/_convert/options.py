@@ -1,4 +1,4 @@
-"""What a conversion is told beside its inputs: how it fits, how it stores, and for which date.
+"""Options of a conversion beside its inputs: how it fits, how it stores, and for which date.
 
 Options come in groups (`read`, `fit`, `storage`) or as flat keywords, which are the fields of the
 groups; both may be mixed as long as they do not contradict each other.

@@ -90,7 +90,7 @@ def total(results: Sequence[ShardResult]) -> tuple[dict[str, int], FidelitySums]
 
 
 def total_pixels(parts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Add up pixels by name; none was rejected where nothing is said."""
+    """Add up counts of pixels by name; rejected ones may be absent, which means none."""
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: sum(int(part.get(name, 0)) for part in parts) for name in names}
 

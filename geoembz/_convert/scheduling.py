@@ -1,4 +1,4 @@
-"""How tasks reach the workers of a cluster: in batches, which a worker runs until told to stop.
+"""Send tasks to the workers of a cluster in batches, which a worker runs until it is stopped.
 
 A scheduler handles a few hundred messages a second, so tasks go in batches; but whoever gets the
 last batch keeps all others waiting, so the batches shrink towards the end. Workers are sent

@@ -251,7 +251,7 @@ def write_shards(
 
 
 def _find_finished(build: Build, writer: StoreWriter) -> dict[tuple[int, int], ShardResult]:
-    """Return what the journal says is done, and the store still has."""
+    """Return the shards that the journal records and the store still has."""
     recorded = build.journal.finished().items()
     done = {key: ShardResult.from_json(document) for key, document in recorded}
     lost = find_lost(build.tree, {key: result.stored for key, result in done.items()}, writer.date)

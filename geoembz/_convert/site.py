@@ -104,7 +104,7 @@ class Site:
         """Plans of killed conversions whose builds were complete and are in their places now."""
 
     def __enter__(self) -> Self:
-        """Take the destination, and end what a killed conversion had only to end.
+        """Take the destination, and finish the last renames or copies of a killed conversion.
 
         Raises
         ------
@@ -253,7 +253,7 @@ class Site:
         return tree
 
     def _goes_on(self, journal: Journal, plan: Plan) -> bool:
-        """Whether a build is ours to finish; where nobody said that it may go, it is, or refuse."""
+        """Whether to finish a build; one of another plan is refused, unless it may be replaced."""
         if journal.plan() is None:
             return False
         if not self.destination.replaces and not self.destination.gives_up:

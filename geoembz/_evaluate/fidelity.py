@@ -1,4 +1,4 @@
-"""What can be said without labels: pixels, neighbours, distances, bits."""
+"""Measures that need no labels: of pixels, neighbours, distances and bits."""
 
 from functools import cached_property
 from typing import Any

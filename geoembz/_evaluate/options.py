@@ -1,4 +1,4 @@
-"""What `evaluate` and `plan` are both told: which rows are judged, and how they are divided."""
+"""Options of `evaluate` and `plan`: which rows are judged, and how they are divided."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -95,7 +95,7 @@ def export(
 
 
 def _format_of(store: str, out: str | Path) -> Format:
-    """Return the format of a file by its name; rasters are told that theirs is .tif."""
+    """Return the format of a file by its name, or else by the kind of the store."""
     if Path(out).suffix.lower() in {".tif", ".tiff"}:
         return "cog"
     return "geoparquet" if is_table_store(open_group(store)) else "cog"
