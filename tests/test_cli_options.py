@@ -1,9 +1,10 @@
 """The same flag means the same in every command."""
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 import typer
@@ -11,6 +12,11 @@ import typer
 import geoembz
 from geoembz._cli import main
 from geoembz._cli.app import app
+from geoembz._export.run import Format
+from geoembz._search import METRICS
+from geoembz.sources.options import Overlap
+from geoembz.store import View
+from geoembz.store.conventions import Layout
 
 
 def commands(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -38,6 +44,22 @@ def test_every_command_prints_alike(name: str) -> None:
         text = (parameter.metavar or "").replace("FILE.npy", "FILE").replace("…", "")
         assert text == text.upper(), flag
         assert parameter.help, flag
+
+
+def test_choices_are_those_of_the_library() -> None:
+    """A command repeats the words of a type, since to import it would slow `--help` down."""
+    types = {
+        ("convert", "layout"): get_args(Layout.__value__),
+        ("convert", "overlap"): get_args(Overlap.__value__),
+        ("export", "space"): get_args(View.__value__),
+        ("export", "to"): get_args(Format.__value__),
+        ("search", "metric"): METRICS,
+    }
+    for (name, option), words in types.items():
+        annotation = inspect.signature(COMMANDS[name].callback).parameters[option].annotation
+        kind = get_args(annotation)[0]
+        (literal,) = (one for one in (kind, *get_args(kind)) if get_origin(one) is Literal)
+        assert get_args(literal) == words
 
 
 @pytest.fixture(scope="module")
