@@ -1,17 +1,24 @@
-"""What went wrong with a server: will it pass, and what is to be done.
+"""What went wrong with a server, what is to be done, and trying again where it may pass.
 
 Knows the error codes of S3 and the exceptions of botocore.
 """
 
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from geoembz.errors import StoreError
+from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
+
+ATTEMPTS = 8
+"""How often a request is sent before its error is reported."""
 
 _PASSING_CODES = frozenset(
     {
         "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "BadDigest",
         "IncompleteBody", "OperationAborted", "XAmzContentSHA256Mismatch",
-        "500", "502", "503", "504",
+        "TooManyRequests", "429", "500", "502", "503", "504",
     }
 )  # fmt: skip
 _PASSING_TYPES = frozenset(
@@ -88,3 +95,79 @@ def as_store_error(error: BaseException, what: str, attempts: int = 1) -> StoreE
     said = "" if code in _ADVICE else f": {error}"
     tried = f" after {attempts} attempts" if attempts > 1 else ""
     return StoreError(f"{what} failed{tried} ({code}{said}); {advice}")
+
+
+def is_absence(error: BaseException) -> bool:
+    """Whether an error says that there is no such object; an absent bucket is another matter."""
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+    return missing and fault_code(error) != "NoSuchBucket"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently to try.
+
+    Parameters
+    ----------
+    attempts
+        At least 1.
+    first_pause_s, longest_pause_s
+        The pause doubles after each failure, in seconds.
+    """
+
+    attempts: int = field(default_factory=lambda: ATTEMPTS)
+    first_pause_s: float = 0.25
+    longest_pause_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        """Refuse no attempt at all."""
+        if self.attempts < 1:
+            raise InvalidConfigError(f"{self.attempts} attempts; expected at least 1")
+
+    def pause_s(self, failures: int, name: str) -> float:
+        """Return the pause after so many failures: 50 to 100 % of the doubled one.
+
+        The share follows from `name`, so that parallel workers do not come back all at once.
+        """
+        spread = 0.5 + zlib.crc32(f"{name} {failures}".encode()) / 2**33
+        doubled = self.first_pause_s * float(2 ** (failures - 1))
+        return spread * min(self.longest_pause_s, doubled)
+
+
+def with_retries[T](
+    action: Callable[[], T],
+    what: str,
+    policy: RetryPolicy,
+    sleep: Callable[[float], None] = time.sleep,
+) -> T:
+    """Return what an action returns, trying again while its errors may pass.
+
+    Parameters
+    ----------
+    action
+        What to do; it must be safe to do twice.
+    what
+        Its name in messages.
+    policy
+        How often, how patiently.
+    sleep
+        Waits so many seconds.
+
+    Raises
+    ------
+    StoreError
+        If an error will not pass, or did not pass in time. It names no credentials and carries no
+        cause that could.
+    FileNotFoundError, NotADirectoryError, IsADirectoryError
+        If there is no such object.
+    """
+    for attempt in range(1, policy.attempts + 1):
+        try:
+            return action()
+        except Exception as error:
+            if isinstance(error, GeoembzError) or is_absence(error):
+                raise
+            if attempt == policy.attempts or not will_pass(error):
+                raise as_store_error(error, what, attempt) from None
+        sleep(policy.pause_s(attempt, what))
+    raise AssertionError("unreachable")

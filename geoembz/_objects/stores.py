@@ -7,13 +7,15 @@ asked for, which is no part.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
 from fsspec.implementations.http import HTTPFileSystem
 from fsspec.spec import AbstractBufferedFile
 
-from geoembz._objects.faults import as_store_error, fault_code
+from geoembz._objects import faults
+from geoembz._objects.faults import RetryPolicy, as_store_error, is_absence
 from geoembz._objects.names import check_endpoint, parse_store_url
 from geoembz._objects.reading import s3_is_anonymous
 from geoembz.errors import StoreError, redact
@@ -68,14 +70,40 @@ def without_ranges(url: str) -> str:
     )
 
 
-_ATTEMPTS = 8
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
 HTTP = ("http://", "https://")
 _LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs")
 
 
-def storage_options(url: str) -> dict[str, Any]:
-    """Return fsspec's options for a URL; the endpoint comes from AWS_ENDPOINT_URL.
+@dataclass(frozen=True)
+class Access:
+    """How a server is asked: where it is, as whom, and how patiently.
+
+    Parameters
+    ----------
+    endpoint_url
+        Of an S3 server other than Amazon's; None for ``AWS_ENDPOINT_URL``.
+    anonymous
+        Whether to send no credentials (S3); None: if there are none, or ``AWS_NO_SIGN_REQUEST``.
+    policy
+        Retries of each request.
+    """
+
+    endpoint_url: str | None = None
+    anonymous: bool | None = None
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+def storage_options(url: str, access: Access | None = None) -> dict[str, Any]:
+    """Return fsspec's options for a URL.
+
+    Parameters
+    ----------
+    url
+        Of a store.
+    access
+        Of whoever tries again himself what fails. None for Zarr, which does not: botocore does so
+        as often.
 
     Raises
     ------
@@ -86,9 +114,14 @@ def storage_options(url: str) -> dict[str, Any]:
     if not url.startswith(("s3://", "s3a://")):
         return {}
     parse_store_url(url)
-    endpoint = check_endpoint(os.environ.get("AWS_ENDPOINT_URL") or None)
+    asked = access or Access()
+    endpoint = check_endpoint(asked.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
     config: dict[str, Any] = {
-        "retries": {"max_attempts": _ATTEMPTS, "mode": "standard"},
+        "retries": (
+            {"max_attempts": faults.ATTEMPTS, "mode": "standard"}
+            if access is None
+            else {"max_attempts": 0}
+        ),
         "connect_timeout": _CONNECT_SECONDS,
         "read_timeout": _READ_SECONDS,
         "max_pool_connections": 64,
@@ -99,7 +132,7 @@ def storage_options(url: str) -> dict[str, Any]:
     if endpoint:
         config["s3"] = {"addressing_style": "path"}
     return {
-        "anon": s3_is_anonymous(),
+        "anon": s3_is_anonymous() if asked.anonymous is None else asked.anonymous,
         "endpoint_url": endpoint,
         "config_kwargs": config,
         "use_listings_cache": False,
@@ -107,15 +140,15 @@ def storage_options(url: str) -> dict[str, Any]:
     }
 
 
-def open_filesystem(url: str) -> tuple[Any, str]:
-    """Return the file system of a path or URL, and the path in it.
+def open_filesystem(url: str, access: Access) -> tuple[Any, str]:
+    """Return the file system of a path or URL, which tries nothing again, and the path in it.
 
     Raises
     ------
     StoreError
         If the URL's scheme is unknown or its package is missing.
     """
-    options = storage_options(url)
+    options = storage_options(url, access)
     try:
         if url.startswith(HTTP):
             return ranged_http(), url.rstrip("/")
@@ -124,6 +157,8 @@ def open_filesystem(url: str) -> tuple[Any, str]:
         raise StoreError(
             f"{url}: {error}; expected a path or a URL such as s3://bucket/prefix"
         ) from error
+    if options:
+        filesystem.retries = 1  # s3fs' own: one policy, one count
     return filesystem, root.rstrip("/") or root
 
 
@@ -153,7 +188,5 @@ def remote_faults(what: str) -> Iterator[None]:
 
 
 def _is_fault(error: Exception) -> bool:
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return fault_code(error) == "NoSuchBucket"
     library = type(error).__module__.partition(".")[0]
-    return isinstance(error, OSError) or library in _LIBRARIES
+    return (isinstance(error, OSError) and not is_absence(error)) or library in _LIBRARIES

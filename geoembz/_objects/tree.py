@@ -2,24 +2,28 @@
 
 import json
 import os
+import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from itertools import batched
 from pathlib import Path
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from geoembz._objects.faults import fault_code
+from geoembz._objects.faults import fault_code, with_retries
 from geoembz._objects.files import PARTIAL, walk_files, write_file
-from geoembz._objects.stores import open_filesystem, remote_faults
+from geoembz._objects.stores import Access, open_filesystem
 from geoembz._util.bounded_json import MOST_BYTES, parse_json
 from geoembz.errors import StoreError
 
 _READERS, _READ_BATCH, _READ_PART = 32, 1_024, 32
-EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
 """What servers answer where an object is that was to be created."""
 
 
@@ -46,8 +50,16 @@ def gone(url: str) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it; `md5` only where the server computed one, `size` too."""
+
+    size: int | None
+    md5: str | None = None
+
+
 class ObjectTree:
-    """A directory or an object-store prefix.
+    """A directory or an object-store prefix. What fails at a server and may pass is tried again.
 
     Parameters
     ----------
@@ -55,6 +67,8 @@ class ObjectTree:
         Local path or fsspec URL.
     must_exist
         Never make the directory itself: what belongs to a conversion that lost it stays unwritten.
+    access
+        How a server is asked.
 
     Attributes
     ----------
@@ -72,15 +86,18 @@ class ObjectTree:
         If the URL holds credentials or could leave its prefix.
     """
 
-    def __init__(self, url: str | Path, *, must_exist: bool = False) -> None:
-        self.url, self.must_exist = str(url), must_exist
-        self.filesystem, self.root = open_filesystem(self.url)
+    def __init__(
+        self, url: str | Path, *, must_exist: bool = False, access: Access | None = None
+    ) -> None:
+        self.url, self.must_exist, self._access = str(url), must_exist, access or Access()
+        self.filesystem, self.root = open_filesystem(self.url, self._access)
         self.is_local = isinstance(self.filesystem, LocalFileSystem)
         self.local_path = Path(self.root)
 
     def child(self, name: str) -> "ObjectTree":
         """Return what lies below `name`, as a tree; a local folder is made where it is missing."""
-        tree = ObjectTree(f"{self.url.rstrip('/')}/{name}", must_exist=self.must_exist)
+        url = f"{self.url.rstrip('/')}/{name}"
+        tree = ObjectTree(url, must_exist=self.must_exist, access=self._access)
         if self.is_local and self.must_exist:
             with local_faults(self.url):
                 tree.local_path.mkdir(exist_ok=True)
@@ -92,11 +109,10 @@ class ObjectTree:
             if self.is_local:
                 with open(f"{self.root}/{key}", "rb") as file:  # noqa: PTH123 a Path costs more
                     return file.read(-1 if most is None else most)
-            with self._faults("GET", key):
-                content: bytes = self.filesystem.cat_file(f"{self.root}/{key}")
+            get = partial(self.filesystem.cat_file, f"{self.root}/{key}")
+            return bytes(self._ask("GET", key, get))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
-        return content
 
     def check_ranges(self) -> None:
         """Make sure that a part of an object can be read; one byte of the root's document is.
@@ -107,8 +123,8 @@ class ObjectTree:
             If the server sends whole objects only.
         """
         if not self.is_local:
-            with self._faults("GET", "zarr.json"):
-                self.filesystem.cat_file(f"{self.root}/zarr.json", start=0, end=1)
+            get = partial(self.filesystem.cat_file, f"{self.root}/zarr.json", start=0, end=1)
+            self._ask("GET", "zarr.json", get)
 
     def read_json(self, key: str) -> Any:
         """Return an object's JSON; None where there is no object.
@@ -149,31 +165,34 @@ class ObjectTree:
         if self.is_local:
             with local_faults(self.url):
                 return self._create_local(self.local_path / key, content)
-        with self._faults("PUT", key):
+
+        def put() -> bool:
             try:
                 self.filesystem.pipe_file(f"{self.root}/{key}", content, mode="create")
             except OSError as error:
-                if isinstance(error, FileExistsError) or fault_code(error) in EXISTS_CODES:
+                if isinstance(error, FileExistsError) or fault_code(error) in _EXISTS_CODES:
                     return False
                 raise
-        return True
+            return True
+
+        return self._ask("PUT", key, put)
 
     def write(self, key: str, content: bytes) -> None:
         """Write an object; a reader sees all of it or nothing."""
-        if not self.is_local:
-            with self._faults("PUT", key):
-                self.filesystem.pipe_file(f"{self.root}/{key}", content)
-            return
-        with local_faults(self.url):
-            self._write_local(self.local_path / key, content)
+        if self.is_local:
+            with local_faults(self.url):
+                self._write_local(self.local_path / key, content)
+        else:
+            put = partial(self.filesystem.pipe_file, f"{self.root}/{key}", content)
+            self._ask("PUT", key, put)
 
     def copy(self, key: str, target: "ObjectTree") -> None:
         """Copy an object to the same key of another tree on the same server, which does the work.
 
         A reader sees the former object or the new one.
         """
-        with self._faults("COPY", key):
-            self.filesystem.cp_file(f"{self.root}/{key}", f"{target.root}/{key}")
+        paths = f"{self.root}/{key}", f"{target.root}/{key}"
+        self._ask("COPY", key, lambda: self.filesystem.cp_file(*paths))
 
     def _write_local(self, path: Path, content: bytes) -> None:
         root = self.local_path if self.must_exist else None
@@ -216,12 +235,15 @@ class ObjectTree:
         """Return the size of every object below `prefix`, in bytes, by key."""
         if self.is_local:
             return {key: entry.stat().st_size for key, entry in self._local_files(prefix)}
+        return {key: listed.size or 0 for key, listed in self._listed(prefix).items()}
+
+    def _listed(self, prefix: str = "") -> dict[str, Listed]:
+        """Return what a server says of every object below `prefix`, by key, in order."""
         self.filesystem.invalidate_cache()
         base = f"{self.root}/{prefix}".rstrip("/")
-        with self._faults("LIST", prefix):
-            found = self.filesystem.find(base, detail=True)
+        found = self._ask("LIST", prefix, partial(self.filesystem.find, base, detail=True))
         skipped = len(self.root) + 1
-        return {path[skipped:]: int(entry["size"] or 0) for path, entry in sorted(found.items())}
+        return {path[skipped:]: _as_listed(entry) for path, entry in sorted(found.items())}
 
     def keys(self, prefix: str = "") -> list[str]:
         """Return the key of every object below `prefix`, in order."""
@@ -246,17 +268,25 @@ class ObjectTree:
         # The answer to a GET says what is wrong; that to a HEAD only that something is.
         if self.read("zarr.json") is not None:
             return True
-        with self._faults("LIST", ""):
-            return bool(self.filesystem.exists(self.root))
+        return bool(self._ask("LIST", "", partial(self.filesystem.exists, self.root)))
 
     def remove(self, prefix: str = "") -> None:
         """Delete everything below `prefix`."""
         target = f"{self.root}/{prefix}".rstrip("/")
         self.filesystem.invalidate_cache()
-        with self._faults("DELETE", prefix):
+
+        def delete() -> None:
             if self.filesystem.exists(target):
                 with suppress(FileNotFoundError):  # somebody else was faster
                     self.filesystem.rm(target, recursive=True)
+
+        self._ask("DELETE", prefix, delete)
+
+    def delete(self, key: str) -> None:
+        """Delete an object, if it is there: one request."""
+        with suppress(FileNotFoundError):
+            path = f"{self.root}/{key}"
+            self._ask("DELETE", key, partial(self.filesystem.rm_file, path))
 
     def remove_keys(self, keys: Sequence[str]) -> None:
         """Delete objects by their keys; on a server, a thousand with each request."""
@@ -264,8 +294,8 @@ class ObjectTree:
             for key in keys:
                 (self.local_path / key).unlink(missing_ok=True)
         elif keys:
-            with self._faults("DELETE", keys[0]):
-                self.filesystem.rm([f"{self.root}/{key}" for key in keys])
+            paths = [f"{self.root}/{key}" for key in keys]
+            self._ask("DELETE", keys[0], partial(self.filesystem.rm, paths))
 
     def remove_empty(self, prefix: str = "") -> None:
         """Remove a local folder and those in it, if there is no file; servers have no folders."""
@@ -275,7 +305,14 @@ class ObjectTree:
             with suppress(OSError):  # something is in it, or it is gone
                 Path(folder).rmdir()
 
-    def _faults(self, verb: str, key: str) -> AbstractContextManager[None]:
+    def _ask[T](self, verb: str, key: str, action: Callable[[], T]) -> T:
+        """Do something, at a server as often as the policy says; it must be safe to do twice."""
         if self.is_local:
-            return nullcontext()
-        return remote_faults(f"{verb} {self.url}/{key}".rstrip("/"))
+            return action()
+        return with_retries(action, f"{verb} {self.url}/{key}".rstrip("/"), self._access.policy)
+
+
+def _as_listed(entry: Mapping[str, Any]) -> Listed:
+    """Return what fsspec says of an object; the ETag of a single PUT to S3 is its MD5."""
+    etag = str(entry.get("ETag", "")).strip('"')
+    return Listed(int(entry["size"] or 0), etag if _MD5.fullmatch(etag) else None)

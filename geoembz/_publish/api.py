@@ -5,10 +5,10 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from geoembz._objects.faults import RetryPolicy
 from geoembz._publish.run import Progress, copy_store
 from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_extent import checked_interval
-from geoembz._publish.tree import RetryPolicy
 from geoembz._spelling import spelled
 from geoembz._util.results import Result
 

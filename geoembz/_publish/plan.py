@@ -6,13 +6,13 @@ Knows only keys, listings and digests.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Self
 
 from geoembz._objects.names import check_key
+from geoembz._objects.tree import Listed
 from geoembz._publish.manifest import Digest, digest, is_metadata
 from geoembz._publish.store_metadata import check_root
-from geoembz._publish.tree import Listed, ObjectTree, find
+from geoembz._publish.tree import PublishedTree
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store.recorded import recorded_digests
 from geoembz.store.traces import Trace, find_traces, is_trace
@@ -34,13 +34,13 @@ class Original:
         The digests that the store gives for all others; none in format 0.1.
     """
 
-    tree: ObjectTree
+    tree: PublishedTree
     keys: tuple[str, ...]
     root: bytes
     recorded: Mapping[str, str]
 
     @classmethod
-    def of(cls, tree: ObjectTree) -> Self:
+    def of(cls, tree: PublishedTree) -> Self:
         """Look at a store.
 
         Raises
@@ -48,14 +48,14 @@ class Original:
         StoreError
             If it is not complete, or has lost an object.
         """
-        keys = check_source(tree.list(), str(tree.url), partial(find, tree))
-        root = tree.read(ROOT)
-        check_root(root, f"publish: {tree.url}")
-        recorded = recorded_digests(root, tree.read) or {}
+        keys = check_source(tree.list(), str(tree.place), tree.read)
+        root = tree.get(ROOT)
+        check_root(root, f"publish: {tree.place}")
+        recorded = recorded_digests(root, tree.get) or {}
         lost = sorted(recorded.keys() - set(keys))
         if lost:
             raise StoreError(
-                f"publish: {tree.url}/{lost[0]} is missing (of {len(lost):,} objects): it was "
+                f"publish: {tree.place}/{lost[0]} is missing (of {len(lost):,} objects): it was "
                 "stored, and is lost; convert again, or fetch the store again"
             )
         return cls(tree, keys, root, recorded)
@@ -68,11 +68,11 @@ class Original:
         StoreError
             If it is another: damaged, or of a later state of the store.
         """
-        data = self.root if key == ROOT else self.tree.read(key)
+        data = self.root if key == ROOT else self.tree.get(key)
         found = digest(data)
         if not found.sha256.startswith(self.recorded.get(key, "")):
             raise StoreError(
-                f"publish: {self.tree.url}/{key} is not what the store says of it (sha256 "
+                f"publish: {self.tree.place}/{key} is not what the store says of it (sha256 "
                 f"{found.sha256[:12]}…; expected {self.recorded[key][:12]}…): another command "
                 "changes the store, or it is damaged; run geoembz verify, then the same command "
                 "again"
@@ -87,10 +87,10 @@ class Original:
         StoreError
             If it has a journal, a lock, another root or other objects now.
         """
-        keys = check_source(self.tree.list(), str(self.tree.url), partial(find, self.tree))
-        if set(keys) != set(self.keys) or self.tree.read(ROOT) != self.root:
+        keys = check_source(self.tree.list(), str(self.tree.place), self.tree.read)
+        if set(keys) != set(self.keys) or self.tree.get(ROOT) != self.root:
             raise StoreError(
-                f"publish: {self.tree.url} was changed while it was published; expected one that "
+                f"publish: {self.tree.place} was changed while it was published; expected one that "
                 "stays as it is; run the same command again once the other command has ended"
             )
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from geoembz._objects.faults import RetryPolicy
 from geoembz._publish.manifest import Digest, Manifest, digest, manifest_name, manifest_of
-from geoembz._publish.open_tree import open_tree
 from geoembz._publish.plan import ROOT, Original, leftovers, phases
 from geoembz._publish.target import Target, held
-from geoembz._publish.tree import ObjectTree, RetryPolicy
+from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._util.threads import check_workers, for_each
 from geoembz.errors import InvalidConfigError, StoreError
 
@@ -24,7 +24,7 @@ _ABSENT = "embedding/c/absent"
 type Progress = Callable[[int, int], None]
 """Called with objects done and objects in all."""
 
-type Describe = Callable[[ObjectTree], "Described"]
+type Describe = Callable[[PublishedTree], "Described"]
 """Called with the objects of a published store."""
 
 
@@ -113,7 +113,7 @@ def copy_store(
     check_workers("publish", workers)
     source = open_tree(store_path, endpoint_url=endpoint_url, policy=policy)
     tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
-    if source.url == tree.url:
+    if source.place == tree.place:
         raise InvalidConfigError(f"publish: {url} is the store itself; choose another destination")
     original = Original.of(source)
     with held(tree, breaks=break_lock) as target:
@@ -123,8 +123,8 @@ def copy_store(
     if anon_check:
         check_anonymous(url, sender.digests, endpoint_url=endpoint_url)
     return Copied(
-        url=str(tree.url),
-        manifest_url=str(tree.url) + manifest_name(""),
+        url=str(tree.place),
+        manifest_url=str(tree.place) + manifest_name(""),
         n_objects=len(original.keys),
         n_uploaded=sender.n_uploaded,
         n_skipped=len(original.keys) - sender.n_uploaded,
@@ -138,7 +138,7 @@ def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> Manifest:
     """Make a destination hold a store, and nothing else; the root comes last."""
     original, target = sender.original, sender.target
     root = digest(original.root)
-    old = leftovers(original.keys, root, sender.there, str(target.tree.url), overwrite=overwrite)
+    old = leftovers(original.keys, root, sender.there, str(target.tree.place), overwrite=overwrite)
     for key in old.hidden:
         target.tree.delete(key)
         sender.there.pop(key)
@@ -149,7 +149,7 @@ def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> Manifest:
     original.check_unchanged()
     if ROOT not in sender.there:  # what is hidden is looked at before it is shown
         target.check(sender.digests)
-    manifest = manifest_of(target.tree.url.name, sender.digests | {ROOT: root})
+    manifest = manifest_of(target.tree.place.name, sender.digests | {ROOT: root})
     _write_manifest(target.tree, manifest)
     sender.send(last, workers)
     target.check_visible(sender.digests)
@@ -178,7 +178,7 @@ class _Sender:
         data, value = self.original.read(key)
         needed = not self._is_there(key, value)
         if needed:
-            self.target.tree.write(key, data, value)
+            self.target.tree.send(key, data, value)
         with self._lock:
             self._n_done += 1
             if self._progress is not None:
@@ -191,12 +191,12 @@ class _Sender:
             return False
         if listed.md5 is not None:
             return listed.md5 == value.md5
-        return digest(self.target.tree.read(key)) == value
+        return digest(self.target.tree.get(key)) == value
 
 
-def _write_manifest(target: ObjectTree, manifest: Manifest) -> None:
+def _write_manifest(target: PublishedTree, manifest: Manifest) -> None:
     data = manifest.to_json()
-    target.beside().write(manifest_name(target.url.name), data, digest(data))
+    target.beside().send(manifest_name(target.place.name), data, digest(data))
 
 
 def check_anonymous(
@@ -212,7 +212,7 @@ def check_anonymous(
     public = open_tree(url, endpoint_url=endpoint_url, anonymous=True, policy=RetryPolicy(3))
     for key in {ROOT, min(digests)}:
         try:
-            same = digest(public.read(key)) == digests[key]
+            same = digest(public.get(key)) == digests[key]
         except StoreError as error:
             raise StoreError(
                 f"publish: the store is there, but not public: {error}; "
@@ -223,7 +223,7 @@ def check_anonymous(
     _check_absence(public, url)
 
 
-def _check_absence(public: ObjectTree, url: str) -> None:
+def _check_absence(public: PublishedTree, url: str) -> None:
     """Make sure that an object that is not there is "not found" rather than "denied"."""
     try:
         public.read(_ABSENT)

@@ -7,15 +7,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from geoembz._publish.manifest import digest
-from geoembz._publish.open_tree import open_tree
 from geoembz._publish.plan import check_source
 from geoembz._publish.stac_extent import Footprint, ItemTime, footprint
 from geoembz._publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
-from geoembz._publish.tree import ObjectTree, find
+from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz.errors import MissingPackageError, StoreError
 
 if TYPE_CHECKING:
@@ -87,7 +85,7 @@ class Described:
 
 
 def describe(
-    tree: ObjectTree,
+    tree: PublishedTree,
     *,
     interval: tuple[datetime, datetime] | None = None,
     licence: str | None = None,
@@ -115,17 +113,17 @@ def describe(
         name = f"{metadata.name}.stac-{kind}.json"
         text = json.dumps(document.to_dict(transform_hrefs=False), indent=1, allow_nan=False)
         data = f"{text}\n".encode()
-        tree.beside().write(name, data, digest(data))
+        tree.beside().send(name, data, digest(data))
     urls = f"{metadata.url}.stac-item.json", f"{metadata.url}.stac-collection.json"
     return Described(urls, when)
 
 
-def _earlier(tree: ObjectTree, name: str) -> Mapping[str, Any]:
+def _earlier(tree: PublishedTree, name: str) -> Mapping[str, Any]:
     """Return a document that an earlier publication wrote; empty where there is none to read."""
     try:
-        document = json.loads(tree.beside().read(name))
+        document = json.loads(tree.beside().read(name) or b"{}")
     except StoreError as error:
-        if not isinstance(error.__context__, FileNotFoundError | PermissionError):
+        if not isinstance(error.__context__, PermissionError):
             raise
         return {}
     except (ValueError, RecursionError):  # nobody's description: it is written anew
@@ -163,7 +161,7 @@ def check_place(url: str, *, endpoint_url: str | None = None) -> None:
         If the store is not complete, has no place on Earth, or no embeddings.
     """
     tree = open_tree(url, endpoint_url=endpoint_url)
-    check_source(tree.list(), url, partial(find, tree))
+    check_source(tree.list(), url, tree.read)
     footprint(read_metadata(tree).grids.values())
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geoembz._objects.names import is_codes
-from geoembz._publish.tree import ObjectTree
+from geoembz._publish.tree import PublishedTree
 from geoembz._util.bounded_json import parse_object
 from geoembz.errors import StoreError
 from geoembz.store.schema import check_if_known
@@ -47,7 +47,7 @@ class StoreMetadata:
         return None
 
 
-def read_metadata(tree: ObjectTree) -> StoreMetadata:
+def read_metadata(tree: PublishedTree) -> StoreMetadata:
     """Return what a store's `zarr.json` files say."""
     groups, codes = {}, None
     for key in sorted(tree.list()):
@@ -55,7 +55,7 @@ def read_metadata(tree: ObjectTree) -> StoreMetadata:
             document = _json(tree, key)
             path = key.removesuffix("zarr.json").rstrip("/")
             if document.get("node_type") == "group":
-                groups[path] = _attributes(f"{tree.url}/{path}", document)
+                groups[path] = _attributes(f"{tree.place}/{path}", document)
             elif is_codes(path) and codes is None:
                 codes = document
     placed = {path: _with_box(attributes) for path, attributes in groups.items()}
@@ -66,15 +66,16 @@ def read_metadata(tree: ObjectTree) -> StoreMetadata:
     }
     if not grids or codes is None:
         raise StoreError(
-            f"stac: {tree.url} has {'no embedding array' if grids else 'no CRS and bounding box'}; "
-            "STAC describes stores on a map; expected proj: and spatial: attributes, or the "
-            "geoembz:bbox of a table with places; publish it with --no-stac"
+            f"stac: {tree.place} has "
+            f"{'no embedding array' if grids else 'no CRS and bounding box'}; STAC describes "
+            "stores on a map; expected proj: and spatial: attributes, or the geoembz:bbox of a "
+            "table with places; publish it with --no-stac"
         )
     about = codes.get("attributes")
     nodata = about.get("nodata") if isinstance(about, Mapping) else None
     return StoreMetadata(
-        name=tree.url.name,
-        url=str(tree.url),
+        name=tree.place.name,
+        url=str(tree.place),
         root=groups.get("", {}),
         grids=grids,
         data_type=str(codes.get("data_type")),
@@ -108,5 +109,5 @@ def _with_box(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     return attributes if box is None else {"spatial:bbox": box, **attributes}
 
 
-def _json(tree: ObjectTree, key: str) -> dict[str, Any]:
-    return parse_object(tree.read(key), f"stac: {tree.url}/{key}", error=StoreError)
+def _json(tree: PublishedTree, key: str) -> dict[str, Any]:
+    return parse_object(tree.get(key), f"stac: {tree.place}/{key}", error=StoreError)

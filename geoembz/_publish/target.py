@@ -1,75 +1,18 @@
 """Where a store is published to, while nobody else writes there.
 
-The lock is that of all writers (`DestinationLock`), kept by the means of the object tree.
+The lock is that of all writers (`DestinationLock`).
 """
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
-from geoembz._objects.names import StoreUrl
-from geoembz._objects.tree import ObjectTree as StoreTree
+from geoembz._objects.tree import Listed
 from geoembz._publish.manifest import Digest, digest
 from geoembz._publish.plan import ROOT
-from geoembz._publish.tree import Listed, ObjectTree, find
+from geoembz._publish.tree import PublishedTree
 from geoembz.errors import StoreError
-from geoembz.store.lock import DestinationLock, LockPlace, is_lock
-
-
-@dataclass(frozen=True)
-class FencedTree:
-    """Objects of a destination that is held: each is written or deleted only while it is.
-
-    Parameters
-    ----------
-    tree
-        What is written to.
-    lock
-        Held as long as nobody takes it over.
-    """
-
-    tree: ObjectTree
-    lock: DestinationLock
-
-    @property
-    def url(self) -> StoreUrl:
-        """Where the tree is."""
-        return self.tree.url
-
-    def list(self) -> Mapping[str, Listed]:
-        """Return every object by relative key."""
-        return self.tree.list()
-
-    def read(self, key: str) -> bytes:
-        """Return an object's content."""
-        return self.tree.read(key)
-
-    def write(self, key: str, data: bytes, expected: Digest) -> None:
-        """Store an object, while the destination is held."""
-        self._check_held()
-        self.tree.write(key, data, expected)
-
-    def create(self, key: str, data: bytes) -> bool:
-        """Store an object unless there is one, while the destination is held."""
-        self._check_held()
-        return self.tree.create(key, data)
-
-    def delete(self, key: str) -> None:
-        """Delete an object, while the destination is held."""
-        self._check_held()
-        self.tree.delete(key)
-
-    def beside(self) -> "FencedTree":
-        """Return the tree that holds this one's siblings: the same lock holds them."""
-        return FencedTree(self.tree.beside(), self.lock)
-
-    def _check_held(self) -> None:
-        """Refuse to go on where another command has taken the destination over."""
-        if not self.lock.is_ours():
-            raise StoreError(
-                f"publish: {self.lock.url}: another command has taken the destination over; this "
-                "one ends here; run it again once the other has ended"
-            )
+from geoembz.store.lock import DestinationLock, is_lock
 
 
 @dataclass(frozen=True)
@@ -79,17 +22,17 @@ class Target:
     Parameters
     ----------
     tree
-        Its objects.
+        Its objects, which are written and deleted only while it is held.
     """
 
-    tree: FencedTree
+    tree: PublishedTree
 
     def listed(self) -> dict[str, Listed]:
         """Return what is there but the lock; of a root, the MD5 is known on every file system."""
         there = {key: value for key, value in self.tree.list().items() if not is_lock(key)}
         root = there.get(ROOT)
         if root is not None and root.md5 is None:
-            there[ROOT] = replace(root, md5=digest(self.tree.read(ROOT)).md5)
+            there[ROOT] = replace(root, md5=digest(self.tree.get(ROOT)).md5)
         return there
 
     def check(self, digests: Mapping[str, Digest]) -> None:
@@ -112,8 +55,8 @@ class Target:
             else:
                 continue
             raise StoreError(
-                f"publish: {self.tree.url}/{key} {what}; something else writes there; stop it and "
-                "run the same command again"
+                f"publish: {self.tree.place}/{key} {what}; something else writes there; stop it "
+                "and run the same command again"
             )
 
     def check_visible(self, digests: Mapping[str, Digest]) -> None:
@@ -128,15 +71,14 @@ class Target:
             self.check(digests)
         except StoreError:
             with suppress(StoreError):  # the server does not answer; what is wrong is said below
-                bare = self.tree.tree  # our root must go, whoever holds the destination now
-                root = find(bare, ROOT)
+                root = self.tree.read(ROOT)
                 if root is not None and digest(root) == digests[ROOT]:
-                    bare.delete(ROOT)
+                    self.tree.delete(ROOT, is_held=False)  # whoever holds the destination now
             raise
 
 
 @contextmanager
-def held(tree: ObjectTree, *, breaks: bool) -> Iterator[Target]:
+def held(tree: PublishedTree, *, breaks: bool) -> Iterator[Target]:
     """Hold a destination for the length of a block.
 
     Parameters
@@ -150,34 +92,14 @@ def held(tree: ObjectTree, *, breaks: bool) -> Iterator[Target]:
     ------
     DestinationExistsError
         If another command writes there.
+    StoreError
+        If a web server has it.
     """
-    with DestinationLock(_place(tree), breaks=breaks) as lock:
-        yield Target(FencedTree(tree, lock))
-
-
-def _place(tree: ObjectTree) -> LockPlace:
-    return StoreTree(tree.url.root) if tree.url.protocol == "file" else _RemotePlace(tree)
-
-
-class _RemotePlace:
-    """A lock's place on a server, reached with the publisher's patience and endpoint."""
-
-    def __init__(self, tree: ObjectTree) -> None:
-        self._tree, self.url = tree, str(tree.url)
-
-    def read(self, key: str, most: int | None = None) -> bytes | None:
-        content = find(self._tree, key)
-        return None if content is None else content[:most]
-
-    def create(self, key: str, content: bytes) -> bool:
-        return self._tree.create(key, content)
-
-    def write(self, key: str, content: bytes) -> None:
-        self._tree.write(key, content, digest(content))
-
-    def remove(self, prefix: str = "") -> None:
-        if find(self._tree, prefix) is not None:
-            self._tree.delete(prefix)
-
-    def remove_empty(self, prefix: str = "") -> None:
-        """Do nothing: servers have no folders."""
+    if tree.is_web:
+        raise StoreError(
+            f"publish: {tree.place} is the address of a web server, which only reads; expected a "
+            "place to write to: s3://bucket/name.zarr, another fsspec URL or a local path"
+        )
+    with DestinationLock(tree, breaks=breaks) as lock:
+        tree.remove_partials()
+        yield Target(tree.held_by(lock))

@@ -1,222 +1,175 @@
-"""Object trees: what lies under a prefix, read, written and deleted by relative key.
+"""The objects of a store that is published, or published to: listed, read, written and compared.
 
-Says what a tree can do, and does it on any fsspec file system (a local disk, memory, another
-cloud), checking writes by reading back; `s3_tree` does it on S3, `open_tree` chooses. What may pass
-is tried again with growing pauses; the caller says which errors those are.
+What a write stores is compared with what was sent: an S3 server says its MD5, of all others the
+object is read back. Web servers cannot list: what a store of format 0.2 holds is known by its
+digests, of an older one by the manifest beside it.
 """
 
-import os
-import time
-import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import copy
+import io
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Self
 
-from geoembz._objects.faults import as_store_error, will_pass
-from geoembz._objects.names import StoreUrl, check_key
-from geoembz._publish.manifest import Digest, digest
-from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
+from geoembz._objects.faults import RetryPolicy, as_store_error
+from geoembz._objects.files import PARTIAL
+from geoembz._objects.names import StoreUrl, check_endpoint, check_key, parse_store_url
+from geoembz._objects.stores import Access
+from geoembz._objects.tree import Listed, ObjectTree
+from geoembz._publish.manifest import Digest, content_type, digest, manifest_name, parse_manifest
+from geoembz.errors import StoreError
+from geoembz.store.digests import ROOT
+from geoembz.store.lock import DestinationLock
+from geoembz.store.recorded import recorded_digests
+
+_SINGLE_PUT_BYTES = 5 * 2**30
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An object as a listing shows it; `md5` only where the server computed one, `size` too."""
+class PublishedTree(ObjectTree):
+    """Objects under a prefix, by keys that are checked.
 
-    size: int | None
-    md5: str | None = None
+    Parameters
+    ----------
+    place
+        Where it is.
+    access
+        How the server is asked.
 
+    Attributes
+    ----------
+    place
+        As given.
+    lock
+        Of whoever publishes to it: nothing is sent or deleted unless it is held. None: not asked.
+    """
 
-class ObjectTree(Protocol):
-    """Objects under a prefix."""
+    def __init__(self, place: StoreUrl, access: Access) -> None:
+        super().__init__(place.root if place.protocol == "file" else str(place), access=access)
+        self.place = place
+        self.lock: DestinationLock | None = None
 
     @property
-    def url(self) -> StoreUrl:
-        """Where the tree is."""
-        ...
+    def is_web(self) -> bool:
+        """Whether a plain web server has it, which cannot list and only reads."""
+        return self.place.protocol in ("http", "https")
 
-    def list(self) -> Mapping[str, Listed]:
-        """Return every object by relative key."""
-        ...
+    def beside(self) -> Self:
+        """Return the tree that holds this one's siblings: manifest, STAC. The same lock holds."""
+        tree = copy.copy(self)
+        tree.place = self.place.parent
+        tree.url, tree.root = self.url.rpartition("/")[0], self.root.rpartition("/")[0]
+        tree.local_path = self.local_path.parent
+        return tree
 
-    def read(self, key: str) -> bytes:
-        """Return an object's content."""
-        ...
-
-    def write(self, key: str, data: bytes, expected: Digest) -> None:
-        """Store an object whole and make sure that it is what the server stored."""
-        ...
-
-    def create(self, key: str, data: bytes) -> bool:
-        """Store an object unless there is one; return whether it was stored.
-
-        Some servers know no conditional requests and store in any case: read back what matters.
-        """
-        ...
-
-    def delete(self, key: str) -> None:
-        """Delete an object."""
-        ...
-
-    def beside(self) -> "ObjectTree":
-        """Return the tree that holds this one's siblings: manifest, STAC."""
-        ...
-
-
-def find(tree: ObjectTree, key: str) -> bytes | None:
-    """Return an object's content; None where there is no such object."""
-    try:
-        return tree.read(key)
-    except StoreError as error:
-        if isinstance(error.__context__, FileNotFoundError):
-            return None
-        raise
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How often and how patiently to try.
-
-    Parameters
-    ----------
-    attempts
-        At least 1.
-    first_pause_s, longest_pause_s
-        The pause doubles after each failure, in seconds.
-    """
-
-    attempts: int = 8
-    first_pause_s: float = 0.25
-    longest_pause_s: float = 20.0
-
-    def __post_init__(self) -> None:
-        """Refuse no attempt at all."""
-        if self.attempts < 1:
-            raise InvalidConfigError(f"publish: {self.attempts} attempts; expected at least 1")
-
-    def pause_s(self, failures: int, name: str) -> float:
-        """Return the pause after so many failures: 50 to 100 % of the doubled one.
-
-        The share follows from `name`, so that parallel workers do not come back all at once.
-        """
-        spread = 0.5 + zlib.crc32(f"{name} {failures}".encode()) / 2**33
-        doubled = self.first_pause_s * float(2 ** (failures - 1))
-        return spread * min(self.longest_pause_s, doubled)
-
-
-def with_retries[T](
-    action: Callable[[], T],
-    what: str,
-    policy: RetryPolicy,
-    sleep: Callable[[float], None] = time.sleep,
-) -> T:
-    """Return what an action returns, trying again while its errors may pass.
-
-    Parameters
-    ----------
-    action
-        What to do; it must be safe to do twice.
-    what
-        Its name in messages.
-    policy
-        How often, how patiently.
-    sleep
-        Waits so many seconds.
-
-    Raises
-    ------
-    StoreError
-        If an error will not pass, or did not pass in time. It names no credentials and carries no
-        cause that could.
-    """
-    for attempt in range(1, policy.attempts + 1):
-        try:
-            return action()
-        except GeoembzError:
-            raise
-        except Exception as error:  # noqa: BLE001 (every library has its own; all are translated)
-            if attempt == policy.attempts or not will_pass(error):
-                raise as_store_error(error, what, attempt) from None
-        sleep(policy.pause_s(attempt, what))
-    raise AssertionError("unreachable")
-
-
-_DRAFT = ".draft"
-
-
-@dataclass(frozen=True)
-class FsspecTree:
-    """A directory or prefix of any fsspec file system; writes are checked by reading back."""
-
-    url: StoreUrl
-    fs: Any
-    policy: RetryPolicy
-
-    def beside(self) -> "FsspecTree":
-        """Return the tree that holds this one's siblings: manifest, STAC."""
-        return FsspecTree(self.url.parent, self.fs, self.policy)
+    def held_by(self, lock: DestinationLock) -> Self:
+        """Return the same tree for whoever holds a lock, as long as nobody takes it over."""
+        tree = copy.copy(self)
+        tree.lock = lock
+        return tree
 
     def list(self) -> dict[str, Listed]:
-        """Return every object under the prefix by relative key; links are refused."""
-        root = self._root()
-        if self.url.protocol == "file":
-            return _list_files(Path(root))
-        self.fs.invalidate_cache()
-        found = self.fs.find(root, detail=True, withdirs=False)
-        return {
-            path[len(root) :].lstrip("/"): Listed(int(info["size"])) for path, info in found.items()
-        }
+        """Return every object by relative key.
 
-    def read(self, key: str) -> bytes:
-        """Return an object's content."""
-        path = f"{self._root()}/{check_key(key)}"
-        return bytes(with_retries(lambda: self.fs.cat_file(path), f"GET {path}", self.policy))
+        Raises
+        ------
+        StoreError
+            If there is a link, which is not followed; if a web server has a store that does not
+            say what it holds.
+        """
+        if self.is_local:
+            return _list_files(self.local_path)
+        return self._listed_by_itself() if self.is_web else self._listed()
 
-    def write(self, key: str, data: bytes, expected: Digest) -> None:
-        """Store an object and read it back."""
-        path = f"{self._root()}/{check_key(key)}"
+    def _listed_by_itself(self) -> dict[str, Listed]:
+        """Return every object that the store has a digest of, else those of its manifest."""
+        root = self.read(ROOT)
+        if root is None:
+            return {}
+        recorded = recorded_digests(root, self.get)
+        if recorded is not None:
+            return dict.fromkeys((ROOT, *recorded), Listed(None))
+        name = manifest_name(self.place.name)
+        content = self.beside().read(name)
+        if content is None:
+            raise StoreError(
+                f"publish: {self.place} cannot be listed over {self.place.protocol}; expected a "
+                f"store of format 0.2, or {name} beside it, to tell which objects there are; "
+                "publish the original again, or copy the store by other means"
+            )
+        manifest = parse_manifest(content, f"{self.place}{manifest_name('')}")
+        return {key: Listed(entry.size) for key, entry in manifest.entries.items()}
 
-        def action() -> None:
-            self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            if self.url.protocol == "file":
-                _write_whole(Path(path), data)
-            else:
-                self.fs.pipe_file(path, data)
+    def get(self, key: str) -> bytes:
+        """Return the content of an object.
 
-        with_retries(action, f"PUT {path}", self.policy)
-        if digest(self.read(key)) != expected:
-            raise StoreError(f"publish: {self.url}/{key} is not what was sent; check the disk")
+        Raises
+        ------
+        StoreError
+            If there is none, or it cannot be read.
+        """
+        try:
+            content = self.read(check_key(key))
+            if content is None:
+                raise FileNotFoundError(f"there is no {key}")
+        except OSError as error:
+            raise as_store_error(error, f"GET {self.url}/{key}") from None
+        return content
 
-    def create(self, key: str, data: bytes) -> bool:
-        """Store an object unless there is one; return whether it was stored."""
-        path = f"{self._root()}/{check_key(key)}"
+    def send(self, key: str, content: bytes, expected: Digest) -> None:
+        """Write an object whole, and make sure that it is what is there then.
 
-        def action() -> bool:
-            try:
-                self.fs.pipe_file(path, data, mode="create")
-            except FileExistsError:
-                return False
-            return True
+        Raises
+        ------
+        StoreError
+            If it is not, or the destination is not held any more.
+        """
+        self._check_held()
+        check_key(key)
+        if self.place.protocol == "s3":
+            if self._put(key, content, expected) == expected.md5:
+                return
+        else:
+            self.write(key, content)
+        if digest(self.get(key)) != expected:
+            raise StoreError(
+                f"publish: {self.place}/{key} is not what was sent (it differs on reading back); "
+                "check the disk or the server, then run the same command again"
+            )
 
-        return with_retries(action, f"PUT {path}", self.policy)
+    def _put(self, key: str, content: bytes, expected: Digest) -> str:
+        """Send an object with one PUT and its MD5, whole or not at all; return its ETag."""
+        if len(content) > _SINGLE_PUT_BYTES:
+            raise StoreError(
+                f"publish: {key} has {len(content):,} bytes, more than one PUT can hold "
+                f"({_SINGLE_PUT_BYTES:,}); convert with smaller shards"
+            )
 
-    def delete(self, key: str) -> None:
-        """Delete an object."""
-        path = f"{self._root()}/{check_key(key)}"
-        with_retries(lambda: self.fs.rm_file(path), f"DELETE {path}", self.policy)
+        def put() -> str:
+            response = self.filesystem.call_s3(
+                "put_object",
+                Bucket=self.place.bucket,
+                Key=f"{self.place.prefix}/{key}".lstrip("/"),
+                Body=io.BytesIO(content),  # a stream: aiohttp warns of large raw bytes
+                ContentMD5=expected.content_md5,
+                ContentType=content_type(key),
+                Metadata={"sha256": expected.sha256},
+            )
+            return str(response.get("ETag", "")).strip('"')
 
-    def _root(self) -> str:
-        return str(self.fs._strip_protocol(self.url.root)).rstrip("/")  # noqa: SLF001
+        return self._ask("PUT", key, put)
 
+    def delete(self, key: str, *, is_held: bool = True) -> None:
+        """Delete an object; `is_held`: only while the destination is."""
+        if is_held:
+            self._check_held()
+        super().delete(check_key(key))
 
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file that readers see whole or not at all; a draft that is left is used again."""
-    draft = path.with_name(f"{path.name}{_DRAFT}")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    def _check_held(self) -> None:
+        """Refuse to go on where another command has taken the destination over."""
+        if self.lock is not None and not self.lock.is_ours():
+            raise StoreError(
+                f"publish: {self.lock.url}: another command has taken the destination over; this "
+                "one ends here; run it again once the other has ended"
+            )
 
 
 def _list_files(root: Path) -> dict[str, Listed]:
@@ -229,6 +182,35 @@ def _list_files(root: Path) -> dict[str, Listed]:
                     f"publish: {path} is a symbolic link; a store holds plain files only, and what "
                     "a link points at is not published; replace it by a copy"
                 )
-        for path in (folder / name for name in files if not name.endswith(_DRAFT)):
+        for path in (folder / name for name in files if not name.endswith(PARTIAL)):
             found[path.relative_to(root).as_posix()] = Listed(path.stat().st_size)
     return found
+
+
+def open_tree(
+    url: str,
+    *,
+    endpoint_url: str | None = None,
+    anonymous: bool = False,
+    policy: RetryPolicy | None = None,
+) -> PublishedTree:
+    """Return the tree under a URL or a local path.
+
+    Parameters
+    ----------
+    url
+        Of a store, checked by `parse_store_url`.
+    endpoint_url
+        Of an S3 server other than Amazon's; AWS_ENDPOINT_URL counts too.
+    anonymous
+        Send no credentials (S3 only).
+    policy
+        Retries.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the URL or endpoint is refused.
+    """
+    access = Access(check_endpoint(endpoint_url), anonymous, policy or RetryPolicy())
+    return PublishedTree(parse_store_url(url), access)

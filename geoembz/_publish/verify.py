@@ -6,10 +6,11 @@ Knows object trees and manifests. What a store means (conventions, shapes) is ch
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from geoembz._objects.faults import RetryPolicy
 from geoembz._objects.names import check_key
+from geoembz._objects.tree import Listed
 from geoembz._publish.manifest import Entry, Manifest, digest, manifest_name, parse_manifest
-from geoembz._publish.open_tree import open_tree
-from geoembz._publish.tree import Listed, ObjectTree, RetryPolicy
+from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._util.threads import for_each
 from geoembz.errors import GeoembzError
 from geoembz.store.traces import is_trace
@@ -34,8 +35,8 @@ def read_manifest(
         If there is none, or it is damaged.
     """
     tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
-    name = manifest_name(tree.url.name)
-    return parse_manifest(tree.beside().read(name), f"{tree.url}{manifest_name('')}")
+    name = manifest_name(tree.place.name)
+    return parse_manifest(tree.beside().get(name), f"{tree.place}{manifest_name('')}")
 
 
 def verify_objects(
@@ -88,9 +89,9 @@ def verify_objects(
     return sorted([*problems, *(problem for problem in found if problem is not None)])
 
 
-def _listing(tree: ObjectTree, manifest: Manifest) -> Mapping[str, Listed]:
+def _listing(tree: PublishedTree, manifest: Manifest) -> Mapping[str, Listed]:
     """Return what is there; where the server cannot list, what should be, to be read."""
-    if tree.url.protocol in ("http", "https"):
+    if tree.is_web:
         return {key: Listed(entry.size) for key, entry in manifest.entries.items()}
     return {key: listed for key, listed in tree.list().items() if not is_trace(key)}
 
@@ -103,17 +104,17 @@ def verify_against(
     keys = sorted(check_key(key) for key in tree.list() if not is_trace(key))
 
     def entry(key: str) -> Entry:
-        value = digest(tree.read(key))
+        value = digest(tree.get(key))
         return Entry(value.size, value.sha256)
 
     entries = dict(zip(keys, for_each(keys, entry, workers), strict=True))
-    manifest = Manifest(tree.url.name, entries)
+    manifest = Manifest(tree.place.name, entries)
     return verify_objects(url, manifest=manifest, endpoint_url=endpoint_url, workers=workers)
 
 
-def _check_content(tree: ObjectTree, key: str, expected: Entry) -> Problem | None:
+def _check_content(tree: PublishedTree, key: str, expected: Entry) -> Problem | None:
     try:
-        found = digest(tree.read(key))
+        found = digest(tree.get(key))
     except GeoembzError as error:
         return Problem(key, f"cannot be read: {error}")
     if found.sha256 != expected.sha256:

@@ -14,12 +14,9 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from itertools import batched
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from geoembz.errors import InvalidConfigError
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 RUNNING_SECONDS, PARTING_SECONDS = 1.0, 0.6
 """How long to wait after Ctrl-C for what is running, then for what is to be let go: 2 s in all."""
@@ -129,13 +126,11 @@ def _controller(n_modules: int) -> Any:  # noqa: ARG001 - see below
 
 
 @cache
-def shared_pool() -> "ThreadPoolExecutor":
+def shared_pool() -> ThreadPoolExecutor:
     """Return the threads that read and decode: one set, so that many callers do not multiply them.
 
     What runs in it must not wait for it.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     return ThreadPoolExecutor(worker_count(), thread_name_prefix="geoembz-read")
 
 
@@ -190,8 +185,6 @@ def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -
             failures.append(error)
             stopped.set()
             raise
-
-    from concurrent.futures import ThreadPoolExecutor
 
     results: list[R] = []
     pool = ThreadPoolExecutor(workers, thread_name_prefix="geoembz-each")

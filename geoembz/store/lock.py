@@ -16,7 +16,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from geoembz._objects.files import PARTIAL
 from geoembz._objects.tree import ObjectTree
@@ -74,32 +74,6 @@ class Fence:
             )
 
 
-class LockPlace(Protocol):
-    """What a lock needs of the destination that it is kept in; see `ObjectTree`."""
-
-    url: str
-
-    def read(self, key: str, most: int | None = None) -> bytes | None:
-        """Return an object's content; None where there is none."""
-        ...
-
-    def create(self, key: str, content: bytes) -> bool:
-        """Write an object unless there is one; return whether it was written."""
-        ...
-
-    def write(self, key: str, content: bytes) -> None:
-        """Write an object."""
-        ...
-
-    def remove(self, prefix: str = "") -> None:
-        """Delete everything below a key."""
-        ...
-
-    def remove_empty(self, prefix: str = "") -> None:
-        """Remove a local folder if there is no file."""
-        ...
-
-
 class DestinationLock:
     """Holds a destination for the length of a block.
 
@@ -111,7 +85,7 @@ class DestinationLock:
         Take it from whoever holds it.
     """
 
-    def __init__(self, tree: LockPlace, *, breaks: bool = False) -> None:
+    def __init__(self, tree: ObjectTree, *, breaks: bool = False) -> None:
         self._tree, self._breaks = tree, breaks
         self._token = uuid.uuid4().hex
         self._ended = threading.Event()
@@ -181,7 +155,7 @@ class DestinationLock:
                     "expected one at a time; wait for it, or end it and repeat; if its machine is "
                     f"gone, wait {STALE_SECONDS / 60:.0f} minutes or pass --break-lock"
                 )
-            self._tree.remove(LOCK)
+            self._tree.delete(LOCK)
         raise StoreError(f"{self._tree.url}/{LOCK}: cannot be made; expected one writer there")
 
     def release(self) -> None:
@@ -197,10 +171,10 @@ class DestinationLock:
         _held.discard(self._token)
         with suppress(StoreError):
             if self.is_ours():
-                self._tree.remove(LOCK)
+                self._tree.delete(LOCK)
                 self._tree.remove_empty(FOLDER)
 
-    def carry(self, tree: LockPlace) -> None:
+    def carry(self, tree: ObjectTree) -> None:
         """Write the lock to what is about to take the destination's place."""
         tree.write(LOCK, self._content())
 
@@ -248,7 +222,7 @@ def _describe(owner: dict[str, Any]) -> str:
     return f"process {owner.get('pid')} on {owner.get('host')}"
 
 
-def _owner(tree: LockPlace) -> dict[str, Any]:
+def _owner(tree: ObjectTree) -> dict[str, Any]:
     """Return what the lock says; empty where there is none or it is torn."""
     return parse_owner(tree.read(LOCK, _MOST_BYTES))
 

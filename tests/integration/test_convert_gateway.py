@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz._objects import stores as remote
+from geoembz._objects import faults
 from geoembz.errors import StoreError
 from tests.conversion.logged import SHARDS, convert_logged
 from tests.integration.conftest import Gateway
@@ -27,7 +27,7 @@ def test_gateway_killed_while_converting(
     tmp_path: Path,
 ) -> None:
     """Killed after some shards: one error, no store; restarted, only the rest is done."""
-    monkeypatch.setattr(remote, "_ATTEMPTS", 2)
+    monkeypatch.setattr(faults, "ATTEMPTS", 2)
     point = int(np.random.default_rng(seed).integers(1, SHARDS - 4))
     url, log = f"s3://{bucket.bucket}/out.zarr", tmp_path / "log"
 

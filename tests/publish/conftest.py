@@ -21,6 +21,7 @@ NAMES = {"moto": "moto", "gateway": "Ceph RADOS Gateway"}
 S3_SERVER = "S3 server"
 KEY, SECRET = "testaccesskey", "testsecretkey0123456789"
 _bucket_numbers = itertools.count()
+_kept: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,19 @@ def use_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+    forget_clients()
+
+
+def forget_clients() -> None:
+    """Make the next client read the environment anew.
+
+    Zarr's clients belong to its event loop and nobody closes them, so they are kept until the end.
+    """
+    import s3fs
+
     s3_is_anonymous.cache_clear()
+    _kept.extend(s3fs.S3FileSystem._cache.values())
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture

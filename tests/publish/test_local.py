@@ -73,13 +73,13 @@ def test_workers(store: Path, tmp_path: Path, workers: int) -> None:
 def test_a_directory_that_is_published_into_never_shows_half_a_file(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file gets its name when it is whole; what a killed publish left is used or ignored."""
+    """A file gets its name when it is whole; what a killed publish left is ignored and deleted."""
     target = tmp_path / "copy.zarr"
 
     rename = Path.replace
 
     def die(self: Path, other: Path) -> None:
-        if self.suffix == ".draft":
+        if self.suffix == ".partial":
             raise KeyboardInterrupt
         rename(self, other)
 
@@ -88,7 +88,7 @@ def test_a_directory_that_is_published_into_never_shows_half_a_file(
         with pytest.raises(KeyboardInterrupt):
             copy_store(str(store), str(target), workers=1)
     left = [path for path in target.rglob("*") if path.is_file()]
-    assert [path.suffix for path in left] == [".draft"]
+    assert [path.suffix for path in left] == [".partial"]
     copy_store(str(store), str(target), workers=1)
     assert verify_against(str(target), str(store)) == []
-    assert not list(target.rglob("*.draft"))
+    assert not list(target.rglob("*.partial"))

@@ -11,8 +11,7 @@ import zarr
 from geoembz._convert import append
 from geoembz._publish import copy_store, verify_against, verify_objects
 from geoembz._publish.manifest import digest
-from geoembz._publish.open_tree import open_tree
-from geoembz._publish.tree import ObjectTree
+from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store.journal import LOCK
@@ -99,13 +98,13 @@ def test_a_store_is_described_while_it_is_held(store: Path, another: Path, targe
     """Nobody else publishes meanwhile; whoever lost the destination describes nothing."""
     written: list[str] = []
 
-    def describe(tree: ObjectTree) -> None:
+    def describe(tree: PublishedTree) -> None:
         with pytest.raises(DestinationExistsError, match="another command writes there"):
             copy_store(str(another), target, overwrite=True)
-        tree.beside().write("item.json", b"{}", digest(b"{}"))
+        tree.beside().send("item.json", b"{}", digest(b"{}"))
         copy_store(str(another), target, overwrite=True, break_lock=True)
         written.append("item.json")
-        tree.beside().write("collection.json", b"{}", digest(b"{}"))
+        tree.beside().send("collection.json", b"{}", digest(b"{}"))
 
     with pytest.raises(StoreError, match="taken the destination over"):
         copy_store(str(store), target, describe=describe)  # type: ignore[arg-type]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from geoembz._objects.faults import RetryPolicy, with_retries
 from geoembz._objects.tree import ObjectTree
-from geoembz._publish.tree import RetryPolicy, with_retries
 from geoembz._util.threads import for_each
 from geoembz.errors import InvalidConfigError, StoreError, redact
 from geoembz.store.lock import DestinationLock

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conversion.conftest import holes, raster, raster_with_holes, scene
 from tests.publish.conftest import (
     Server,
+    forget_clients,
     gateway,
     gateway_directory,
     gateway_endpoint,
@@ -17,6 +17,7 @@ from tests.publish.conftest import (
 )
 
 __all__ = [
+    "forget_clients",
     "gateway",
     "gateway_directory",
     "gateway_endpoint",
@@ -28,8 +29,6 @@ __all__ = [
     "server",
 ]
 
-_kept: list[Any] = []
-
 
 @pytest.fixture
 def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
@@ -38,20 +37,6 @@ def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     forget_clients()
     yield server
     forget_clients()
-
-
-def forget_clients() -> None:
-    """Make the next client read the environment anew.
-
-    Zarr's clients belong to its event loop and nobody closes them, so they are kept until the end.
-    """
-    import s3fs
-
-    from geoembz._objects.reading import s3_is_anonymous
-
-    s3_is_anonymous.cache_clear()
-    _kept.extend(s3fs.S3FileSystem._cache.values())
-    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def download(server: Server, prefix: str, folder: Path) -> Path:

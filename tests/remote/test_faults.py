@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz._objects import stores as remote
+from geoembz._objects import faults, stores
 from geoembz.errors import StoreError
 from tests.conversion.logged import SHARDS, convert_logged
 from tests.publish.conftest import Server
@@ -25,7 +25,7 @@ def proxy(bucket: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """Put a proxy before the server, and be less patient than we are by default."""
     with fault_proxy(bucket.endpoint) as made:
         monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
-        monkeypatch.setattr(remote, "_READ_SECONDS", STALL_S / 3)
+        monkeypatch.setattr(stores, "_READ_SECONDS", STALL_S / 3)
         forget_clients()
         yield made
         forget_clients()
@@ -67,7 +67,7 @@ def test_a_server_that_never_recovers(
     tmp_path: Path,
 ) -> None:
     """After bounded patience one error, and no store; later the same command does the rest."""
-    monkeypatch.setattr(remote, "_ATTEMPTS", 2)
+    monkeypatch.setattr(faults, "ATTEMPTS", 2)
     forget_clients()
     point = int(np.random.default_rng(10 + seed).integers(3, SHARDS - 4))
     recorded: list[str] = []

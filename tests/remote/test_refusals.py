@@ -10,7 +10,7 @@ import pytest
 
 import geoembz
 from geoembz._cli import main
-from geoembz._objects import stores as remote
+from geoembz._objects import faults
 from tests.publish.conftest import KEY, SECRET, Server
 from tests.publish.fault_proxy import Proxy, Request, fault_proxy
 from tests.remote.conftest import forget_clients
@@ -47,7 +47,7 @@ def proxy(bucket: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     with fault_proxy(bucket.endpoint) as made:
         monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
         monkeypatch.setenv("AWS_SESSION_TOKEN", TOKEN)
-        monkeypatch.setattr(remote, "_ATTEMPTS", 2)
+        monkeypatch.setattr(faults, "ATTEMPTS", 2)
         forget_clients()
         yield made
         forget_clients()
