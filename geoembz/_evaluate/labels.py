@@ -145,9 +145,8 @@ def _point_labels(
     missing = np.array([value is None or value == "" for value in values], np.bool_)
     points = features.to_crs(grid.crs_wkt).points
     x, y = np.empty((0, 2)).T if points is None else points.T
-    a, _, c, _, e, f = grid.transform
     x = into_range(grid.crs_wkt, x, grid.bbox[0], grid.bbox[2])
-    down, across = np.floor((y - f) / e), np.floor((x - c) / a)
+    down, across = map(np.floor, grid.rows_cols(x, y))
     height, width = grid.shape
     inside = (down >= 0) & (down < height) & (across >= 0) & (across < width)
     down, across = (np.where(inside, part, 0).astype(np.int64) for part in (down, across))

@@ -48,12 +48,11 @@ def point_hits(grid: Grid, chunk: tuple[int, int], points: NDArray[np.float64]) 
     points
         In the grid's CRS, shape ``(n, 2)``; longitudes of either range.
     """
-    a, _, c, _, e, f = grid.transform
     height, width = grid.shape
     west, _, east, _ = grid.bbox
     x = into_range(grid.crs_wkt, points[:, 0], west, east)
     with np.errstate(invalid="ignore", over="ignore"):
-        cols, rows = np.floor((x - c) / a), np.floor((points[:, 1] - f) / e)
+        rows, cols = map(np.floor, grid.rows_cols(x, points[:, 1]))
         inside = (rows >= 0) & (rows < height) & (cols >= 0) & (cols < width)
     features = np.flatnonzero(inside)
     rows, cols = rows[inside].astype(np.int64), cols[inside].astype(np.int64)
@@ -133,12 +132,11 @@ def _inside(
     grid: Grid, window: Window, part: Window, polygon: Geometry, *, all_touched: bool
 ) -> NDArray[np.intp]:
     """Return the pixels of `part` that lie in a polygon, as numbers inside `window`."""
-    import rasterio
     from rasterio.features import geometry_mask
 
-    a, _, c, _, e, f = grid.transform
-    transform = rasterio.Affine(a, 0, c + a * part.col, 0, e, f + e * part.row)
-    mask = geometry_mask([polygon], part.shape, transform, all_touched=all_touched, invert=True)
+    mask = geometry_mask(
+        [polygon], part.shape, grid.part(part).affine, all_touched=all_touched, invert=True
+    )
     rows, cols = np.nonzero(mask)
     inner = part.relative_to(window)
     pixels: NDArray[np.intp] = (rows + inner.row) * window.width + cols + inner.col

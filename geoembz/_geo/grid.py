@@ -8,10 +8,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from affine import Affine
+from numpy.typing import ArrayLike, NDArray
 
 from geoembz.errors import InvalidConfigError
 
@@ -158,6 +159,39 @@ class Grid:
     def window(self) -> Window:
         """The whole grid as a window."""
         return Window(0, 0, *self.shape)
+
+    @property
+    def affine(self) -> Affine:
+        """The transform, as libraries take it."""
+        return Affine(*self.transform)
+
+    def part(self, window: Window) -> "Grid":
+        """Return the grid of a window of pixels, which may reach beyond the grid itself.
+
+        Examples
+        --------
+        >>> grid = Grid("", None, (10.0, 0.0, 0.0, 0.0, -10.0, 0.0), (24, 24))
+        >>> grid.part(Window(2, 1, 3, 4)).bbox
+        (10.0, -50.0, 50.0, -20.0)
+        """
+        corner = self.affine @ Affine.translation(window.col, window.row)
+        a, b, c, d, e, f = corner[:6]
+        return replace(self, transform=(a, b, c, d, e, f), shape=window.shape)
+
+    def rows_cols(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return where coordinates lie on a rectilinear grid, in pixels from its first corner.
+
+        Whole numbers are edges, the middle of the first pixel is 0.5. Not by the inverse transform,
+        whose rounding differs: edges must stay whole.
+
+        Examples
+        --------
+        >>> grid = Grid("", None, (10.0, 0.0, 500.0, 0.0, -10.0, 0.0), (24, 24))
+        >>> [float(value) for value in grid.rows_cols(505.0, -20.0)]
+        [2.0, 0.5]
+        """
+        a, _, c, _, e, f = self.transform
+        return (np.asarray(y) - f) / e, (np.asarray(x) - c) / a
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from affine import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
@@ -207,10 +206,10 @@ def offset(base: Grid, tile: Grid) -> tuple[int, int] | None:
     >>> offset(base, replace(base, transform=(10.0, 0.0, 20.0, 0.0, -10.0, -30.0)))
     (3, 2)
     """
-    a, _, c, _, e, f = base.transform
+    a, _, _, _, e, _ = base.transform
     ta, _, tc, _, te, tf = tile.transform
     drift = max(abs(ta - a) / abs(a) * tile.shape[1], abs(te - e) / abs(e) * tile.shape[0])
-    rows, cols = (tf - f) / e, (tc - c) / a
+    rows, cols = map(float, base.rows_cols(tc, tf))
     off = max(abs(rows - round(rows)), abs(cols - round(cols)))
     if drift > TOLERANCE_PIXELS or off > TOLERANCE_PIXELS:
         return None
@@ -258,15 +257,8 @@ def cover(grids: Sequence[Grid]) -> Grid:
     bottom = max(row + grid.shape[0] for (row, _), grid in zip(places, grids, strict=True))
     right = max(col + grid.shape[1] for (_, col), grid in zip(places, grids, strict=True))
     named = best_named(grids)
-    whole = part_of(base, Window(top, left, bottom - top, right - left))
+    whole = base.part(Window(top, left, bottom - top, right - left))
     return replace(whole, crs_wkt=named.crs_wkt, crs_code=named.crs_code)
-
-
-def part_of(grid: Grid, window: Window) -> Grid:
-    """Return the grid of a window of pixels, which may reach beyond the grid itself."""
-    corner = Affine(*grid.transform) @ Affine.translation(window.col, window.row)
-    a, b, c, d, e, f = corner[:6]
-    return replace(grid, transform=(a, b, c, d, e, f), shape=window.shape)
 
 
 def best_named(grids: Sequence[Grid]) -> Grid:

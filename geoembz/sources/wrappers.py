@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Grid, Window
@@ -25,7 +24,6 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
-from geoembz.sources.georeference import part_of
 
 
 class ViewSource:
@@ -90,7 +88,7 @@ class NorthUpSource(ViewSource):
         height, width = source.grid.shape
         self.flips_rows, self.flips_cols = e > 0, a < 0
         corner = (width * self.flips_cols, height * self.flips_rows)
-        left, top = Affine(*source.grid.transform) @ corner
+        left, top = source.grid.affine @ corner
         grid = replace(source.grid, transform=(abs(a), b, left, d, -abs(e), top))
         super().__init__(source, grid, traits_of(source).with_notes(self._note()))
 
@@ -146,9 +144,8 @@ class NearestSource(ViewSource):
     def __init__(self, source: Source, grid: Grid) -> None:
         note = f"{source.info[0].uri}: resampled to the mosaic's grid by nearest neighbour"
         super().__init__(source, grid, traits_of(source).with_notes(note))
-        a, _, c, _, e, f = source.grid.transform
-        self._rows = np.floor((grid.y - f) / e).astype(np.int64)
-        self._cols = np.floor((grid.x - c) / a).astype(np.int64)
+        rows, cols = source.grid.rows_cols(grid.x, grid.y)
+        self._rows, self._cols = (np.floor(at).astype(np.int64) for at in (rows, cols))
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -178,11 +175,11 @@ class NearestSource(ViewSource):
 
 def _extent_on(grid: Grid, base: Grid) -> Grid:
     """Return the pixels of `base` whose centres lie within `grid`."""
-    a, _, c, _, e, f = base.transform
     xmin, ymin, xmax, ymax = grid.bbox
-    left, top = math.ceil((xmin - c) / a - 0.5), math.ceil((ymax - f) / e - 0.5)
-    right, bottom = math.floor((xmax - c) / a + 0.5), math.floor((ymin - f) / e + 0.5)
-    return part_of(base, Window(top, left, max(bottom - top, 1), max(right - left, 1)))
+    rows, cols = base.rows_cols([xmin, xmax], [ymax, ymin])
+    left, top = math.ceil(cols[0] - 0.5), math.ceil(rows[0] - 0.5)
+    right, bottom = math.floor(cols[1] + 0.5), math.floor(rows[1] + 0.5)
+    return base.part(Window(top, left, max(bottom - top, 1), max(right - left, 1)))
 
 
 class OrderedSource(ViewSource):
