@@ -41,7 +41,10 @@ def make_wide(path: str, source: str) -> float:
     import numpy as np
 
     from geoembz._geo.grid import Window
-    from geoembz.store import StorePlan, StoreReader, StoreWriter, choose_layout
+    from geoembz.store import StoreReader
+    from geoembz.store.documents import StorePlan
+    from geoembz.store.layout import choose_layout
+    from geoembz.store.writer import StoreWriter
 
     reader = StoreReader.open(source)
     shape = (WIDE, WIDE)

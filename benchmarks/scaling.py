@@ -22,11 +22,14 @@ from benchmarks.report import Row, parse_options, publish, warm
 from geoembz._convert.executors import run_tasks
 from geoembz._convert.sampling import PixelRoles, draw_sample, read_shape
 from geoembz._geo.grid import Window, split
+from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding, Recipe
 from geoembz.sources import Source, open_source
-from geoembz.store import EMBEDDING, Journal, ObjectTree, StorePlan, StoreWriter, choose_layout
-from geoembz.store.documents import create_codes
+from geoembz.store.documents import EMBEDDING, StorePlan, create_codes
+from geoembz.store.journal import Journal
+from geoembz.store.layout import choose_layout
+from geoembz.store.writer import StoreWriter
 
 RECIPES = ("pca64-int8", "pca64-int4")
 FIT_SAMPLES = 65_536

@@ -24,8 +24,10 @@ from geoembz._convert.cluster import open_cluster
 from geoembz._convert.record import total
 from geoembz._convert.shard_task import ShardResult
 from geoembz._geo.grid import Window
+from geoembz._objects.tree import ObjectTree
 from geoembz.encoding._fidelity import FidelitySums
-from geoembz.store import ChunkLayout, Journal, ObjectTree
+from geoembz.store.journal import Journal
+from geoembz.store.layout import ChunkLayout
 
 LAND_PIXELS = 1_500_000_000_000
 SHARD_SIDE = 1024  # px: what `choose_layout` takes for 64 bytes per pixel

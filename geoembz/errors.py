@@ -34,6 +34,22 @@ from typing import ClassVar
 from geoembz._spelling import spelled
 from geoembz._text import printable
 
+__all__ = [
+    "BasisWarning",
+    "DestinationExistsError",
+    "EncodingError",
+    "GeoembzError",
+    "InvalidConfigError",
+    "MissingPackageError",
+    "NoValidPixelsError",
+    "OutputError",
+    "SchedulerError",
+    "SourceChangedError",
+    "SourceError",
+    "StoreError",
+    "StoreVersionError",
+]
+
 _SECRET_VARIABLES = re.compile(
     "(SECRET|TOKEN|PASSWORD|PASSWD|USERPWD|(ACCESS|API|STORAGE|SECRET)_?KEY(_ID)?"
     "|CONNECTION_STRING|HTTP_HEADERS)$"

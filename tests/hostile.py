@@ -224,7 +224,7 @@ def try_everything(store: Path) -> dict[str, str]:
     from geoembz._cost.measured import measure_store
     from geoembz._publish import copy_store
     from geoembz.errors import GeoembzError
-    from geoembz.store import describe
+    from geoembz.store.summary import describe
 
     copies = store.parent / "copies"
     attempts: dict[str, Callable[[], object]] = {

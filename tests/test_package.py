@@ -87,6 +87,16 @@ def test_type_checkers_see_the_same_names() -> None:
     assert {"__version__", *homes, *renamed} == set(geoembz.__all__)
 
 
+@pytest.mark.parametrize("name", ["codecs", "encoding", "errors", "sources", "store"])
+def test_public_modules_hold_what_the_reference_lists(name: str) -> None:
+    """Neither more nor less, and all of it is there."""
+    page = Path(__file__).parents[1] / "docs" / "reference" / "api.md"
+    (row,) = re.findall(rf"(?m)^\| `geoembz\.{name}` \| (.*) \|$", page.read_text("utf-8"))
+    module = importlib.import_module(f"geoembz.{name}")
+    assert re.findall(r"`(\w+)`", row) == sorted(module.__all__)
+    assert all(getattr(module, public) is not None for public in module.__all__)
+
+
 def test_every_command_has_its_function_and_the_other_way_round() -> None:
     """What the command line does, one call of a public function does, with the same result."""
     commands: dict[str, Any] = vars(typer.main.get_command(app))["commands"]

@@ -12,7 +12,8 @@ import geoembz
 from geoembz._cli.app import app
 from geoembz._export import export_cog, preview
 from geoembz.errors import InvalidConfigError
-from geoembz.store import RootInfo, describe
+from geoembz.store import RootInfo
+from geoembz.store.summary import describe
 from tests.conversion.test_grids import write_zones
 
 

@@ -14,9 +14,10 @@ from jsonschema import Draft202012Validator
 
 import geoembz
 from geoembz.errors import StoreError
-from geoembz.store import StoreReader, describe
+from geoembz.store import StoreReader
 from geoembz.store.open import read_faults
 from geoembz.store.schema import KEYWORDS, check_attributes, faults, store_schema
+from geoembz.store.summary import describe
 from tests.hostile import GOLDEN as INT8
 from tests.hostile import change_array, change_json
 from tests.metadata_fuzz import GOLDEN, edit, fuzz

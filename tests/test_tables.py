@@ -19,7 +19,8 @@ import geoembz
 from geoembz._convert import table_shards
 from geoembz._export import export_table
 from geoembz.errors import GeoembzError, InvalidConfigError, SourceError, StoreError
-from geoembz.store import StoreReader, TableReader, View, describe, describe_table
+from geoembz.store import StoreReader, TableReader, View
+from geoembz.store.summary import describe, describe_table
 from geoembz.store.writer import open_zarr_store
 from tests import tables
 from tests.conftest import REPOSITORY

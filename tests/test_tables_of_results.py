@@ -6,7 +6,7 @@ import numpy as np
 
 import geoembz
 from geoembz._export import export_cog, preview
-from geoembz.store import describe
+from geoembz.store.summary import describe
 from tests.conftest import MakeRaster
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from geoembz._convert.placing import builds
-from geoembz.store import Journal, ObjectTree
+from geoembz._objects.tree import ObjectTree
+from geoembz.store.journal import Journal
 
 
 def objects(root: Path) -> dict[str, bytes]:

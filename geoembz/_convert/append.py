@@ -14,11 +14,13 @@ from geoembz._convert.options import FitOptions, ReadKeywords, gather, parse_dat
 from geoembz._convert.record import Written, total_pixels
 from geoembz._convert.summary import AppendSummary, mean_fidelity
 from geoembz._geo import parse_crs, same_crs
+from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import worker_count
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
-from geoembz.store import DestinationLock, ObjectTree, StoreReader, write_root
-from geoembz.store.grids import grid_names
+from geoembz.store import StoreReader
+from geoembz.store.grids import grid_names, write_root
+from geoembz.store.lock import DestinationLock
 
 
 def append(

@@ -16,22 +16,20 @@ from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import mean_fidelity
 from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
-from geoembz.sources import ReadOptions, Source, check_vectors, names_of, traits_of
+from geoembz.sources import ReadOptions, Source
 from geoembz.sources.band_names import list_names, natural_order
+from geoembz.sources.base import names_of, traits_of
+from geoembz.sources.checks import check_vectors
 from geoembz.sources.georeference import describe_grid, same_pixels
 from geoembz.sources.wrappers import reorder_bands, with_traits
-from geoembz.store import (
-    EMBEDDING,
-    VALID,
-    ChunkLayout,
-    StorePlan,
-    StoreReader,
-    StoreSource,
-    StoreWriter,
-)
+from geoembz.store import StoreReader
 from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import UNKNOWN_MODEL
 from geoembz.store.digests import sealed_objects
+from geoembz.store.documents import EMBEDDING, VALID, StorePlan
+from geoembz.store.layout import ChunkLayout
+from geoembz.store.source import StoreSource
+from geoembz.store.writer import StoreWriter
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Self
 
 from geoembz._convert.placing import builds, end_interrupted_swap
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import DestinationExistsError, InvalidConfigError
-from geoembz.store import Journal, ObjectTree
-from geoembz.store.journal import FOLDER
+from geoembz.store.journal import FOLDER, Journal
 
 _ROOTS = ("zarr.json", ".zgroup", ".zarray")
 

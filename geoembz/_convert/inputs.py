@@ -6,21 +6,14 @@ from typing import TYPE_CHECKING
 
 from geoembz._objects.identity import Subdataset
 from geoembz.errors import InvalidConfigError
-from geoembz.sources import (
-    ReadOptions,
-    Source,
-    finish,
-    grid_name,
-    open_array,
-    open_input,
-    open_sources,
-    open_xarray,
-)
+from geoembz.sources import ReadOptions, Source, open_sources
 from geoembz.sources.arrays import PlainArray, is_array
+from geoembz.sources.assemble import finish, grid_name
+from geoembz.sources.detect import open_array, open_input, open_xarray
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.sources.xarray_source import is_xarray
-from geoembz.store import is_store, open_store_sources
+from geoembz.store.source import is_store, open_store_sources
 
 if TYPE_CHECKING:
     import xarray as xr

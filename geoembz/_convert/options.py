@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypedDict
 from geoembz._util import options
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
-from geoembz.sources import Overlap, ReadOptions
+from geoembz.sources import ReadOptions
+from geoembz.sources.options import Overlap
 from geoembz.store.conventions import Layout
 
 FIT_SAMPLES = 65_536

@@ -21,7 +21,8 @@ from geoembz._convert.summary import ConvertSummary
 from geoembz._objects.identity import display_name
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
-from geoembz.sources import ReadOptions, Source, names_of, traits_of
+from geoembz.sources import ReadOptions, Source
+from geoembz.sources.base import names_of, traits_of
 from geoembz.sources.inputs import expand
 from geoembz.store.grids import open_readers
 

@@ -17,10 +17,17 @@ from geoembz._convert.sampling import PixelRoles, SampleCache, draw_sample, samp
 from geoembz._convert.shard_task import merge_stored, write_shards
 from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary, merge_summaries
+from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.sources import Source, check_vectors, names_of, traits_of
-from geoembz.store import ObjectTree, StorePlan, StoreReader, StoreWriter, choose_layout, write_root
+from geoembz.sources import Source
+from geoembz.sources.base import names_of, traits_of
+from geoembz.sources.checks import check_vectors
+from geoembz.store import StoreReader
+from geoembz.store.documents import StorePlan
+from geoembz.store.grids import write_root
+from geoembz.store.layout import choose_layout
+from geoembz.store.writer import StoreWriter
 
 
 @dataclass(frozen=True, kw_only=True)

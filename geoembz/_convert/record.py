@@ -13,17 +13,14 @@ from geoembz._geo import box_of, metres_per_unit
 from geoembz._geo.geoparquet import free_name, write_emb, write_geo
 from geoembz._version import __version__
 from geoembz.encoding._fidelity import FidelitySums
-from geoembz.sources import (
-    Source,
-    check_unchanged,
-    names_of,
-    traits_of,
-    with_checksum,
-)
+from geoembz.sources import Source
+from geoembz.sources.base import names_of, traits_of
+from geoembz.sources.provenance import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.sources.tables.products import Product
-from geoembz.store import StorePlan, TableAttributes, TablePlan
-from geoembz.store.attributes import StoreAttributes
+from geoembz.store.attributes import StoreAttributes, TableAttributes
+from geoembz.store.documents import StorePlan
+from geoembz.store.layout import TablePlan
 from geoembz.store.table_writer import TABLE
 
 

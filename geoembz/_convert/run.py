@@ -26,7 +26,8 @@ from geoembz._convert.table_conversion import TableConversion
 from geoembz._util.threads import worker_count
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
-from geoembz.sources import ReadOptions, Source, traits_of
+from geoembz.sources import ReadOptions, Source
+from geoembz.sources.base import traits_of
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import open_table
 from geoembz.store.conventions import UNKNOWN_MODEL, check_model

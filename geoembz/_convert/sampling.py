@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from geoembz._geo.grid import Blocks, Window, split
 from geoembz.encoding import Encoding
 from geoembz.errors import NoValidPixelsError
-from geoembz.sources import Source, SourceData, occupies
+from geoembz.sources import Source, SourceData
+from geoembz.sources.base import occupies
 from geoembz.sources.wrappers import ViewSource
 
 HELD_OUT_PIXELS = 16_384

@@ -12,15 +12,19 @@ from geoembz._convert.executors import Progress, Workers
 from geoembz._convert.sampling import PixelRoles, read_shape
 from geoembz._convert.site import Build
 from geoembz._geo.grid import Window, pick, split
+from geoembz._objects.tree import ObjectTree
 from geoembz._util.memory import allocate
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._projection import TILE_PIXELS
 from geoembz.encoding._quantization import Codes, PowerQuantizer
 from geoembz.errors import InvalidConfigError
-from geoembz.sources import Source, SourceData, occupies
-from geoembz.store import Fence, Journal, ObjectTree, StoreWriter
+from geoembz.sources import Source, SourceData
+from geoembz.sources.base import occupies
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects, parse_objects
+from geoembz.store.journal import Journal
+from geoembz.store.lock import Fence
+from geoembz.store.writer import StoreWriter
 
 _DECODED_PIXELS = 8 * TILE_PIXELS
 """Pixels decoded at once where a source holds codes of its own."""

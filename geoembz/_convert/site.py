@@ -30,11 +30,11 @@ from geoembz._convert.placing import (
     swap,
     sweep,
 )
-from geoembz._objects.tree import local_faults
+from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.threads import PARTING_SECONDS, within
 from geoembz.errors import DestinationExistsError, SourceChangedError, StoreError
-from geoembz.store import DestinationLock, Fence, Journal, ObjectTree
-from geoembz.store.journal import COMPLETE, FOLDER, as_read
+from geoembz.store.journal import COMPLETE, FOLDER, Journal, as_read
+from geoembz.store.lock import DestinationLock, Fence
 
 type Plan = Mapping[str, Any]
 """All that the bytes of a store depend on, as the journal records it."""

@@ -34,7 +34,9 @@ from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.errors import NoValidPixelsError, StoreError
 from geoembz.sources.tables import Survey, TableSource
-from geoembz.store import TablePlan, TableReader, TableWriter, choose_rows
+from geoembz.store import TableReader
+from geoembz.store.layout import TablePlan, choose_rows
+from geoembz.store.table_writer import TableWriter
 
 FEWEST_PARTS, MOST_PARTS = 8, 64
 """Row groups to begin reading in. Below the first number the whole table is read."""

@@ -20,7 +20,7 @@ from geoembz._geo.wkb import encode_points
 from geoembz._objects.tree import local_faults
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import SourceError
-from geoembz.store import Column
+from geoembz.store.layout import Column
 
 CODES, VALID, X, Y = "codes", "valid", "x", "y"
 GEOMETRY = "geometry"

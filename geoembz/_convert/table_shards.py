@@ -20,16 +20,16 @@ from geoembz._convert.table_rows import VALID, RowFormat, Spill, X, Y
 from geoembz._geo.grid import Window
 from geoembz._geo.hilbert import hilbert_order
 from geoembz._objects.files import make_parents
-from geoembz._objects.tree import local_faults
+from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.output import scratch_folder
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._quantization import Codes
 from geoembz.sources.tables import TableBatch
-from geoembz.store import Journal, ObjectTree, TableWriter
 from geoembz.store.digests import StoredObjects, parse_objects
-from geoembz.store.journal import FOLDER
+from geoembz.store.journal import FOLDER, Journal
+from geoembz.store.table_writer import TableWriter
 
 
 @dataclass(frozen=True)

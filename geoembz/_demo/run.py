@@ -12,10 +12,10 @@ from geoembz._convert import ConvertSummary, convert
 from geoembz._demo.scene import DemoFiles, is_demo_raster, write_demo
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
 from geoembz._evaluate.metrics.splits import labelled_split
+from geoembz._objects.tree import ObjectTree
 from geoembz._text import aligned, figure
 from geoembz._util.results import Result
 from geoembz.errors import DestinationExistsError, InvalidConfigError
-from geoembz.store import ObjectTree
 from geoembz.store.journal import FOLDER
 
 DEMO_MODEL = "urn:geoembz:model:demo"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from geoembz._objects.tree import ObjectTree
 from geoembz._text import aligned, printable
 from geoembz._util.results import Result
 from geoembz.errors import StoreError
-from geoembz.store import ObjectTree, write_root
 from geoembz.store.digests import ROOT, root_content, sealed_objects
-from geoembz.store.grids import grid_names
+from geoembz.store.grids import grid_names, write_root
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from geoembz._evaluate.pixels import (
 )
 from geoembz._evaluate.sample import Sample, clean
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import Source, names_of
+from geoembz.sources import Source
+from geoembz.sources.base import names_of
 from geoembz.sources.georeference import describe_grid, same_pixels
 from geoembz.sources.inputs import is_table_file
 from geoembz.sources.tables import read_vectors

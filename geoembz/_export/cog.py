@@ -16,7 +16,8 @@ from geoembz.errors import InvalidConfigError, OutputError, SourceError
 from geoembz.sources.features.write import check_output
 from geoembz.sources.gdal import open_gdal
 from geoembz.sources.tiff import read_complete
-from geoembz.store import StorePlan, StoreReader, View
+from geoembz.store import StoreReader, View
+from geoembz.store.documents import StorePlan
 
 _BLOCK_BYTES, _DRAFT_TILE_BYTES = 64 * 2**20, 4 * 2**20
 """Decoded at once, and of one tile of the draft with all its bands: tiles that a block leaves half

@@ -12,10 +12,10 @@ import zarr
 from numpy.typing import NDArray
 
 from geoembz._objects.names import check_key
+from geoembz._objects.tree import ObjectTree
 from geoembz._publish import Problem
 from geoembz._util.threads import for_each
 from geoembz.errors import GeoembzError
-from geoembz.store import ObjectTree
 from geoembz.store.conventions import records_digests
 from geoembz.store.digests import (
     ALGORITHM,

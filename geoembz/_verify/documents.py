@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from geoembz._objects.names import check_key
+from geoembz._objects.tree import ObjectTree
 from geoembz._publish import Problem
 from geoembz._util.threads import for_each
 from geoembz.errors import GeoembzError
-from geoembz.store import ObjectTree
 
 _CONSOLIDATED = "consolidated_metadata"
 _WORKERS = 8

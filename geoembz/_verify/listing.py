@@ -15,10 +15,11 @@ import zarr
 from zarr.core.buffer import Buffer, default_buffer_prototype
 from zarr.storage import MemoryStore
 
+from geoembz._objects.tree import ObjectTree
 from geoembz._publish import Problem
 from geoembz._text import printable
 from geoembz._util.results import Result
-from geoembz.store import ObjectTree, StoreReader, TableReader
+from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import FIRST_VERSION, records_digests
 from geoembz.store.digests import ROOT
 from geoembz.store.traces import Trace, find_traces, is_trace

@@ -7,6 +7,7 @@ import zarr
 from zarr.core.metadata import ArrayV3Metadata
 
 from geoembz._objects.names import check_key
+from geoembz._objects.tree import ObjectTree
 from geoembz._publish import Problem, verify_against, verify_objects
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._verify.digests import check_small_objects
@@ -23,7 +24,7 @@ from geoembz._verify.listing import (
 from geoembz._verify.raster import check_raster
 from geoembz._verify.table import check_table
 from geoembz.errors import GeoembzError, InvalidConfigError, redact
-from geoembz.store import ObjectTree, StoreReader, TableReader
+from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import GRIDS
 from geoembz.store.open import is_table_store, open_group
 from geoembz.store.table_writer import TABLE

@@ -16,8 +16,9 @@ from geoembz._xarray.accessor import register
 from geoembz._xarray.plain_attributes import plain_attributes
 from geoembz._xarray.tables import dimension_coordinate, table_dataset
 from geoembz.errors import InvalidConfigError
-from geoembz.store import StorePlan, StoreReader, TableReader, View
+from geoembz.store import StoreReader, TableReader, View
 from geoembz.store.conventions import CF_TIME, TIME, cf_axis, cf_grid_mapping
+from geoembz.store.documents import StorePlan
 from geoembz.store.grids import grid_names, open_one
 from geoembz.store.open import is_table_store, open_group, unreplaced
 

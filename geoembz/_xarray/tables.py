@@ -12,7 +12,8 @@ from xarray.core import indexing
 from geoembz._xarray.origin import check_numbers, is_whole, unknown_store
 from geoembz._xarray.plain_attributes import plain_attributes
 from geoembz.errors import InvalidConfigError
-from geoembz.store import EMBEDDING, StorePlan, TableReader, View
+from geoembz.store import TableReader, View
+from geoembz.store.documents import EMBEDDING, StorePlan
 from geoembz.store.table_writer import SAMPLE
 
 _ROWS = 16_384

@@ -3,44 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from geoembz.sources.assemble import finish, grid_name, open_sources
-from geoembz.sources.base import (
-    Source,
-    SourceData,
-    SourceTraits,
-    names_of,
-    occupies,
-    traits_of,
-)
-from geoembz.sources.checks import check_vectors
-from geoembz.sources.detect import open_array, open_input, open_xarray
-from geoembz.sources.mosaic import MosaicSource
-from geoembz.sources.options import PRODUCTS, Overlap, ReadOptions, parse_transform
-from geoembz.sources.provenance import SourceInfo, check_unchanged, with_checksum
+from geoembz.errors import SourceError
+from geoembz.sources.assemble import open_sources
+from geoembz.sources.base import Source, SourceData
+from geoembz.sources.options import PRODUCTS, ReadOptions
+from geoembz.sources.provenance import SourceInfo
 
 __all__ = [
     "PRODUCTS",
-    "MosaicSource",
-    "Overlap",
     "ReadOptions",
     "Source",
     "SourceData",
     "SourceInfo",
-    "SourceTraits",
-    "check_unchanged",
-    "check_vectors",
-    "finish",
-    "grid_name",
-    "names_of",
-    "occupies",
-    "open_array",
-    "open_input",
     "open_source",
     "open_sources",
-    "open_xarray",
-    "parse_transform",
-    "traits_of",
-    "with_checksum",
 ]
 
 
@@ -78,8 +54,6 @@ def open_source(
     options = ReadOptions(product=product, nodata=nodata, crs=crs, year=year)
     sources = open_sources(paths, options)
     if len(sources) > 1:
-        from geoembz.errors import SourceError
-
         raise SourceError(
             f"{next(iter(sources.values())).name}: inputs in {len(sources)} CRSs "
             f"({', '.join(sources)}); expected one; use open_sources, or convert them to one store"

@@ -9,7 +9,8 @@ from geoembz._geo.grid import Window
 from geoembz._objects.identity import display_name
 from geoembz._objects.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
-from geoembz.sources import Source, SourceData, SourceTraits
+from geoembz.sources import Source, SourceData
+from geoembz.sources.base import SourceTraits
 from geoembz.sources.provenance import identify_tree
 from geoembz.store.conventions import GEOEMBZ_UUID, UNKNOWN_MODEL
 from geoembz.store.grids import grid_names

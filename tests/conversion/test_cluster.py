@@ -18,8 +18,9 @@ from geoembz._convert import cluster as cluster_module
 from geoembz._convert.cluster import ClusterWorkers, open_cluster
 from geoembz._convert.executors import make_absolute
 from geoembz._convert.scheduling import LARGEST_BATCH, batch_size, batches_ahead
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, SchedulerError, SourceError, StoreError
-from geoembz.store import DestinationLock, ObjectTree
+from geoembz.store.lock import DestinationLock
 from tests.conversion.logged import convert_logged
 from tests.trees import objects
 

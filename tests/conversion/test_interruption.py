@@ -11,9 +11,9 @@ import zarr
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
 from geoembz.sources import Source, SourceData, open_source
-from geoembz.store import ObjectTree
 from tests.conftest import MakeRaster
 from tests.trees import build_of, files, journal_of, names, objects
 

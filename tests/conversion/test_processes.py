@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import geoembz
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import DestinationExistsError, StoreError
-from geoembz.store import DestinationLock, ObjectTree
 from geoembz.store.journal import LOCK
-from geoembz.store.lock import STALE_SECONDS, is_stale
+from geoembz.store.lock import STALE_SECONDS, DestinationLock, is_stale
 from tests.trees import objects
 
 OPTIONS: dict[str, Any] = {"pca": 5, "chunk": 8, "shard": 16, "workers": 1}

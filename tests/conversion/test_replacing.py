@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 import geoembz
 from geoembz._convert import append, placing
 from geoembz._geo.grid import Window
+from geoembz._objects.tree import ObjectTree
 from geoembz._verify import verify
 from geoembz.errors import SourceError, StoreError
 from geoembz.sources import Source, SourceData, open_source
-from geoembz.store import ObjectTree
 from geoembz.store.digests import ROOT
 from geoembz.store.journal import COMPLETE
 from tests import products

@@ -10,7 +10,7 @@ import pytest
 import geoembz
 from geoembz._cli import main
 from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
-from geoembz.store import describe
+from geoembz.store.summary import describe
 from tests.conversion.test_interruption import Killed
 from tests.publish.conftest import SECRET, Server
 from tests.remote.conftest import download

@@ -3,7 +3,7 @@
 import pytest
 
 from geoembz._geo.grid import Window
-from geoembz.store import ObjectTree
+from geoembz._objects.tree import ObjectTree
 from geoembz.store.journal import Journal
 from tests.publish.conftest import Server
 from tests.publish.fault_proxy import fault_proxy

@@ -14,7 +14,7 @@ from benchmarks.serving import serving
 from geoembz._export import export_cog, preview, sample
 from geoembz._verify import verify
 from geoembz.errors import GeoembzError
-from geoembz.store import describe
+from geoembz.store.summary import describe
 from tests import tables
 from tests.closeness import assert_same_vectors
 from tests.conftest import MakeRaster

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import parse_transform
+from geoembz.sources.options import parse_transform
 from tests import products
 
 CRS = "EPSG:32632"

@@ -10,16 +10,10 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz.errors import SourceError
-from geoembz.sources import (
-    ReadOptions,
-    Source,
-    names_of,
-    open_source,
-    open_sources,
-    open_xarray,
-    traits_of,
-)
+from geoembz.sources import ReadOptions, Source, open_source, open_sources
 from geoembz.sources.band_names import positions
+from geoembz.sources.base import names_of, traits_of
+from geoembz.sources.detect import open_xarray
 from geoembz.sources.xarray_source import DataArraySource
 from tests import products
 

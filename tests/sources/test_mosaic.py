@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.sources import MosaicSource, ReadOptions, Source, open_source, open_sources, traits_of
+from geoembz.sources import ReadOptions, Source, open_source, open_sources
+from geoembz.sources.base import traits_of
 from geoembz.sources.gdal import MOST_OPEN, n_open
+from geoembz.sources.mosaic import MosaicSource
 from geoembz.sources.raster import RasterSource
 from tests import products
 from tests.conftest import MakeRaster

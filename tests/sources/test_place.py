@@ -17,9 +17,10 @@ import geoembz
 from geoembz._evaluate.labels import read_labels
 from geoembz._geo.grid import Grid, Transform
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import MosaicSource, ReadOptions, open_source, open_sources
+from geoembz.sources import ReadOptions, open_source, open_sources
 from geoembz.sources.bands import BandsSource
 from geoembz.sources.georeference import make_grid
+from geoembz.sources.mosaic import MosaicSource
 from geoembz.sources.raster import RasterSource
 from tests import products
 from tests.conftest import MakeRaster

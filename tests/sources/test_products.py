@@ -7,7 +7,8 @@ import pytest
 
 from geoembz._geo.grid import Window
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import ReadOptions, open_source, open_sources, traits_of
+from geoembz.sources import ReadOptions, open_source, open_sources
+from geoembz.sources.base import traits_of
 from tests import products
 
 

@@ -9,7 +9,8 @@ import rasterio
 
 import geoembz
 from geoembz._geo.grid import Window
-from geoembz.sources import ReadOptions, occupies
+from geoembz.sources import ReadOptions
+from geoembz.sources.base import occupies
 from geoembz.sources.raster import RasterSource
 
 SIDE, BLOCK = 128, 32

@@ -22,9 +22,12 @@ from geoembz.codecs._stages import Stage
 from geoembz.encoding import Encoding, FitReport, Recipe
 from geoembz.encoding._packing import Bits, pack
 from geoembz.encoding._projection import Projection
-from geoembz.store import ChunkLayout, StorePlan, StoreReader, StoreWriter
+from geoembz.store import StoreReader
 from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import Layout
+from geoembz.store.documents import StorePlan
+from geoembz.store.layout import ChunkLayout
+from geoembz.store.writer import StoreWriter
 from tests.spec import vector_kinds, vector_states
 from tests.spec.vector_states import DIMENSION, values
 

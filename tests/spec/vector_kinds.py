@@ -11,23 +11,17 @@ from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import write_emb, write_geo
 from geoembz._geo.wkb import encode_points
+from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding
-from geoembz.store import (
-    ChunkLayout,
-    Column,
-    Journal,
-    ObjectTree,
-    StorePlan,
-    StoreReader,
-    StoreWriter,
-    TableAttributes,
-    TablePlan,
-    TableReader,
-    TableWriter,
-    write_root,
-)
-from geoembz.store.attributes import StoreAttributes
+from geoembz.store import StoreReader, TableReader
+from geoembz.store.attributes import StoreAttributes, TableAttributes
 from geoembz.store.digests import StoredObject, sealed_objects
+from geoembz.store.documents import StorePlan
+from geoembz.store.grids import write_root
+from geoembz.store.journal import Journal
+from geoembz.store.layout import ChunkLayout, Column, TablePlan
+from geoembz.store.table_writer import TableWriter
+from geoembz.store.writer import StoreWriter
 from tests.spec.vector_states import DIMENSION, values
 
 type Attributes = Callable[[Encoding, str, int], StoreAttributes]

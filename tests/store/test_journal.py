@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from geoembz._geo.grid import Window
+from geoembz._objects.tree import ObjectTree
 from geoembz.errors import StoreError
-from geoembz.store import ObjectTree
 from geoembz.store.journal import Journal
 
 N_RECORDS = 1100  # more than is read in one batch

@@ -23,8 +23,9 @@ from geoembz._export import export_cog
 from geoembz._publish import copy_store
 from geoembz._verify import verify
 from geoembz.errors import BasisWarning, GeoembzError, StoreError
-from geoembz.store import StoreReader, StoreWriter, TableReader
+from geoembz.store import StoreReader, TableReader
 from geoembz.store.digests import is_sealed
+from geoembz.store.writer import StoreWriter
 from tests import products
 from tests.conversion.test_grids import write_zones
 from tests.conversion.test_times import write_year
