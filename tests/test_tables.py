@@ -174,6 +174,25 @@ def test_recipes_lose_what_rasters_lose(
     assert reader.attributes.rows == {"total": 600, "valid": 598}
 
 
+def test_fidelity_is_that_of_vectors_of_length_one(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Where a recipe scales vectors, their lengths change no figure: neither mean nor error."""
+    written = tables.plain(tmp_path / "a.parquet", rng, rows=600)
+    table = pq.read_table(written.path)
+    lengths = np.linalg.norm(written.vectors, axis=1, keepdims=True)
+    found = []
+    for name, scale in (("raw", rng.uniform(1, 50, lengths.shape)), ("unit", 1 / lengths)):
+        path = tmp_path / name / "a.parquet"
+        path.parent.mkdir()
+        vectors = list((written.vectors * scale).astype(np.float32))
+        column = pa.array(vectors, pa.list_(pa.float32()))
+        pq.write_table(table.set_column(0, "embedding", column), path)
+        found.append(convert(path, recipe="l2-pca8-int8").attributes.fidelity)
+    assert found[0]["n"] > 0
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
 def test_neighbours_share_chunks(tmp_path: Path, rng: np.random.Generator) -> None:
     """Along the curve, a chunk of 16 of 500 rows covers a few per cent of the area."""
     reader = convert(tables.plain(tmp_path / "a.parquet", rng).path)

@@ -100,10 +100,6 @@ class Conversion[Input: (Source, TableSource)](ABC):
     def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
         """Draw so many of the source's vectors, and refuse those that cannot be right."""
 
-    def mean(self, encoding: Encoding, sample: list[NDArray[np.float32]]) -> NDArray[np.float64]:
-        """Return the mean that the centred cosine takes off: of what decoding rebuilds."""
-        return sample_mean(encoding, sample)
-
     @abstractmethod
     def write(self, build: Build, progress: Progress | None) -> None:
         """Write the store, or what is missing of it; nothing opens it before it is complete."""
@@ -127,7 +123,7 @@ class Conversion[Input: (Source, TableSource)](ABC):
             raise NoValidPixelsError(f"{self.source.name}: {error}") from error
         if self.fixed is not None and not self.is_part:
             self.check_basis(self.fixed, sample)
-        return encoding, self.mean(encoding, sample)
+        return encoding, sample_mean(encoding, sample)
 
     def plan(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""

@@ -120,16 +120,6 @@ class TableConversion(Conversion[TableSource]):
         """Draw so many rows that are not held out."""
         return draw_rows(self.source, self.roles, n_samples)
 
-    def mean(
-        self,
-        encoding: Encoding,  # noqa: ARG002 - stores have the mean of what was read, not normalised
-        sample: list[NDArray[np.float32]],
-    ) -> NDArray[np.float64]:
-        """Return the mean of the sample as it was read."""
-        total = np.sum([block.sum(axis=1, dtype=np.float64) for block in sample], axis=0)
-        mean: NDArray[np.float64] = total / sum(block.shape[1] for block in sample)
-        return mean
-
     def write(self, build: Build, progress: Progress | None) -> None:
         """Write the store, or what is missing of it."""
         encoding, centre = fit_once(build, self.fit_encoding)
