@@ -1,14 +1,12 @@
 """Read bytes of local and remote files with fsspec."""
 
-import os
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import IO, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import fsspec
 
 from geoembz._objects.identity import display_name
+from geoembz._objects.stores import S3, s3_options
 from geoembz.errors import SourceError
 
 _BLOCK_BYTES, _MOST_BLOCKS = 2 * 2**20, 64
@@ -122,7 +120,7 @@ def filesystem_of(path: str) -> tuple[Any, str]:
     SourceError
         If nothing installed speaks the URL's protocol.
     """
-    options = {"anon": True} if path.startswith("s3://") and s3_is_anonymous() else {}
+    options = s3_options(keeps_listings=True) if path.startswith(S3) else {}
     try:
         filesystem, root = fsspec.core.url_to_fs(path, **options)
     except (ImportError, ValueError) as error:
@@ -143,37 +141,8 @@ def _listed(filesystem: Any, path: str, root: str) -> dict[str, Any]:
 
 def _faults(path: str) -> tuple[type[Exception], ...]:
     """Return what fsspec raises where a server does not answer as it should."""
-    if not path.startswith("s3://"):
+    if not path.startswith(S3):
         return OSError, ValueError
     from botocore.exceptions import BotoCoreError
 
     return OSError, ValueError, BotoCoreError
-
-
-@lru_cache(maxsize=1)
-def s3_is_anonymous() -> bool:
-    """Whether S3 is to be read without signing: asked for as GDAL does, or nothing to sign with."""
-    asked = os.environ.get("AWS_NO_SIGN_REQUEST")
-    if asked is not None:
-        return asked.upper() in {"YES", "TRUE", "ON", "1"}
-    import botocore.session
-
-    return botocore.session.get_session().get_credentials() is None
-
-
-def gdal_s3_options() -> dict[str, str]:
-    """Return what GDAL must be told to reach the server that AWS_ENDPOINT_URL names.
-
-    GDAL knows the host alone, as AWS_S3_ENDPOINT; where that is set it holds.
-    """
-    unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if s3_is_anonymous() else {}
-    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if not url or "AWS_S3_ENDPOINT" in os.environ:
-        return unsigned
-    parts = urlsplit(url)
-    return {
-        **unsigned,
-        "AWS_S3_ENDPOINT": f"{parts.netloc}{parts.path}".rstrip("/"),
-        "AWS_HTTPS": "YES" if parts.scheme == "https" else "NO",
-        "AWS_VIRTUAL_HOSTING": "FALSE",
-    }

@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.implementations.http import HTTPFileSystem
@@ -17,7 +19,6 @@ from fsspec.spec import AbstractBufferedFile
 from geoembz._objects import faults
 from geoembz._objects.faults import RetryPolicy, as_store_error, is_absence
 from geoembz._objects.names import check_endpoint, parse_store_url
-from geoembz._objects.reading import s3_is_anonymous
 from geoembz.errors import StoreError, redact
 
 _PARTIAL_CONTENT = 206
@@ -71,7 +72,7 @@ def without_ranges(url: str) -> str:
 
 
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
-HTTP = ("http://", "https://")
+HTTP, S3 = ("http://", "https://"), ("s3://", "s3a://")
 _LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs")
 
 
@@ -95,15 +96,7 @@ class Access:
 
 
 def storage_options(url: str, access: Access | None = None) -> dict[str, Any]:
-    """Return fsspec's options for a URL.
-
-    Parameters
-    ----------
-    url
-        Of a store.
-    access
-        Of whoever tries again himself what fails. None for Zarr, which does not: botocore does so
-        as often.
+    """Return fsspec's options for a store's URL; see `s3_options`.
 
     Raises
     ------
@@ -111,17 +104,33 @@ def storage_options(url: str, access: Access | None = None) -> dict[str, Any]:
         If an S3 URL holds credentials, names a whole bucket or could leave its prefix, or the
         endpoint is no URL.
     """
-    if not url.startswith(("s3://", "s3a://")):
+    if not url.startswith(S3):
         return {}
     parse_store_url(url)
+    return s3_options(access)
+
+
+def s3_options(access: Access | None = None, *, keeps_listings: bool = False) -> dict[str, Any]:
+    """Return s3fs' options: the one way in which stores, inputs and publications reach S3.
+
+    Parameters
+    ----------
+    access
+        Of whoever tries again himself what fails. None for Zarr and fsspec, which do not: botocore
+        does so as often.
+    keeps_listings
+        Whether objects may be looked up in listings that were read before.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the endpoint is no URL.
+    """
     asked = access or Access()
     endpoint = check_endpoint(asked.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
+    retries = {"max_attempts": faults.ATTEMPTS, "mode": "standard"}
     config: dict[str, Any] = {
-        "retries": (
-            {"max_attempts": faults.ATTEMPTS, "mode": "standard"}
-            if access is None
-            else {"max_attempts": 0}
-        ),
+        "retries": retries if access is None else {"max_attempts": 0},
         "connect_timeout": _CONNECT_SECONDS,
         "read_timeout": _READ_SECONDS,
         "max_pool_connections": 64,
@@ -135,8 +144,37 @@ def storage_options(url: str, access: Access | None = None) -> dict[str, Any]:
         "anon": s3_is_anonymous() if asked.anonymous is None else asked.anonymous,
         "endpoint_url": endpoint,
         "config_kwargs": config,
-        "use_listings_cache": False,
+        "use_listings_cache": keeps_listings,
         "max_concurrency": 1,  # else s3fs asks for the size of each object before it reads it
+    }
+
+
+@lru_cache(maxsize=1)
+def s3_is_anonymous() -> bool:
+    """Whether S3 is to be read without signing: asked for as GDAL does, or nothing to sign with."""
+    asked = os.environ.get("AWS_NO_SIGN_REQUEST")
+    if asked is not None:
+        return asked.upper() in {"YES", "TRUE", "ON", "1"}
+    import botocore.session
+
+    return botocore.session.get_session().get_credentials() is None
+
+
+def gdal_s3_options() -> dict[str, str]:
+    """Return what GDAL must be told to reach the server that AWS_ENDPOINT_URL names.
+
+    GDAL knows the host alone, as AWS_S3_ENDPOINT; where that is set it holds.
+    """
+    unsigned = {"AWS_NO_SIGN_REQUEST": "YES"} if s3_is_anonymous() else {}
+    url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not url or "AWS_S3_ENDPOINT" in os.environ:
+        return unsigned
+    parts = urlsplit(url)
+    return {
+        **unsigned,
+        "AWS_S3_ENDPOINT": f"{parts.netloc}{parts.path}".rstrip("/"),
+        "AWS_HTTPS": "YES" if parts.scheme == "https" else "NO",
+        "AWS_VIRTUAL_HOSTING": "FALSE",
     }
 
 

@@ -22,7 +22,7 @@ from rasterio.env import ensure_env_with_credentials
 from rasterio.io import DatasetReader
 
 from geoembz._objects.identity import split_query
-from geoembz._objects.reading import gdal_s3_options
+from geoembz._objects.stores import gdal_s3_options
 
 BLOCK_CACHE_BYTES = 64 * 2**20
 """GDAL's cache of raw blocks. Windows are aligned to blocks, so none is needed twice; GDAL's own

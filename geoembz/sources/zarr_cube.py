@@ -10,7 +10,7 @@ from zarr.storage import FsspecStore, LocalStore
 
 from geoembz._geo.grid import Grid, Transform, Window
 from geoembz._objects.identity import display_name
-from geoembz._objects.reading import s3_is_anonymous
+from geoembz._objects.stores import S3, s3_options
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.band_names import BandNames, clean_names
 from geoembz.sources.base import SourceData
@@ -39,12 +39,12 @@ def open_group(path: str) -> zarr.Group:
     """
     store: LocalStore | FsspecStore
     if "://" in path:
-        anonymous = path.startswith("s3://") and s3_is_anonymous()
+        options = s3_options(keeps_listings=True) if path.startswith(S3) else {}
         store = FsspecStore.from_url(
             path,
             read_only=True,
-            storage_options={"anon": True} if anonymous else {},
-            allowed_exceptions=_ABSENT_TO_ALL if anonymous else _ABSENT,
+            storage_options=options,
+            allowed_exceptions=_ABSENT_TO_ALL if options.get("anon") else _ABSENT,
         )
     else:
         store = LocalStore(path, read_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from geoembz._objects.reading import s3_is_anonymous
+from geoembz._objects.stores import s3_is_anonymous
 
 SCRIPT = Path(__file__).parents[1] / "integration" / "s3-server.sh"
 NAMES = {"moto": "moto", "gateway": "Ceph RADOS Gateway"}

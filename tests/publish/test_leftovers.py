@@ -21,7 +21,8 @@ from tests.verification.kinds import KINDS
 TOKEN = "0123456789abcdef" * 2
 TAKE = """
 import os, signal, sys
-from geoembz.store import DestinationLock, ObjectTree
+from geoembz._objects.tree import ObjectTree
+from geoembz.store.lock import DestinationLock
 DestinationLock(ObjectTree(sys.argv[1])).take()
 os.kill(os.getpid(), signal.SIGKILL)
 """

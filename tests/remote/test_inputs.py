@@ -13,7 +13,7 @@ import rasterio
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz._objects.reading import s3_is_anonymous
+from geoembz._objects.stores import s3_is_anonymous
 from geoembz.errors import SourceChangedError, SourceError
 from geoembz.sources import open_source
 from geoembz.sources.inputs import expand, table_files
