@@ -71,6 +71,7 @@ const DOCUMENTS: [string, (attributes: Record<string, unknown>) => void, ViewerE
   ["another Zarr group", (a) => (a["zarr_conventions"] = []), "not-a-store", /geoembz convert/],
   ["a later version", (a) => (a["geoembz:version"] = "7.0"), "unsupported-version", /7\.0.*0\.1 and 0\.2/],
   ["a table", (a) => (a["geoemb:type"] = "chip"), "unsupported-store", /table/],
+  ["a hash that is not the encoding's", (a) => (a["geoembz:encoding_hash"] = "sha256:00"), "damaged", /hash.*sha256:00/],
   ["a shape that is not the array's", (a) => (a["spatial:shape"] = [50, 60]), "damaged", /50 x 60/],
   ["a transform that is none", (a) => (a["spatial:transform"] = [1, 2]), "damaged", /spatial:transform/],
 ];
@@ -87,6 +88,20 @@ test("a server without ranges", () =>
       await fails(engine.codes(WINDOW), "no-ranges", /Range/);
     },
     { ignoresRanges: true },
+  ));
+
+test("a server that does not count from the end is asked for lengths, after one try", () =>
+  withStore(
+    unchanged,
+    async (url, served) => {
+      const engine = createEngine(await openStore(url), { workers: 0 });
+      await engine.codes({ ...WINDOW, height: 1, width: 1 });
+      const tries = served.log.filter((line) => line.includes("bytes=-")).length;
+      const { valid } = await engine.codes(WINDOW);
+      assert.ok(valid.some((flag) => flag === 1));
+      assert.ok(tries > 0 && served.log.filter((line) => line.includes("bytes=-")).length === tries);
+    },
+    { refusesSuffixes: true },
   ));
 
 test("an object that was lost is no fill value", () =>

@@ -16,6 +16,8 @@ export interface Served {
 export interface Behaviour {
   /** Send whole objects whatever is asked for. */
   readonly ignoresRanges?: boolean;
+  /** Refuse ranges that count from the end, as Azure does. */
+  readonly refusesSuffixes?: boolean;
   /** Answer to keys that contain a text, in place of the file's. */
   readonly answers?: Readonly<Record<string, number>>;
 }
@@ -38,7 +40,7 @@ export async function serve(folder: string, behaviour: Behaviour = {}): Promise<
 
 async function answer(
   folder: string,
-  { ignoresRanges = false, answers = {} }: Behaviour,
+  { ignoresRanges = false, refusesSuffixes = false, answers = {} }: Behaviour,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -48,6 +50,14 @@ async function answer(
   const size = await stat(file).then((found) => (found.isFile() ? found.size : null), () => null);
   if (refused !== undefined || size === null) {
     response.writeHead(refused?.[1] ?? 404).end();
+    return;
+  }
+  if (request.method === "HEAD") {
+    response.writeHead(200, { "Content-Length": size }).end();
+    return;
+  }
+  if (refusesSuffixes && request.headers.range?.startsWith("bytes=-")) {
+    response.writeHead(416).end();
     return;
   }
   const range = ignoresRanges ? null : /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? "");

@@ -219,21 +219,6 @@ export class Encoding {
   }
 }
 
-/** Return the names of the arrays that decoding and scoring need; others of `encoding/` are not fetched. */
-export function neededArrays(config: Json): string[] {
-  const projection = readProjection(config.at("projection"));
-  const count = config.at("projection").at("n_components").integer(1, LARGEST);
-  const { kind, law } = readQuantizer(config.at("quantizer"), count);
-  const names = ["variance"];
-  if (projection.law !== "identity") names.push("projection", "mean");
-  if (projection.law === "biorthogonal") names.push("inverse");
-  if (projection.rotated && projection.kind !== "none") names.push("rotation");
-  if (law === "linear") names.push("scale", "offset");
-  if (law === "codebook" || law === "product") names.push("codebook");
-  if (kind === "binary") names.push("threshold");
-  return names;
-}
-
 function readProjection(json: Json): Projection {
   onlyKeys(json, ["kind", "law", "n_components", "rotated", "whiten"]);
   const law = oneOf(json.at("law"), ["identity", "orthonormal", "biorthogonal"] as const);

@@ -18,6 +18,8 @@ const HIDDEN = 403;
 /** A folder of objects behind HTTP, in the form that zarrita reads. */
 export class HttpSource implements AsyncReadable {
   readonly traffic: Traffic = { requests: 0, bytes: 0 };
+  /** Whether `Range: bytes=-N` is understood: Azure does not, and CORS may not allow it. */
+  private hasSuffixes = true;
 
   /**
    * @param url of the folder, without a slash at the end; a query (`?token=…`) is kept for all objects
@@ -38,20 +40,19 @@ export class HttpSource implements AsyncReadable {
   /** Return an object, or undefined where there is none. */
   async get(key: AbsolutePath, options?: GetOptions): Promise<Uint8Array | undefined> {
     const url = this.urlOf(key);
-    const response = await this.send(url, undefined, options?.signal);
-    if (response.status === ABSENT || response.status === HIDDEN) return this.absent(response);
+    const response = await this.send(url, {}, options?.signal);
+    if (isAbsent(response)) return this.absent(response);
     if (response.status !== 200) throw refused(url, response);
     return this.body(url, response);
   }
 
   /** Return a part of an object, or undefined where there is no object. */
   async getRange(key: AbsolutePath, range: RangeQuery, options?: GetOptions): Promise<Uint8Array | undefined> {
+    if ("suffixLength" in range) return this.suffix(key, range.suffixLength, options);
     const url = this.urlOf(key);
-    const bytes =
-      "suffixLength" in range ? `-${range.suffixLength}` : `${range.offset}-${range.offset + range.length - 1}`;
-    const expected = "suffixLength" in range ? range.suffixLength : range.length;
-    const response = await this.send(url, `bytes=${bytes}`, options?.signal);
-    if (response.status === ABSENT || response.status === HIDDEN) return this.absent(response);
+    const bytes = `bytes=${range.offset}-${range.offset + range.length - 1}`;
+    const response = await this.send(url, { headers: { Range: bytes } }, options?.signal);
+    if (isAbsent(response)) return this.absent(response);
     if (response.status === 200) {
       await response.body?.cancel();
       throw new ViewerError(
@@ -61,26 +62,44 @@ export class HttpSource implements AsyncReadable {
           "header Range, as S3, GCS, nginx, Caddy and `geoembz view` do (Python's http.server does not).",
       );
     }
-    if (response.status !== 206) throw refused(url, response);
-    const body = await this.body(url, response);
-    if (body.length !== expected) {
-      throw new ViewerError(
-        "damaged",
-        url,
-        `bytes ${bytes} are ${body.length} long; expected ${expected}. The object is damaged, or was replaced: ` +
-          "reload the page.",
-      );
-    }
-    return body;
+    return this.part(url, response, range.length);
   }
 
-  private async send(url: string, range: string | undefined, signal: AbortSignal | undefined): Promise<Response> {
+  /** Return the end of an object: at one go, or by asking for its length first where that is not understood. */
+  private async suffix(key: AbsolutePath, length: number, options?: GetOptions): Promise<Uint8Array | undefined> {
+    const url = this.urlOf(key);
+    if (this.hasSuffixes) {
+      const response = await this.send(url, { headers: { Range: `bytes=-${length}` } }, options?.signal).catch(
+        (error: unknown) => {
+          // Only ranges with a start need no leave by CORS, so it may be this form alone that is refused.
+          if (error instanceof ViewerError && error.kind === "unreachable") return null;
+          throw error;
+        },
+      );
+      if (response !== null && isAbsent(response)) return this.absent(response);
+      if (response?.status === 206) return this.part(url, response, length);
+      await response?.body?.cancel();
+    }
+    const head = await this.send(url, { method: "HEAD" }, options?.signal);
+    if (isAbsent(head)) return undefined;
+    if (head.status !== 200) throw refused(url, head);
+    this.hasSuffixes = false;
+    const offset = Number(head.headers.get("Content-Length") ?? Number.NaN) - length;
+    if (!(offset >= 0)) throw damaged(url, `is too short for its index of ${length} bytes, or its length is not told`);
+    return this.getRange(key, { offset, length }, options);
+  }
+
+  private async part(url: string, response: Response, length: number): Promise<Uint8Array> {
+    if (response.status !== 206) throw refused(url, response);
+    const body = await this.body(url, response);
+    if (body.length === length) return body;
+    throw damaged(url, `gave ${body.length} bytes where ${length} were asked for`);
+  }
+
+  private async send(url: string, init: RequestInit, signal: AbortSignal | undefined): Promise<Response> {
     this.traffic.requests += 1;
-    const init: RequestInit = {};
-    if (signal !== undefined) init.signal = signal;
-    if (range !== undefined) init.headers = { Range: range };
     try {
-      return await this.fetcher(url, init);
+      return await this.fetcher(url, signal === undefined ? init : { ...init, signal });
     } catch (error) {
       throw isAbort(error) ? error : unreachable(url, error);
     }
@@ -100,6 +119,14 @@ export class HttpSource implements AsyncReadable {
     await response.body?.cancel();
     return undefined;
   }
+}
+
+function isAbsent({ status }: Response): boolean {
+  return status === ABSENT || status === HIDDEN;
+}
+
+function damaged(url: string, what: string): ViewerError {
+  return new ViewerError("damaged", url, `the object ${what}. It is damaged, or was replaced: reload the page.`);
 }
 
 function unreachable(url: string, cause: unknown): ViewerError {

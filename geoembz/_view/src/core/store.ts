@@ -8,13 +8,15 @@ import {
   readEncodingArrays,
 } from "./arrays.js";
 import { registerCodecs } from "./codecs.js";
-import { Encoding, type EncodingState, neededArrays } from "./encoding.js";
+import { Encoding, type EncodingState } from "./encoding.js";
 import { ViewerError } from "./errors.js";
+import { contentHash } from "./hash.js";
 import { type Fetch, HttpSource, type Traffic } from "./http.js";
 import { Json, type JsonObject } from "./json.js";
 
 const CONVENTION = "5bdee612-a44e-461d-a046-554e1bff041c";
 const VERSIONS: readonly string[] = ["0.1", "0.2"];
+const MOST_ENCODING_BYTES = 2 ** 30;
 
 export type Affine = readonly [number, number, number, number, number, number];
 
@@ -98,7 +100,7 @@ export async function openStore(
     ? attributes.at("geoembz:grids").list().map((name) => name.text())
     : [""];
   const first = names[0] ?? "";
-  const state = await readEncoding(source, documents, first, options.signal);
+  const state = await readEncoding(source, root, documents, first, options.signal);
   const encoding = new Encoding(state);
   return {
     url: source.url,
@@ -166,8 +168,12 @@ function checkedVersion(attributes: Json): string {
   return version;
 }
 
+function consolidatedOf(root: Json): Json {
+  return root.at("consolidated_metadata").at("metadata");
+}
+
 function consolidated(root: Json): Documents {
-  const inline = root.at("consolidated_metadata").at("metadata");
+  const inline = consolidatedOf(root);
   if (!inline.exists) {
     throw new ViewerError(
       "unsupported-store",
@@ -180,13 +186,31 @@ function consolidated(root: Json): Documents {
 
 async function readEncoding(
   source: HttpSource,
+  root: Json,
   documents: Documents,
   grid: string,
   signal: AbortSignal | undefined,
 ): Promise<EncodingState> {
   const config = documents(grid).at("attributes").at("geoembz:encoding");
-  const arrays = neededArrays(config).map((name) => arrayDocument(documents, inside(grid, `encoding/${name}`)));
+  const folder = inside(grid, "encoding/");
+  const paths = Object.keys(consolidatedOf(root).object()).filter((path) => path.startsWith(folder));
+  const arrays = paths.map((path) => arrayDocument(documents, path));
+  const length = (array: ArrayDocument): number => array.shape.reduce((product, side) => product * side, 1);
+  const bytes = 4 * arrays.reduce((sum, array) => sum + length(array), 0);
+  if (bytes > MOST_ENCODING_BYTES) {
+    throw new ViewerError("damaged", source.url, `its encoding claims ${bytes} bytes; at most 1 GiB is allowed`);
+  }
   const values = await readEncodingArrays(source, arrays, signal);
+  const shapes = arrays.map(({ path, shape }) => ({ name: path.slice(folder.length + 1), shape }));
+  const stated = documents(grid).at("attributes").at("geoembz:encoding_hash").text();
+  const hash = await contentHash(config.object(), shapes, values);
+  if (hash !== null && hash !== stated) {
+    throw new ViewerError(
+      "damaged",
+      source.url,
+      `the encoding's hash is ${hash}; the store says ${stated}. Its arrays are damaged, or another store's: fetch it again.`,
+    );
+  }
   return { config: config.value, arrays: values, url: source.url };
 }
 
