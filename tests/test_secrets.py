@@ -14,9 +14,9 @@ import geoembz
 from benchmarks.serving import RangeHandler
 from geoembz._cli import main
 from geoembz._publish import copy_store
-from geoembz._publish.stac import write_stac
 from geoembz.errors import GeoembzError, StoreError, redact
 from tests import products
+from tests.publish.conftest import write_stac
 
 SECRETS = ("hunter2222", "AKIAABCDEFGHIJKLMNOP", "s1gnature", "t0ken-of-a-session", "us3r-name")
 

@@ -1,66 +1,16 @@
 """Publish a store: copy it, then describe it as a STAC item and collection."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from geoembz._objects.faults import RetryPolicy
-from geoembz._publish.run import Progress, copy_store
+from geoembz._publish.run import Progress, PublishReport, copy_store
 from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_extent import checked_interval
-from geoembz._spelling import spelled
-from geoembz._util.results import Result
 
 _WORKERS = 8
 """Objects in flight: more than cores, since each waits for the network."""
-
-
-@dataclass(frozen=True)
-class PublishReport(Result):
-    """What `publish` did.
-
-    Parameters
-    ----------
-    url, manifest_url
-        Where the store and its manifest are.
-    n_objects, n_uploaded, n_skipped
-        Objects of the store; those sent; those that were there already, identical.
-    bytes_uploaded
-        Size of those sent.
-    stac_urls
-        Where the STAC item and collection are; empty where none were asked for.
-    time
-        The item's time and where it comes from, in words; None without an item.
-    is_time_of_publication
-        Whether the item's time says nothing about the embeddings.
-    """
-
-    url: str
-    manifest_url: str
-    n_objects: int
-    n_uploaded: int
-    n_skipped: int
-    bytes_uploaded: int
-    stac_urls: tuple[str, ...] = ()
-    time: str | None = None
-    is_time_of_publication: bool = False
-
-    def to_table(self) -> str:
-        """Return the report as lines of text."""
-        lines = [
-            (
-                f"{self.url}: {self.n_objects:,} objects, {self.n_uploaded:,} sent "
-                f"({self.bytes_uploaded:,} bytes), {self.n_skipped:,} there already; all verified"
-            ),
-            f"manifest {self.manifest_url}",
-            *(f"wrote {written}" for written in self.stac_urls),
-            *([] if self.time is None else [f"time {self.time}"]),
-        ]
-        if self.is_time_of_publication:
-            advice = "publish again with --start and --end to say what time the embeddings describe"
-            lines.append(spelled(advice))
-        return "\n".join(lines)
 
 
 def publish(
@@ -149,7 +99,7 @@ def publish(
     if stac:
         check_pystac()
         check_place(path, endpoint_url=endpoint_url)
-    copied = copy_store(
+    return copy_store(
         path,
         url,
         endpoint_url=endpoint_url,
@@ -160,16 +110,4 @@ def publish(
         policy=policy,
         progress=progress,
         describe=partial(describe, interval=interval, licence=license) if stac else None,
-    )
-    described = copied.described
-    return PublishReport(
-        url=copied.url,
-        manifest_url=copied.manifest_url,
-        n_objects=copied.n_objects,
-        n_uploaded=copied.n_uploaded,
-        n_skipped=copied.n_skipped,
-        bytes_uploaded=copied.bytes_uploaded,
-        stac_urls=() if described is None else described.urls,
-        time=None if described is None else str(described.time),
-        is_time_of_publication=described is not None and described.time.is_of_publication,
     )

@@ -13,6 +13,8 @@ from geoembz._publish.manifest import Digest, Manifest, digest, manifest_name, m
 from geoembz._publish.plan import ROOT, Original, leftovers, phases
 from geoembz._publish.target import Target, held
 from geoembz._publish.tree import PublishedTree, open_tree
+from geoembz._spelling import spelled
+from geoembz._util.results import Result
 from geoembz._util.threads import check_workers, for_each
 from geoembz.errors import InvalidConfigError, StoreError
 
@@ -28,9 +30,9 @@ type Describe = Callable[[PublishedTree], "Described"]
 """Called with the objects of a published store."""
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
-    """What `copy_store` did.
+@dataclass(frozen=True)
+class PublishReport(Result):
+    """What `publish` or `copy_store` did.
 
     Parameters
     ----------
@@ -40,10 +42,12 @@ class Copied:
         Objects of the store; those sent; those that were there already, identical.
     bytes_uploaded
         Size of those sent.
-    manifest
-        What is there now.
-    described
-        What `describe` returned; None without it.
+    stac_urls
+        Where the STAC item and collection are; empty where none were asked for.
+    time
+        The item's time and where it comes from, in words; None without an item.
+    is_time_of_publication
+        Whether the item's time says nothing about the embeddings.
     """
 
     url: str
@@ -52,8 +56,25 @@ class Copied:
     n_uploaded: int
     n_skipped: int
     bytes_uploaded: int
-    manifest: Manifest
-    described: "Described | None" = None
+    stac_urls: tuple[str, ...] = ()
+    time: str | None = None
+    is_time_of_publication: bool = False
+
+    def to_table(self) -> str:
+        """Return the report as lines of text."""
+        lines = [
+            (
+                f"{self.url}: {self.n_objects:,} objects, {self.n_uploaded:,} sent "
+                f"({self.bytes_uploaded:,} bytes), {self.n_skipped:,} there already; all verified"
+            ),
+            f"manifest {self.manifest_url}",
+            *(f"wrote {written}" for written in self.stac_urls),
+            *([] if self.time is None else [f"time {self.time}"]),
+        ]
+        if self.is_time_of_publication:
+            advice = "publish again with --start and --end to say what time the embeddings describe"
+            lines.append(spelled(advice))
+        return "\n".join(lines)
 
 
 def copy_store(
@@ -68,7 +89,7 @@ def copy_store(
     policy: RetryPolicy | None = None,
     progress: Progress | None = None,
     describe: Describe | None = None,
-) -> Copied:
+) -> PublishReport:
     """Copy a store so that a reader never sees it incomplete.
 
     Objects that are there with the same size and checksum are not sent again, so the same call
@@ -118,23 +139,24 @@ def copy_store(
     original = Original.of(source)
     with held(tree, breaks=break_lock) as target:
         sender = _Sender(original, target, progress)
-        manifest = _send(sender, workers, overwrite=overwrite)
+        _send(sender, workers, overwrite=overwrite)
         described = None if describe is None else describe(target.tree)
     if anon_check:
         check_anonymous(url, sender.digests, endpoint_url=endpoint_url)
-    return Copied(
+    return PublishReport(
         url=str(tree.place),
         manifest_url=str(tree.place) + manifest_name(""),
         n_objects=len(original.keys),
         n_uploaded=sender.n_uploaded,
         n_skipped=len(original.keys) - sender.n_uploaded,
         bytes_uploaded=sender.bytes_uploaded,
-        manifest=manifest,
-        described=described,
+        stac_urls=() if described is None else described.urls,
+        time=None if described is None else str(described.time),
+        is_time_of_publication=described is not None and described.time.is_of_publication,
     )
 
 
-def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> Manifest:
+def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> None:
     """Make a destination hold a store, and nothing else; the root comes last."""
     original, target = sender.original, sender.target
     root = digest(original.root)
@@ -153,7 +175,6 @@ def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> Manifest:
     _write_manifest(target.tree, manifest)
     sender.send(last, workers)
     target.check_visible(sender.digests)
-    return manifest
 
 
 class _Sender:

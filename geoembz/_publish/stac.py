@@ -25,49 +25,6 @@ RASTER_SCHEMA = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 _ZARR_MEDIA_TYPE = "application/vnd.zarr; version=3"
 
 
-def write_stac(
-    url: str,
-    *,
-    interval: tuple[datetime, datetime] | None = None,
-    licence: str | None = None,
-    endpoint_url: str | None = None,
-) -> tuple[str, str]:
-    """Write an item and a collection beside a published store.
-
-    Parameters
-    ----------
-    url
-        The store.
-    interval
-        Start and end of the time the embeddings describe, with time zones. Without one it is that
-        of an item that describes this store already, or of the store's time axis; where there is
-        neither, that of publication, and the item's description says so.
-    licence
-        SPDX identifier or URL. Without one it is the store's, or that of the collection that is
-        there already; ``other`` where nothing says it.
-    endpoint_url
-        As for `publish`.
-
-    Returns
-    -------
-    item_url, collection_url
-        ``….stac-item.json`` and ``….stac-collection.json``.
-
-    Raises
-    ------
-    MissingPackageError
-        If pystac is not installed.
-    StoreError
-        If the store has no place on Earth, or no geoemb attributes.
-
-    References
-    ----------
-    STAC 1.1; embeddings extension v0.0.1 (prefix ``emb``), projection v2.0.0, raster v2.0.0.
-    """
-    tree = open_tree(url, endpoint_url=endpoint_url)
-    return describe(tree, interval=interval, licence=licence).urls
-
-
 @dataclass(frozen=True)
 class Described:
     """The description of a published store.
@@ -90,14 +47,30 @@ def describe(
     interval: tuple[datetime, datetime] | None = None,
     licence: str | None = None,
 ) -> Described:
-    """Write an item and a collection as `write_stac`, and return what they say of the time.
+    """Write an item and a collection beside a published store, and return what was written.
 
     Parameters
     ----------
     tree
         The objects of the store; the two are written beside it.
-    interval, licence
-        As for `write_stac`.
+    interval
+        Start and end of the time the embeddings describe, with time zones. Without one it is that
+        of an item that describes this store already, or of the store's time axis; where there is
+        neither, that of publication, and the item's description says so.
+    licence
+        SPDX identifier or URL. Without one it is the store's, or that of the collection that is
+        there already; ``other`` where nothing says it.
+
+    Raises
+    ------
+    MissingPackageError
+        If pystac is not installed.
+    StoreError
+        If the store has no place on Earth, or no geoemb attributes.
+
+    References
+    ----------
+    STAC 1.1; embeddings extension v0.0.1 (prefix ``emb``), projection v2.0.0, raster v2.0.0.
     """
     metadata = read_metadata(tree)
     earlier = {

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from geoembz._objects.stores import s3_is_anonymous
+from geoembz._publish.stac import describe
+from geoembz._publish.tree import open_tree
 
 SCRIPT = Path(__file__).parents[1] / "integration" / "s3-server.sh"
 NAMES = {"moto": "moto", "gateway": "Ceph RADOS Gateway"}
@@ -245,3 +247,8 @@ def store(tmp_path: Path) -> Path:
     encoding = root.create_group("encoding")
     encoding.create_array("mean", data=rng.normal(size=64).astype("float32"))
     return path
+
+
+def write_stac(url: str, **options: Any) -> tuple[str, str]:
+    """Write an item and a collection beside a store; return their URLs."""
+    return describe(open_tree(url), **options).urls

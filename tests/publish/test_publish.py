@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 from geoembz._publish import (
-    Copied,
+    PublishReport,
     RetryPolicy,
     copy_store,
     read_manifest,
@@ -51,7 +51,7 @@ def send(
     workers: int = 4,
     overwrite: bool = False,
     anon_check: bool = False,
-) -> Copied:
+) -> PublishReport:
     return copy_store(
         str(store),
         url_of(server),

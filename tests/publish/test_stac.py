@@ -11,10 +11,11 @@ import zarr
 
 import geoembz
 from geoembz._convert.append import append
-from geoembz._publish.stac import EMB_SCHEMA, write_stac
+from geoembz._publish.stac import EMB_SCHEMA
 from geoembz._publish.stac_extent import checked_interval, footprint
 from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
 from tests.conftest import MakeRaster
+from tests.publish.conftest import write_stac
 
 pystac = pytest.importorskip("pystac")
 YEAR = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 12, 31, tzinfo=UTC))
