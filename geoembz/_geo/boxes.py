@@ -28,6 +28,8 @@ _CYLINDRICAL = {
 """Projections whose x is longitude times a constant, and so comes round as well."""
 
 _ROUNDING = 1e-9
+"""Share of a full turn within which edges meet: rounding of longitudes, 4 cm on the ground."""
+
 _MARGIN = 0.05
 """Share of an extent's sides that its box in another CRS is made larger by."""
 

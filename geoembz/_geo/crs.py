@@ -23,6 +23,8 @@ _SAMPLES = 33
 """Places along each axis over which the area of a pixel is averaged."""
 
 _STEP_METRES, _STEP_DEGREES = 10.0, 1e-4
+"""Width of central differences: short against a bend of any projection, long against rounding."""
+
 _AS_DECLARED = 2e-3
 """Below this share the scale of a projection is no news: UTM keeps within it in its zone."""
 

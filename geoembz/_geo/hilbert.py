@@ -12,6 +12,7 @@ ORDER_BITS = 20
 """Cells along each axis: 2**20, about 40 m on the whole Earth."""
 
 _STEP_BITS = 4
+"""Bits of each axis that one look-up takes: its two tables of 8 kB stay in the L1 cache."""
 
 
 def hilbert_order(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:

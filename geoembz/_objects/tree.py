@@ -22,6 +22,8 @@ from geoembz._util.bounded_json import MOST_BYTES, parse_json
 from geoembz.errors import StoreError
 
 _READERS, _READ_BATCH, _READ_PART = 32, 1_024, 32
+"""Threads, objects submitted at once, objects of a task: a journal of 10⁵ is many tasks."""
+
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
 """What servers answer where an object is that was to be created."""

@@ -79,7 +79,11 @@ TOLERANCE = 0.02
 """How far a norm may be from 1: int8 codes of unit vectors decode to 0.99 to 1.01."""
 
 MOST_OUTSIDE = 0.05
+"""Share of vectors that may have another length: borders and fill that no nodata value marks."""
+
 _FEWEST = 16
+"""Vectors below which their lengths prove nothing."""
+
 AEF_BANDS = 64
 
 

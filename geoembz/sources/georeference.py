@@ -18,6 +18,7 @@ _LARGEST_EASTING = 1_200_000.0
 """UTM eastings stay within 0 to 1,000 km, and tiles reach a little over the edge of a zone."""
 
 _DEGREE_SLACK = 0.5
+"""How far global grids reach beyond a pole: half a pixel of 1°, where centres lie on it."""
 
 
 def make_grid(

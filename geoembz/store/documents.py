@@ -28,7 +28,7 @@ from geoembz.store.conventions import (
     cf_grid_mapping,
     records_digests,
 )
-from geoembz.store.digests import StoredObjects, write_digests
+from geoembz.store.digests import ZSTD_LEVEL, StoredObjects, write_digests
 from geoembz.store.layout import ChunkLayout
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ EMBEDDING, VALID = "embedding", "valid"
 
 _TIME_CHUNK = 64
 """Dates per chunk of `time`, written whole: a store that grows rewrites one object."""
-
-ZSTD_LEVEL = 1
 
 _ENCODING_DIMENSIONS: dict[tuple[str, int], tuple[str, ...]] = {
     ("projection", 2): ("component", "dimension"),

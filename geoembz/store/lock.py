@@ -30,8 +30,14 @@ STALE_SECONDS = 600.0
 """Age of the last heartbeat beyond which a lock counts no more."""
 
 _HEARTBEAT_SECONDS = 60.0
+"""Ten beats make a lock stale: a server may be away for some of them, clocks may differ."""
+
 _ATTEMPTS = 5
+"""Each lost to another that breaks the lock, too: then somebody else has it."""
+
 _MOST_BYTES = 4_096
+"""Ours have some 120; what is longer is no lock, and is not read."""
+
 
 _held: set[str] = set()
 """Tokens of the locks that this process holds."""

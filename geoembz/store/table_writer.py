@@ -132,6 +132,8 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
 _ROW_GROUP_ROWS = 16_384
+"""Rows that a reader of the file takes at once: some MB, with footers that stay small."""
+
 _PARTS = f"{FOLDER}/parts"
 _ALWAYS = np.ones(1, np.bool_)
 """Places and columns are stored whatever they hold: absent, they would read as the fill value."""

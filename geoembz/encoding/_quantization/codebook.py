@@ -24,6 +24,8 @@ from geoembz.errors import EncodingError, InvalidConfigError
 _DENSITY_POINTS = 4096
 """Order statistics that describe the density from which Lloyd's iteration starts."""
 _MAX_ITERATIONS = 100
+"""Bounds samples on which Lloyd's iteration creeps; others are within the tolerance before."""
+
 _MAX_REPAIRS = 8
 """Rounds in which codewords of empty cells are given to the worst ones."""
 _TOLERANCE = 1e-4

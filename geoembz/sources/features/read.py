@@ -28,6 +28,8 @@ _MOST_BYTES, _MOST_LONG_BYTES = 2**31, 2**28
 """Largest columns of features, and of rows that are long: all are held in memory."""
 
 _LONG_ROW_BYTES = 2**14
+"""Mean size of a row beyond which it holds outlines of thousands of corners, or embeddings."""
+
 _GEOJSON = (".geojson", ".json")
 _EXPECTED = (
     "GeoJSON (.geojson, .json), GeoPackage (.gpkg), Shapefile (.shp), FlatGeobuf (.fgb), "

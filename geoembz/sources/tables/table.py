@@ -39,7 +39,10 @@ _BATCH_BYTES = 32 * 2**20
 """Decoded size of a batch, about."""
 
 _SMALL_BATCH_ROWS = 65_536
+"""Rows at once where places are read and no vectors: a few MB."""
+
 _FIRST_ROWS = 64
+"""Rows looked at in each step for the length of the vectors: mostly the first tells."""
 
 
 @dataclass(frozen=True)
