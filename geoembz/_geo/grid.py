@@ -118,13 +118,13 @@ class Grid:
         """Whether rows and columns run along the axes, so that 1-D `x` and `y` exist."""
         return self.transform[1] == 0 and self.transform[3] == 0
 
-    def straightened(self) -> "Grid":
+    def straighten(self) -> "Grid":
         """Return the grid without a rotation so small that it moves no corner: rounding.
 
         Examples
         --------
         >>> turned = Grid("", None, (10.0, 1e-15, 0.0, 1e-15, -10.0, 0.0), (24, 24))
-        >>> turned.is_rectilinear, turned.straightened().is_rectilinear
+        >>> turned.is_rectilinear, turned.straighten().is_rectilinear
         (False, True)
         """
         a, b, c, d, e, f = self.transform

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from geoembz._objects.faults import RetryPolicy
 from geoembz._publish.manifest import Digest, Manifest, digest, manifest_name, manifest_of
 from geoembz._publish.plan import ROOT, Original, leftovers, phases
-from geoembz._publish.target import Target, held
+from geoembz._publish.target import Target, hold
 from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._spelling import spelled
 from geoembz._util.results import Result
@@ -137,7 +137,7 @@ def copy_store(
     if source.place == tree.place:
         raise InvalidConfigError(f"publish: {url} is the store itself; choose another destination")
     original = Original.of(source)
-    with held(tree, breaks=break_lock) as target:
+    with hold(tree, breaks=break_lock) as target:
         sender = _Sender(original, target, progress)
         _send(sender, workers, overwrite=overwrite)
         described = None if describe is None else describe(target.tree)

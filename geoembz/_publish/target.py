@@ -78,7 +78,7 @@ class Target:
 
 
 @contextmanager
-def held(tree: PublishedTree, *, breaks: bool) -> Iterator[Target]:
+def hold(tree: PublishedTree, *, breaks: bool) -> Iterator[Target]:
     """Hold a destination for the length of a block.
 
     Parameters
@@ -102,4 +102,4 @@ def held(tree: PublishedTree, *, breaks: bool) -> Iterator[Target]:
         )
     with DestinationLock(tree, breaks=breaks) as lock:
         tree.remove_partials()
-        yield Target(tree.held_by(lock))
+        yield Target(tree.fenced_by(lock))

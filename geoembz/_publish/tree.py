@@ -60,7 +60,7 @@ class PublishedTree(ObjectTree):
         tree.local_path = self.local_path.parent
         return tree
 
-    def held_by(self, lock: DestinationLock) -> Self:
+    def fenced_by(self, lock: DestinationLock) -> Self:
         """Return the same tree for whoever holds a lock, as long as nobody takes it over."""
         tree = copy.copy(self)
         tree.lock = lock

@@ -62,7 +62,7 @@ def make_grid(
             "with --crs EPSG:…"
         )
     wkt, code = _describe(name, system, override)
-    grid = Grid(wkt, code, transform, shape).straightened()
+    grid = Grid(wkt, code, transform, shape).straighten()
     if not is_geographic(wkt) and _counts_pixels(grid):
         raise SourceError(_unplaced(name, transform))
     if not grid.is_rectilinear:

@@ -33,7 +33,7 @@ _GAPS_PER_CHUNK = 8
 """Unwanted bytes between two chunks read in one request: at most this part of a chunk."""
 
 
-def guarded(array: zarr.Array[Any]) -> zarr.Array[Any]:
+def guard_array(array: zarr.Array[Any]) -> zarr.Array[Any]:
     """Return an array that refuses what costs more than it claims.
 
     Partial reads of a shard join neighbouring chunks and fetch nothing between: Zarr joins chunks

@@ -18,7 +18,7 @@ from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, Stor
 from geoembz.store.attributes import Attributes
 from geoembz.store.conventions import check_version, records_digests
 from geoembz.store.digests import DIGESTS
-from geoembz.store.guard import guarded, loss_checked
+from geoembz.store.guard import guard_array, loss_checked
 from geoembz.store.journal import Journal
 from geoembz.store.schema import check_attributes
 from geoembz.store.watch import Watch
@@ -130,7 +130,7 @@ def _small_arrays(
 def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
     try:
         with store_faults(url, f"GET {array.path}"), _ungrouped():
-            return np.asarray(guarded(array)[...])
+            return np.asarray(guard_array(array)[...])
     except (ValueError, RuntimeError, OSError) as error:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
 
@@ -143,7 +143,7 @@ def open_array(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
     StoreError
         If it has not, or the array claims what cannot be believed.
     """
-    return guarded(array_of(url, group, name))
+    return guard_array(array_of(url, group, name))
 
 
 def complete_array(

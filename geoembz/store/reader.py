@@ -17,7 +17,7 @@ from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.store.attributes import Attributes, StoreAttributes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
-from geoembz.store.guard import guarded
+from geoembz.store.guard import guard_array
 from geoembz.store.local_chunks import LocalChunks
 from geoembz.store.open import (
     array_of,
@@ -174,7 +174,7 @@ class StoreReader(Reader):
             return self._complete(EMBEDDING)
         array = array_of(self.url, self.group, EMBEDDING)
         document = plain_document(array.metadata.to_dict(), self.encoding)
-        array = guarded(open_codes(array.store, document, array.path))
+        array = guard_array(open_codes(array.store, document, array.path))
         return complete_array(self.url, self.group, self.attributes.version, array)
 
     @cached_property
