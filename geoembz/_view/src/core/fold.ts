@@ -8,6 +8,7 @@
 
 import { asBytes, componentsOfBytes, product } from "./decode.js";
 import type { Codes, Encoding } from "./encoding.js";
+import { addLookedUp, addWeighed } from "./rows.js";
 
 /** Pixels summed at once: their sums stay in the processor's cache. */
 export const TILE_PIXELS = 4096;
@@ -64,44 +65,8 @@ export class CodeSum {
    */
   write(codes: Codes, n: number, start: number, stop: number, out: Float64Array): void {
     out.fill(this.constant, 0, stop - start);
-    if (this.tables !== null) addLookedUp(asBytes(codes), n, start, stop, this.tables, out);
-    else addWeighed(codes as Float32Array, n, start, stop, this.weights, out);
-  }
-}
-
-function addLookedUp(
-  bytes: Uint8Array,
-  n: number,
-  start: number,
-  stop: number,
-  tables: Float32Array,
-  out: Float64Array,
-): void {
-  const count = stop - start;
-  for (let row = 0; row * 256 < tables.length; row += 1) {
-    const table = tables.subarray(row * 256, row * 256 + 256);
-    const from = row * n + start;
-    for (let i = 0; i < count; i += 1) {
-      out[i] = (out[i] as number) + (table[bytes[from + i] as number] as number);
-    }
-  }
-}
-
-function addWeighed(
-  values: Float32Array,
-  n: number,
-  start: number,
-  stop: number,
-  weights: Float64Array,
-  out: Float64Array,
-): void {
-  const count = stop - start;
-  for (let row = 0; row < weights.length; row += 1) {
-    const weight = weights[row] as number;
-    const from = row * n + start;
-    for (let i = 0; i < count; i += 1) {
-      out[i] = (out[i] as number) + weight * (values[from + i] as number);
-    }
+    if (this.tables !== null) addLookedUp(asBytes(codes), n, start, stop - start, this.tables, out);
+    else addWeighed(codes as Float32Array, n, start, stop - start, this.weights, out);
   }
 }
 

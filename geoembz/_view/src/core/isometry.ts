@@ -9,6 +9,7 @@
 import { Dequantizer, product } from "./decode.js";
 import type { Codes, Encoding } from "./encoding.js";
 import { CodeSum, TILE_PIXELS } from "./fold.js";
+import { addWeighed } from "./rows.js";
 
 export class Isometry {
   /** Added to components, shape `(K,)`. */
@@ -97,13 +98,10 @@ function sumSquares(vectors: Float64Array, length: number, count: number, out: F
 function multiplyTriangle(triangle: Float64Array, size: number, columns: Float64Array, count: number): void {
   for (let row = 0; row < size; row += 1) {
     const diagonal = triangle[row * size + row] as number;
-    const into = columns.subarray(row * count, (row + 1) * count);
-    for (let i = 0; i < count; i += 1) into[i] = (into[i] as number) * diagonal;
-    for (let col = row + 1; col < size; col += 1) {
-      const factor = triangle[row * size + col] as number;
-      const from = col * count;
-      for (let i = 0; i < count; i += 1) into[i] = (into[i] as number) + factor * (columns[from + i] as number);
-    }
+    const at = row * count;
+    for (let i = at; i < at + count; i += 1) columns[i] = (columns[i] as number) * diagonal;
+    const right = triangle.subarray(row * size + row + 1, (row + 1) * size);
+    addWeighed(columns, count, at + count, count, right, columns, at);
   }
 }
 
