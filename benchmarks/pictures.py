@@ -70,7 +70,7 @@ def draw_scene(embedding: Path, store: Path) -> None:
             panel.set_xticks([])
             panel.set_yticks([])
         figure.colorbar(shown, shrink=0.8)
-        figure.savefig(FOLDER / "demo.jpg", dpi=72, pil_kwargs={"quality": 80})
+        figure.savefig(FOLDER / "demo.jpg", dpi=130, pil_kwargs={"quality": 80})
 
 
 def draw_evaluation(evaluation: Evaluation) -> None:

@@ -1,7 +1,7 @@
 """Generate the rasters that the benchmarks read, once, in bounded memory.
 
-The scene is the demonstration's (`geoembz.demo.scene`), which repeats seamlessly; only its white
-noise is new in every tile. Run as ``python -m benchmarks.rasters PATH --size N …``.
+The scene is the demonstration's (`geoembz.demo.scene`), repeated; only the sensor's noise is new in
+every tile. Run as ``python -m benchmarks.rasters PATH --size N …``.
 """
 
 import argparse
@@ -49,7 +49,7 @@ class RasterSpec:
     @property
     def path(self) -> Path:
         """Where the cache keeps it."""
-        return cache_directory() / f"{self.layout}-{self.dimension}d-{self.size}.tif"
+        return cache_directory() / f"landscape-{self.layout}-{self.dimension}d-{self.size}.tif"
 
     @property
     def pixel_bytes(self) -> int:
@@ -77,10 +77,11 @@ def generate(spec: RasterSpec, path: Path, seed: int = 0) -> None:
     from rasterio.transform import from_origin
     from rasterio.windows import Window as RasterWindow
 
-    from geoembz._demo.scene import CRS, ORIGIN, PIXEL_SIZE_M, Model, Scene
+    from geoembz._demo.model import Model
+    from geoembz._demo.scene import CRS, ORIGIN, PIXEL_SIZE_M, Scene
     from geoembz._geo.grid import Window, split
 
-    scene, model = Scene.draw(_SCENE, seed), Model.draw(spec.dimension, seed)
+    scene, model = Scene.draw(_SCENE, seed), Model.draw(spec.dimension)
     profile = {
         "driver": "GTiff",
         "dtype": "float32",
@@ -103,9 +104,9 @@ def generate(spec: RasterSpec, path: Path, seed: int = 0) -> None:
     ):
         for tile in split(Window(0, 0, spec.size, spec.size), (TILE, TILE)):
             rng = np.random.default_rng([seed, tile.row, tile.col])
-            part = Window(tile.row % _SCENE, tile.col % _SCENE, *tile.shape).slices
-            values = model.embed(scene.shares[:, *part], scene.smooth[:, *part], rng)
-            values[:, ~scene.valid[part]] = np.nan
+            part = Window(tile.row % _SCENE, tile.col % _SCENE, *tile.shape)
+            values = model.embed(scene.landscape, part, rng)
+            values[:, ~scene.valid[part.slices]] = np.nan
             if profile["dtype"] == "int8":
                 unit = values / np.linalg.norm(values, axis=0)
                 steps = np.rint(np.sign(unit) * np.sqrt(np.abs(unit)) * 127.5).clip(-127, 127)

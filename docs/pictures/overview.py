@@ -22,7 +22,7 @@ from matplotlib.colors import LogNorm
 TARGET = Path(__file__).with_name("overview.jpg")
 RECIPES = ("pca64-int8", "pca64-int4-lloyd", "pca32-rot-int4-lloyd", "rot-binary")
 SIZE = 256
-LOSSES = (0.001, 0.1)
+LOSSES = (0.0001, 0.1)
 
 
 def main() -> None:

@@ -1,9 +1,4 @@
-"""A synthetic scene of land cover, and a model that turns it into embedding vectors; as files.
-
-It looks like a foundation model's output where that matters for compression: patches of land cover
-that mix along their borders, a spectrum that decays but does not end, variation within a class
-that is partly smooth and partly noise, a mean far from zero, clouds and an edge without data.
-"""
+"""A synthetic scene, as a satellite brings it down and as files: vectors, land cover, no data."""
 
 import uuid
 import warnings
@@ -16,120 +11,83 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._demo.fields import Mask, draw_field, positions
+from geoembz._demo.landscape import (
+    BROADLEAVED,
+    CEREAL,
+    CONIFEROUS,
+    COVERS,
+    GRASS,
+    HOUSES,
+    MAIZE,
+    RAPE,
+    SEALED,
+    WATER,
+    Landscape,
+)
+from geoembz._demo.model import Model
 from geoembz._geo.grid import Window, split
 from geoembz._util.threads import single_threaded_blas
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 
-N_CLASSES = 7
+CLASSES: dict[str, tuple[tuple[int, ...], tuple[int, int, int]]] = {
+    "water": ((WATER,), (43, 84, 145)),
+    "built-up": ((HOUSES, SEALED), (196, 112, 110)),
+    "broadleaved wood": ((BROADLEAVED,), (64, 128, 60)),
+    "coniferous wood": ((CONIFEROUS,), (25, 79, 62)),
+    "grassland": ((GRASS,), (148, 190, 98)),
+    "cereal": ((CEREAL,), (226, 205, 135)),
+    "maize": ((MAIZE,), (186, 145, 83)),
+    "rapeseed": ((RAPE,), (240, 226, 72)),
+}
+"""Names of the labels 1, 2, 3 ...: which covers belong to each, and its colour on a map."""
 
-_N_SMOOTH = 12
-
-# Chosen so that float32 kNN finds the class of about 95 % of the pixels and 64 of 128 principal
-# components explain about 99 % of the variance, while the mean alone has a cosine of 0.7.
-_SPECTRUM_DECAY = 0.75  # the standard deviation along axis j is (1 + j) ** -0.75, times these:
-_BETWEEN, _SMOOTH, _WHITE = 0.8, 0.45, 0.6
-_BORDER_SHARPNESS = 9.0
-_MEAN_NORM = 1.5
+_CLOUDS = 0.012
+"""Share of the scene under clouds; their shadows take about as much."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What lies where.
+    """What lies where, and what is known of it.
 
     Parameters
     ----------
-    shares
-        float32, shape ``(class, y, x)``: how much of a pixel each class covers.
-    smooth
-        float32, shape ``(field, y, x)``: variation within a class, unit variance.
+    landscape
+        What lies where.
     labels
-        uint8, shape ``(y, x)``: class 1 to 7, 0 where nobody surveyed.
+        uint8, shape ``(y, x)``: class 1 to 8 as in `CLASSES`, 0 where nobody surveyed.
     valid
-        bool, shape ``(y, x)``: False in the ragged corner and under the clouds.
+        bool, shape ``(y, x)``: False beyond the edge of the swath, and under clouds and in their
+        shadows.
     """
 
-    shares: NDArray[np.float32]
-    smooth: NDArray[np.float32]
+    landscape: Landscape
     labels: NDArray[np.uint8]
-    valid: NDArray[np.bool_]
+    valid: Mask
 
     @classmethod
     def draw(cls, size: int, seed: int) -> Self:
         """Draw a scene of `size` x `size` pixels."""
-        rng = np.random.default_rng([seed, 1])
-        cover = _smooth_fields(rng, N_CLASSES, size, size / 26)
-        shares = np.exp(_BORDER_SHARPNESS * (cover - cover.max(axis=0)))
-        shares /= shares.sum(axis=0)
-        surveyed = _smooth_fields(rng, 1, size, size / 40)[0] > -0.3
-        labels = np.where(surveyed, cover.argmax(axis=0) + 1, 0).astype(np.uint8)
-        smooth = _smooth_fields(rng, _N_SMOOTH, size, size / 90)
-        return cls(shares, smooth, labels, _draw_valid(rng, size))
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a place looks like: ``mean + axes @ (centroids @ shares + smooth + white noise)``."""
-
-    mean: NDArray[np.float32]
-    axes: NDArray[np.float32]
-    centroids: NDArray[np.float32]
-    spectrum: NDArray[np.float32]
-
-    @classmethod
-    def draw(cls, dimension: int, seed: int) -> Self:
-        """Draw a model of vectors of length `dimension`."""
         rng = np.random.default_rng([seed, 2])
-        axes, _ = np.linalg.qr(rng.standard_normal((dimension, dimension)))
-        spectrum = (1 + np.arange(dimension)) ** -_SPECTRUM_DECAY
-        centroids = _BETWEEN * spectrum[:, None] * rng.standard_normal((dimension, N_CLASSES))
-        mean = rng.standard_normal(dimension) * _MEAN_NORM / np.sqrt(dimension)
-        state = (a.astype(np.float32) for a in (mean, axes, centroids, spectrum))
-        return cls(*state)
-
-    def embed(
-        self,
-        shares: NDArray[np.float32],
-        smooth: NDArray[np.float32],
-        rng: np.random.Generator,
-    ) -> NDArray[np.float32]:
-        """Return the vectors (dimension, y, x) of a window of a scene, white noise from `rng`."""
-        n_smooth = min(len(smooth), len(self.mean))
-        scores = rng.standard_normal((len(self.mean), shares[0].size), dtype=np.float32)
-        scores *= _WHITE * self.spectrum[:, None]
-        scores[:n_smooth] += _SMOOTH * self.spectrum[:n_smooth, None] * _flat(smooth[:n_smooth])
-        scores += self.centroids @ _flat(shares)
-        vectors: NDArray[np.float32] = self.axes @ scores
-        vectors += self.mean[:, None]
-        return vectors.reshape(-1, *shares.shape[1:])
+        landscape = Landscape.draw(size, seed)
+        label_of = np.zeros(len(COVERS), np.uint8)
+        for label, (covers, _) in enumerate(CLASSES.values(), start=1):
+            label_of[list(covers)] = label
+        surveyed = draw_field(rng, size, size / 5, 3) > -0.3
+        labels = np.where(surveyed, label_of[landscape.cover], np.uint8(0))
+        return cls(landscape, labels, _draw_valid(rng, size))
 
 
-def _smooth_fields(
-    rng: np.random.Generator, count: int, size: int, sigma: float
-) -> NDArray[np.float32]:
-    """Return `count` fields (count, size, size) of noise smoothed by `sigma` px, unit variance."""
-    from scipy.ndimage import gaussian_filter
-
-    fields = np.empty((count, size, size), dtype=np.float32)
-    for field in fields:
-        noise = rng.standard_normal((size, size), dtype=np.float32)
-        gaussian_filter(noise, sigma, output=field, mode="wrap", truncate=3)
-        deviation = float(field.std())
-        field /= deviation if deviation > 0 else 1.0
-    return fields
-
-
-def _draw_valid(rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
-    """Return where there are data: a ragged corner and a few clouds are cut out."""
-    wobble, cloud = _smooth_fields(rng, 2, size, size / 30)
-    row, col = np.mgrid[:size, :size] / size
-    corner = row + (1 - col) < 0.2 + 0.03 * wobble
-    clouds = cloud > np.quantile(cloud, 0.985)
-    valid: NDArray[np.bool_] = ~(corner | clouds)
-    return valid
-
-
-def _flat(fields: NDArray[np.float32]) -> NDArray[np.float32]:
-    return fields.reshape(len(fields), -1)
+def _draw_valid(rng: np.random.Generator, size: int) -> Mask:
+    """Return where there are data: not beyond the swath, under clouds or in their shadows."""
+    cloud = draw_field(rng, size, size / 6, 2.2)
+    covered = cloud > np.quantile(cloud, 1 - _CLOUDS)
+    shadow = np.zeros_like(covered)
+    away = size // 40
+    shadow[: size - away, away:] = covered[away:, : size - away]
+    row, col = (x / np.float32(size) for x in positions(size))
+    in_swath = col < 0.87 + 0.22 * row + 0.006 * (np.floor(row * 32) % 2)
+    return in_swath & ~covered & ~shadow
 
 
 DEMO_TAG = "geoembz_demo"
@@ -151,7 +109,8 @@ class DemoFiles:
     embedding
         GeoTIFF, float32, one band per dimension, NaN where there are no data.
     labels
-        GeoTIFF, uint8, one band: land-cover class 1 to 7, 0 where the class is not known.
+        GeoTIFF, uint8, one band: land-cover class 1 to 8, 0 where the class is not known. Its tags
+        have the names of the classes, its palette their colours.
     """
 
     embedding: Path
@@ -192,7 +151,7 @@ def write_demo(
     dimension
         Length of an embedding vector: the number of bands.
     seed
-        The same seed gives the same scene.
+        The same seed gives the same scene. Another one gives another place, seen by the same model.
     overwrite
         Replace files of these names. Without it, they are left alone and the call is refused.
 
@@ -229,7 +188,7 @@ def write_demo(
                 "choose another directory or ask to overwrite"
             )
     directory.mkdir(parents=True, exist_ok=True)
-    scene, model = Scene.draw(size, seed), Model.draw(dimension, seed)
+    scene, model = Scene.draw(size, seed), Model.draw(dimension)
     _write_labels(files.labels, scene)
     _write_embedding(files.embedding, scene, model, seed)
     return files
@@ -239,6 +198,9 @@ def _write_labels(path: Path, scene: Scene) -> None:
     options: dict[str, str | float] = {"dtype": "uint8", "nodata": 0, "compress": "deflate"}
     with _create(path, count=1, size=len(scene.labels), **options) as raster:
         raster.write(scene.labels, 1)
+        raster.update_tags(1, **{str(n): name for n, name in enumerate(CLASSES, start=1)})
+        colours = enumerate((colour for _, colour in CLASSES.values()), start=1)
+        raster.write_colormap(1, {0: (255, 255, 255), **dict(colours)})
 
 
 def _write_embedding(path: Path, scene: Scene, model: Model, seed: int) -> None:
@@ -254,8 +216,7 @@ def _write_embedding(path: Path, scene: Scene, model: Model, seed: int) -> None:
     with _create(path, count=count, size=size, **options) as raster, single_threaded_blas():
         for tile in split(Window(0, 0, size, size), (_TILE, _TILE)):
             rng = np.random.default_rng([seed, 3, tile.row, tile.col])
-            shares, smooth = (a[:, *tile.slices] for a in (scene.shares, scene.smooth))
-            values = model.embed(shares, smooth, rng)
+            values = model.embed(scene.landscape, tile, rng)
             values[:, ~scene.valid[tile.slices]] = np.nan
             window = RasterWindow(tile.col, tile.row, tile.width, tile.height)
             raster.write(values, window=window)
