@@ -13,10 +13,13 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._convert import AppendSummary as AppendSummary
     from geoembz._convert import ConvertSummary as ConvertSummary
     from geoembz._convert import FitOptions as FitOptions
+    from geoembz._convert import LevelSummary as LevelSummary
+    from geoembz._convert import OverviewsSummary as OverviewsSummary
     from geoembz._convert import StorageOptions as StorageOptions
     from geoembz._convert import append as append
     from geoembz._convert import convert as convert
     from geoembz._convert import load_basis as load_basis
+    from geoembz._convert import overviews as overviews
     from geoembz._convert import save_basis as save_basis
     from geoembz._cost import CostEstimate as CostEstimate
     from geoembz._cost import CostReport as CostReport
@@ -68,8 +71,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
 
 _ROOMS = {
     "_convert": (
-        "AppendSummary", "ConvertSummary", "FitOptions", "StorageOptions", "append", "convert",
-        "load_basis", "save_basis",
+        "AppendSummary", "ConvertSummary", "FitOptions", "LevelSummary", "OverviewsSummary",
+        "StorageOptions", "append", "convert", "load_basis", "overviews", "save_basis",
     ),
     "_cost": ("CostEstimate", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),

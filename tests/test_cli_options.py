@@ -83,6 +83,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
     of_commands: dict[str, list[str]] = {
         "convert": [source, str(out / "b.zarr")],
         "append": [str(store), source, "--time", "2024", "--replace"],
+        "overviews": [str(store), "--overwrite"],
         "basis save": [str(store), str(out / "basis.npz")],
         "info": [str(store)],
         "demo": [str(out / "demo"), "--size", "64"],

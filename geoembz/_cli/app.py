@@ -95,6 +95,7 @@ for command in (
     stores.info,
     convert.demo,
     convert.append,
+    convert.overviews,
     stores.cost,
     evaluate.evaluate,
     evaluate.plan,

@@ -1,4 +1,4 @@
-"""`geoembz convert`, `append` and `demo`: what makes and grows stores."""
+"""`geoembz convert`, `append`, `overviews` and `demo`: what makes and grows stores."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -149,6 +149,45 @@ def append(
             seed=seed,
             workers=workers,
             scheduler=scheduler,
+            break_lock=break_lock,
+            progress=progress,
+        )
+    output.show(summary)
+
+
+@takes(output=printed)
+def overviews(
+    store: Annotated[
+        str, typer.Argument(metavar="STORE", help="Store of a raster, or of several.")
+    ],
+    *,
+    output: Output,
+    levels: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="How many; until both sides are below 512 pixels if unset."),
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the levels that STORE has.")
+    ] = False,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take STORE from a conversion that is dead.")
+    ] = False,
+) -> None:
+    """Add levels of 2, 4, 8 … times the pixel size to a store: means of its vectors.
+
+    Readers see the store as it was until the end; the same command finishes an interrupted one.
+    """
+    from geoembz import overviews as add_overviews
+
+    with output.progress("shards") as progress:
+        summary = add_overviews(
+            store,
+            levels=levels,
+            workers=workers,
+            scheduler=scheduler,
+            overwrite=overwrite,
             break_lock=break_lock,
             progress=progress,
         )

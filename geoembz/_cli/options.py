@@ -250,6 +250,9 @@ def storage_options(
         int | None,
         typer.Option(metavar="N", help="Components per chunk.", show_default="whole vectors"),
     ] = None,
+    overviews: Annotated[
+        bool, typer.Option("--overviews", help="Add levels of 2, 4, 8 … times the pixel size.")
+    ] = False,
 ) -> "StorageOptions":
     """Return how codes are stored.
 
@@ -266,7 +269,7 @@ def storage_options(
         raise InvalidConfigError(
             f"--shard {shard!r}; expected a number of pixels or 'none'"
         ) from error
-    return StorageOptions(layout, chunk, side, prefix_chunks)
+    return StorageOptions(layout, chunk, side, prefix_chunks, overviews=overviews)
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:

@@ -3,16 +3,20 @@
 from geoembz._convert.append import append
 from geoembz._convert.basis import load_basis, save_basis
 from geoembz._convert.options import FitOptions, StorageOptions
+from geoembz._convert.overviews import overviews
 from geoembz._convert.run import convert
-from geoembz._convert.summary import AppendSummary, ConvertSummary
+from geoembz._convert.summary import AppendSummary, ConvertSummary, LevelSummary, OverviewsSummary
 
 __all__ = [
     "AppendSummary",
     "ConvertSummary",
     "FitOptions",
+    "LevelSummary",
+    "OverviewsSummary",
     "StorageOptions",
     "append",
     "convert",
     "load_basis",
+    "overviews",
     "save_basis",
 ]

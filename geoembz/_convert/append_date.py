@@ -1,5 +1,6 @@
 """Append one date to one store: see whether the source fits it, then write its shards."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -8,10 +9,12 @@ from geoembz._convert.basis import check_coverage
 from geoembz._convert.conversion import Fit, fit_once
 from geoembz._convert.destination import Destination
 from geoembz._convert.executors import Progress, Workers, run_tasks
+from geoembz._convert.levels import with_levels, write_levels
 from geoembz._convert.placing import REPLACES
 from geoembz._convert.record import Written, summarise, total_pixels
+from geoembz._convert.resuming import merge_stored
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
-from geoembz._convert.shard_task import merge_stored, write_shards
+from geoembz._convert.shard_task import write_shards
 from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import mean_fidelity
 from geoembz._version import FORMAT_VERSION, __version__
@@ -26,8 +29,9 @@ from geoembz.store import StoreReader
 from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import UNKNOWN_MODEL
 from geoembz.store.digests import sealed_objects
-from geoembz.store.documents import EMBEDDING, VALID, StorePlan
-from geoembz.store.layout import ChunkLayout
+from geoembz.store.documents import EMBEDDING, StorePlan
+from geoembz.store.layout import ChunkLayout, layout_of, stored_level_layouts
+from geoembz.store.open import open_array
 from geoembz.store.source import StoreSource
 from geoembz.store.writer import StoreWriter
 
@@ -249,9 +253,11 @@ class DateAppending:
         position, dates = build.plan["position"], reader.dates
         if position == len(dates):
             dates = (*dates, self.options.date)
-        plan = StorePlan(reader.encoding, _chunks(reader), "plain", dates)
+        plan = StorePlan(
+            reader.encoding, layout_of(reader.codes), "plain", dates, _layouts_of_levels(reader)
+        )
         writer = StoreWriter(build.tree, plan, position)
-        _, centre = fit_once(build, lambda: self._fit(build, reader))
+        _, centre = fit_once(build, lambda: self._fit(build, reader, plan.arrays))
         results = write_shards(
             self.source,
             writer,
@@ -263,13 +269,20 @@ class DateAppending:
         )
         written = summarise(self.source, results, checksum=self.options.read.checksum)
         attributes = self._attributes(reader.attributes, written, position)
+        stored = merge_stored(result.stored for result in results)
+        if plan.levels:
+            unit_length = attributes.unit_length
+            levels = write_levels(
+                build, writer, writer.reader(), self.pool, progress, unit_length=unit_length
+            )
+            figures = {position: levels.figures}
+            attributes = with_levels(attributes, figures, unit_length=unit_length)
+            stored |= levels.stored
         former = sealed_objects({"attributes": reader.group.attrs.asdict()})
-        writer.finish(
-            attributes, merge_stored(result.stored for result in results), build.fence, former
-        )
+        writer.finish(attributes, stored, build.fence, former)
         return written
 
-    def _fit(self, build: Build, reader: StoreReader) -> Fit:
+    def _fit(self, build: Build, reader: StoreReader, arrays: Sequence[str]) -> Fit:
         """Check the store's encoding on a sample; make room for the date where it is written."""
         roles = PixelRoles(self.options.seed, self.source.grid.shape)
         run = partial(run_tasks, workers=self.options.workers)
@@ -279,7 +292,7 @@ class DateAppending:
         check_coverage(self.source.name, encoding, sample, strict=False)
         if build.is_in_place:
             build.fence.check()
-            for array in (EMBEDDING, VALID):  # of a date given up: gaps must not show its shards
+            for array in arrays:  # of a date given up: gaps must not show its shards
                 build.tree.remove(f"{array}/c/{build.plan['position']}")
         return encoding, sample_mean(encoding, sample)
 
@@ -303,11 +316,8 @@ class DateAppending:
         )
 
 
-def _chunks(reader: StoreReader) -> ChunkLayout:
-    """Return the chunks and shards that the store has."""
-    codes = reader.codes
-    chunk = (codes.chunks[-2], codes.chunks[-1])
-    shard = reader.stored_chunk
-    length = codes.chunks[-3]
-    prefix = None if length >= codes.shape[-3] else length
-    return ChunkLayout(reader.shape, chunk, shard, codes.shards is not None, prefix)
+def _layouts_of_levels(reader: StoreReader) -> tuple[ChunkLayout, ...]:
+    """Return the chunks and shards of the levels that a store has."""
+    paths = [f"{level.path}/{EMBEDDING}" for level in reader.attributes.levels]
+    arrays = [open_array(reader.url, reader.group, path) for path in paths]
+    return stored_level_layouts(reader.url, layout_of(reader.codes), arrays)

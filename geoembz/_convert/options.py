@@ -93,12 +93,15 @@ class StorageOptions:
     prefix_chunks
         Components per chunk, rounded up to whole bytes, so that a reader who asks for the first few
         reads no others; None keeps vectors whole. Not after a rotation, nor with `pq`.
+    overviews
+        Add levels of 2, 4, 8 … times the pixel size, as `geoembz.overviews` does. Rasters only.
     """
 
     layout: Layout = "plain"
     chunk: int | None = None
     shard: int | str | None = None
     prefix_chunks: int | None = None
+    overviews: bool = False
 
 
 class ReadKeywords(TypedDict, total=False):
@@ -131,6 +134,7 @@ class ConvertKeywords(ReadKeywords, total=False):
     chunk: int | None
     shard: int | str | None
     prefix_chunks: int | None
+    overviews: bool
 
 
 class Groups(NamedTuple):

@@ -19,6 +19,7 @@ and decodes no codes of one date by the mask of the other.
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -34,10 +35,13 @@ from geoembz.errors import StoreError
 from geoembz.store.digests import DIGESTS, ROOT
 from geoembz.store.documents import EMBEDDING, VALID
 from geoembz.store.journal import FOLDER, Journal
+from geoembz.store.levels import OVERVIEWS
 from geoembz.store.lock import Fence
 from geoembz.store.traces import GONE, TOKEN
 
 _ROOT = "zarr.json"
+_ARRAYS = (EMBEDDING, VALID)
+_SHARD = re.compile(rf"({OVERVIEWS}/\d+/)?({EMBEDDING}|{VALID})/c/")
 _OLD = ".old"
 _ZARR = frozenset({_ROOT, ".zgroup", ".zarray", ".zattrs", ".zmetadata", "table.parquet", FOLDER})
 _ZARR_FOLDER = (_ROOT, ".zgroup", ".zarray", "c", FOLDER)
@@ -112,7 +116,7 @@ def place_inside(build: Path, destination: Path, plan: Mapping[str, Any]) -> Non
     build, destination
         From where to where.
     plan
-        What was built: a date for a store (`append`), or a store.
+        What was built: a date for a store (`append`), its levels (`overviews`), or a store.
 
     Raises
     ------
@@ -121,6 +125,9 @@ def place_inside(build: Path, destination: Path, plan: Mapping[str, Any]) -> Non
     """
     if "append" in plan:
         _place_date(build, destination, plan["position"])
+        return
+    if "overviews" in plan:
+        _place_levels(build, destination)
         return
     names = sorted(path.name for path in build.iterdir() if path.name not in {FOLDER, _ROOT})
     for name in [*names, _ROOT]:
@@ -146,11 +153,22 @@ def _in_the_way(target: Path) -> str:
     )
 
 
+def grows(plan: Mapping[str, Any]) -> bool:
+    """Whether a plan adds to a store that is there."""
+    return "append" in plan or "overviews" in plan
+
+
 def prepare_date(build: Path, destination: Path, position: int) -> None:
     """Make the folders of a date that has no shard: what was there before must go all the same."""
-    for array in (EMBEDDING, VALID):
-        if (destination / array).is_dir():
-            (build / f"{array}/c/{position}").mkdir(parents=True, exist_ok=True)
+    for array in _arrays(destination):
+        (build / f"{array}/c/{position}").mkdir(parents=True, exist_ok=True)
+
+
+def _arrays(place: Path) -> list[str]:
+    """Return the paths of the arrays of shards in a store or a build, codes before masks."""
+    groups = ["", *(f"{OVERVIEWS}/{path.name}/" for path in sorted(place.glob(f"{OVERVIEWS}/*")))]
+    paths = [f"{group}{name}" for name in _ARRAYS for group in groups]
+    return [path for path in paths if (place / path).is_dir()]
 
 
 def _place_date(build: Path, destination: Path, position: int) -> None:
@@ -158,17 +176,34 @@ def _place_date(build: Path, destination: Path, position: int) -> None:
 
     Meanwhile the mask is away: it must not speak of codes that are not its own.
     """
-    for array in (VALID, EMBEDDING):
+    arrays = _arrays(build)
+    for array in reversed(arrays):
         new, target = (folder / f"{array}/c/{position}" for folder in (build, destination))
         if new.exists() and target.exists():
             former = build / FOLDER / "former" / array
-            former.parent.mkdir(exist_ok=True)
+            former.parent.mkdir(parents=True, exist_ok=True)
             target.rename(former)
-    for array in (EMBEDDING, VALID):
+    for array in arrays:
         new, target = (folder / f"{array}/c/{position}" for folder in (build, destination))
         if new.exists():  # else it is in its place already
             target.parent.mkdir(parents=True, exist_ok=True)
             new.rename(target)
+    _place_files(build, destination)
+
+
+def _place_levels(build: Path, destination: Path) -> None:
+    """Put the levels in the place of what was left of others, then the metadata."""
+    new, target = build / OVERVIEWS, destination / OVERVIEWS
+    if new.exists():  # else they are in their place already
+        if target.exists():
+            former = build / FOLDER / "former"
+            former.mkdir(exist_ok=True)
+            target.rename(former / OVERVIEWS)
+        new.rename(target)
+    _place_files(build, destination)
+
+
+def _place_files(build: Path, destination: Path) -> None:
     for path in sorted(_files(build), key=lambda path: path == build / _ROOT):
         target = destination / path.relative_to(build)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +258,6 @@ def _is_whole(build: Path) -> bool:
 REPLACES = "replaces"
 """Member of a plan: whether its date is in the store already."""
 
-_ARRAYS = (EMBEDDING, VALID)
 _COPIES = 8
 """Objects that the server is asked to copy at once: each request waits, and moves no byte here."""
 
@@ -262,9 +296,11 @@ def copy_over(tree: ObjectTree, plan: Mapping[str, Any], fence: Fence) -> None:
     keys = build.keys()
     if ROOT not in keys:
         return
-    shards = {key for key in keys if key.startswith((f"{EMBEDDING}/c/", f"{VALID}/c/"))}
+    shards = {key for key in keys if _SHARD.match(key)}
     digests = {key for key in keys if key.startswith(f"{DIGESTS}/")}
-    former = {key for array in _ARRAYS for key in tree.keys(f"{array}/c/{plan['position']}")}
+    documents = (key.removesuffix(_ROOT) for key in keys if key.endswith(f"/{_ROOT}"))
+    arrays = [path.rstrip("/") for path in documents if _SHARD.match(f"{path}c/")]
+    former = {key for array in arrays for key in tree.keys(f"{array}/c/{plan['position']}")}
     fence.check()
     tree.remove_keys(sorted(former - shards))
     _copy(build, tree, fence, sorted(digests))
@@ -276,15 +312,16 @@ def copy_over(tree: ObjectTree, plan: Mapping[str, Any], fence: Fence) -> None:
 
 
 def _place(key: str) -> tuple[str, ...]:
-    """Return the row and the column of a shard."""
-    return tuple(key.split("/")[-2:])
+    """Return the level, the row and the column of a shard."""
+    level, place = key.split("/c/")
+    return level.rpartition("/")[0], *place.split("/")[-2:]
 
 
 def _replace(
     build: ObjectTree, tree: ObjectTree, fence: Fence, former: AbstractSet[str], keys: list[str]
 ) -> None:
     """Copy the objects of one place: codes first, then the mask, unless it is the same."""
-    masks = [key for key in keys if key.startswith(f"{VALID}/")]
+    masks = [key for key in keys if f"{VALID}/c/" in key]
     codes = [key for key in keys if key not in masks]
     changed = codes + [key for key in masks if tree.read(key) != build.read(key)]
     if len(changed) > 1:

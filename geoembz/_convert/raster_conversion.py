@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from geoembz._convert.conversion import Conversion, Fit, build_store, fit_once
 from geoembz._convert.destination import Destination
 from geoembz._convert.executors import Progress, Workers, run_tasks
+from geoembz._convert.levels import has_unit_length, with_levels, write_levels
 from geoembz._convert.record import store_attributes, summarise
+from geoembz._convert.resuming import merge_stored
 from geoembz._convert.sampling import PixelRoles, SampleCache, draw_sample, sample_mean
-from geoembz._convert.shard_task import merge_stored, write_shards
+from geoembz._convert.shard_task import write_shards
 from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary, merge_summaries
 from geoembz._objects.tree import ObjectTree
@@ -26,7 +28,8 @@ from geoembz.sources.checks import check_vectors
 from geoembz.store import StoreReader
 from geoembz.store.documents import StorePlan
 from geoembz.store.grids import write_root
-from geoembz.store.layout import choose_layout
+from geoembz.store.layout import choose_layout, level_layouts
+from geoembz.store.levels import count_levels
 from geoembz.store.writer import StoreWriter
 
 
@@ -66,7 +69,15 @@ class RasterConversion(Conversion[Source]):
         attributes = store_attributes(
             self.source, writer.plan, written, model=self.model, license=self.license
         )
-        writer.finish(attributes, merge_stored(result.stored for result in results), build.fence)
+        stored = merge_stored(result.stored for result in results)
+        if writer.plan.levels:
+            unit_length = has_unit_length(attributes)
+            levels = write_levels(
+                build, writer, writer.reader(), self.pool, progress, unit_length=unit_length
+            )
+            attributes = with_levels(attributes, {0: levels.figures}, unit_length=unit_length)
+            stored |= levels.stored
+        writer.finish(attributes, stored, build.fence)
 
     @property
     def nodata(self) -> str | None:
@@ -83,7 +94,9 @@ class RasterConversion(Conversion[Source]):
             prefix=self._prefix(encoding),
         )
         dates = () if self.date is None else (self.date,)
-        plan = StorePlan(encoding, chunks, self.storage.layout, dates)
+        count = count_levels(chunks.shape) if self.storage.overviews else 0
+        layouts = level_layouts(chunks, count)
+        plan = StorePlan(encoding, chunks, self.storage.layout, dates, layouts)
         return StoreWriter(build.tree, plan)
 
     def _prefix(self, encoding: Encoding) -> int | None:
@@ -112,19 +125,24 @@ class RasterConversion(Conversion[Source]):
     def plan(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""
         traits, grid = traits_of(self.source), self.source.grid
-        return super().plan() | {
-            "date": self.date,
-            "product": traits.product,
-            "notes": list(traits.notes),
-            "skipped": [uri for uri, _ in traits.skipped],
-            "bands": list(names_of(self.source)),
-            "shape": list(grid.shape),
-            "transform": list(grid.transform),
-            "layout": self.storage.layout,
-            "prefix_chunks": self.storage.prefix_chunks,
-            "nodata": self.nodata,
-            "crs": self.read.crs,
-        }
+        levels = {"levels": count_levels(grid.shape)} if self.storage.overviews else {}
+        return (
+            super().plan()
+            | levels
+            | {
+                "date": self.date,
+                "product": traits.product,
+                "notes": list(traits.notes),
+                "skipped": [uri for uri, _ in traits.skipped],
+                "bands": list(names_of(self.source)),
+                "shape": list(grid.shape),
+                "transform": list(grid.transform),
+                "layout": self.storage.layout,
+                "prefix_chunks": self.storage.prefix_chunks,
+                "nodata": self.nodata,
+                "crs": self.read.crs,
+            }
+        )
 
 
 def convert_grids(

@@ -220,6 +220,7 @@ def _raster_options(read: ReadOptions, storage: StorageOptions) -> dict[str, boo
         "layout codec": storage.layout != "plain",
         "shard none": isinstance(storage.shard, str),
         "prefix_chunks": storage.prefix_chunks is not None,
+        "overviews": storage.overviews,
         **{name: getattr(read, name) is not None for name in only},
         "skip_bad": read.skip_bad,
     }

@@ -1,18 +1,18 @@
 """Write the shards of one grid at one date: read, encode, store and record each as a task."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.executors import Progress, Workers
+from geoembz._convert.resuming import run_recorded
 from geoembz._convert.sampling import PixelRoles, read_shape
 from geoembz._convert.site import Build
 from geoembz._geo.grid import Window, pick, split
-from geoembz._objects.tree import ObjectTree
 from geoembz._util.memory import allocate
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
@@ -21,7 +21,7 @@ from geoembz.encoding._quantization import Codes, PowerQuantizer
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, SourceData
 from geoembz.sources.base import occupies
-from geoembz.store.digests import StoredObject, StoredObjects, lost_objects, parse_objects
+from geoembz.store.digests import StoredObjects, parse_objects
 from geoembz.store.journal import Journal
 from geoembz.store.lock import Fence
 from geoembz.store.writer import StoreWriter
@@ -53,6 +53,7 @@ class ShardResult:
     rejected_pixels: int = 0
     partial_pixels: int = 0
     stored: StoredObjects = field(default_factory=dict)
+    kept: ClassVar[StoredObjects] = {}
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal records it."""
@@ -241,38 +242,15 @@ def write_shards(
         Called with the numbers of finished and of missing shards.
     """
     shards = pick(writer.plan.chunks.shards(), partial(occupies, source))
-    done = _find_finished(build, writer)
-    missing = pick(shards, lambda shard: (shard.row, shard.col) not in done) if done else shards
     roles = PixelRoles(seed, source.grid.shape)
     task = ShardTask(source, writer, build.journal, build.fence, roles, centre, workers.may_repeat)
-    fresh = workers.run(task, missing, progress=progress)
-    build.tree.remove_partials()  # a killed worker may have left some
-    if not done:
-        return fresh
-    new = iter(fresh)
-    known = (done.get((shard.row, shard.col)) for shard in shards)
-    return [next(new) if result is None else result for result in known]
-
-
-def _find_finished(build: Build, writer: StoreWriter) -> dict[tuple[int, int], ShardResult]:
-    """Return the shards that the journal records and the store still has."""
-    recorded = build.journal.finished().items()
-    done = {key: ShardResult.from_json(document) for key, document in recorded}
-    lost = find_lost(build.tree, {key: result.stored for key, result in done.items()}, writer.date)
-    return {key: result for key, result in done.items() if key not in lost}
-
-
-def find_lost[Key](
-    tree: ObjectTree, stored: Mapping[Key, StoredObjects], date: int | None = None
-) -> set[Key]:
-    """Return the finished shards whose objects were lost or cut since: they are written again.
-
-    A journal may outlive what it records: power fails, a disk is cleaned.
-    """
-    lost = set(lost_objects(tree, merge_stored(stored.values()), date))
-    return {key for key, objects in stored.items() if not lost.isdisjoint(objects)}
-
-
-def merge_stored(parts: Iterable[StoredObjects]) -> dict[str, StoredObject]:
-    """Return the objects of all shards, by key."""
-    return {key: entry for part in parts for key, entry in part.items()}
+    return run_recorded(
+        task,
+        shards,
+        build.journal,
+        build.tree,
+        writer.date,
+        ShardResult.from_json,
+        workers,
+        progress,
+    )

@@ -22,6 +22,7 @@ from geoembz._convert.placing import (
     copy_over,
     discard,
     end_interrupted_swap,
+    grows,
     inside,
     is_staged,
     place_inside,
@@ -34,12 +35,13 @@ from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.threads import PARTING_SECONDS, within
 from geoembz.errors import DestinationExistsError, SourceChangedError, StoreError
 from geoembz.store.journal import COMPLETE, FOLDER, Journal, as_read
+from geoembz.store.levels import OVERVIEWS
 from geoembz.store.lock import DestinationLock, Fence
 
 type Plan = Mapping[str, Any]
 """All that the bytes of a store depend on, as the journal records it."""
 
-_WRITTEN_FIRST = ("embedding", "valid", "x", "y", "columns")
+_WRITTEN_FIRST = ("embedding", "valid", OVERVIEWS, "x", "y", "columns")
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class Site:
         plan = as_read(plan)
         if plan in self.ended:
             return Build(self._tree, Journal.of(self._tree, plan), self._lock.fence, plan, True)
-        is_new = not self.destination.replaces and "append" not in plan
+        is_new = not self.destination.replaces and not grows(plan)
         remote_resumes = not self._tree.is_local and Journal(self._tree).matches(plan)
         if is_new and self.destination.holds_store and not remote_resumes:
             raise DestinationExistsError(holds_already(self.destination.url))
@@ -307,7 +309,7 @@ class Site:
                 discard(build.tree.local_path)
                 return
             names = [part.tree.url.rpartition("/")[2] for part in build.children]
-            parts = () if "append" in build.plan else (*_WRITTEN_FIRST, *names)
+            parts = () if grows(build.plan) else (*_WRITTEN_FIRST, *names)
             for name in (*parts, FOLDER):
                 self._tree.remove(name)
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from geoembz._objects.tree import ObjectTree
 from geoembz._text import figure
 from geoembz._util.results import Result
+from geoembz.store.levels import OVERVIEWS
 
 if TYPE_CHECKING:
     from geoembz.store import StoreReader, TableReader
+    from geoembz.store.levels import Level
 
 REJECTED = "no embeddings: damaged, or a fill value that nobody declared"
 """What rejected pixels are."""
@@ -231,6 +234,110 @@ class AppendSummary(Result):
             ("held-out pixels", f"{self.held_out_pixels:,}"),
             ("seconds", f"{self.seconds:.2f}"),
             *(("note", note) for note in self.notes),
+        ]
+
+
+@dataclass(frozen=True)
+class LevelSummary:
+    """A level of a store.
+
+    Parameters
+    ----------
+    grid
+        Name of its grid, of several; else empty.
+    factor
+        Side of its pixels, in pixels of the full resolution.
+    height, width
+        In pixels.
+    valid_pixels
+        Those that cover a valid one; over all dates.
+    cosine, cosine_centred, rmse, held_out_pixels
+        Of the means as they were encoded; over all dates.
+    """
+
+    grid: str
+    factor: int
+    height: int
+    width: int
+    valid_pixels: int
+    cosine: float | None
+    cosine_centred: float | None
+    rmse: float | None
+    held_out_pixels: int
+
+    @classmethod
+    def of(cls, grid: str, level: "Level") -> Self:
+        """Return what a store's attributes say of a level."""
+        fidelity = level.fidelity
+        return cls(
+            grid,
+            level.factor,
+            *level.grid.shape,
+            level.pixels["valid"],
+            *(fidelity[name] for name in ("cosine", "cosine_centred", "rmse", "n")),
+        )
+
+    def row(self) -> tuple[str, str]:
+        """Return it as a row of a table."""
+        return (
+            f"level {self.grid} {self.factor}".replace("  ", " "),
+            f"{self.height:,} x {self.width:,} pixels, cosine {figure(self.cosine)}",
+        )
+
+
+@dataclass(frozen=True)
+class OverviewsSummary(Result):
+    """The levels that a store has got.
+
+    Parameters
+    ----------
+    store
+        Where the store is.
+    levels
+        Of each grid, finest first.
+    unit_length
+        Whether means were divided by their lengths.
+    bytes_stored
+        Size of all objects of the levels.
+    bytes_full
+        Size of all other objects of the store.
+    seconds
+        Wall-clock time, imports excluded.
+    """
+
+    store: str
+    levels: tuple[LevelSummary, ...]
+    unit_length: bool
+    bytes_stored: int
+    bytes_full: int
+    seconds: float
+
+    @classmethod
+    def of(cls, url: str, readers: Mapping[str, "StoreReader"], seconds: float) -> Self:
+        """Return what the stores say of themselves, by the name of their grid."""
+        sizes = ObjectTree(url).sizes()
+        own = sum(size for key, size in sizes.items() if f"{OVERVIEWS}/" in key)
+        return cls(
+            url,
+            tuple(
+                LevelSummary.of(name, level)
+                for name, reader in readers.items()
+                for level in reader.attributes.levels
+            ),
+            next(iter(readers.values())).attributes.unit_length,
+            own,
+            sum(sizes.values()) - own,
+            seconds,
+        )
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        share = self.bytes_stored / self.bytes_full
+        return [
+            ("store", self.store),
+            *(level.row() for level in self.levels),
+            ("means", "of length 1" if self.unit_length else "as they are"),
+            ("stored", f"{self.bytes_stored:,} bytes  ({share:.1%} more)"),
+            ("seconds", f"{self.seconds:.2f}"),
         ]
 
 

@@ -81,19 +81,23 @@ def encode_block(
         projection.transform(tile_values, components, centering)
         by_matrix = centering is not None
         invalid = _clear_invalid(components, tile_values, mask[columns], by_matrix=by_matrix)
-        tile = codes[:, columns]
-        _quantize(quantizer, components, tile)
-        if len(invalid):  # padding bits included: what the array's fill value says
-            tile[:, invalid] = quantizer.fill_value
+        quantize_tile(quantizer, components, invalid, codes[:, columns])
     return codes, mask
 
 
-def _quantize(quantizer: Quantizer, components: NDArray[np.float32], out: Codes) -> None:
-    """Quantize and pack a tile; its components may be overwritten."""
+def quantize_tile(
+    quantizer: Quantizer,
+    components: NDArray[np.float32],
+    invalid: NDArray[np.intp],
+    out: Codes,
+) -> None:
+    """Quantize and pack a tile, the invalid pixels as such; its components may be overwritten."""
     if quantizer.bits < 8:
         out[:] = pack_codes(quantizer, quantizer.quantize(components))
     else:
         quantizer.quantize_in_place(components, out)
+    if len(invalid):  # padding bits included: what the array's fill value says
+        out[:, invalid] = quantizer.fill_value
 
 
 def encode_rows(

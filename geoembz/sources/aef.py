@@ -80,6 +80,17 @@ def aef_traits(dimension: int) -> SourceTraits:
     )
 
 
+def is_unit_product(model: str, dimension: int) -> bool:
+    """Whether vectors of a model have length 1, as far as its URI and their length tell.
+
+    Examples
+    --------
+    >>> is_unit_product(MODEL, 64), is_unit_product(MODEL, 16)
+    (True, False)
+    """
+    return model == MODEL and aef_traits(dimension).unit_norm
+
+
 def order_bands(source: Source) -> Source:
     """Return a source with its bands in the order of their numbers; all 64 have names."""
     names = names_of(source)

@@ -18,6 +18,9 @@ GRIDS = "geoembz:grids"
 TIME = "time"
 """Name of the time axis and of its coordinate."""
 
+TIMES = "geoembz:times"
+"""Attribute of a store with a time axis: one entry per date."""
+
 BAND_NAMES = "geoembz:band_names"
 """Attribute of a store: what the components of the original vectors are called."""
 

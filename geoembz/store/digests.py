@@ -164,7 +164,7 @@ def write_digests(
     objects: "Mapping[str, Buffer]",
     arrays: Iterable[str],
     stored: StoredObjects,
-    date: int = 0,
+    date: int | None = 0,
 ) -> None:
     """Write `digests` below a group: for each array, the digests of its stored objects.
 
@@ -179,13 +179,13 @@ def write_digests(
     stored
         Their objects; of stores with a time axis, those of one date.
     date
-        Position of that date: the digests of all others are not written.
+        Position of that date: the digests of all others are not written; None for all dates.
     """
     by_array: dict[str, list[tuple[tuple[int, ...], str]]] = {}
     for key, (digest, _) in stored.items():
         name, _, place = key.rpartition("/c/")
         by_array.setdefault(name, []).append((tuple(map(int, place.split("/"))), digest))
-    group = root.create_group(DIGESTS)
+    group = root.require_group(DIGESTS)
     for name in arrays:
         document = json.loads(objects[f"{name}/zarr.json"].to_bytes())
         counts, dimensions = object_counts(document), tuple(document["dimension_names"])
@@ -193,8 +193,10 @@ def write_digests(
         for at, digest in by_array.get(name, []):
             values[at] = np.frombuffer(bytes.fromhex(digest), np.uint8)
         array = _create(group, name, counts, dimensions)
-        dates = slice(date, date + 1) if dimensions[0] == TIME else slice(None)
-        array[dates] = values[dates]
+        if date is None or dimensions[0] != TIME:
+            array[...] = values
+        else:
+            array[date : date + 1] = values[date : date + 1]
 
 
 def _create(

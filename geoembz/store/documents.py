@@ -3,6 +3,7 @@
 zarr-python writes every ``zarr.json``; we only decide when each one goes to the destination.
 """
 
+import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
+import zarr_cm
 from numpy.typing import NDArray
 from zarr.codecs import ShardingCodec, ZstdCodec
+from zarr.core.buffer import default_buffer_prototype
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
 
@@ -19,22 +22,34 @@ from geoembz._geo.grid import Grid
 from geoembz.codecs import PREFIX
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
-from geoembz.store.attributes import StoreAttributes
+from geoembz.store.attributes import StoreAttributes, place_attributes
 from geoembz.store.conventions import (
     CF_TIME,
     TIME,
+    TIMES,
     Layout,
     cf_axis,
     cf_grid_mapping,
     records_digests,
 )
-from geoembz.store.digests import ZSTD_LEVEL, StoredObjects, write_digests
+from geoembz.store.digests import (
+    DIGESTS,
+    ROOT,
+    ZSTD_LEVEL,
+    StoredObjects,
+    sealed_objects,
+    write_digests,
+)
 from geoembz.store.layout import ChunkLayout
+from geoembz.store.levels import MULTISCALES, OVERVIEWS, Level
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
 EMBEDDING, VALID = "embedding", "valid"
+
+CONSOLIDATED = "consolidated_metadata"
+"""Member of a root document that repeats all others."""
 
 _TIME_CHUNK = 64
 """Dates per chunk of `time`, written whole: a store that grows rewrites one object."""
@@ -69,12 +84,15 @@ class StorePlan:
         ``plain`` or ``codec``: only ``zarr.json`` of `embedding` differs.
     dates
         Dates of the time axis, as ``YYYY-MM-DD``; empty for a store without one.
+    levels
+        Chunk and shard shapes of the levels below the full resolution, finest first.
     """
 
     encoding: Encoding
     chunks: ChunkLayout
     layout: Layout = "plain"
     dates: tuple[str, ...] = ()
+    levels: tuple[ChunkLayout, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a codec layout without codecs."""
@@ -95,6 +113,17 @@ class StorePlan:
     def has_mask(self) -> bool:
         """Whether validity is an array of its own."""
         return self.encoding.nodata is None and self.layout == "plain"
+
+    def level(self, number: int) -> "StorePlan":
+        """Return the plan of a level's arrays; 1 is the finest."""
+        return replace(self, chunks=self.levels[number - 1], levels=())
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Paths of the arrays whose chunks are many: of codes and masks, levels included."""
+        own = (EMBEDDING, VALID) if self.has_mask else (EMBEDDING,)
+        paths = [f"{OVERVIEWS}/{2**number}" for number in range(1, len(self.levels) + 1)]
+        return (*own, *(f"{path}/{name}" for path in paths for name in own))
 
     @property
     def time_axis(self) -> tuple[str, ...]:
@@ -180,17 +209,109 @@ def store_documents(
     objects: dict[str, Buffer] = {}
     memory = MemoryStore(objects)
     root = zarr.create_group(memory, attributes=attributes.to_json())
-    (_create_vectors if plan.layout == "codec" else create_codes)(root, plan)
-    if plan.has_mask:
-        create_mask(root, plan)
-    _write_coordinates(root, attributes.grid)
-    if plan.dates:
-        _write_time(root, plan.dates)
+    _write_raster(root, plan, attributes.grid)
     write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    _write_levels(root, plan, attributes)
     if records_digests(attributes.version):
-        arrays = (EMBEDDING, VALID) if plan.has_mask else (EMBEDDING,)
-        write_digests(root, objects, arrays, stored, date)
+        write_digests(root, objects, plan.arrays, stored, date)
     return consolidated(memory, objects)
+
+
+def level_documents(
+    document: Mapping[str, Any],
+    plan: StorePlan,
+    attributes: StoreAttributes,
+    stored: StoredObjects,
+) -> dict[str, bytes]:
+    """Return the objects, but for shards, that give levels to a finished store; its root last.
+
+    Parameters
+    ----------
+    document
+        The root's ``zarr.json``, with consolidated metadata; attributes unknown here are kept.
+    plan, attributes
+        The store, levels included.
+    stored
+        What was written of the levels, at all dates.
+    """
+    objects: dict[str, Buffer] = {}
+    memory = MemoryStore(objects)
+    own = attributes.to_json()
+    others = {key: value for key, value in document["attributes"].items() if key not in own}
+    root = zarr.create_group(memory, attributes={**own, **others})
+    insert_documents(objects, "", document)
+    former = set(objects)
+    _write_levels(root, plan, attributes)
+    levels = [path for path in plan.arrays if path.startswith(OVERVIEWS)]
+    write_digests(root, objects, levels, stored, None)
+    made = consolidated(memory, objects)
+    return {key: value for key, value in made.items() if key == ROOT or key not in former}
+
+
+def without_levels(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a root document, and the digests of a store's objects, as if it had no levels.
+
+    Parameters
+    ----------
+    document
+        The root's ``zarr.json``.
+    """
+
+    def is_kept(key: str) -> bool:
+        return not f"{key}/".startswith((f"{OVERVIEWS}/", f"{DIGESTS}/{OVERVIEWS}/"))
+
+    attributes = {k: v for k, v in document["attributes"].items() if k != MULTISCALES}
+    attributes["zarr_conventions"] = [
+        entry for entry in attributes["zarr_conventions"] if entry.get("name") != MULTISCALES
+    ]
+    if TIMES in attributes:
+        attributes[TIMES] = [
+            {key: value for key, value in entry.items() if key != OVERVIEWS}
+            for entry in attributes[TIMES]
+        ]
+    listed = document[CONSOLIDATED]
+    members = {key: value for key, value in listed["metadata"].items() if is_kept(key)}
+    digests = sealed_objects(document) or {}
+    return (
+        {**document, "attributes": attributes, CONSOLIDATED: {**listed, "metadata": members}},
+        {key: value for key, value in digests.items() if is_kept(key)},
+    )
+
+
+def insert_documents(objects: "dict[str, Buffer]", below: str, document: Mapping[str, Any]) -> None:
+    """Put the documents that a root's consolidated metadata repeat among objects in memory.
+
+    Parameters
+    ----------
+    objects
+        Of a `MemoryStore`.
+    below
+        Where they go: a group and ``/``, or nothing.
+    document
+        The root's ``zarr.json``.
+    """
+    for key, member in document[CONSOLIDATED]["metadata"].items():
+        alone = {part: value for part, value in member.items() if part != CONSOLIDATED}
+        content = default_buffer_prototype().buffer.from_bytes(json.dumps(alone).encode())
+        objects[f"{below}{key}/{ROOT}"] = content
+
+
+def _write_raster(group: zarr.Group, plan: StorePlan, grid: Grid) -> None:
+    """Create the arrays of codes and validity; write what says where and when."""
+    (_create_vectors if plan.layout == "codec" else create_codes)(group, plan)
+    if plan.has_mask:
+        create_mask(group, plan)
+    _write_coordinates(group, grid)
+    if plan.dates:
+        _write_time(group, plan.dates)
+
+
+def _write_levels(root: zarr.Group, plan: StorePlan, attributes: StoreAttributes) -> None:
+    for number in range(1, len(plan.levels) + 1):
+        level = Level.of(attributes.grid, number)
+        place = dict(zarr_cm.create_many(place_attributes(level.grid)))  # type: ignore[arg-type]
+        group = root.create_group(level.path, attributes=place)
+        _write_raster(group, plan.level(number), level.grid)
 
 
 def consolidated(memory: MemoryStore, objects: "Mapping[str, Buffer]") -> dict[str, bytes]:

@@ -1,7 +1,6 @@
 """The grids of a store: the one that most have, or those below a root and what they share."""
 
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.store.attributes import RootAttributes, StoreAttributes
 from geoembz.store.conventions import GRIDS, records_digests
 from geoembz.store.digests import ROOT, root_content, sha256
+from geoembz.store.documents import CONSOLIDATED, consolidated, insert_documents
 from geoembz.store.open import open_group
 from geoembz.store.reader import StoreReader
 
@@ -105,8 +105,6 @@ def choose_grid(readers: list[StoreReader]) -> str:
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
-_CONSOLIDATED = "consolidated_metadata"
-
 
 def write_root(url: str | ObjectTree, names: Sequence[str]) -> RootAttributes:
     """Write the root's metadata, consolidated over all its stores: the root now exists.
@@ -136,18 +134,12 @@ def write_root(url: str | ObjectTree, names: Sequence[str]) -> RootAttributes:
     root = zarr.create_group(memory, attributes=attributes.to_json())
     for name, document in documents.items():
         root.create_group(name, attributes=document["attributes"])
-        for key, member in document[_CONSOLIDATED]["metadata"].items():
-            alone = {part: value for part, value in member.items() if part != _CONSOLIDATED}
-            _insert(objects, f"{name}/{key}/zarr.json", alone)
-    with warnings.catch_warnings():
-        # Zarr v3 readers look for consolidated metadata although v3 does not specify it yet.
-        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
-        zarr.consolidate_metadata(memory)
+        insert_documents(objects, f"{name}/", document)
+    root_document = json.loads(consolidated(memory, objects)[ROOT])
     digests = {f"{name}/{ROOT}": sha256(content) for name, content in contents.items()}
     versions = {child.version for child in children.values()}
     has_digests = all(records_digests(version) for version in versions)
-    document = json.loads(objects[ROOT].to_bytes())
-    tree.write(ROOT, root_content(document, digests if has_digests else None))
+    tree.write(ROOT, root_content(root_document, digests if has_digests else None))
     return attributes
 
 
@@ -155,13 +147,6 @@ def _content(tree: ObjectTree, name: str) -> bytes:
     """Return the root document of a complete store, as it stands."""
     document = tree.read_json(f"{name}/{ROOT}")
     content = tree.read(f"{name}/{ROOT}")
-    if content is None or not isinstance(document, dict) or _CONSOLIDATED not in document:
+    if content is None or not isinstance(document, dict) or CONSOLIDATED not in document:
         raise StoreError(f"{tree.url}/{name}: no complete store; repeat the conversion")
     return content
-
-
-def _insert(objects: "dict[str, Buffer]", key: str, document: dict[str, Any]) -> None:
-    from zarr.core.buffer import default_buffer_prototype
-
-    content = json.dumps(document).encode()
-    objects[key] = default_buffer_prototype().buffer.from_bytes(content)

@@ -12,7 +12,7 @@ last. Killed anywhere in between, the same command finds out how far it was.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +26,7 @@ from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
 FOLDER = ".geoembz"
 LOCK, COMPLETE = f"{FOLDER}/lock.json", f"{FOLDER}/complete.json"
 _PLAN, _SHARDS = f"{FOLDER}/plan.json", f"{FOLDER}/shards"
+_LEVELS = f"{FOLDER}/levels"
 _BOUND = "plan"
 """Member of a record that names its plan."""
 
@@ -40,15 +41,22 @@ class Journal:
         That place.
     digest
         Of the plan whose records are written and read; None for whoever only looks: at all.
+    records
+        Folder of the records: of the shards at full resolution, or of a level.
     """
 
     tree: ObjectTree
     digest: str | None = None
+    records: str = _SHARDS
 
     @classmethod
     def of(cls, tree: ObjectTree, plan: Mapping[str, Any]) -> Self:
         """Return the journal of one plan."""
         return cls(tree, _digest(plan))
+
+    def of_level(self, factor: int, date: int) -> "Journal":
+        """Return the journal of the shards of a level at one date."""
+        return replace(self, records=f"{_LEVELS}/{date}/{factor}")
 
     def exists(self) -> bool:
         """Whether a conversion into this place was started and not finished."""
@@ -136,7 +144,7 @@ class Journal:
             return
         key = differing[0]
         anew = "pass --overwrite to start anew"
-        if "append" in wanted or "append" in recorded:
+        if {"append", "overviews"} & {*wanted, *recorded}:
             anew = f"give it up: delete {self.tree.url}/{FOLDER}"
         raise InvalidConfigError(
             f"{url or self.tree.url}: holds an unfinished conversion with {key} = "
@@ -147,16 +155,17 @@ class Journal:
     def record(self, shard: Window, result: Mapping[str, Any]) -> None:
         """Record a shard as done, after all its arrays were written."""
         bound = {} if self.digest is None else {_BOUND: self.digest}
-        self.tree.write_json(_shard_key(shard), {**result, **bound})
+        self.tree.write_json(self._shard_key(shard), {**result, **bound})
 
     def find(self, shard: Window) -> dict[str, Any] | None:
         """Return what was recorded of a shard; None where it is not finished."""
-        found = self.tree.read_json(_shard_key(shard))
+        found = self.tree.read_json(self._shard_key(shard))
         return None if found is None else self._own(found)
 
     def has_finished(self) -> bool:
         """Whether any shard is finished."""
-        return bool(self._shard_keys())
+        keys = [key for folder in (_SHARDS, _LEVELS) for key in self.tree.keys(folder)]
+        return any(key.endswith(".json") for key in keys)
 
     def finished(self) -> dict[tuple[int, int], dict[str, Any]]:
         """Return what was recorded of each finished shard, by its row and column in pixels."""
@@ -173,8 +182,11 @@ class Journal:
         plan = document.pop(_BOUND, None)
         return document if self.digest in {None, plan} else None
 
+    def _shard_key(self, shard: Window) -> str:
+        return f"{self.records}/{shard.row}_{shard.col}.json"
+
     def _shard_keys(self) -> list[str]:
-        return [key for key in self.tree.keys(_SHARDS) if key.endswith(".json")]
+        return [key for key in self.tree.keys(self.records) if key.endswith(".json")]
 
     def complete(self, plan: Mapping[str, Any]) -> None:
         """Say that the store is built to its end: nothing but to put it in place is left."""
@@ -216,7 +228,3 @@ def _fit_keys(plan: Mapping[str, Any]) -> tuple[str, str]:
     """Return where the encoding and the sample's mean of a plan are."""
     name = _digest(plan)[:16]
     return f"{FOLDER}/encoding-{name}.npz", f"{FOLDER}/centre-{name}.json"
-
-
-def _shard_key(shard: Window) -> str:
-    return f"{_SHARDS}/{shard.row}_{shard.col}.json"

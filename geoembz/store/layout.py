@@ -4,18 +4,22 @@ The choice depends on the raster and the encoding only, never on the machine, so
 input gives the same store everywhere.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import zarr
 
 from geoembz._geo.grid import Blocks, Window, chunk_side, grow_shard
 from geoembz.encoding import Encoding
-from geoembz.errors import InvalidConfigError
+from geoembz.errors import InvalidConfigError, StoreError
 
 LARGEST_SHARD_BYTES = 128 * 2**20
 """Largest shard accepted to keep a source's block, or its strips, whole."""
+
+_TASK_CHUNKS = 8
+"""Chunks on a side that one task of a level writes, where there are no shards."""
 
 MOST_SHARDS = 2**21
 """Most tasks that one conversion plans: each costs about a kilobyte."""
@@ -120,6 +124,88 @@ def choose_layout(
     layout = ChunkLayout(shape, inner, _clip(outer, inner, shape), is_sharded, prefix)
     _refuse_too_many(layout)
     return layout
+
+
+def level_layouts(full: ChunkLayout, count: int) -> tuple[ChunkLayout, ...]:
+    """Return the chunks and shards of the levels below a full resolution, finest first.
+
+    Sides are powers of two, so that a shard of a level lies above whole shards of the finer one.
+
+    Parameters
+    ----------
+    full
+        Of the full resolution.
+    count
+        Number of levels.
+
+    Examples
+    --------
+    >>> base = choose_layout((2048, 2048), 64, (512, 512))
+    >>> [(layout.shape[0], layout.chunk[0], layout.shard[0]) for layout in level_layouts(base, 3)]
+    [(1024, 128, 512), (512, 128, 512), (256, 128, 256)]
+    """
+    layouts = []
+    for number in range(1, count + 1):
+        rows, cols = (-(-side // 2**number) for side in full.shape)
+        largest = 1 << (max(rows, cols) - 1).bit_length()
+        height, width = (min(_power_of_two(side), largest) for side in full.chunk)
+        task = full.shard if full.is_sharded else tuple(_TASK_CHUNKS * side for side in full.chunk)
+        outer = tuple(max(_power_of_two(side), 2 ** (count - 1)) for side in task)
+        outer = max(outer[0], height), max(outer[1], width)
+        chunk, shape = (height, width), (rows, cols)
+        layouts.append(
+            ChunkLayout(shape, chunk, _clip(outer, chunk, shape), full.is_sharded, full.prefix)
+        )
+    return tuple(layouts)
+
+
+def layout_of(array: zarr.Array[Any]) -> ChunkLayout:
+    """Return how an array of codes ``(…, code_length, height, width)`` is cut."""
+    chunk, shard = array.chunks, array.shards or array.chunks
+    prefix = None if chunk[-3] >= array.shape[-3] else chunk[-3]
+    shape, inner, outer = ((sides[-2], sides[-1]) for sides in (array.shape, chunk, shard))
+    return ChunkLayout(shape, inner, outer, array.shards is not None, prefix)
+
+
+def stored_level_layouts(
+    where: str, full: ChunkLayout, arrays: Sequence[zarr.Array[Any]]
+) -> tuple[ChunkLayout, ...]:
+    """Return how the levels of a store are cut, finest first, where more can be written to them.
+
+    Parameters
+    ----------
+    where
+        The store, for messages.
+    full
+        Of the full resolution.
+    arrays
+        Codes of the levels.
+
+    Raises
+    ------
+    StoreError
+        If a shard of a level does not lie above whole shards of the finer one.
+    """
+    found, expected = tuple(map(layout_of, arrays)), level_layouts(full, len(arrays))
+    if all(_is_same(*pair) for pair in zip(found, expected, strict=True)):
+        return expected
+    step = 2 ** (len(arrays) - 1)
+    for axis in (0, 1):
+        sides = {one.shard[axis] for one in found if one.shard[axis] < one.shape[axis]}
+        if len(sides) > 1 or any(side % step for side in sides):
+            raise StoreError(
+                f"{where}: overviews in shards of {sorted(sides)} pixels; expected sides that are "
+                f"alike and a multiple of {step}; make them anew with `geoembz overviews "
+                "--overwrite`"
+            )
+    return found
+
+
+def _is_same(found: ChunkLayout, expected: ChunkLayout) -> bool:
+    """Whether a layout as metadata tell it is another one: without shards they tell less."""
+    return found == expected or (
+        not expected.is_sharded and replace(found, shard=expected.shard) == expected
+    )
 
 
 def _refuse_too_many(layout: ChunkLayout) -> None:

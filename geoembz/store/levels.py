@@ -24,6 +24,9 @@ FULL_RESOLUTION = "embedding"
 SMALLEST_SIDE = 512
 """Levels are made until both sides of the last one are shorter, in pixels."""
 
+_MORE_LEVELS = 3
+"""How many more may be asked for: down to 32 to 64 pixels."""
+
 _RESAMPLING = "average"
 _UNIT_LENGTH = "geoembz:unit_length"
 _PIXELS, _FIDELITY = "geoembz:pixels", "geoembz:fidelity"
@@ -94,14 +97,15 @@ def count_levels(shape: tuple[int, int], asked: int | None = None) -> int:
     >>> count_levels((1023, 1)), count_levels((1022, 1))
     (2, 1)
     """
-    most = max(1, (max(shape) - 1).bit_length())
+    until_one = max(1, (max(shape) - 1).bit_length())
+    counts = range(1, until_one + 1)
+    default = next(n for n in counts if n == until_one or ceil(max(shape) / 2**n) < SMALLEST_SIDE)
     if asked is None:
-        counts = range(1, most + 1)
-        return next((n for n in counts if ceil(max(shape) / 2**n) < SMALLEST_SIDE), most)
+        return default
+    most = min(until_one, default + _MORE_LEVELS)
     if not 1 <= asked <= most:
         raise InvalidConfigError(
-            f"levels {asked}; expected 1 to {most} for {shape[0]:,} x {shape[1]:,} pixels: the "
-            "last one has one pixel"
+            f"levels {asked}; expected 1 to {most} for {shape[0]:,} x {shape[1]:,} pixels"
         )
     return asked
 
@@ -167,4 +171,7 @@ def read_levels(grid: Grid, attributes: Mapping[str, Any]) -> tuple[tuple[Level,
             )
         pixels, fidelity = entry.get(_PIXELS, {}), entry.get(_FIDELITY, {})
         levels.append(replace(level, pixels=pixels, fidelity=fidelity))
+    for entry in attributes.get("geoembz:times", []):
+        if len(entry.get(OVERVIEWS, [])) != len(levels):
+            raise ValueError(f"date {entry['time']} has not the overviews of {len(levels)} levels")
     return tuple(levels), bool(listed[_UNIT_LENGTH])

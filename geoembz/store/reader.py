@@ -18,7 +18,7 @@ from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.store.attributes import Attributes, StoreAttributes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guard_array
-from geoembz.store.local_chunks import LocalChunks
+from geoembz.store.local_chunks import read_array
 from geoembz.store.open import (
     array_of,
     complete_array,
@@ -314,8 +314,7 @@ class StoreReader(Reader):
 
     def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
         with unreplaced(self.watch), read_faults(self.url, array.path, selection):
-            local = LocalChunks.of(array)
-            return np.asarray(array[selection]) if local is None else local.read(selection)
+            return read_array(array, selection)
 
 
 def _claim(out: NDArray[np.float32]) -> list[Future[None]]:

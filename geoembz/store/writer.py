@@ -7,6 +7,7 @@ every inner chunk of a shard from thread to thread: the workers are busy already
 import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +27,27 @@ from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz.encoding._quantization import Codes
 from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import records_digests
-from geoembz.store.digests import DIGESTS, ROOT, StoredObject, StoredObjects, check_stored, sealed
+from geoembz.store.digests import (
+    DIGESTS,
+    ROOT,
+    StoredObject,
+    StoredObjects,
+    check_stored,
+    sealed,
+    sealed_objects,
+)
 from geoembz.store.documents import (
     EMBEDDING,
     VALID,
     StorePlan,
     create_codes,
     create_mask,
+    level_documents,
     open_codes,
     store_documents,
 )
+from geoembz.store.levels import OVERVIEWS
+from geoembz.store.local_chunks import read_array
 from geoembz.store.lock import Fence
 from geoembz.store.watch import ReadStore
 
@@ -151,6 +163,38 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
 
+@dataclass(frozen=True)
+class WrittenCodes:
+    """Reads the codes of a store that has no metadata yet. It can be pickled.
+
+    Parameters
+    ----------
+    url
+        Where it is built.
+    documents
+        The metadata that its arrays will have, as integers whatever the layout.
+    has_time
+        Whether there is a time axis.
+    """
+
+    url: str
+    documents: Mapping[str, Any]
+    has_time: bool
+
+    def read_codes(self, window: Window, date: int) -> Codes:
+        """Read the codes of a window at a date, shape ``(length, height, width)``."""
+        return self._read(EMBEDDING, date, (slice(None), *window.slices))
+
+    def read_mask(self, window: Window, date: int) -> NDArray[np.bool_] | None:
+        """Read the validity of a window at a date, where it is an array of its own."""
+        return self._read(VALID, date, window.slices) if VALID in self.documents else None
+
+    def _read(self, name: str, date: int, selection: tuple[slice, ...]) -> NDArray[Any]:
+        array = open_codes(open_zarr_store(self.url), self.documents[name], name)
+        with store_faults(self.url, f"GET {name}"):
+            return read_array(array, (*((date,) if self.has_time else ()), *selection))
+
+
 class StoreWriter:
     """Writes one store. It can be pickled: every process opens the destination by itself.
 
@@ -162,11 +206,15 @@ class StoreWriter:
         What the store will be.
     date
         Position on the time axis to write to, where there is one.
+    below
+        Group of the arrays, and ``/``: of a level, with the plan of its arrays; or nothing.
     """
 
-    def __init__(self, url: str | ObjectTree, plan: StorePlan, date: int = 0) -> None:
+    def __init__(
+        self, url: str | ObjectTree, plan: StorePlan, date: int = 0, below: str = ""
+    ) -> None:
         self.tree = url if isinstance(url, ObjectTree) else ObjectTree(url)
-        self.url, self.plan = self.tree.url, plan
+        self.url, self.plan, self._below = self.tree.url, plan, below
         self._at: tuple[int, ...] = (date,) if plan.dates else ()
         objects: dict[str, Buffer] = {}
         group = zarr.create_group(MemoryStore(objects))
@@ -184,6 +232,15 @@ class StoreWriter:
     def date(self) -> int | None:
         """Position on the time axis that is written to; None where there is no such axis."""
         return next(iter(self._at), None)
+
+    def level(self, number: int) -> "StoreWriter":
+        """Return what writes the shards of a level of the plan; 1 is the finest."""
+        below = f"{OVERVIEWS}/{2**number}/"
+        return StoreWriter(self.tree, self.plan.level(number), self.date or 0, below)
+
+    def reader(self) -> WrittenCodes:
+        """Return what reads the codes that are written, before there are metadata."""
+        return WrittenCodes(self.url, self._documents, bool(self._at))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out open arrays."""
@@ -255,10 +312,42 @@ class StoreWriter:
                 fence.check()
             self.tree.write(key, content)
 
+    def finish_levels(
+        self,
+        document: Mapping[str, Any],
+        attributes: StoreAttributes,
+        stored: StoredObjects,
+        fence: Fence,
+    ) -> None:
+        """Write the small arrays and the metadata of levels of a finished store, its root last.
+
+        Parameters
+        ----------
+        document
+            The root's ``zarr.json`` as it was.
+        attributes
+            Of the root, with the levels.
+        stored
+            The shards of the levels, at all dates.
+        fence
+            Asked before the root.
+
+        Raises
+        ------
+        StoreError
+            If a shard was lost or cut since it was written.
+        """
+        check_stored(self.tree, stored)
+        objects = level_documents(document, self.plan, attributes, stored)
+        for key, content in sealed(objects, sealed_objects(document) or {}).items():
+            if key == ROOT:
+                fence.check()
+            self.tree.write(key, content)
+
     def _of_other_dates(self, former: Mapping[str, str]) -> dict[str, str]:
         """Return the SHA-256 of the chunks of `digests` that belong to other dates of the store."""
-        own = tuple(f"{DIGESTS}/{name}/c/{self.date}/" for name in self._documents)
-        every = tuple(f"{DIGESTS}/{name}/c/" for name in self._documents)
+        own = tuple(f"{DIGESTS}/{path}/c/{self.date}/" for path in self.plan.arrays)
+        every = tuple(f"{DIGESTS}/{path}/c/" for path in self.plan.arrays)
         return {
             key: value
             for key, value in former.items()
@@ -269,7 +358,8 @@ class StoreWriter:
         if name not in self._arrays:
             store = writable_store(self.tree)
             document, cut = self._documents[name], self.plan.chunks.prefix is not None
-            array = open_codes(store, document, name, first_axis_slowest=cut)
+            path = f"{self._below}{name}"
+            array = open_codes(store, document, path, first_axis_slowest=cut)
             self._arrays[name] = ChunkWriter(array)
         return self._arrays[name]
 

@@ -1,0 +1,232 @@
+"""Add overviews to a finished store: levels below its full resolution, with the encoding it has."""
+
+import hashlib
+import json
+import time as clock
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geoembz._convert.cluster import open_workers
+from geoembz._convert.conversion import Fit, fit_once
+from geoembz._convert.destination import Destination
+from geoembz._convert.executors import Progress, Workers, check_scheduler, make_absolute
+from geoembz._convert.levels import LevelFigures, has_unit_length, with_levels, write_levels
+from geoembz._convert.site import Build, Site
+from geoembz._convert.summary import OverviewsSummary
+from geoembz._objects.tree import ObjectTree
+from geoembz._util.threads import worker_count
+from geoembz._version import __version__
+from geoembz.encoding._means import MeanEncoder
+from geoembz.errors import DestinationExistsError, InvalidConfigError, StoreError
+from geoembz.store import StoreReader
+from geoembz.store.conventions import records_digests
+from geoembz.store.digests import DIGESTS, ROOT, StoredObject, root_content
+from geoembz.store.documents import StorePlan, without_levels
+from geoembz.store.grids import grid_names, write_root
+from geoembz.store.layout import layout_of, level_layouts
+from geoembz.store.levels import OVERVIEWS, count_levels
+from geoembz.store.lock import DestinationLock
+from geoembz.store.open import is_table_store, open_group
+from geoembz.store.writer import StoreWriter
+
+
+def overviews(
+    store: str | Path,
+    *,
+    levels: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    overwrite: bool = False,
+    break_lock: bool = False,
+    progress: Progress | None = None,
+) -> OverviewsSummary:
+    """Add levels of 2, 4, 8 … times the pixel size to a store, with its own encoding.
+
+    A pixel of a level is the mean of the valid vectors that it covers at full resolution, of length
+    1 where the store's vectors are. Readers see the store as it was until the root's metadata are
+    written, last of all. An interrupted call is finished by the same call.
+
+    Parameters
+    ----------
+    store
+        A store of a raster, with a time axis or not, or a root of several.
+    levels
+        How many; None makes levels until both sides of the last one are below 512 pixels.
+    workers
+        Shards written at once; None for one per core.
+    scheduler
+        Where the shards are written instead; see `geoembz.convert`.
+    overwrite
+        Replace the levels that the store has. They go before the new ones are made.
+    break_lock
+        Take the store from a conversion that seems to hold it: on another machine, and dead.
+    progress
+        Called with the numbers of finished and of all shards.
+
+    Returns
+    -------
+    summary
+        The levels, and what encoding the means lost.
+
+    Raises
+    ------
+    StoreError
+        If there is no store of a raster, or it cannot be written.
+    DestinationExistsError
+        If it has levels already, or another conversion holds it.
+    InvalidConfigError
+        If a raster has not so many levels.
+
+    References
+    ----------
+    spec/format.md, "Overviews".
+
+    Examples
+    --------
+    >>> files = geoembz.write_demo(tmp_path, size=64)
+    >>> _ = geoembz.convert(files.embedding, tmp_path / "out.zarr", pca=16)
+    >>> summary = geoembz.overviews(tmp_path / "out.zarr", levels=2)
+    >>> [(level.factor, level.height, level.width) for level in summary.levels]
+    [(2, 32, 32), (4, 16, 16)]
+    """
+    started = clock.perf_counter()
+    check_scheduler(scheduler)
+    if scheduler is not None:  # workers may run in another folder
+        store = make_absolute(store)
+    url = str(store)
+    group = open_group(url)
+    if is_table_store(group):
+        raise StoreError(
+            f"{url}: a store of a table; expected one of a raster: rows have no coarser levels"
+        )
+    names = grid_names(url, group.attrs.asdict())
+    count = worker_count(workers)
+    if count < 1:
+        raise InvalidConfigError(f"workers {workers}; expected 1 or more")
+    with open_workers(scheduler, count) as pool:
+        adding = [
+            _LevelsAdding(f"{url.rstrip('/')}/{name}" if name else url, levels, pool, overwrite)
+            for name in names or ("",)
+        ]
+        for one in adding:
+            one.check()
+        if not names:
+            adding[0].run(progress, breaks_lock=break_lock)
+        else:
+            with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
+                for one in adding:
+                    one.run(progress, breaks_lock=break_lock)
+                lock.fence.check()
+                write_root(url, names)
+    readers = {
+        name: StoreReader.open(one.url) for name, one in zip(names or ("",), adding, strict=True)
+    }
+    return OverviewsSummary.of(url, readers, clock.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class _LevelsAdding:
+    """The levels of one grid.
+
+    Parameters
+    ----------
+    url
+        Of its store.
+    asked
+        How many levels; None for the default.
+    pool
+        Writes the shards.
+    overwrites
+        Whether to replace those that are there.
+    """
+
+    url: str
+    asked: int | None
+    pool: Workers
+    overwrites: bool
+
+    def check(self) -> StoreReader:
+        """Refuse a store that can have no levels, before anything is written.
+
+        Raises
+        ------
+        StoreError
+            If its format knows none.
+        InvalidConfigError
+            If its raster has not so many.
+        """
+        reader = StoreReader.open(self.url)
+        if not records_digests(reader.attributes.version):
+            raise StoreError(
+                f"{self.url}: format version {reader.attributes.version}, which has no overviews; "
+                "expected 0.2 or later; convert it to a new store, with --basis of this one"
+            )
+        count_levels(reader.shape, self.asked)
+        return reader
+
+    def run(self, progress: Progress | None, *, breaks_lock: bool) -> None:
+        """Add the levels; readers see the store as it was until the metadata are written."""
+        with Site(Destination(self.url, breaks_lock=breaks_lock)) as site:
+            reader = self.check()
+            document = ObjectTree(self.url).read_json(ROOT)
+            plan = self._plan(reader, document)
+            if plan in site.ended:
+                return
+            is_begun = any(journal.matches(plan) for journal in site.journals())
+            if reader.attributes.levels and not (self.overwrites or is_begun):
+                have = ", ".join(str(level.factor) for level in reader.attributes.levels)
+                raise DestinationExistsError(
+                    f"{self.url}: has overviews already, at {have} times the pixel size; pass "
+                    "--overwrite to make them anew"
+                )
+            build = site.begin(plan)
+            if not build.is_complete:
+                fit_once(build, lambda: self._begin(build, reader))
+                self._write(build, StoreReader.open(self.url), progress)
+                site.finish()
+
+    def _plan(self, reader: StoreReader, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all that the bytes of the levels depend on: the objects of the full resolution."""
+        objects = json.dumps(without_levels(document)[1], sort_keys=True).encode()
+        return {
+            "overviews": count_levels(reader.shape, self.asked),
+            "software": __version__,
+            "encoding": reader.encoding.hash,
+            "objects": hashlib.sha256(objects).hexdigest(),
+        }
+
+    def _write(self, build: Build, reader: StoreReader, progress: Progress | None) -> None:
+        full = layout_of(reader.codes)
+        layouts = level_layouts(full, build.plan["overviews"])
+        attributes, unit_length = reader.attributes, has_unit_length(reader.attributes)
+        document = ObjectTree(self.url).read_json(ROOT)
+        plan = StorePlan(reader.encoding, full, attributes.layout, reader.dates, layouts)
+        figures: dict[int, Sequence[LevelFigures]] = {}
+        stored: dict[str, StoredObject] = {}
+        for date in range(max(1, len(reader.dates))):
+            written = write_levels(
+                build,
+                StoreWriter(build.tree, plan, date),
+                reader,
+                self.pool,
+                progress,
+                unit_length=unit_length,
+            )
+            figures[date] = written.figures
+            stored.update(written.stored)
+        attributes = with_levels(attributes, figures, unit_length=unit_length)
+        writer = StoreWriter(build.tree, plan)
+        writer.finish_levels(document, attributes, stored, build.fence)
+
+    def _begin(self, build: Build, reader: StoreReader) -> Fit:
+        """Take away what was there; there is nothing to fit."""
+        tree = ObjectTree(self.url)
+        if reader.attributes.levels:
+            build.fence.check()
+            tree.write(ROOT, root_content(*without_levels(tree.read_json(ROOT))))
+        for place in (OVERVIEWS, f"{DIGESTS}/{OVERVIEWS}"):
+            build.fence.check()
+            tree.remove(place)
+        return reader.encoding, MeanEncoder(reader.encoding, unit_length=False).centre
