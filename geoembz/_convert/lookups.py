@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,18 +35,6 @@ class Lookup:
 
     values: NDArray[np.float64]
     inside: NDArray[np.bool_]
-
-
-class Places(Protocol):
-    """An input that can be asked by place."""
-
-    def centres(self, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return longitude and latitude of the centres of some pixels, shape ``(n, 2)``."""
-        ...
-
-    def look_up(self, places: NDArray[np.float64]) -> Lookup:
-        """Return what the input holds at longitudes and latitudes, shape ``(n, 2)``."""
-        ...
 
 
 class RasterPlaces:
@@ -162,6 +150,10 @@ class StackedPlaces:
         found = {part: part.look_up(places) for part in self._parts}
         values = np.column_stack([found[part].values[:, band] for part, band in self._order])
         return Lookup(values, np.all([one.inside for one in found.values()], axis=0))
+
+
+type Places = RasterPlaces | StackedPlaces
+"""An input that can be asked by place."""
 
 
 def _move(source: Any, target: Any, places: NDArray[np.float64]) -> NDArray[np.float64]:
