@@ -14,6 +14,7 @@ from geoembz._cli import main
 from geoembz._convert.options import ConvertKeywords
 from geoembz._cost.estimate import Usage
 from geoembz._cost.reads import window_read
+from geoembz._evaluate.options import ExperimentKeywords
 from geoembz._publish import verify_objects
 from geoembz._spelling import KEYWORDS, ONLY_FLAGS, flags, spelled
 from geoembz.errors import DestinationExistsError, MissingPackageError
@@ -100,7 +101,7 @@ def test_every_flag_in_a_message_has_a_keyword() -> None:
         geoembz.publish, geoembz.cost, verify_objects, window_read, Usage,
     )  # fmt: skip
     keywords = {name for function in functions for name in inspect.signature(function).parameters}
-    keywords |= ConvertKeywords.__annotations__.keys()
+    keywords |= ConvertKeywords.__annotations__.keys() | ExperimentKeywords.__annotations__.keys()
     mentioned = set(_mentioned())
     assert len(mentioned) > 30
     unknown = {

@@ -225,7 +225,7 @@ def test_an_evaluation_renews_the_digests(
         evaluated = root / "utm32n"
     report = {"recipe": "int8", "software": "geoembz", "seed": 0, "n_rows": 9}
     report |= {"split": {}, "tasks": {}, "fidelity": {}}
-    monkeypatch.setattr(record, "summary", lambda _: report)
+    monkeypatch.setattr(record, "summarise", lambda _: report)
     evaluation: Any = None
     record.record_in_store(evaluation, str(evaluated))
     attributes = json.loads((evaluated / "zarr.json").read_text())["attributes"]
