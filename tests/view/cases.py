@@ -64,7 +64,8 @@ def write_cases(folder: Path, make_raster: MakeRaster) -> None:
         write_dates(folder, recipe, first, second)
         for recipe in ("pca8-int8", "pca8w0.5-rot-pq4x8", "l2-pca8-int4", "float32")
     ]
-    (folder / "index.json").write_text(json.dumps({"stores": single, "changes": dated}))
+    index = {"stores": single, "changes": dated, "starts": write_long_chunks(folder, make_raster)}
+    (folder / "index.json").write_text(json.dumps(index))
 
 
 def write_case(folder: Path, name: str, options: dict[str, Any], source: Path) -> dict[str, Any]:
@@ -98,6 +99,19 @@ def write_dates(folder: Path, recipe: str, first: Path, second: Path) -> dict[st
         "cosine": save("cosine", 1 - (before * after).sum(axis=0) / lengths),
         "euclidean": save("euclidean", np.linalg.norm(before - after, axis=0)),
     }
+
+
+def write_long_chunks(folder: Path, make_raster: MakeRaster) -> list[str]:
+    """Write stores whose chunks are several blocks of zstd long, and return their names."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(40, 128, 150)).astype(np.float32)
+    values[:, :9] = np.nan
+    source = make_raster(folder / "long.tif", values)
+    names = ["long-int8.zarr", "long-float16.zarr"]
+    for name in names:
+        recipe = name.removeprefix("long-").removesuffix(".zarr")
+        geoembz.convert(source, folder / name, recipe=recipe, chunk=128, shard=256)
+    return names
 
 
 def scores(store: Path, query: NDArray[np.float32], metric: Any) -> NDArray[np.float64]:

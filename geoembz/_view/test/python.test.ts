@@ -35,8 +35,8 @@ interface ChangeCase {
 }
 
 const FOLDER = process.env["GEOEMBZ_VIEW_CASES"];
-const cases: { stores: StoreCase[]; changes: ChangeCase[] } =
-  FOLDER === undefined ? { stores: [], changes: [] } : JSON.parse(readFileSync(join(FOLDER, "index.json"), "utf8"));
+const cases: { stores: StoreCase[]; changes: ChangeCase[]; starts: string[] } =
+  FOLDER === undefined ? { stores: [], changes: [], starts: [] } : JSON.parse(readFileSync(join(FOLDER, "index.json"), "utf8"));
 
 let served: Served;
 before(async () => {
@@ -120,4 +120,23 @@ for (const { store, ...files } of cases.changes) {
       assertClose(await engine.change(window, 0, 1, metric), array(files[metric]), TOLERANCE, `${store} ${metric}`);
     });
   }
+}
+
+for (const name of cases.starts) {
+  test(`${name}: a picture of the first components reads the starts of chunks, and whole chunks where those are at hand`, async () => {
+    const { engine: whole, window } = await open(name);
+    await whole.codes(window);
+    const before = whole.stats();
+    const expected = await whole.components(window, [0, 1, 2]);
+    assert.deepEqual(whole.stats(), before);
+    const { engine } = await open(name);
+    const { bytes: opened } = engine.stats();
+    const found = await engine.components(window, [0, 1, 2]);
+    assertClose(found.values, expected.values, 0, name);
+    assert.deepEqual(found.valid, expected.valid);
+    const { bytes } = engine.stats();
+    assert.ok(bytes - opened < 0.5 * (before.bytes - opened), `${bytes - opened} of ${before.bytes - opened} bytes`);
+    const rest = await engine.components(window, [39]);
+    assertClose(rest.values, (await whole.components(window, [39])).values, 0, `${name}, the last component`);
+  });
 }

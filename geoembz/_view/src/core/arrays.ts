@@ -16,6 +16,7 @@ export interface ArrayDocument {
   readonly shardShape: readonly number[];
   /** Of what is compressed in one piece. */
   readonly chunkShape: readonly number[];
+  readonly isSharded: boolean;
   /** Type that is read: bool comes as uint8, float16 as uint16. */
   readonly type: NumberType;
   readonly isFloat16: boolean;
@@ -63,7 +64,8 @@ export function readArrayDocument(json: Json, path: AbsolutePath): ArrayDocument
   const isFloat16 = dataType === "float16";
   const fill = isFloat16 ? FLOAT16_NAN : Number(document["fill_value"]);
   const plain = { ...document, data_type: type, fill_value: type === "int64" ? BigInt(0) : fill };
-  return { path, shape, dimensions, shardShape, chunkShape, type, isFloat16, document: plain };
+  const isSharded = sharding !== undefined;
+  return { path, shape, dimensions, shardShape, chunkShape, isSharded, type, isFloat16, document: plain };
 }
 
 /** Return the metadata of codes: in the codec layout those that the plain layout would have (format.md, "Layouts"). */

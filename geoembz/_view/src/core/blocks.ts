@@ -4,9 +4,12 @@ import type { Array as ZarrArray, AsyncReadable } from "zarrita";
 import { type ArrayDocument, explained, openArray } from "./arrays.js";
 import { validity } from "./decode.js";
 import type { Codes, Encoding } from "./encoding.js";
-import { isAbort } from "./errors.js";
+import { ViewerError, isAbort } from "./errors.js";
 import { widenFloat16 } from "./float16.js";
+import { StartSource, startOf } from "./starts.js";
 import type { Level } from "./store.js";
+
+type Source = Required<Pick<AsyncReadable, "get" | "getRange">>;
 
 /** A chunk of pixels. */
 export interface Block {
@@ -34,7 +37,7 @@ export class Blocks {
   private bytes = 0;
 
   constructor(
-    private readonly source: AsyncReadable,
+    private readonly source: Source,
     private readonly encoding: Encoding,
     private readonly mostBytes: number,
   ) {}
@@ -53,12 +56,37 @@ export class Blocks {
     codes: number,
     signal?: AbortSignal,
   ): Promise<Block> {
+    const chunk: Place = { level, position, row, col };
+    const start = codes < this.encoding.codeLength ? startOf(level.arrays.embedding, codes) : null;
+    const isAtHand = this.kept.has(keyOf(chunk, this.partsOf(level, codes)));
+    if (start === null || isAtHand) return this.readParts(chunk, this.partsOf(level, codes), signal);
+    try {
+      return await this.readOnce(keyOf(chunk, `start ${start.rows}`), signal, () => {
+        const { document, bytes } = start;
+        return this.fetch(chunk, document, 1, new StartSource(this.source, bytes), signal);
+      });
+    } catch (error) {
+      if (!(error instanceof ViewerError) || error.kind !== "damaged") throw error;
+      return this.readParts(chunk, this.partsOf(level, codes), signal); // which tells damage from bad luck
+    }
+  }
+
+  /** Return how many chunks along the first axis hold so many stored numbers. */
+  private partsOf(level: Level, codes: number): number {
     const step = level.arrays.embedding.chunkShape.at(-3) ?? 1;
-    const parts = Math.ceil(Math.min(codes, this.encoding.codeLength) / step);
-    const key = [level.arrays.embedding.path, position, row, col, parts].join();
+    return Math.ceil(Math.min(codes, this.encoding.codeLength) / step);
+  }
+
+  private readParts(chunk: Place, parts: number, signal: AbortSignal | undefined): Promise<Block> {
+    const { embedding } = chunk.level.arrays;
+    return this.readOnce(keyOf(chunk, parts), signal, () => this.fetch(chunk, embedding, parts, this.source, signal));
+  }
+
+  /** Return what is kept under a key, or being fetched; else fetch it. */
+  private async readOnce(key: string, signal: AbortSignal | undefined, fetch: () => Promise<Block>): Promise<Block> {
     for (;;) {
       signal?.throwIfAborted();
-      const kept = this.kept.get(key) ?? this.start(key, level, position, row, col, parts, signal);
+      const kept = this.kept.get(key) ?? this.start(key, fetch());
       this.kept.delete(key); // behind all others: it is the latest used
       this.kept.set(key, kept);
       try {
@@ -70,21 +98,12 @@ export class Blocks {
     }
   }
 
-  private start(
-    key: string,
-    level: Level,
-    position: number | null,
-    row: number,
-    col: number,
-    parts: number,
-    signal: AbortSignal | undefined,
-  ): Kept {
-    const kept: Kept = { block: this.fetch(level, position, row, col, parts, signal), bytes: 0 };
-    kept.block.then(
-      (block) => this.account(key, kept, block),
+  private start(key: string, block: Promise<Block>): Kept {
+    const kept: Kept = { block, bytes: 0 };
+    block.then(
+      (found) => this.account(key, kept, found),
       () => this.kept.get(key) === kept && this.kept.delete(key),
     );
-    this.kept.set(key, kept);
     return kept;
   }
 
@@ -100,34 +119,52 @@ export class Blocks {
   }
 
   private async fetch(
-    level: Level,
-    position: number | null,
-    row: number,
-    col: number,
+    { level, position, row, col }: Place,
+    embedding: ArrayDocument,
     parts: number,
+    source: Source,
     signal: AbortSignal | undefined,
   ): Promise<Block> {
-    const { embedding, valid } = level.arrays;
+    const { valid } = level.arrays;
     const [rows, cols] = level.chunk;
     const date = position === null ? [] : [position];
     const numbers = Array.from({ length: parts }, (_, part) => part);
     const [mask, ...codes] = await Promise.all([
-      valid === null ? null : this.chunk(valid, [...date, row, col], signal),
-      ...numbers.map((part) => this.chunk(embedding, [...date, part, row, col], signal)),
+      valid === null ? null : this.chunk(valid, this.source, [...date, row, col], signal),
+      ...numbers.map((part) => this.chunk(embedding, source, [...date, part, row, col], signal)),
     ]);
     const joined = join(codes as Codes[]);
     const n = rows * cols;
-    return { n, rows, cols, codes: joined, valid: validity(this.encoding, joined, n, mask as Uint8Array | null), memo: new Map() };
+    const flags = validity(this.encoding, joined, n, mask as Uint8Array | null);
+    return { n, rows, cols, codes: joined, valid: flags, memo: new Map() };
   }
 
-  private async chunk(array: ArrayDocument, place: number[], signal: AbortSignal | undefined): Promise<Codes> {
-    const opened = this.arrays.get(array.path) ?? openArray(this.source, array);
-    this.arrays.set(array.path, opened);
+  private async chunk(
+    array: ArrayDocument,
+    source: Source,
+    place: number[],
+    signal: AbortSignal | undefined,
+  ): Promise<Codes> {
+    const key = `${array.path} ${array.shape.join()}`;
+    const opened = this.arrays.get(key) ?? openArray(source, array);
+    this.arrays.set(key, opened);
     const options = signal === undefined ? {} : { signal };
     const { data } = await explained(array.path, () => opened.getChunk(place, options));
     const codes = data as unknown as Codes | Uint16Array;
     return codes instanceof Uint16Array ? widenFloat16(codes) : codes;
   }
+}
+
+/** A chunk of a level, of one date. */
+interface Place {
+  readonly level: Level;
+  readonly position: number | null;
+  readonly row: number;
+  readonly col: number;
+}
+
+function keyOf({ level, position, row, col }: Place, what: string | number): string {
+  return [level.arrays.embedding.path, position, row, col, what].join();
 }
 
 function join(parts: readonly Codes[]): Codes {

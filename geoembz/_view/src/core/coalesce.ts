@@ -24,6 +24,7 @@ interface Wanted {
 /** A source whose ranges are coalesced; all else passes through. */
 export class CoalescedSource implements AsyncReadable {
   private readonly waiting = new Map<AbsolutePath, Wanted[]>();
+  private readonly ends = new Map<string, Promise<Uint8Array | undefined>>();
 
   constructor(private readonly source: Source) {}
 
@@ -32,8 +33,7 @@ export class CoalescedSource implements AsyncReadable {
   }
 
   getRange(key: AbsolutePath, range: RangeQuery, options?: GetOptions): Promise<Uint8Array | undefined> {
-    // An index is small and asked for once for all chunks of a shard: it is not given up.
-    if ("suffixLength" in range) return this.source.getRange(key, range);
+    if ("suffixLength" in range) return this.end(key, range.suffixLength);
     const { offset, length } = range;
     const signal = options?.signal;
     return new Promise((resolve, reject) => {
@@ -42,6 +42,15 @@ export class CoalescedSource implements AsyncReadable {
       wanted.push({ offset, length, signal, resolve, reject });
       this.waiting.set(key, wanted);
     });
+  }
+
+  /** Return the end of an object: an index, which is small, wanted by all chunks of a shard, and so not given up. */
+  private end(key: AbsolutePath, suffixLength: number): Promise<Uint8Array | undefined> {
+    const name = `${key} ${suffixLength}`;
+    const known = this.ends.get(name) ?? this.source.getRange(key, { suffixLength });
+    this.ends.set(name, known);
+    known.catch(() => this.ends.delete(name));
+    return known;
   }
 
   private flush(): void {

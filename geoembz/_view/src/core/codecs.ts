@@ -1,7 +1,7 @@
 /** The codecs of stored objects, for zarrita: zstd by a small decoder, and a checksum that is checked. */
 
 import { type DataType, registry } from "zarrita";
-import { ZSTDDecoder } from "zstddec";
+import { ZSTDDecoder } from "zstddec/stream";
 
 type Meta = { readonly dataType: DataType; readonly shape: readonly number[] };
 
@@ -17,6 +17,15 @@ const ITEM_BYTES: Readonly<Record<string, number>> = {
 
 const decoder = new ZSTDDecoder();
 
+function lengthOf({ shape, dataType }: Meta): number {
+  return shape.reduce((product, side) => product * side, 1) * itemBytes(dataType);
+}
+
+/** Return the bytes of one number. */
+export function itemBytes(type: string): number {
+  return ITEM_BYTES[type] ?? Number.NaN;
+}
+
 /** Decompress a chunk, whose length its array's metadata say: a wrong checksum gives another length. */
 class Zstd {
   readonly kind = "bytes_to_bytes";
@@ -24,8 +33,7 @@ class Zstd {
   constructor(private readonly length: number) {}
 
   static fromConfig(_config: unknown, meta: Meta): Zstd {
-    const items = meta.shape.reduce((product, side) => product * side, 1);
-    return new Zstd(items * (ITEM_BYTES[meta.dataType] ?? Number.NaN));
+    return new Zstd(lengthOf(meta));
   }
 
   encode(): never {
@@ -40,6 +48,44 @@ class Zstd {
     return plain;
   }
 }
+
+/** Name of the codec that decompresses what begins a chunk; never stored (see starts.ts). */
+export const ZSTD_START = "geoembz.view.zstd-start";
+
+/** Decompress the beginning of a chunk from the beginning of its bytes: as much as the array's metadata say. */
+class ZstdStart {
+  readonly kind = "bytes_to_bytes";
+
+  constructor(private readonly length: number) {}
+
+  static fromConfig(_config: unknown, meta: Meta): ZstdStart {
+    return new ZstdStart(lengthOf(meta));
+  }
+
+  encode(): never {
+    throw new Error("zstd: the viewer only reads");
+  }
+
+  decode(bytes: Uint8Array): Uint8Array {
+    const plain = new Uint8Array(this.length);
+    let [at, idle] = [0, 0];
+    try {
+      // To its end: only there the decoder frees its memory.
+      for (const part of decoder.decodeStreaming([bytes])) {
+        plain.set(part.subarray(0, this.length - at), at);
+        at = Math.min(at + part.length, this.length);
+        idle = part.length === 0 ? idle + 1 : 0;
+        if (idle > MOST_IDLE) break; // damaged bytes are never consumed
+      }
+    } catch (error) {
+      if (at < this.length) throw error; // else it only misses the rest
+    }
+    if (at < this.length) throw new Error(`${bytes.length} bytes hold ${at} of the first ${this.length} bytes of a chunk`);
+    return plain;
+  }
+}
+
+const MOST_IDLE = 4;
 
 const CHECKSUM_BYTES = 4;
 
@@ -90,6 +136,10 @@ export function registerCodecs(): void {
   registry.set("zstd", async () => {
     await decoder.init();
     return Zstd;
+  });
+  registry.set(ZSTD_START, async () => {
+    await decoder.init();
+    return ZstdStart;
   });
   registry.set("crc32c", async () => Crc32c);
 }
