@@ -67,12 +67,15 @@ async function notices(paths) {
   return [...new Set(texts.flatMap((text) => text.match(NOTICE) ?? []))];
 }
 
+/** Beside the tests, for those that start it. */
+const WORKER = { in: "src/worker.ts", out: "worker" };
+
 async function buildTests() {
   await rm(TESTS, { recursive: true, force: true });
   const names = (await readdir(join(HERE, "test"))).filter((name) => name.endsWith(".test.ts"));
   await build({
     ...common,
-    entryPoints: names.map((name) => `test/${name}`),
+    entryPoints: [...names.map((name) => ({ in: `test/${name}`, out: name.replace(/\.ts$/, "") })), WORKER],
     outdir: TESTS,
     outExtension: { ".js": ".mjs" },
     platform: "node",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -64,7 +65,12 @@ def write_cases(folder: Path, make_raster: MakeRaster) -> None:
         write_dates(folder, recipe, first, second)
         for recipe in ("pca8-int8", "pca8w0.5-rot-pq4x8", "l2-pca8-int4", "float32")
     ]
-    index = {"stores": single, "changes": dated, "starts": write_long_chunks(folder, make_raster)}
+    index = {
+        "stores": single,
+        "changes": dated,
+        "levels": [write_levels(folder, recipe, first) for recipe in ("pca8-int8", "pca8-int4")],
+        "starts": write_long_chunks(folder, make_raster),
+    }
     (folder / "index.json").write_text(json.dumps(index))
 
 
@@ -99,6 +105,18 @@ def write_dates(folder: Path, recipe: str, first: Path, second: Path) -> dict[st
         "cosine": save("cosine", 1 - (before * after).sum(axis=0) / lengths),
         "euclidean": save("euclidean", np.linalg.norm(before - after, axis=0)),
     }
+
+
+def write_levels(folder: Path, recipe: str, source: Path) -> dict[str, Any]:
+    """Write a store with overviews; save the codes of its levels as Zarr has them."""
+    store = folder / f"levels-{recipe}.zarr"
+    geoembz.convert(source, store, recipe=recipe, chunk=16, shard=32)
+    geoembz.overviews(store, levels=3)
+    save = saver(folder, store.stem)
+    root = zarr.open_group(store, mode="r")
+    paths = ["", "overviews/2/", "overviews/4/", "overviews/8/"]
+    codes = [np.asarray(root[f"{path}embedding"]) for path in paths]
+    return {"store": store.name, "codes": [save(str(n), level) for n, level in enumerate(codes)]}
 
 
 def write_long_chunks(folder: Path, make_raster: MakeRaster) -> list[str]:

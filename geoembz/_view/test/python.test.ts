@@ -34,9 +34,15 @@ interface ChangeCase {
   readonly euclidean: string;
 }
 
+interface LevelsCase {
+  readonly store: string;
+  /** Of each level, full resolution first. */
+  readonly codes: readonly string[];
+}
+
 const FOLDER = process.env["GEOEMBZ_VIEW_CASES"];
-const cases: { stores: StoreCase[]; changes: ChangeCase[]; starts: string[] } =
-  FOLDER === undefined ? { stores: [], changes: [], starts: [] } : JSON.parse(readFileSync(join(FOLDER, "index.json"), "utf8"));
+const cases: { stores: StoreCase[]; changes: ChangeCase[]; levels: LevelsCase[]; starts: string[] } =
+  FOLDER === undefined ? { stores: [], changes: [], levels: [], starts: [] } : JSON.parse(readFileSync(join(FOLDER, "index.json"), "utf8"));
 
 let served: Served;
 before(async () => {
@@ -120,6 +126,21 @@ for (const { store, ...files } of cases.changes) {
       assertClose(await engine.change(window, 0, 1, metric), array(files[metric]), TOLERANCE, `${store} ${metric}`);
     });
   }
+}
+
+for (const { store: name, codes } of cases.levels) {
+  test(`${name}: the levels that geoembz.overviews wrote are those stored`, async () => {
+    const store = await openStore(`${served.url}/${name}`);
+    const levels = store.grids[0]?.levels ?? [];
+    assert.equal(levels.length, codes.length);
+    const engine = createEngine(store, { workers: 0 });
+    for (const { index, factor, height, width } of levels) {
+      assert.equal(factor, 2 ** index);
+      const found = await engine.codes({ grid: 0, level: index, row: 0, col: 0, height, width });
+      assertClose(found.codes, array(codes[index] ?? ""), 0, `${name}, level ${index}`);
+      assert.ok(found.valid.includes(1));
+    }
+  });
 }
 
 for (const name of cases.starts) {
