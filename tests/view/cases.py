@@ -40,6 +40,17 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 """Options of `geoembz.convert` by the name of a case: the recipe, unless they say another."""
 
+PREFIXES = {
+    "pca8-int8": 3,
+    "pca8-int8-prefix": 4,
+    "svd8-int4": 4,
+    "pca8-int2": 4,
+    "select9-ternary": 4,
+    "pca12-binary": 8,
+    "random8-float16": 2,
+}
+"""How many components a first look takes, by the name of a case."""
+
 SHAPE, DIMENSION = (40, 56), 16
 N_LABELLED = 60
 
@@ -89,6 +100,7 @@ def write_case(folder: Path, name: str, options: dict[str, Any], source: Path) -
         "original": save("original", original),
         "scores": {metric: save(metric, scores(store, query, metric)) for metric in metrics},
         "models": [write_model(save, original, n_classes) for n_classes in (2, 3)],
+        "prefix": write_prefix(save, store, query, PREFIXES[name]) if name in PREFIXES else None,
     }
 
 
@@ -138,6 +150,16 @@ def scores(store: Path, query: NDArray[np.float32], metric: Any) -> NDArray[np.f
     everywhere = np.full(SHAPE, np.nan)
     everywhere[found.rows[0], found.cols[0]] = found.scores[0]
     return everywhere
+
+
+def write_prefix(
+    save: Callable[[str, NDArray[Any]], str], store: Path, query: NDArray[np.float32], count: int
+) -> dict[str, Any]:
+    """Compare a query with vectors decoded from the first components."""
+    vectors = geoembz.open(store, components=count).embedding.values.astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=0) * np.linalg.norm(query)
+    cosines = np.einsum("d,dyx->yx", query, vectors) / lengths
+    return {"components": count, "cosine": save("prefix", cosines)}
 
 
 def write_model(

@@ -26,6 +26,7 @@ interface StoreCase {
   readonly original: string;
   readonly scores: Readonly<Record<string, string>>;
   readonly models: readonly Model[];
+  readonly prefix: { readonly components: number; readonly cosine: string } | null;
 }
 
 interface ChangeCase {
@@ -64,7 +65,7 @@ function array(name: string): Float32Array {
   return Float32Array.from(readNpy(join(FOLDER ?? ".", name)).data);
 }
 
-for (const { store, query, original, scores, models } of cases.stores) {
+for (const { store, query, original, scores, models, prefix } of cases.stores) {
   for (const [name, file] of Object.entries(scores)) {
     const metric = name as Metric;
     test(`${store}: ${metric} is that of geoembz.search`, async () => {
@@ -76,6 +77,18 @@ for (const { store, query, original, scores, models } of cases.stores) {
       const sorted = expected.filter((score) => !Number.isNaN(score)).sort((a, b) => sign * (a - b));
       const best = await engine.best(window, question, NEAREST);
       assertClose(best.map(({ score }) => score), sorted.slice(0, NEAREST), TOLERANCE, `${store} ${metric} nearest`);
+    });
+  }
+
+  if (prefix !== null) {
+    const { components, cosine } = prefix;
+    test(`${store}: a first look by ${components} components is that of so many decoded ones, at whole ones' side`, async () => {
+      const { engine, window } = await open(store);
+      const question = { metric: "cosine", vector: array(query) } as const;
+      const first = { ...question, components };
+      assertClose(await engine.scores(window, first), array(cosine), TOLERANCE, `${store} first`);
+      assertClose(await engine.scores(window, question), array(scores["cosine"] ?? ""), TOLERANCE, `${store} whole`);
+      assertClose(await engine.scores(window, first), array(cosine), TOLERANCE, `${store} again`);
     });
   }
 

@@ -7,7 +7,7 @@ import { ViewerError } from "./errors.js";
 import type { Fetch, Traffic } from "./http.js";
 import { Best, type Place } from "./nearest.js";
 import { Pool } from "./pool.js";
-import { type Query, checkedVector } from "./query.js";
+import type { Query } from "./query.js";
 import type { Grid, Level, Store } from "./store.js";
 import { type Answer, type Part, type StoreData, type Task, TaskRunner } from "./tasks.js";
 import type { LinearModel } from "./train.js";
@@ -199,11 +199,6 @@ export class Engine {
         return vector;
       }),
     );
-  }
-
-  /** Check that a query can be put to this store. */
-  check(query: Query): void {
-    checkedVector(this.encoding, query);
   }
 
   /** Return what was fetched since the store was opened, which is included. */

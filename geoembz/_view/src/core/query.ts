@@ -11,6 +11,11 @@ export interface Query {
   readonly metric: Metric;
   /** Shape `(D,)`. */
   readonly vector: Float32Array;
+  /**
+   * Compare by the first components alone: a first look, at a part of the bytes. Only where they are ordered
+   * (`encoding.isOrdered`); the scores are those of the store of so many components, and not those of `geoembz.search`.
+   */
+  readonly components?: number;
 }
 
 /** Whether larger scores are nearer. */

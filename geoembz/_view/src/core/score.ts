@@ -16,7 +16,7 @@ export class Scorer {
 
   /** @param lengths of an encoding's vectors, shared by all scorers of it */
   constructor(
-    encoding: Encoding,
+    readonly encoding: Encoding,
     query: Query,
     private readonly lengths: Lengths,
   ) {
@@ -80,7 +80,7 @@ export class Lengths {
   /** Return the squared lengths that a metric needs, shape `(n,)`; null where it needs none. */
   squaredFor(metric: Metric, codes: Block["codes"], n: number, memo: Block["memo"]): Float32Array | null {
     if (metric === "dot" || metric === "hamming") return null;
-    const name = metric === "cosine" ? "from origin" : "from mean";
+    const name = `${this.encoding.nComponents} ${metric === "cosine" ? "from origin" : "from mean"}`;
     const isometry = metric === "cosine" ? this.fromOrigin : this.fromMean;
     const squares = memo.get(name) ?? isometry.squaredLengths(codes, n);
     memo.set(name, squares);

@@ -53,7 +53,8 @@ export class TaskRunner {
   private readonly http: HttpSource;
   private readonly blocks: Blocks;
   private readonly encoding: Encoding;
-  private readonly lengths: Lengths;
+  /** By number of components. */
+  private readonly lengths = new Map<number, Lengths>();
   private readonly dequantizer: Dequantizer;
   private readonly questions = new Map<number, Scorer | Classifier>();
 
@@ -64,7 +65,6 @@ export class TaskRunner {
   ) {
     registerCodecs();
     this.encoding = new Encoding(store.encoding);
-    this.lengths = new Lengths(this.encoding);
     this.dequantizer = new Dequantizer(this.encoding);
     this.http = new HttpSource(store.url, fetcher);
     const levels = store.grids.flatMap((grid) => grid.levels.map((level) => level.arrays));
@@ -117,7 +117,7 @@ export class TaskRunner {
 
   private async scores(part: Part, scorer: Scorer, signal?: AbortSignal): Promise<Answer> {
     const values = new Float32Array(part.height * part.width).fill(Number.NaN);
-    await this.eachBlock(part, this.encoding.codeLength, signal, (block, where) => {
+    await this.eachBlock(part, scorer.encoding.codeLength, signal, (block, where) => {
       paste(scorer.scores(block), where, values, part);
     });
     return { values };
@@ -145,11 +145,12 @@ export class TaskRunner {
     const values = new Float32Array(part.height * part.width).fill(Number.NaN);
     const level = this.level(part);
     const length = this.encoding.codeLength;
+    const lengths = this.lengthsOf(this.encoding);
     await this.eachBlock(part, length, signal, async (block, where) => {
       const row = where.row / block.rows;
       const col = where.col / block.cols;
       const after = await this.blocks.read(level, other, row, col, length, signal);
-      paste(change(block, after, metric, this.lengths), where, values, part);
+      paste(change(block, after, metric, lengths), where, values, part);
     });
     return { values };
   }
@@ -220,7 +221,15 @@ export class TaskRunner {
   private scorer({ id, query }: { readonly id: number; readonly query: Query }): Scorer {
     const known = this.questions.get(id);
     if (known instanceof Scorer) return known;
-    return this.keep(id, new Scorer(this.encoding, query, this.lengths));
+    const { components } = query;
+    const encoding = components === undefined ? this.encoding : this.encoding.firstComponents(components);
+    return this.keep(id, new Scorer(encoding, query, this.lengthsOf(encoding)));
+  }
+
+  private lengthsOf(encoding: Encoding): Lengths {
+    const lengths = this.lengths.get(encoding.nComponents) ?? new Lengths(encoding);
+    this.lengths.set(encoding.nComponents, lengths);
+    return lengths;
   }
 
   private classifier({ id, model }: { readonly id: number; readonly model: LinearModel }): Classifier {
