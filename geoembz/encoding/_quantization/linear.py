@@ -184,12 +184,6 @@ class FloatQuantizer(Quantizer):
         return values
 
     @classmethod
-    def shapes(cls, config: Mapping[str, Any]) -> Shapes:
-        """Return nothing: there is no fitted state."""
-        del config
-        return {}
-
-    @classmethod
     def scalars(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         """Return the width and the number of components."""
         return super().scalars(config) | {"n_components": stored_length(config["kind"], config)}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
+from geoembz.encoding._quantization.base import Codes, Quantizer, destination
 from geoembz.encoding._state import Arrays, stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
@@ -146,12 +146,6 @@ class PowerQuantizer(Quantizer):
         """Return the JSON part of the state, the law's numbers included."""
         numbers = {"exponent": self.exponent, "factor": self.factor}
         return {"kind": self.kind, "bits": self.bits, "law": self.law, **numbers} | super().config()
-
-    @classmethod
-    def shapes(cls, config: Mapping[str, Any]) -> Shapes:
-        """Return nothing: there is no fitted state."""
-        del config
-        return {}
 
     @classmethod
     def scalars(cls, config: Mapping[str, Any]) -> dict[str, Any]:
