@@ -17,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from geoembz._objects.faults import fault_code, with_retries
 from geoembz._objects.files import PARTIAL, walk_files, write_file
-from geoembz._objects.stores import Access, open_filesystem
+from geoembz._objects.stores import HTTP, Access, open_filesystem
 from geoembz._util.bounded_json import MOST_BYTES, parse_json
 from geoembz.errors import StoreError
 
@@ -76,6 +76,8 @@ class ObjectTree:
     ----------
     is_local
         Whether this is a directory on this machine.
+    is_web
+        Whether a plain web server has it, which cannot list and only reads.
     local_path
         The directory; only where `is_local`.
 
@@ -94,6 +96,7 @@ class ObjectTree:
         self.url, self.must_exist, self._access = str(url), must_exist, access or Access()
         self.filesystem, self.root = open_filesystem(self.url, self._access)
         self.is_local = isinstance(self.filesystem, LocalFileSystem)
+        self.is_web = self.url.startswith(HTTP)
         self.local_path = Path(self.root)
 
     def child(self, name: str) -> "ObjectTree":

@@ -47,11 +47,6 @@ class PublishedTree(ObjectTree):
         self.place = place
         self.lock: DestinationLock | None = None
 
-    @property
-    def is_web(self) -> bool:
-        """Whether a plain web server has it, which cannot list and only reads."""
-        return self.place.protocol in ("http", "https")
-
     def beside(self) -> Self:
         """Return the tree that holds this one's siblings: manifest, STAC. The same lock holds."""
         tree = copy.copy(self)

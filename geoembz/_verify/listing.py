@@ -84,7 +84,7 @@ _MOST_SMALL_CHUNKS = 1000
 
 def present_keys(tree: ObjectTree) -> frozenset[str] | None:
     """Return every key of a store; None where the server cannot list."""
-    if tree.url.startswith(("http://", "https://")):
+    if tree.is_web:
         return None
     return frozenset(tree.sizes())
 

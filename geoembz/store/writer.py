@@ -22,7 +22,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore
 
 from geoembz._geo.grid import Window
 from geoembz._objects.files import write_file
-from geoembz._objects.stores import HTTP, ranged_http, remote_faults, storage_options
+from geoembz._objects.stores import ranged_http, remote_faults, storage_options
 from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz.encoding._quantization import Codes
 from geoembz.store.attributes import StoreAttributes
@@ -380,7 +380,7 @@ def writable_store(tree: ObjectTree) -> LocalStore | FsspecStore:
 
 
 def _remote_store(tree: ObjectTree, *, read_only: bool) -> FsspecStore:
-    if tree.url.startswith(HTTP):
+    if tree.is_web:
         return FsspecStore(ranged_http(asynchronous=True), path=tree.root, read_only=read_only)
     return FsspecStore.from_url(
         tree.url, storage_options=storage_options(tree.url), read_only=read_only
