@@ -1,4 +1,4 @@
-"""Objects under one URL: the little that metadata and the journal need beside Zarr itself."""
+"""Objects under one URL, read, written, listed and deleted by key: on a disk or at a server."""
 
 import json
 import os
