@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from geoembz._objects.faults import RetryPolicy, with_retries
+from geoembz._objects.stores import Access
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import for_each
 from geoembz.errors import InvalidConfigError, StoreError, redact
@@ -100,6 +101,32 @@ def test_secrets_are_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
         with_retries(action, "PUT x", RetryPolicy(), lambda _: None)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_object_trees_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    """Whatever reads a store tries as often as the policy says; what is not there, once."""
+    tree = ObjectTree(f"memory://{tmp_path.name}", access=Access(policy=RetryPolicy(3, 0.0)))
+    tree.write("a", b"content")
+    get, asked = tree.filesystem.cat_file, list[str]()
+
+    def fail(path: str, **options: object) -> bytes:
+        asked.append(path)
+        if path.endswith("/a") and len(asked) <= failures:
+            raise ConnectionResetError
+        return bytes(get(path, **options))
+
+    monkeypatch.setattr(tree.filesystem, "cat_file", fail)
+    if failures < 3:
+        assert tree.read("a") == b"content"
+    else:
+        with pytest.raises(StoreError, match=r"GET memory.*/a failed after 3 attempts"):
+            tree.read("a")
+    assert len(asked) == 3
+    assert tree.read("b") is None
+    assert len(asked) == 4
 
 
 def test_no_attempts() -> None:
