@@ -74,7 +74,7 @@ def same_crs(one: str, other: str) -> bool:
     first, second = horizontal(one), horizontal(other)
     return bool(
         first.equals(second, ignore_axis_order=True)
-        or _turned(first).equals(second, ignore_axis_order=True)
+        or _exchange_axes(first).equals(second, ignore_axis_order=True)
     )
 
 
@@ -137,7 +137,7 @@ def horizontal(crs: str) -> Any:
     return system.to_2d() if len(system.axis_info) == 3 else system
 
 
-def _turned(system: Any) -> Any:
+def _exchange_axes(system: Any) -> Any:
     """Return a projected system with its two axes exchanged; others as they are."""
     from pyproj import CRS
 

@@ -135,7 +135,7 @@ def geometry_of(value: Any, where: str) -> Geometry | None:
     """
     import shapely
 
-    checked = _checked(value, where)
+    checked = _check_geometry(value, where)
     if checked is None:
         return None
     try:
@@ -144,14 +144,14 @@ def geometry_of(value: Any, where: str) -> Geometry | None:
         raise SourceError(f"{where}: a {checked['type']} that is none: {error}") from error
 
 
-def _checked(value: Any, where: str, depth: int = 0) -> dict[str, Any] | None:
+def _check_geometry(value: Any, where: str, depth: int = 0) -> dict[str, Any] | None:
     """Return a geometry in plain lists of x and y, its rings closed."""
     if value is None:
         return None
     kind = value.get("type") if isinstance(value, Mapping) else None
     if kind == _COLLECTION and depth < _DEEPEST_COLLECTION:
         parts = _list(value.get("geometries"), where, "geometries")
-        found = [_checked(part, where, depth + 1) for part in parts]
+        found = [_check_geometry(part, where, depth + 1) for part in parts]
         kept = [part for part in found if part is not None]
         return {"type": kind, "geometries": kept} if kept else None
     if not isinstance(kind, str) or kind not in _NESTING:

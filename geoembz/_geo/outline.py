@@ -59,8 +59,8 @@ def outline(crs: str, bbox: BBox) -> list[Any]:
         return _band(crs, bbox)
     ring = _ring(crs, bbox)
     if not np.isfinite(ring).all():
-        return _scattered(crs, bbox)
-    return [_simple(polygon) for polygon in _closed(crs, bbox, ring)]
+        return _bound_known_places(crs, bbox)
+    return [_simple(polygon) for polygon in _close(crs, bbox, ring)]
 
 
 def span_of(polygons: Sequence[Any]) -> BBox:
@@ -180,7 +180,7 @@ def _poles(crs: str, bbox: BBox) -> tuple[bool, bool]:
     return north, south
 
 
-def _closed(crs: str, bbox: BBox, ring: NDArray[np.float64]) -> list[Any]:
+def _close(crs: str, bbox: BBox, ring: NDArray[np.float64]) -> list[Any]:
     """Return the polygons inside a ring on the sphere."""
     import antimeridian
     import shapely
@@ -203,7 +203,7 @@ def _simple(polygon: Any) -> Any:
     return simpler if simpler.is_valid and not simpler.is_empty else polygon
 
 
-def _scattered(crs: str, bbox: BBox) -> list[Any]:
+def _bound_known_places(crs: str, bbox: BBox) -> list[Any]:
     """Return the box in degrees around the places of a box that its projection knows."""
     xmin, ymin, xmax, ymax = bbox
     x, y = np.meshgrid(np.linspace(xmin, xmax, _LATTICE), np.linspace(ymin, ymax, _LATTICE))

@@ -80,7 +80,7 @@ def object_status(path: str) -> ObjectStatus:
     try:
         status = filesystem.info(root)
     except PermissionError:
-        status = _listed(filesystem, path, root)
+        status = _find_listed(filesystem, path, root)
     except _faults(path):
         status = {}  # whoever reads the object says what is wrong with it
     etag = status.get("ETag") or status.get("etag")
@@ -130,7 +130,7 @@ def filesystem_of(path: str) -> tuple[Any, str]:
     return filesystem, root
 
 
-def _listed(filesystem: Any, path: str, root: str) -> dict[str, Any]:
+def _find_listed(filesystem: Any, path: str, root: str) -> dict[str, Any]:
     """Return what a listing says of an object, where its headers may not be read; else nothing."""
     try:
         entries = filesystem.ls(root.rpartition("/")[0], detail=True)

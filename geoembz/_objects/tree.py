@@ -240,9 +240,9 @@ class ObjectTree:
         """Return the size of every object below `prefix`, in bytes, by key."""
         if self.is_local:
             return {key: entry.stat().st_size for key, entry in self._local_files(prefix)}
-        return {key: listed.size or 0 for key, listed in self._listed(prefix).items()}
+        return {key: listed.size or 0 for key, listed in self._list(prefix).items()}
 
-    def _listed(self, prefix: str = "") -> dict[str, Listed]:
+    def _list(self, prefix: str = "") -> dict[str, Listed]:
         """Return what a server says of every object below `prefix`, by key, in order."""
         self.filesystem.invalidate_cache()
         base = f"{self.root}/{prefix}".rstrip("/")

@@ -50,7 +50,7 @@ def footprint(grids: Iterable[Mapping[str, Any]]) -> Footprint:
     parts = [polygon for grid in grids for polygon in _polygons(grid)]
     whole = orient_polygons(parts[0] if len(parts) == 1 else union_all(parts))
     west, south, east, north = (round(value, _DECIMALS) for value in span_of(parts))
-    return Footprint(_rounded(mapping(whole)), (west, south, east, north))
+    return Footprint(_round(mapping(whole)), (west, south, east, north))
 
 
 def _polygons(grid: Mapping[str, Any]) -> list[Any]:
@@ -66,7 +66,7 @@ def _polygons(grid: Mapping[str, Any]) -> list[Any]:
         ) from error
 
 
-def _rounded(geometry: Mapping[str, Any]) -> dict[str, Any]:
+def _round(geometry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a geometry as JSON values, exterior rings counterclockwise."""
 
     def plain(coordinates: Any) -> Any:

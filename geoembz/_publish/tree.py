@@ -72,9 +72,9 @@ class PublishedTree(ObjectTree):
         """
         if self.is_local:
             return _list_files(self.local_path)
-        return self._listed_by_itself() if self.is_web else self._listed()
+        return self._list_by_digests() if self.is_web else self._list()
 
-    def _listed_by_itself(self) -> dict[str, Listed]:
+    def _list_by_digests(self) -> dict[str, Listed]:
         """Return every object that the store has a digest of, else those of its manifest."""
         root = self.read(ROOT)
         if root is None:

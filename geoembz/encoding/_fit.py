@@ -144,7 +144,7 @@ class _Reservoir:
         count = sum(map(len, self._keys))
         scores = np.empty((projection.n_components, count), dtype=np.float32)
         start = 0
-        for tile in _regrouped(self._blocks, MOST_PIXELS):
+        for tile in _regroup(self._blocks, MOST_PIXELS):
             projection.transform(tile, scores[:, start : start + tile.shape[1]])
             start += tile.shape[1]
         return scores
@@ -161,7 +161,7 @@ class _Reservoir:
             self._keys[number], self._blocks[number] = self._keys[number][here], block[:, here]
 
 
-def _regrouped(blocks: Sequence[NDArray[np.float32]], width: int) -> Iterator[NDArray[np.float32]]:
+def _regroup(blocks: Sequence[NDArray[np.float32]], width: int) -> Iterator[NDArray[np.float32]]:
     """Yield the columns of blocks again in blocks of one width, but for the last."""
     waiting: list[NDArray[np.float32]] = []
     missing = width

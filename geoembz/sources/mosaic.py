@@ -143,7 +143,7 @@ class MosaicSource:
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        met = self._meeting(window)
+        met = self._find_tiles(window)
         if len(met) == 1 and (tile := self._windows[met[0]]).intersection(window) == window:
             return self._tiles[met[0]].read(window.relative_to(tile))
         kind = MeanBuffer if self._overlap == "mean" else PickBuffer
@@ -163,7 +163,7 @@ class MosaicSource:
 
     def occupies(self, window: Window) -> bool:
         """Whether a tile lies in a window."""
-        for index in self._meeting(window):
+        for index in self._find_tiles(window):
             part = self._windows[index].intersection(window)
             if part is not None and occupies(
                 self._tiles[index], part.relative_to(self._windows[index])
@@ -171,7 +171,7 @@ class MosaicSource:
                 return True
         return False
 
-    def _meeting(self, window: Window) -> list[int]:
+    def _find_tiles(self, window: Window) -> list[int]:
         """Return the tiles that a window meets, in the order given."""
         top, left, bottom, right = self._edges.T
         met = (

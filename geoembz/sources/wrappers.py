@@ -94,7 +94,7 @@ class NorthUpSource(ViewSource):
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
-        data = self.source.read(self._mirrored(window))
+        data = self.source.read(self._mirror(window))
         return replace(
             data,
             values=self._turn(data.values),
@@ -104,9 +104,9 @@ class NorthUpSource(ViewSource):
 
     def occupies(self, window: Window) -> bool:
         """Whether a window can hold a valid pixel."""
-        return occupies(self.source, self._mirrored(window))
+        return occupies(self.source, self._mirror(window))
 
-    def _mirrored(self, window: Window) -> Window:
+    def _mirror(self, window: Window) -> Window:
         height, width = self.grid.shape
         row = height - window.row - window.height if self.flips_rows else window.row
         col = width - window.col - window.width if self.flips_cols else window.col

@@ -227,7 +227,7 @@ class LossStore(WrapperStore[Any]):
         return np.asarray(digests.any(axis=-1))
 
 
-def loss_checked(url: str, array: zarr.Array[Any], digests: zarr.Array[Any]) -> zarr.Array[Any]:
+def guard_losses(url: str, array: zarr.Array[Any], digests: zarr.Array[Any]) -> zarr.Array[Any]:
     """Return an array of which a lost object is an error.
 
     Parameters

@@ -81,7 +81,7 @@ class LocalChunks:
         if document.get("storage_transformers") or not codecs or grid.get("name") != "regular":
             return None
         stored = tuple(grid["configuration"]["chunk_shape"])
-        chunk, inner = _unsharded(codecs, stored)
+        chunk, inner = _take_sharding_off(codecs, stored)
         if chunk is None or not _is_zstd(inner, array.dtype):
             return None
         folder, is_sharded = local.root / array.path, inner is not codecs
@@ -113,7 +113,7 @@ class LocalChunks:
 
     def _pieces(self, spans: Sequence[Span]) -> Iterator[_Piece]:
         """Find every chunk that a selection touches; one look at the index of each shard."""
-        for place in _touched(spans, self.stored):
+        for place in _find_blocks(spans, self.stored):
             path = self.folder / self.array.metadata.encode_chunk_key(place)
             origin = tuple(at * size for at, size in zip(place, self.stored, strict=True))
             if not self.is_sharded:
@@ -126,7 +126,7 @@ class LocalChunks:
             index = self._index(path)
             if index is None:
                 self._absent(path)
-            for within in _touched(inside, self.chunk):
+            for within in _find_blocks(inside, self.chunk):
                 starts = zip(origin, within, self.chunk, strict=True)
                 at = tuple(first + step * size for first, step, size in starts)
                 if index is None or index[within][0] == _ABSENT:
@@ -212,13 +212,13 @@ def _span(index: int | slice, size: int) -> Span:
     return start, max(start, stop)
 
 
-def _touched(spans: Sequence[Span], size: Sequence[int]) -> Iterator[tuple[int, ...]]:
+def _find_blocks(spans: Sequence[Span], size: Sequence[int]) -> Iterator[tuple[int, ...]]:
     """Return the positions of all blocks of a size that spans touch, in C order."""
     ranges = [range(a // step, -(-b // step)) for (a, b), step in zip(spans, size, strict=True)]
     return itertools.product(*ranges)
 
 
-def _unsharded(
+def _take_sharding_off(
     codecs: Sequence[Mapping[str, Any]], stored: tuple[int, ...]
 ) -> tuple[tuple[int, ...] | None, Sequence[Mapping[str, Any]]]:
     """Return the shape of a chunk and the codecs on it; None for another kind of sharding."""

@@ -18,7 +18,7 @@ from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, Stor
 from geoembz.store.attributes import Attributes
 from geoembz.store.conventions import check_version, records_digests
 from geoembz.store.digests import DIGESTS
-from geoembz.store.guard import guard_array, loss_checked
+from geoembz.store.guard import guard_array, guard_losses
 from geoembz.store.journal import Journal
 from geoembz.store.schema import check_attributes
 from geoembz.store.watch import Watch
@@ -161,7 +161,7 @@ def complete_array(
     if not records_digests(version):
         return array
     digests = open_array(url, group, f"{DIGESTS}/{array.path.removeprefix(f'{group.path}/')}")
-    return loss_checked(url, array, digests)
+    return guard_losses(url, array, digests)
 
 
 def array_of(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:

@@ -101,7 +101,7 @@ def find_lattice(
         raise SourceError(f"{where}: no row has a place; expected centres on a regular grid")
     steps = [_step(places[known, axis], chip_size[axis]) for axis in (0, 1)]
     x, y = (
-        _fitted(where, "xy"[axis], places[known, axis], steps[axis] or steps[1 - axis])
+        _fit_axis(where, "xy"[axis], places[known, axis], steps[axis] or steps[1 - axis])
         for axis in (0, 1)
     )
     height, width = int(y.index.max()) + 1, int(x.index.max()) + 1
@@ -124,7 +124,7 @@ def _step(values: NDArray[np.float64], size: float) -> float | None:
     return float(np.mean(gaps[gaps < 1.5 * gaps.min()])) if len(gaps) else None
 
 
-def _fitted(where: str, axis: str, values: NDArray[np.float64], step: float | None) -> _Axis:
+def _fit_axis(where: str, axis: str, values: NDArray[np.float64], step: float | None) -> _Axis:
     """Return evenly spaced coordinates from first to last; refuse values that lie off them."""
     if step is None:
         raise SourceError(
@@ -208,7 +208,7 @@ class ChipRaster:
             width = self.grid.shape[1]
             pixels = (cells // width - window.row) * window.width + cells % width - window.col
             firsts = np.flatnonzero(np.diff(pixels, prepend=-1))
-            values[pixels[firsts]] = self._resolved(slots, firsts)
+            values[pixels[firsts]] = self._resolve(slots, firsts)
             valid[pixels[firsts]] = True
         cube = np.ascontiguousarray(values.T).reshape(self.dimension, *window.shape)
         return SourceData(cube, valid.reshape(window.shape))
@@ -225,7 +225,7 @@ class ChipRaster:
             self._cells, starts + window.width
         )
 
-    def _resolved(self, slots: NDArray[np.int64], firsts: NDArray[np.intp]) -> NDArray[Any]:
+    def _resolve(self, slots: NDArray[np.int64], firsts: NDArray[np.intp]) -> NDArray[Any]:
         """Return one vector per pixel; its rows begin at `firsts`."""
         vectors = self._vectors()
         if self._overlap != "mean":
@@ -267,7 +267,7 @@ def _regular(
     refusals: list[SourceError] = []
     own = parse_crs(table.crs)
     places = np.column_stack([unroll(table.crs, places[:, 0]), places[:, 1]])
-    for crs in [_parsed(grid_crs)] if grid_crs else [own, *_utm_zone(own, places)]:
+    for crs in [_parse(grid_crs)] if grid_crs else [own, *_utm_zone(own, places)]:
         move = Transformer.from_crs(own, crs, always_xy=True).transform
         moved = np.column_stack(move(places[:, 0], places[:, 1]))
         moved[~np.isfinite(moved)] = np.nan
@@ -284,7 +284,7 @@ def _regular(
     return name, lattice
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
         return parse_crs(text)
     except InvalidConfigError as error:

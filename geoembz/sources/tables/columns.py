@@ -133,18 +133,18 @@ def _plain_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
     while isinstance(array, pa.ExtensionArray):
         array = array.storage
     if isinstance(array, pa.ListViewArray | pa.LargeListViewArray):
-        array = _listed(array)
+        array = _as_list(array)
     if array.type.equals(kind):
         return array
     plain = array.cast(kind)
     try:
         plain.validate()
-    except pa.ArrowInvalid:  # views inside other columns, as in `_listed`
+    except pa.ArrowInvalid:  # views inside other columns, as in `_as_list`
         plain = pa.array(array.to_pylist(), kind)
     return plain
 
 
-def _listed(views: pa.Array) -> pa.Array:
+def _as_list(views: pa.Array) -> pa.Array:
     """Return views of lists as lists; Arrow's own cast leaves the last offset out."""
     lengths = compute.fill_null(compute.list_value_length(views), 0)
     ends = np.concatenate([[0], np.cumsum(np.asarray(lengths), dtype=np.int64)])

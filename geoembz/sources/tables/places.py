@@ -78,7 +78,7 @@ class Places:
                 f"{where}: column {self.columns[-1]!r} holds latitudes beyond 90 degrees; "
                 "longitude and latitude are swapped, or the column is not in degrees"
             )
-        return self._joined(batch, bounds)
+        return self._join(batch, bounds)
 
     def centres(self, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the middles of bounds, shape ``(n, 2)``; those across the antimeridian in ±180."""
@@ -118,7 +118,7 @@ class Places:
             shapes[row] = None if text is None else _geometry(text, f"column {self.columns[0]!r}")
         return shapes
 
-    def _joined(self, batch: pa.RecordBatch, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _join(self, batch: pa.RecordBatch, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return bounds in which the sides of the antimeridian stand beside each other."""
         turn = full_turn(self.crs) if self.is_degrees and self.kind not in {"xy", "point"} else None
         if turn is None:
