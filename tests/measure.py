@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forking
+
 CHEAP_S, LONG_S = 0.1, 2.0
 LIST = Path(__file__).with_name("long_cases.txt")
 _COSTS = "GEOEMBZ_TEST_COSTS"
@@ -43,7 +45,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 def _processor_seconds() -> float:
     usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages) + forking.spent_s[0]
 
 
 def choose_long(costs: dict[str, float]) -> list[str]:

@@ -5,9 +5,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests import forking
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(REPOSITORY.glob("examples/*.py"))
@@ -19,26 +22,28 @@ DEMO = "geoembz demo geoembz-demo"
 pytestmark = pytest.mark.slow
 
 
-def run(*arguments: str, cwd: Path) -> None:
-    """Run Python, and show what it said where it fails."""
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stdout}{done.stderr}"
+def run(command: str, folder: Path) -> None:
+    """Run a command, and show what it said where it fails."""
+    with tempfile.TemporaryFile() as said:
+        code = forking.run(["-m", *shlex.split(command)], cwd=folder, stdout=said, stderr=said)
+        said.seek(0)
+        assert code == 0, f"{command}\n{said.read().decode()}"
 
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder that the demo command of every page makes; made once, of a smaller scene."""
     folder = tmp_path_factory.mktemp("demo")
-    run("-m", *shlex.split(DEMO), "--size", "160", cwd=folder)
+    run(f"{DEMO} --size 160", folder)
     return folder / "geoembz-demo"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_example_runs_without_warnings(script: Path, tmp_path: Path) -> None:
     """Each script is complete in itself."""
-    run("-W", "error", str(script), cwd=tmp_path)
+    command = [sys.executable, "-W", "error", str(script)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def pages_with_blocks() -> list[Path]:
@@ -64,4 +69,4 @@ def test_page_runs(page: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.M
             if command == DEMO:
                 shutil.copytree(demo, "geoembz-demo")
             elif command.startswith("geoembz "):
-                run("-m", *shlex.split(command), cwd=tmp_path)
+                run(command, tmp_path)

@@ -21,6 +21,7 @@ from geoembz._convert.cluster import open_cluster
 from geoembz.errors import SchedulerError, StoreError
 from tests.conftest import REPOSITORY
 from tests.conversion.logged import SHARDS, convert_logged
+from tests.forking import Forked
 from tests.trees import journal_of, objects
 
 pytestmark = pytest.mark.slow
@@ -43,12 +44,8 @@ class Conversion:
         self.store, self.log, self.errors = folder / "out", folder / "log", folder / "errors"
         words = [raster, self.store, self.log, PAUSE_S, *([scheduler] if scheduler else [])]
         with self.errors.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.conversion.logged", *map(str, words)],
-                cwd=REPOSITORY,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-            )
+            command = ["-m", "tests.conversion.logged", *map(str, words)]
+            self.process = Forked(command, stderr=errors)
 
     def wait_for(self, n_shards: int) -> None:
         """Return once so many shards are finished, or the process has ended."""

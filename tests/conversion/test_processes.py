@@ -2,9 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +15,7 @@ from geoembz._objects.tree import ObjectTree
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store.journal import LOCK
 from geoembz.store.lock import STALE_SECONDS, DestinationLock, is_stale
+from tests.forking import Forked
 from tests.trees import objects
 
 OPTIONS: dict[str, Any] = {"pca": 5, "chunk": 8, "shard": 16, "workers": 1}
@@ -35,19 +33,18 @@ geoembz.convert(sys.argv[1], sys.argv[2], pca=5, chunk=8, shard=16, workers=1)
 """
 
 
-def start(raster: Path, store: Path, pause_s: float) -> "subprocess.Popen[bytes]":
+def start(raster: Path, store: Path, pause_s: float) -> Forked:
     """Convert in another process that pauses before each shard; return once it has the lock."""
-    words = [sys.executable, "-c", SLOW, str(raster), str(store), str(pause_s)]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Forked(["-c", SLOW, str(raster), str(store), str(pause_s)])
     while not (store / LOCK).exists():
         assert process.poll() is None
         time.sleep(0.01)
     return process
 
 
-def kill(process: "subprocess.Popen[bytes]") -> None:
+def kill(process: Forked) -> None:
     """Kill a process that we started, as an operator would: -9."""
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
 
 
@@ -72,7 +69,7 @@ def test_locks_go_stale(tmp_path: Path) -> None:
         assert not is_stale(here)
     assert is_stale(here), "released, though it could not be removed"
     assert not is_stale({**here, "pid": os.getppid()})
-    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended = Forked(["-c", ""])
     ended.wait()
     assert is_stale({**here, "pid": ended.pid})
     assert not is_stale({**here, "pid": ended.pid, "host": "another"})

@@ -2,8 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import geoembz
 from geoembz._cli import main
 from geoembz._cli.signals import Interruption, interruptible
 from geoembz._convert import executors
-from tests.conftest import REPOSITORY
+from tests.forking import Forked
 from tests.trees import names, objects
 
 PROGRAM = """
@@ -51,20 +50,17 @@ def interrupt(
     place: str, sent: signal.Signals, raster: Path, store: Any, *words: str
 ) -> tuple[int, str, float]:
     """Convert, send a signal once it is at a place; return exit code, last words and seconds."""
-    command = [sys.executable, "-c", PROGRAM, place, "convert", str(raster), str(store)]
-    with subprocess.Popen(
-        [*command, *WORDS, *words],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "there\n"
+    command = ["-c", PROGRAM, place, "convert", str(raster), str(store), *WORDS, *words]
+    read, write = os.pipe()
+    with os.fdopen(read) as answers, tempfile.TemporaryFile() as said:
+        with os.fdopen(write, "wb") as output:
+            process = Forked(command, stdout=output, stderr=said)
+        assert answers.readline() == "there\n"
         began = time.monotonic()
         process.send_signal(sent)
-        _, said = process.communicate(timeout=60)
-        return process.returncode, said, time.monotonic() - began
+        code, seconds = process.wait(60), time.monotonic() - began
+        said.seek(0)
+        return code, said.read().decode(), seconds
 
 
 @pytest.mark.parametrize(

@@ -1,48 +1,43 @@
 """Stopped, overtaken, continued: no conversion ever writes into another's store."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 import geoembz
 from geoembz._verify import verify
 from geoembz.errors import DestinationExistsError
-from tests.conftest import REPOSITORY
 from tests.conversion.stopped import OPTIONS, SHARDS
 from tests.disturbances.process import Tally, bounded, rounds
+from tests.forking import Forked
 from tests.trees import names, objects
 
 PATIENCE_S = 120.0
 
-type Process = subprocess.Popen[bytes]
-
 
 def begin(
     name: str, place: str, number: int, raster: Path, store: Path, options: Mapping[str, Any]
-) -> Process:
+) -> Forked:
     """Convert in a process that sends itself a signal at a place."""
     given = [f"{key}={json.dumps(value)}" for key, value in options.items()]
     words = ["-m", "tests.conversion.stopped", name, place, str(number), str(raster), str(store)]
     with (store.parent / "errors").open("ab") as errors:
-        return subprocess.Popen(
-            [sys.executable, *words, *given], cwd=REPOSITORY, stdout=errors, stderr=errors
-        )
+        return Forked([*words, *given], stdout=errors, stderr=errors)
 
 
-def begin_and_stop(place: str, number: int, raster: Path, store: Path, **options: Any) -> Process:
+def begin_and_stop(place: str, number: int, raster: Path, store: Path, **options: Any) -> Forked:
     """Return a conversion that has stopped at a place; whoever asks sends it SIGCONT."""
     process = begin("SIGSTOP", place, number, raster, store, options)
-    _, status = os.waitpid(process.pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status), (store.parent / "errors").read_text()
+    while psutil.Process(process.pid).status() != psutil.STATUS_STOPPED:
+        assert process.poll() is None, (store.parent / "errors").read_text()
+        time.sleep(0.01)
     return process
 
 
@@ -51,7 +46,7 @@ def run(place: str, number: int, raster: Path, store: Path, **options: Any) -> i
     return begin("SIGKILL", place, number, raster, store, options).wait(PATIENCE_S)
 
 
-def go_on(process: Process) -> int:
+def go_on(process: Forked) -> int:
     """Let a stopped conversion continue to its end."""
     process.send_signal(signal.SIGCONT)
     return process.wait(PATIENCE_S)

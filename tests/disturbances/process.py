@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +19,8 @@ import psutil
 import pytest
 
 from geoembz.store.journal import FOLDER
-from tests.conftest import EXPERIMENT, REPOSITORY
+from tests.conftest import EXPERIMENT
+from tests.forking import Forked
 from tests.trees import names
 
 PATIENCE_S = 120.0
@@ -121,15 +121,13 @@ class Command:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def start(self) -> "subprocess.Popen[bytes]":
+    def start(self) -> Forked:
         """Start it in a session of its own, as a terminal does."""
         (self.folder / "tmp").mkdir(exist_ok=True)
         with (self.folder / "said").open("wb") as said:
-            return subprocess.Popen(
-                [sys.executable, "-m", "geoembz", *self.words],
-                cwd=REPOSITORY,
+            return Forked(
+                ["-m", "geoembz", *self.words],
                 env={**os.environ, "TMPDIR": str(self.folder / "tmp"), **self.environment},
-                stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
@@ -169,9 +167,7 @@ class Command:
             return self.end(process, began, was_disturbed=True)
         return self.end(process, began)
 
-    def end(
-        self, process: "subprocess.Popen[bytes]", began: float, *, was_disturbed: bool = False
-    ) -> Ending:
+    def end(self, process: Forked, began: float, *, was_disturbed: bool = False) -> Ending:
         """Wait until a process, and all that it started, have ended."""
         try:
             code = process.wait(PATIENCE_S)
@@ -188,7 +184,7 @@ class Command:
         return [name for name in names(self.folder / "tmp") if name not in _OF_DASK]
 
 
-def _wait_for_lock(process: "subprocess.Popen[bytes]", holder: Holder) -> float:
+def _wait_for_lock(process: Forked, holder: Holder) -> float:
     """Return once a process holds its destination or has ended, and after how many seconds."""
     began = time.monotonic()
     while process.poll() is None:

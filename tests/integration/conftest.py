@@ -17,9 +17,9 @@ from tests.publish.conftest import (
     use_server,
     wipe_gateway,
 )
-from tests.remote.conftest import forget_clients
+from tests.remote.conftest import forget_clients, short_pauses
 
-__all__ = ["holes", "raster_with_holes", "scene", "store"]
+__all__ = ["holes", "raster_with_holes", "scene", "short_pauses", "store"]
 
 
 N_BUCKETS = 8

@@ -14,7 +14,7 @@ from tests.publish.conftest import Server
 from tests.remote.conftest import download, forget_clients
 from tests.trees import objects
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.usefixtures("short_pauses")]
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -145,13 +145,17 @@ def start_gateway(directory: str) -> str | None:
 
 
 @pytest.fixture(params=["moto", pytest.param("gateway", marks=pytest.mark.server)])
-def server(
+def server(request: pytest.FixtureRequest) -> Server:
+    """Return a server with an empty bucket, credentials in the environment; say which it is."""
+    made: Server = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def moto(
     request: pytest.FixtureRequest, moto_endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> Server:
-    """Return a server with an empty bucket, credentials in the environment; say which it is."""
-    if request.param == "gateway":
-        made: Server = request.getfixturevalue("gateway")
-        return made
+    """Return moto's server."""
     return _start("moto", moto_endpoint, request, monkeypatch)
 
 

@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 from geoembz._publish import copy_store, verify_against, verify_objects
 from geoembz._verify import verify
 from geoembz.errors import StoreError
-from tests.conftest import REPOSITORY
+from tests import forking
 from tests.verification.kinds import KINDS
 
 TOKEN = "0123456789abcdef" * 2
@@ -44,8 +42,7 @@ def write(store: Path, *keys: str) -> None:
 
 def die_holding(store: Path) -> None:
     """Take the lock in a process that is killed."""
-    process = subprocess.run([sys.executable, "-c", TAKE, str(store)], cwd=REPOSITORY, check=False)
-    assert process.returncode == -signal.SIGKILL
+    assert forking.run(["-c", TAKE, str(store)]) == -signal.SIGKILL
 
 
 LEFT: dict[str, Callable[[Path], None]] = {
@@ -100,14 +97,16 @@ def test_what_is_not_ended_is_not_published(work: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [lock(os.getppid()), "{}", "torn"], ids=["alive", "nothing said", "torn"]
+    "content",
+    [lambda: lock(os.getppid()), lambda: "{}", lambda: "torn"],  # a lock is stale after 10 minutes
+    ids=["alive", "nothing said", "torn"],
 )
-def test_a_lock_that_may_be_alive(content: str, tmp_path: Path) -> None:
+def test_a_lock_that_may_be_alive(content: Callable[[], str], tmp_path: Path) -> None:
     """Its process runs, or it does not say which it is."""
     KINDS["dated"](tmp_path, 1)
     store = tmp_path / "store.zarr"
     write(store, "complete.json", "lock.json")
-    (store / ".geoembz/lock.json").write_text(content)
+    (store / ".geoembz/lock.json").write_text(content())
     with pytest.raises(StoreError, match="is not complete, or being written to"):
         copy_store(str(store), str(tmp_path / "there.zarr"))
     assert verify(str(store)).notes == (".geoembz: another command writes there",)

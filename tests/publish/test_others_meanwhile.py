@@ -22,15 +22,13 @@ from tests.publish.test_publish import IMPATIENT
 from tests.verification.kinds import KINDS
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
-def target(
-    request: pytest.FixtureRequest,
-    server: Server,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> str:
+@pytest.fixture(
+    params=["local", "memory", "moto", pytest.param("gateway", marks=pytest.mark.server)]
+)
+def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return a destination on each kind of file system."""
-    if request.param == "s3":
+    if request.param in ("moto", "gateway"):
+        server: Server = request.getfixturevalue(request.param)
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
         return f"s3://{server.bucket}/out.zarr"
     name = f"{tmp_path.name}/out.zarr"

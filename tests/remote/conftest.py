@@ -1,5 +1,6 @@
 """The S3 servers of `tests.publish`, with the server of the test in the environment."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.publish.conftest import (
     gateway,
     gateway_directory,
     gateway_endpoint,
+    moto,
     moto_endpoint,
     server,
 )
@@ -22,6 +24,7 @@ __all__ = [
     "gateway_directory",
     "gateway_endpoint",
     "holes",
+    "moto",
     "moto_endpoint",
     "raster",
     "raster_with_holes",
@@ -37,6 +40,20 @@ def bucket(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     forget_clients()
     yield server
     forget_clients()
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients of S3 pause a twentieth of what they do, and s3fs ask twice instead of 5 times.
+
+    A conversion that meets a dead server asks for one thing after another, each with pauses.
+    """
+
+    async def nap(_: object, seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
+
+    monkeypatch.setattr("aiobotocore.endpoint.AioEndpoint._sleep", nap)
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 2)
 
 
 def download(server: Server, prefix: str, folder: Path) -> Path:

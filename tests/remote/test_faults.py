@@ -15,7 +15,11 @@ from tests.publish.fault_proxy import STALL_S, Proxy, Request, fault_proxy
 from tests.remote.conftest import download, forget_clients
 from tests.trees import objects
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["moto"], indirect=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("short_pauses"),
+    pytest.mark.parametrize("server", ["moto"], indirect=True),
+]
 
 STORM_REQUESTS = 6
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -11,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import geoembz
-from tests.conftest import REPOSITORY
+from tests.forking import Forked
 from tests.publish.conftest import Server
 from tests.publish.fault_proxy import Request, fault_proxy
 from tests.remote.conftest import download, forget_clients
@@ -37,22 +35,22 @@ def test_ctrl_c_does_not_wait_for_the_server(
     url = f"s3://{bucket.bucket}/out.zarr"
     with fault_proxy(bucket.endpoint) as proxy:
         proxy.fault = silent
-        process = subprocess.Popen(
-            [sys.executable, "-m", "geoembz", "convert", str(raster), url, *WORDS],
-            cwd=REPOSITORY,
-            env={**os.environ, "AWS_ENDPOINT_URL": proxy.url},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with (tmp_path / "said").open("wb") as errors:
+            process = Forked(
+                ["-m", "geoembz", "convert", str(raster), url, *WORDS],
+                env={**os.environ, "AWS_ENDPOINT_URL": proxy.url},
+                stderr=errors,
+            )
         try:
             assert asked.wait(60)
             for _ in range(presses):
                 time.sleep(0.4)
                 began = time.monotonic()
                 process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=30)
+            process.wait(30)
             assert time.monotonic() - began < (4 if presses == 1 else 0.8)
             assert process.returncode == 130
+            said = (tmp_path / "said").read_text()
             assert said.count("\n") == 1
             assert "run the same command again" in said
         finally:

@@ -1,8 +1,6 @@
 """`append --replace` on a server, killed with SIGKILL: the old date, or told; then the new one."""
 
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ import geoembz
 from geoembz._convert import append
 from geoembz._verify import verify
 from geoembz.errors import StoreError
-from tests.conftest import REPOSITORY
+from tests import forking
 from tests.conversion.stopped import OPTIONS
 from tests.publish.conftest import Server
 from tests.remote.conftest import download, forget_clients
@@ -49,8 +47,7 @@ def test_killed_while_a_date_is_replaced(
     append(local, raster, time="2020", replace_date=True)
     after = geoembz.open(local)["embedding"].values[0]
     command = ["-m", "tests.conversion.stopped", "SIGKILL", place, str(number), str(raster), url]
-    ended = subprocess.run([sys.executable, *command, *REPLACES], cwd=REPOSITORY, check=False)
-    assert ended.returncode == -signal.SIGKILL
+    assert forking.run([*command, *REPLACES]) == -signal.SIGKILL
     forget_clients()
     there = objects(download(bucket, "out.zarr", tmp_path / "there"))
     if place != "copy" or number == 1:

@@ -22,12 +22,13 @@ from tests.publish.conftest import (
     gateway,
     gateway_directory,
     gateway_endpoint,
+    moto,
     moto_endpoint,
     server,
 )
 from tests.verification.kinds import write_pair
 
-__all__ = ["gateway", "gateway_directory", "gateway_endpoint", "moto_endpoint", "server"]
+__all__ = ["gateway", "gateway_directory", "gateway_endpoint", "moto", "moto_endpoint", "server"]
 
 ALL = Window(0, 0, 40, 48)
 REPLACED = "open it again"
