@@ -106,10 +106,13 @@ test("a server that does not count from the end is asked for lengths, after one 
 
 test("an object that was lost is no fill value", () =>
   withStore(
-    (store) => rmSync(join(store, "embedding", "c", "0", "0", "0")),
-    async (url) => {
+    (store) => rmSync(join(store, "embedding", "c"), { recursive: true }),
+    async (url, served) => {
       const engine = createEngine(await openStore(url), { workers: 0 });
       await fails(engine.codes(WINDOW), "lost-object", /verify/);
+      const corner = { ...WINDOW, row: 4, col: 4, height: 1, width: 2 }; // never stored, beside those that are lost
+      assert.deepEqual([...(await engine.codes(corner)).valid], [0, 0]);
+      assert.equal(served.log.filter((line) => line.includes("digests/embedding/c")).length, 1);
     },
   ));
 

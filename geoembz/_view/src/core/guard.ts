@@ -1,6 +1,6 @@
 /** Tell objects that were never stored from those that were lost (spec/format.md, "Digests"). */
 
-import { type AbsolutePath, type AsyncReadable, type GetOptions, type RangeQuery, get, slice } from "zarrita";
+import type { AbsolutePath, AsyncReadable, GetOptions, RangeQuery } from "zarrita";
 import { type ArrayDocument, explained, openArray } from "./arrays.js";
 import { ViewerError } from "./errors.js";
 import type { LevelArrays } from "./store.js";
@@ -10,6 +10,7 @@ type Source = Required<Pick<AsyncReadable, "get" | "getRange">>;
 /** A source that refuses to call an object absent which the store says it has. */
 export class GuardedSource implements AsyncReadable {
   private readonly digests = new Map<string, ArrayDocument>();
+  private readonly chunks = new Map<string, Promise<unknown>>();
 
   constructor(
     private readonly source: Source,
@@ -35,9 +36,10 @@ export class GuardedSource implements AsyncReadable {
     const digests = this.digests.get(folder);
     if (digests === undefined) return undefined;
     const place = key.slice(folder.length).split("/").map(Number);
-    const selection = [...place.map((index) => slice(index, index + 1)), null];
-    const read = await explained(digests.path, () => get(openArray(this.source, digests), selection));
-    if ([...(read.data as ArrayLike<number> & Iterable<number>)].some((byte) => byte !== 0)) {
+    const sides = digests.chunkShape;
+    const { data, stride } = await this.chunk(digests, place.map((index, axis) => Math.floor(index / (sides[axis] ?? 1))));
+    const at = place.reduce((sum, index, axis) => sum + (index % (sides[axis] ?? 1)) * (stride[axis] ?? 0), 0);
+    if (data.subarray(at, at + DIGEST_BYTES).some((byte) => byte !== 0)) {
       throw new ViewerError(
         "lost-object",
         key,
@@ -47,4 +49,20 @@ export class GuardedSource implements AsyncReadable {
     }
     return undefined;
   }
+
+  /** Return a chunk of digests, which many absent objects share. */
+  private chunk(digests: ArrayDocument, place: readonly number[]): Promise<DigestChunk> {
+    const key = [digests.path, ...place].join();
+    const read = this.chunks.get(key) ?? explained(digests.path, () => openArray(this.source, digests).getChunk([...place, 0]));
+    this.chunks.set(key, read);
+    read.catch(() => this.chunks.delete(key));
+    return read as Promise<DigestChunk>;
+  }
+}
+
+const DIGEST_BYTES = 16;
+
+interface DigestChunk {
+  readonly data: Uint8Array;
+  readonly stride: readonly number[];
 }
