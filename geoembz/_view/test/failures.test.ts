@@ -149,6 +149,17 @@ for (const [what, key, at, saying] of [
     ));
 }
 
+test("documents are asked for anew, and ranges past the cache, which would let one run at a time", () =>
+  withStore(unchanged, async (url) => {
+    const modes = new Map<boolean, Set<string>>([[true, new Set()], [false, new Set()]]);
+    const spy = (input: string, init?: RequestInit): Promise<Response> => {
+      modes.get(init?.headers !== undefined)?.add(init?.cache ?? "default");
+      return fetch(input, init);
+    };
+    await createEngine(await openStore(url, { fetch: spy }), { workers: 0, fetch: spy }).codes(WINDOW);
+    assert.deepEqual(modes, new Map([[true, new Set(["no-store"])], [false, new Set(["no-cache"])]]));
+  }));
+
 test("who gives up does not take others along", () =>
   withStore(unchanged, async (url) => {
     const engine = createEngine(await openStore(url), { workers: 0 });

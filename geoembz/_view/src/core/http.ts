@@ -11,6 +11,17 @@ export interface Traffic {
 
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
+/** A store that was published again must not be read by the former one's documents: ask whether they still hold. */
+const CHECKED: RequestInit = { cache: "no-cache" };
+
+/**
+ * Return what asks for a part. Past the browser's cache, which lets only one request for an object run at a time: eighteen
+ * ranges of a shard took 1.2 s in Chromium with it and 0.25 s without (50 ms to the server). Codes are kept in memory.
+ */
+function ranged(bytes: string): RequestInit {
+  return { cache: "no-store", headers: { Range: `bytes=${bytes}` } };
+}
+
 const ABSENT = 404;
 /** S3 answers 403 for an absent key where listing is not allowed; digests tell which it is. */
 const HIDDEN = 403;
@@ -40,7 +51,7 @@ export class HttpSource implements AsyncReadable {
   /** Return an object, or undefined where there is none. */
   async get(key: AbsolutePath, options?: GetOptions): Promise<Uint8Array | undefined> {
     const url = this.urlOf(key);
-    const response = await this.send(url, {}, options?.signal);
+    const response = await this.send(url, CHECKED, options?.signal);
     if (isAbsent(response)) return this.absent(response);
     if (response.status !== 200) throw refused(url, response);
     return this.body(url, response);
@@ -50,8 +61,8 @@ export class HttpSource implements AsyncReadable {
   async getRange(key: AbsolutePath, range: RangeQuery, options?: GetOptions): Promise<Uint8Array | undefined> {
     if ("suffixLength" in range) return this.suffix(key, range.suffixLength, options);
     const url = this.urlOf(key);
-    const bytes = `bytes=${range.offset}-${range.offset + range.length - 1}`;
-    const response = await this.send(url, { headers: { Range: bytes } }, options?.signal);
+    const bytes = `${range.offset}-${range.offset + range.length - 1}`;
+    const response = await this.send(url, ranged(bytes), options?.signal);
     if (isAbsent(response)) return this.absent(response);
     if (response.status === 200) {
       await response.body?.cancel();
@@ -69,7 +80,7 @@ export class HttpSource implements AsyncReadable {
   private async suffix(key: AbsolutePath, length: number, options?: GetOptions): Promise<Uint8Array | undefined> {
     const url = this.urlOf(key);
     if (this.hasSuffixes) {
-      const response = await this.send(url, { headers: { Range: `bytes=-${length}` } }, options?.signal).catch(
+      const response = await this.send(url, ranged(`-${length}`), options?.signal).catch(
         (error: unknown) => {
           // Only ranges with a start need no leave by CORS, so it may be this form alone that is refused.
           if (error instanceof ViewerError && error.kind === "unreachable") return null;
