@@ -38,11 +38,14 @@ class Served:
     ----------
     url
         Its address.
+    folder
+        What is served.
     log
         What each request sent: its path, its ``Range``, and bytes.
     """
 
     url: str
+    folder: Path
     log: list[tuple[str, str, int]] = field(default_factory=list)
 
     @property
@@ -77,8 +80,8 @@ class RangeHandler(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(part)))
         self.send_header("Accept-Ranges", "bytes")
         self.end_headers()
+        self.sent(len(part))  # before the client can go on
         self.wfile.write(part)
-        self.sent(len(part))
 
     def end_headers(self) -> None:
         """Let pages of other origins read what is sent."""
@@ -108,7 +111,7 @@ def serving(
     handler
         How requests are answered; only a `RangeHandler` counts and waits.
     """
-    served = Served("")
+    served = Served("", folder)
 
     class Handler(handler):  # type: ignore[valid-type, misc]
         protocol_version = "HTTP/1.1"

@@ -29,6 +29,7 @@ KEYWORDS = MappingProxyType(
         "bytes": "budget=…",
         "class": "storage_class=…",
         "folds": "n_folds=…",
+        "for": "access=…",
     }
 )
 """Flags whose keyword has another name."""

@@ -34,6 +34,14 @@ GridName = Annotated[
         "--grid", metavar="NAME", help="One grid, such as utm32n, of a store that has several."
     ),
 ]
+Level = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Level of a store with overviews: 1 has pixels twice as large, 2 four times …",
+        show_default="0, the full resolution",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
 Seed = Annotated[int, typer.Option(metavar="S", help="Seed of every random choice.")]
 Workers = Annotated[
@@ -253,6 +261,14 @@ def storage_options(
     overviews: Annotated[
         bool, typer.Option("--overviews", help="Add levels of 2, 4, 8 … times the pixel size.")
     ] = False,
+    access: Annotated[
+        Literal["browser", "points", "bulk"] | None,
+        typer.Option(
+            "--for",
+            help="Choose chunks and shards for tiles of a map, single pixels, or whole scans.",
+            show_default="a bit of each",
+        ),
+    ] = None,
 ) -> "StorageOptions":
     """Return how codes are stored.
 
@@ -269,7 +285,7 @@ def storage_options(
         raise InvalidConfigError(
             f"--shard {shard!r}; expected a number of pixels or 'none'"
         ) from error
-    return StorageOptions(layout, chunk, side, prefix_chunks, overviews=overviews)
+    return StorageOptions(layout, chunk, side, prefix_chunks, access, overviews)
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:

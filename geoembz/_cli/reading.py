@@ -9,6 +9,7 @@ from geoembz._cli.options import (
     BBoxCrs,
     BBoxText,
     GridName,
+    Level,
     Overwrite,
     Store,
     Time,
@@ -45,10 +46,10 @@ def view_options(
 
 
 def part_options(
-    bbox: BBoxText = None, bbox_crs: BBoxCrs = None, time: Time = None
+    bbox: BBoxText = None, bbox_crs: BBoxCrs = None, time: Time = None, level: Level = None
 ) -> dict[str, Any]:
     """Return the keywords of which part of a store is read."""
-    return {"bbox": parse_bbox(bbox), "bbox_crs": bbox_crs, "time": time}
+    return {"bbox": parse_bbox(bbox), "bbox_crs": bbox_crs, "time": time, "level": level}
 
 
 @takes(view=view_options, output=printed)
@@ -68,6 +69,7 @@ def sample(
         str | None, typer.Option(metavar="CRS", help="CRS of FEATURES.", show_default="as declared")
     ] = None,
     time: Time = None,
+    level: Level = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Take the vectors at points, or the mean vector of each polygon.
@@ -77,9 +79,8 @@ def sample(
     """
     from geoembz import sample as sample_store
 
-    output.show(
-        sample_store(store, features, crs=crs, time=time, out=out, overwrite=overwrite, **view)
-    )
+    place: dict[str, Any] = {"crs": crs, "time": time, "level": level}
+    output.show(sample_store(store, features, out=out, overwrite=overwrite, **place, **view))
 
 
 @takes(part=part_options, output=printed)
@@ -121,7 +122,7 @@ def search(
         query = _read_vectors(vector)
     else:
         points = [_parse_point(text) for text in point or ()]
-        query = vectors_at(store, points, crs=crs, time=part["time"])
+        query = vectors_at(store, points, crs=crs, time=part["time"], level=part["level"])
     output.show(
         search_store(store, query, k, metric, workers=workers, out=out, overwrite=overwrite, **part)
     )

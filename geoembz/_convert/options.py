@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from geoembz._geo.chunks import Access, sizes_for
 from geoembz._util import options
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
@@ -93,6 +94,10 @@ class StorageOptions:
     prefix_chunks
         Components per chunk, rounded up to whole bytes, so that a reader who asks for the first few
         reads no others; None keeps vectors whole. Not after a rotation, nor with `pq`.
+    access
+        What the store is read for, which chooses what the three above leave open: ``browser``
+        (tiles of a map), ``points`` (single pixels) or ``bulk`` (all of it); ``--for`` on the
+        command line. Rasters only.
     overviews
         Add levels of 2, 4, 8 … times the pixel size, as `geoembz.overviews` does. Rasters only.
     """
@@ -101,7 +106,12 @@ class StorageOptions:
     chunk: int | None = None
     shard: int | str | None = None
     prefix_chunks: int | None = None
+    access: Access | None = None
     overviews: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        sizes_for(self.access)
 
 
 class ReadKeywords(TypedDict, total=False):
@@ -135,6 +145,7 @@ class ConvertKeywords(ReadKeywords, total=False):
     shard: int | str | None
     prefix_chunks: int | None
     overviews: bool
+    access: Access | None
 
 
 class Groups(NamedTuple):

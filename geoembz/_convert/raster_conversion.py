@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from geoembz._convert.sampling import PixelRoles, SampleCache, draw_sample, samp
 from geoembz._convert.shard_task import write_shards
 from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary, merge_summaries
+from geoembz._geo.chunks import sizes_for
 from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
@@ -85,6 +87,7 @@ class RasterConversion(Conversion[Source]):
         return None if self.read.nodata is None else str(self.read.nodata)
 
     def _writer(self, build: Build, encoding: Encoding) -> StoreWriter:
+        sizes = sizes_for(self.storage.access)
         chunks = choose_layout(
             self.source.grid.shape,
             encoding.bytes_per_vector,
@@ -92,7 +95,12 @@ class RasterConversion(Conversion[Source]):
             chunk=self.storage.chunk,
             shard=self.storage.shard,
             prefix=self._prefix(encoding),
+            sizes=sizes,
         )
+        if self.storage.prefix_chunks is None and self.storage.layout == "plain":
+            chunk_bytes = encoding.bytes_per_vector * prod(chunks.chunk)
+            n_parts = sizes.count_parts(chunk_bytes, has_mask=encoding.nodata is None)
+            chunks = replace(chunks, prefix=part_length(encoding, n_parts))
         dates = () if self.date is None else (self.date,)
         count = count_levels(chunks.shape) if self.storage.overviews else 0
         layouts = level_layouts(chunks, count)
@@ -139,10 +147,24 @@ class RasterConversion(Conversion[Source]):
                 "transform": list(grid.transform),
                 "layout": self.storage.layout,
                 "prefix_chunks": self.storage.prefix_chunks,
+                "access": self.storage.access,
                 "nodata": self.nodata,
                 "crs": self.read.crs,
             }
         )
+
+
+def part_length(encoding: Encoding, n_parts: int) -> int | None:
+    """Return the stored numbers of one of so many parts of a vector; None where it stays whole.
+
+    It does where components have no order: their first ones say nothing.
+    """
+    if n_parts == 1:
+        return None
+    try:
+        return encoding.prefix_length(-(-encoding.n_components // n_parts))
+    except InvalidConfigError:
+        return None
 
 
 def convert_grids(

@@ -221,6 +221,7 @@ def _raster_options(read: ReadOptions, storage: StorageOptions) -> dict[str, boo
         "shard none": isinstance(storage.shard, str),
         "prefix_chunks": storage.prefix_chunks is not None,
         "overviews": storage.overviews,
+        "--for": storage.access is not None,
         **{name: getattr(read, name) is not None for name in only},
         "skip_bad": read.skip_bad,
     }

@@ -6,7 +6,7 @@ Knows only chunk and shard shapes. A read fetches one index per shard touched, t
 from dataclasses import dataclass
 from fractions import Fraction
 
-from geoembz._geo.grid import chunk_side, grow_shard
+from geoembz._geo.chunks import DEFAULT
 from geoembz.errors import InvalidConfigError
 
 _ENDLESS = (2**30, 2**30)  # a raster that limits no shard
@@ -132,8 +132,9 @@ def default_layout(bytes_per_embedding: float) -> Layout:
     >>> default_layout(64)
     Layout(chunk=(128, 128), shard=(1024, 1024))
     """
-    side = chunk_side(bytes_per_embedding)
-    return Layout((side, side), grow_shard(_ENDLESS, bytes_per_embedding, (side, side)))
+    side = DEFAULT.chunk_side(bytes_per_embedding)
+    shard = DEFAULT.grow_shard(_ENDLESS, bytes_per_embedding, (side, side), side)
+    return Layout((side, side), shard)
 
 
 def window_read(layout: Layout, bytes_per_embedding: float, window: tuple[int, int]) -> ReadCost:

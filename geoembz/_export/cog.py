@@ -89,6 +89,7 @@ def export_cog(
     components: int | None = None,
     whiten: float = 0.0,
     grid: str | None = None,
+    level: int | None = None,
     overwrite: bool = False,
 ) -> ExportSummary:
     """Write a store as a cloud-optimized GeoTIFF, north up, one band per component.
@@ -102,7 +103,7 @@ def export_cog(
         Path, URL, or an open `StoreReader`.
     out
         ``.tif``.
-    bbox, bbox_crs, time, space, components, whiten, grid, overwrite
+    bbox, bbox_crs, time, space, components, whiten, grid, level, overwrite
         As in `geoembz.export`.
 
     Raises
@@ -117,7 +118,7 @@ def export_cog(
     target = check_output(out, (".tif", ".tiff"), overwrite=overwrite)
     if space not in {"original", "reduced", "codes"}:
         raise InvalidConfigError(f"space {space!r}; expected 'original', 'reduced' or 'codes'")
-    region = open_region(store, bbox, bbox_crs, time, grid)
+    region = open_region(store, bbox, bbox_crs, time, grid, level)
     bands = region.reader.length(space, components, whiten)
     profile = _profile(region, space, bands)
     settings = {

@@ -82,13 +82,15 @@ def preview(
     size: int = LONGEST_SIDE,
     bands: tuple[int, ...] | None = None,
     grid: str | None = None,
+    level: int | None = None,
     overwrite: bool = False,
 ) -> PreviewSummary:
     """Write a picture of a store: north up, transparent where there is no data.
 
-    Every n-th pixel of every n-th row is read, so memory does not grow with the store. Each
-    component is stretched between its 2nd and 98th percentile. A store of several grids is shown
-    as one map in Web Mercator.
+    Every n-th pixel of every n-th row is shown, so memory does not grow with the store. Where the
+    store has overviews, the pixels are those of the coarsest level that has so many: means, and
+    little to read. Each component is stretched between its 2nd and 98th percentile. A store of
+    several grids is shown as one map in Web Mercator.
 
     Parameters
     ----------
@@ -109,6 +111,8 @@ def preview(
         projection orders by variance.
     grid
         Name of one grid to show, of a store that has several; None for all.
+    level
+        Number of the level to show instead, 0 being the full resolution; `step` counts its pixels.
     overwrite
         Replace a file that exists.
 
@@ -131,12 +135,12 @@ def preview(
     target = check_output(out, (".png", ".tif", ".tiff"), overwrite=overwrite)
     if size < 1:
         raise InvalidConfigError(f"size {size}; expected 1 pixel or more")
-    regions = open_regions(store, bbox, bbox_crs, time, grid)
+    regions = open_regions(store, bbox, bbox_crs, time, grid, level)
     refuse_two_parts(regions, bbox)
     shown = _check_bands(bands, regions[0].reader.encoding.n_components)
     steps = [-(-max(region.window.shape) // size) for region in regions]
     pictures = [
-        _picture(region, step, [band - 1 for band in shown])
+        _picture(region, step, [band - 1 for band in shown], is_chosen=level is not None)
         for region, step in zip(regions, steps, strict=True)
     ]
     scores, place = pictures[0] if len(pictures) == 1 else merge(pictures, size)
@@ -151,13 +155,28 @@ def preview(
     return PreviewSummary(str(target), shape, max(steps), shown, float(valid.mean()))
 
 
-def _picture(region: Region, step: int, components: list[int]) -> tuple[NDArray[np.float32], Grid]:
+def _picture(
+    region: Region, step: int, components: list[int], *, is_chosen: bool
+) -> tuple[NDArray[np.float32], Grid]:
     """Return some components of every n-th pixel, north up, and where they lie."""
-    scores = _every_nth(region, step, components)
+    window, reader, factor = region.window, region.reader, 1
+    rows = np.arange(window.row, window.row + window.height, step)
+    cols = np.arange(window.col, window.col + window.width, step)
+    if not is_chosen and reader.level == 0:
+        number, factor = _coarsest(reader, step)
+        reader = reader.at_level(number)
+    scores = _read_at(reader, region.date, rows // factor, cols // factor, components)
     a, _, c, _, e, f = region.grid.transform
     transform = (a * step, 0.0, c, 0.0, e * step, f)
     grid = replace(region.grid, transform=transform, shape=(scores.shape[1], scores.shape[2]))
     return (scores[:, ::-1] if region.runs_north else scores), grid
+
+
+def _coarsest(reader: StoreReader, step: int) -> tuple[int, int]:
+    """Return number and factor of the coarsest level whose pixels are no larger than a step."""
+    levels = reader.attributes.levels
+    number = sum(level.factor <= step for level in levels)
+    return number, levels[number - 1].factor if number else 1
 
 
 def _check_bands(bands: tuple[int, ...] | None, n_components: int) -> tuple[int, ...]:
@@ -170,38 +189,51 @@ def _check_bands(bands: tuple[int, ...] | None, n_components: int) -> tuple[int,
     return bands
 
 
-def _every_nth(region: Region, step: int, components: list[int]) -> NDArray[np.float32]:
-    """Return some components of every n-th pixel, in the store's row order."""
-    window, reader = region.window, region.reader
-    height, width = (-(-side // step) for side in window.shape)
-    out = np.full((len(components), height, width), np.nan, dtype=np.float32)
-    for block in _blocks(region):
-        rows = _pick(block.row - window.row, block.height, step)
-        cols = _pick(block.col - window.col, block.width, step)
-        if not len(rows) or not len(cols):
+def _read_at(
+    reader: StoreReader,
+    date: int,
+    rows: NDArray[np.intp],
+    cols: NDArray[np.intp],
+    components: list[int],
+) -> NDArray[np.float32]:
+    """Return some components where rows and columns meet, both ascending."""
+    out = np.full((len(components), len(rows), len(cols)), np.nan, dtype=np.float32)
+    wanted = _prefix(reader, components)
+    for block in _blocks(reader, rows, cols):
+        in_rows = np.arange(*np.searchsorted(rows, (block.row, block.row + block.height)))
+        in_cols = np.arange(*np.searchsorted(cols, (block.col, block.col + block.width)))
+        if not len(in_rows) or not len(in_cols):
             continue
-        local = (rows + window.row - block.row)[:, np.newaxis] * block.width + (
-            cols + window.col - block.col
-        )
-        scores = reader.read_pixels(block, local.reshape(-1), "reduced", date=region.date)
-        scores = scores[components]
-        target = np.ix_(range(len(components)), rows // step, cols // step)
-        out[target] = scores.reshape(len(components), len(rows), len(cols))
+        pixels = (rows[in_rows] - block.row)[:, np.newaxis] * block.width
+        pixels = pixels + (cols[in_cols] - block.col)
+        scores = reader.read_pixels(block, pixels.reshape(-1), "reduced", wanted, date=date)
+        scores = scores[components].reshape(len(components), *pixels.shape)
+        out[np.ix_(range(len(components)), in_rows, in_cols)] = scores
     return out
 
 
-def _blocks(region: Region) -> Iterator[Window]:
-    """Yield blocks of whole chunks, each at most about a million pixels."""
-    chunk = region.reader.codes.chunks
-    rows, cols = chunk[-2], chunk[-1]
-    while 2 * rows * cols <= _BLOCK_PIXELS and cols < region.window.width:
-        cols *= 2
-    yield from split(region.window, (rows, cols))
+def _prefix(reader: StoreReader, components: list[int]) -> int | None:
+    """Return how many components to read: those that are shown, where they have an order."""
+    first = max(components) + 1
+    try:
+        reader.encoding.prefix_length(first)
+    except InvalidConfigError:
+        return None
+    return first
 
 
-def _pick(start: int, length: int, step: int) -> NDArray[np.intp]:
-    """Return the multiples of `step` in ``[start, start + length)``."""
-    return np.arange(-(-start // step) * step, start + length, step)
+def _blocks(
+    reader: StoreReader, rows: NDArray[np.intp], cols: NDArray[np.intp]
+) -> Iterator[Window]:
+    """Yield blocks of whole chunks around pixels, each at most about a million pixels."""
+    height, width = reader.codes.chunks[-2:]
+    top, left = int(rows[0]), int(cols[0])
+    around = Window(top, left, int(rows[-1]) - top + 1, int(cols[-1]) - left + 1)
+    while 2 * height * width <= _BLOCK_PIXELS and width < around.width:
+        width *= 2
+    while 2 * height * width <= _BLOCK_PIXELS and height < around.height:
+        height *= 2
+    yield from split(around, (height, width))
 
 
 def _stretch(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -61,12 +61,13 @@ def open_region(
     bbox_crs: str | None = None,
     time: str | None = None,
     grid: str | None = None,
+    level: int | None = None,
 ) -> Region:
     """Open a store and find the pixels that a bounding box touches, in one grid at one date.
 
     Parameters
     ----------
-    store, bbox, bbox_crs, time, grid
+    store, bbox, bbox_crs, time, grid, level
         As in `open_regions`.
 
     Raises
@@ -74,7 +75,7 @@ def open_region(
     InvalidConfigError
         As `open_regions`, or if several grids are left.
     """
-    regions = open_regions(store, bbox, bbox_crs, time, grid)
+    regions = open_regions(store, bbox, bbox_crs, time, grid, level)
     refuse_two_parts(regions, bbox)
     if len(regions) > 1:
         where = "" if bbox is None else f"bbox {bbox} meets "
@@ -91,6 +92,7 @@ def open_regions(
     bbox_crs: str | None = None,
     time: str | None = None,
     grid: str | None = None,
+    level: int | None = None,
 ) -> list[Region]:
     """Open a store and find the pixels of each of its grids that a bounding box touches.
 
@@ -106,6 +108,8 @@ def open_regions(
         Year or date; None where the store has no more than one.
     grid
         Name of one grid of several, such as ``utm32n``; None for all.
+    level
+        Number of the level; None for the full resolution, or an open store's own level.
 
     Returns
     -------
@@ -116,9 +120,10 @@ def open_regions(
     Raises
     ------
     InvalidConfigError
-        If the box is empty, not finite, or lies outside the store, or the date is not there.
+        If the box is empty, not finite, or lies outside the store, or the date or the
+        level is not there.
     """
-    readers = open_readers(store, grid)
+    readers = open_readers(store, grid, level=level)
     refuse_vague_box(store, readers, bbox, bbox_crs)
     regions = [
         Region(reader, window, date_position(reader, time))

@@ -25,6 +25,7 @@ def export(
     components: int | None = None,
     whiten: float = 0.0,
     grid: str | None = None,
+    level: int | None = None,
     overwrite: bool = False,
 ) -> ExportSummary | TableExportSummary:
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet.
@@ -54,6 +55,8 @@ def export(
         Weight of the metric in reduced space, 0 to 1; see `Encoding.decoder`.
     grid
         Name of the grid to write, of a store that has several; None where `bbox` meets only one.
+    level
+        Number of the level to write, of a raster with overviews; 0 is the full resolution.
     overwrite
         Replace a file that exists.
 
@@ -87,8 +90,8 @@ def export(
     if isinstance(store, StoreReader) or (
         not isinstance(store, TableReader) and (to or _format_of(str(store), out)) == "cog"
     ):
-        return export_cog(store, out, time=time, grid=grid, **options)
-    for name, value in {"time": time, "grid": grid}.items():
+        return export_cog(store, out, time=time, grid=grid, level=level, **options)
+    for name, value in {"time": time, "grid": grid, "level": level}.items():
         if value is not None:
             raise InvalidConfigError(f"{name} {value!r}: tables have no {name}s; leave it out")
     return export_table(store, out, **options)

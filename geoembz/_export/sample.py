@@ -102,6 +102,7 @@ def sample(
     crs: str | None = None,
     bbox: BBox | None = None,
     time: str | None = None,
+    level: int | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> Sampled:
@@ -129,6 +130,9 @@ def sample(
         Leave out pixels outside this box, in the store's CRS.
     time
         Year or date, of a store that has several.
+    level
+        Number of the level to take them from, where the store has overviews; 0 is the full
+        resolution.
     out
         Also write a file: ``.parquet`` (GeoParquet with an ``emb`` footer) or ``.csv``.
     overwrite
@@ -159,7 +163,7 @@ def sample(
     (1, 128)
     """
     target = None if out is None else check_output(out, (*PARQUET, ".csv"), overwrite=overwrite)
-    readers = open_readers(store)
+    readers = open_readers(store, level=level)
     regions = [region for reader in readers for region in open_regions(reader, bbox, time=time)]
     wanted = read_features(features, crs=crs)
     if wanted.geometries is not None and space == "codes":

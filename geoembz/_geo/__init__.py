@@ -26,6 +26,7 @@ from geoembz._geo.crs import (
     parse_crs,
     pixel_area,
     same_crs,
+    unit_symbol,
     utm_zone,
 )
 from geoembz._geo.outline import outline, span_of
@@ -51,6 +52,7 @@ __all__ = [
     "shifts",
     "span_of",
     "spans",
+    "unit_symbol",
     "unroll",
     "utm_zone",
 ]

@@ -228,6 +228,18 @@ def _centre(grid: Grid) -> tuple[float, float]:
     return (xmin + xmax) / 2, (ymin + ymax) / 2
 
 
+def unit_symbol(crs: str) -> str:
+    """Return how the unit of a CRS's axes stands behind a number.
+
+    Examples
+    --------
+    >>> unit_symbol("EPSG:32632"), unit_symbol("EPSG:4326"), unit_symbol("EPSG:2263")
+    (' m', '°', ' US survey foot')
+    """
+    name = parse_crs(crs).axis_info[0].unit_name
+    return {"metre": " m", "degree": "°"}.get(name, f" {name}")
+
+
 def _unit(system: Any) -> float:
     """Return the declared length of a unit, in metres; of an angle on the equator."""
     axis = system.axis_info[0]

@@ -22,19 +22,6 @@ TOLERANCE_PIXELS = 0.01
 """Largest distance of corresponding pixel corners, in pixels: rounding, not another grid."""
 
 
-CHUNK_BYTES = 2**20
-"""Largest inner chunk chosen by default, before entropy coding."""
-
-SHARD_BYTES = 64 * 2**20
-"""Largest shard chosen by default, before entropy coding."""
-
-SMALL_SHARD_BYTES = 8 * 2**20
-"""Shards grow to this size even where few are left to share among workers."""
-
-ENOUGH_SHARDS = 16
-"""Four shards for each of four workers: larger shards stop growing before fewer remain."""
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
     """A rectangle of pixels: rows ``[row, row + height)``, columns ``[col, col + width)``."""
@@ -299,44 +286,3 @@ def split(window: Window, block_shape: tuple[int, int]) -> Iterator[Window]:
             block = Window(top, left, height, width).intersection(window)
             if block is not None:
                 yield block
-
-
-def chunk_side(bytes_per_pixel: float) -> int:
-    """Return the side of a chunk by default: the largest power of two within `CHUNK_BYTES`.
-
-    Examples
-    --------
-    >>> chunk_side(64), chunk_side(4096)
-    (128, 16)
-    """
-    side = 8
-    while side < 1024 and (2 * side) ** 2 * bytes_per_pixel <= CHUNK_BYTES:
-        side *= 2
-    return side
-
-
-def grow_shard(
-    shape: tuple[int, int], bytes_per_pixel: float, first: tuple[int, int]
-) -> tuple[int, int]:
-    """Return a shard by default: doubled while it stays small, or while enough shards remain.
-
-    Parameters
-    ----------
-    shape
-        Height and width of the raster, in pixels.
-    bytes_per_pixel
-        Size of one pixel's code.
-    first
-        Rows and columns of the smallest one.
-    """
-    rows, cols = first
-    while rows < shape[0] or cols < shape[1]:
-        grown = (rows * 2, cols) if rows <= cols or cols >= shape[1] else (rows, cols * 2)
-        size = grown[0] * grown[1] * bytes_per_pixel
-        count = -(-shape[0] // grown[0]) * -(-shape[1] // grown[1])
-        if size > SHARD_BYTES or (size > SMALL_SHARD_BYTES and count < ENOUGH_SHARDS):
-            break
-        if rows >= shape[0] and cols >= shape[1]:
-            break
-        rows, cols = grown
-    return rows, cols

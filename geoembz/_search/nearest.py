@@ -24,7 +24,12 @@ from geoembz.store import TableReader
 
 
 def vectors_at(
-    store: AnyStore, points: Any, *, crs: str | None = None, time: str | None = None
+    store: AnyStore,
+    points: Any,
+    *,
+    crs: str | None = None,
+    time: str | None = None,
+    level: int | None = None,
 ) -> NDArray[np.float32]:
     """Return the vectors of a raster store at places, to search for their like.
 
@@ -38,6 +43,8 @@ def vectors_at(
         CRS of the points.
     time
         Year or date, of a store that has several.
+    level
+        Number of the level to take them from; 0 is the full resolution.
 
     Returns
     -------
@@ -62,7 +69,7 @@ def vectors_at(
         raise InvalidConfigError(
             f"{store.url}: a table has no pixel at a point; pass vectors, such as those of its rows"
         )
-    sampled = sample(store, points, crs=crs, time=time)
+    sampled = sample(store, points, crs=crs, time=time, level=level)
     if not sampled.found.all():
         missing = np.flatnonzero(~sampled.found)[:5].tolist()
         raise InvalidConfigError(
@@ -80,6 +87,7 @@ def search(
     bbox: BBox | None = None,
     bbox_crs: str | None = None,
     time: str | None = None,
+    level: int | None = None,
     workers: int | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -108,6 +116,9 @@ def search(
         CRS of `bbox`; None for the store's.
     time
         Search only this year or date; None for all.
+    level
+        Number of the level to search, where the store has overviews; 0 is the full resolution.
+        Rows and columns are then those of the level.
     workers
         Stored objects at once; None for one per core.
     out
@@ -146,7 +157,7 @@ def search(
     if k < 1:
         raise InvalidConfigError(f"k={k}; expected 1 or more")
     check_workers("search", workers)
-    parts = open_parts(store, bbox, bbox_crs, time)
+    parts = open_parts(store, bbox, bbox_crs, time, level)
     total = sum(part.count for part in parts)
     queries = scorer(parts[0].encoding, query, metric, n_pixels=total)
     best = _scan(parts, queries, k, worker_count(workers))

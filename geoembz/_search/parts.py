@@ -156,9 +156,13 @@ class TablePart:
 
 
 def open_parts(
-    store: AnyStore, bbox: BBox | None, bbox_crs: str | None, time: str | None
+    store: AnyStore,
+    bbox: BBox | None,
+    bbox_crs: str | None,
+    time: str | None,
+    level: int | None = None,
 ) -> list[RasterPart] | list[TablePart]:
-    """Return the parts of a store that a box and a date leave.
+    """Return the parts of a store, at one level, that a box and a date leave.
 
     Raises
     ------
@@ -168,10 +172,10 @@ def open_parts(
         If the store cannot be read.
     """
     if isinstance(store, TableReader):
-        return [_table_part(store, bbox, bbox_crs, time)]
+        return [_table_part(store, bbox, bbox_crs, time, level)]
     if not isinstance(store, StoreReader) and is_table_store(open_group(str(store))):
-        return [_table_part(TableReader.open(str(store)), bbox, bbox_crs, time)]
-    readers = open_readers(store)
+        return [_table_part(TableReader.open(str(store)), bbox, bbox_crs, time, level)]
+    readers = open_readers(store, level=level)
     refuse_vague_box(store, readers, bbox, bbox_crs)
     parts = [
         RasterPart(reader, window, date)
@@ -195,8 +199,12 @@ def _dates(reader: StoreReader, time: str | None) -> list[int]:
 
 
 def _table_part(
-    reader: TableReader, bbox: BBox | None, crs: str | None, time: str | None
+    reader: TableReader, bbox: BBox | None, crs: str | None, time: str | None, level: int | None
 ) -> TablePart:
+    if level is not None:
+        raise InvalidConfigError(
+            f"level {level}: {reader.url} is a table, without levels; leave the level out"
+        )
     if time is not None:
         raise InvalidConfigError(
             f"time {time!r}: {reader.url} is a table, without a time axis; leave the date out"

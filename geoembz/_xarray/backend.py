@@ -26,6 +26,12 @@ register()
 
 VIEWS: tuple[View, ...] = ("original", "reduced", "codes")
 
+_OF_A_LEVEL = (
+    *("geoemb:gsd", "spatial:transform", "spatial:shape", "spatial:bbox"),
+    *("geoembz:pixels", "geoembz:fidelity", "geoembz:times"),
+)
+"""Attributes that are others at each level."""
+
 
 class GeoembzBackend(BackendEntrypoint):
     """Open geoembz stores with ``xr.open_dataset(url, engine="geoembz", space=…)``."""
@@ -39,6 +45,8 @@ class GeoembzBackend(BackendEntrypoint):
         "components",
         "whiten",
         "grid",
+        "level",
+        "resolution",
     )
 
     def open_dataset(  # type: ignore[override]
@@ -50,6 +58,8 @@ class GeoembzBackend(BackendEntrypoint):
         components: int | None = None,
         whiten: float = 0.0,
         grid: str | None = None,
+        level: int | None = None,
+        resolution: float | None = None,
     ) -> xr.Dataset:
         """Open a store lazily; see `geoembz.open`."""
         url = str(filename_or_obj)
@@ -57,9 +67,12 @@ class GeoembzBackend(BackendEntrypoint):
         if is_table_store(group):
             if grid is not None:
                 raise InvalidConfigError(f"grid {grid!r}: {url} is a table, without grids")
+            if level is not None or resolution is not None:
+                raise InvalidConfigError(f"level, resolution: {url} is a table, without levels")
             dataset = table_dataset(TableReader.open(url, group), space, components, whiten)
         else:
-            dataset = _dataset(open_one(url, grid, group), space, components, whiten)
+            reader = open_one(url, grid, group).at_level(level, resolution)
+            dataset = _dataset(reader, space, components, whiten)
         dropped = [drop_variables] if isinstance(drop_variables, str) else drop_variables
         return dataset.drop_vars(list(dropped or ()), errors="ignore")
 
@@ -97,6 +110,8 @@ def open_store(
     components: int | None = None,
     whiten: float = 0.0,
     grid: str | None = None,
+    level: int | None = None,
+    resolution: float | None = None,
     chunks: Any = None,
 ) -> xr.Dataset:
     """Open a store as a lazy dataset.
@@ -121,6 +136,12 @@ def open_store(
     grid
         Name of one grid, such as ``utm32n``, of a store that has several; ``geoembz info`` lists
         them.
+    level
+        Number of the level to open, where the store has overviews: 0 is the full resolution, 1 has
+        pixels twice as large, 2 four times, and so on; ``geoembz info`` lists them.
+    resolution
+        Instead: the coarsest level whose pixels are no larger than so many CRS units; the full
+        resolution where no level is so fine.
     chunks
         As in `xarray.open_dataset`: ``None`` for NumPy on access, ``{}`` or ``"auto"`` for dask
         chunks that are whole shards.
@@ -136,11 +157,11 @@ def open_store(
         If there is no store, an unfinished one, one of another kind, or a damaged one.
     InvalidConfigError
         If the space is unknown, there are not so many components, or the store has several grids
-        and none is named.
+        and none is named, or there is no such level.
 
     References
     ----------
-    spec/format.md, "Views".
+    spec/format.md, "Views", "Overviews".
 
     Examples
     --------
@@ -157,6 +178,8 @@ def open_store(
         components=components,
         whiten=whiten,
         grid=grid,
+        level=level,
+        resolution=resolution,
         chunks=chunks,
     )
 
@@ -269,6 +292,7 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
         encoding={
             "preferred_chunks": shards,
             "source": reader.url,  # what the accessor asks for
+            "level": reader.level,
             "view": {"space": space, "components": components, "whiten": whiten},
         },
     )
@@ -284,9 +308,18 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
         )
     named = dimension_coordinate(reader.attributes.band_names, space)
     coordinates = {**_coordinates(reader), **named}
-    dataset = xr.Dataset(variables, coordinates, plain_attributes(reader.group.attrs.asdict()))
+    dataset = xr.Dataset(variables, coordinates, plain_attributes(_attributes(reader)))
     dataset.encoding["source"] = reader.url
     return dataset
+
+
+def _attributes(reader: StoreReader) -> dict[str, Any]:
+    """Return the store's attributes; of a level, those of its own pixels in place of the root's."""
+    stored = reader.group.attrs.asdict()
+    if not reader.level:
+        return stored
+    own = reader.attributes.to_json()
+    return {name: own[name] if name in _OF_A_LEVEL else value for name, value in stored.items()}
 
 
 def _time_axis(reader: StoreReader) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def origin(dataset: xr.Dataset) -> Origin:
     known = {} if variable is None else variable.encoding
     if variable is None or (lazy is None and not {"source", "view"} <= set(known)):
         raise unknown_store()
-    reader = StoreReader.open(str(known["source"])) if lazy is None else lazy.reader
+    reader = _reader(known) if lazy is None else lazy.reader
     view = known["view"] if lazy is None else lazy.view
     _check_crs(dataset, reader)
     date = _date(dataset, reader)
@@ -88,6 +88,11 @@ def origin(dataset: xr.Dataset) -> Origin:
     if not _is_exact(variable, found, rows, cols):
         _compare(south_up, found, every_block=lazy is None)
     return found
+
+
+def _reader(known: Mapping[Any, Any]) -> StoreReader:
+    """Open the store that a variable's encoding names, at its level."""
+    return StoreReader.open(str(known["source"]), level=known.get("level"))
 
 
 def source_array(variable: xr.Variable) -> Any:

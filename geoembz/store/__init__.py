@@ -1,10 +1,11 @@
 """Stores: layout, journal, writing and reading (spec/format.md)."""
 
 from geoembz.store.reader import StoreReader, View
-from geoembz.store.summary import RootInfo, StoreInfo, TableInfo, info
+from geoembz.store.summary import LevelInfo, RootInfo, StoreInfo, TableInfo, info
 from geoembz.store.table_reader import TableReader
 
 __all__ = [
+    "LevelInfo",
     "RootInfo",
     "StoreInfo",
     "StoreReader",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 
 import zarr_cm
@@ -210,6 +210,22 @@ class StoreAttributes(Attributes):
     def dates(self) -> tuple[str, ...]:
         """Dates of the time axis, as ``YYYY-MM-DD``; empty where there is none."""
         return tuple(str(entry["time"]) for entry in self.times)
+
+    def at_level(self, number: int) -> Self:
+        """Return what holds at a level below the full resolution: another grid, pixels, fidelity.
+
+        Parameters
+        ----------
+        number
+            From 1, the finest.
+        """
+        level = self.levels[number - 1]
+        times = tuple(
+            {**entry, **entry.get("overviews", [{}] * number)[number - 1]} for entry in self.times
+        )
+        return replace(
+            self, grid=level.grid, pixels=level.pixels, fidelity=level.fidelity, times=times
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the group attributes, conventions declared."""

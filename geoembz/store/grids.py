@@ -41,7 +41,10 @@ def grid_names(url: str, attributes: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def open_readers(
-    store: str | Path | StoreReader, grid: str | None = None, group: zarr.Group | None = None
+    store: str | Path | StoreReader,
+    grid: str | None = None,
+    group: zarr.Group | None = None,
+    level: int | None = None,
 ) -> list[StoreReader]:
     """Open a store, or all stores below a root of several grids, or the one that is named.
 
@@ -53,26 +56,29 @@ def open_readers(
         Name of one grid, such as ``utm32n``; None for all.
     group
         The store's root group, where that is open already: saves a request.
+    level
+        Number of the level to read, 0 being the full resolution; None for that, or for the level
+        that an open reader has.
 
     Raises
     ------
     InvalidConfigError
-        If there is no such grid.
+        If there is no such grid, or one has no such level.
     StoreError
         If the store cannot be read.
     """
     if isinstance(store, StoreReader):
-        return [store]
+        return [store.at_level(level)]
     url = str(store)
     group = open_group(url) if group is None else group
     names = grid_names(url, group.attrs.asdict())
     if grid is None:
-        children = [StoreReader.open(f"{url.rstrip('/')}/{name}") for name in names]
-        return children or [StoreReader.open(url, group)]
+        children = [StoreReader.open(f"{url.rstrip('/')}/{name}", level=level) for name in names]
+        return children or [StoreReader.open(url, group, level)]
     if grid not in names:
         known = f"grids {', '.join(names)}" if names else "one grid, which has no name"
         raise InvalidConfigError(f"grid {grid!r}: {url} has {known}; expected one of its names")
-    return [StoreReader.open(f"{url.rstrip('/')}/{grid}")]
+    return [StoreReader.open(f"{url.rstrip('/')}/{grid}", level=level)]
 
 
 def open_one(

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from geoembz._geo.grid import Blocks, Window, chunk_side, grow_shard
+from geoembz._geo.chunks import DEFAULT, ChunkSizes
+from geoembz._geo.grid import Blocks, Window
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, StoreError
 
@@ -68,6 +69,7 @@ def choose_layout(
     chunk: int | None = None,
     shard: int | str | None = None,
     prefix: int | None = None,
+    sizes: ChunkSizes = DEFAULT,
 ) -> ChunkLayout:
     """Choose chunk and shard shapes.
 
@@ -80,11 +82,13 @@ def choose_layout(
     source_block
         Rows and columns that the source reads at once: shards hold whole ones where they can.
     chunk
-        Side of an inner chunk, in pixels; None chooses 0.25 to 1 MB.
+        Side of an inner chunk, in pixels; None chooses (by default 0.25 to 1 MB).
     shard
         Side of a shard, a multiple of `chunk`; ``"none"`` for no sharding; None chooses.
     prefix
         Stored numbers per vector in one chunk; None for all of them. Chunks keep their sides.
+    sizes
+        What is chosen keeps to these.
 
     Raises
     ------
@@ -101,7 +105,7 @@ def choose_layout(
     ChunkLayout(shape=(10980, 10980), chunk=(128, 128), shard=(1024, 1024), is_sharded=True,
                 prefix=None)
     """
-    side = min(chunk_side(bytes_per_pixel), max(shape)) if chunk is None else chunk
+    side = min(sizes.chunk_side(bytes_per_pixel), max(shape)) if chunk is None else chunk
     if side < 1:
         raise InvalidConfigError(f"chunk {side}; expected a side of 1 pixel or more")
     asked, side = side, min(side, max(shape))
@@ -112,9 +116,8 @@ def choose_layout(
             raise InvalidConfigError(f"shard {shard!r}; expected a number of pixels or 'none'")
         is_sharded, shard = False, None
     if shard is None:
-        outer = grow_shard(
-            shape, bytes_per_pixel, _first_shard(side, shape, bytes_per_pixel, source_block)
-        )
+        first = _first_shard(side, shape, bytes_per_pixel, source_block)
+        outer = sizes.grow_shard(shape, bytes_per_pixel, first, side)
     elif shard < asked or shard % asked:
         raise InvalidConfigError(
             f"shard {shard}; expected a multiple of the chunk, {asked} pixels, or 'none'"

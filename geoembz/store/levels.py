@@ -1,7 +1,8 @@
 """The levels of a store below its full resolution (spec/format.md, "Overviews").
 
 A level is no store: its arrays lie in a group below the root, whose attributes say which levels
-there are. Here is what those attributes say, and how many levels a raster gets.
+there are. Here is what those attributes say, how many levels a raster gets, and which one is
+meant: a level is named by its number, 0 being the full resolution.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Self
 
+from geoembz._geo import unit_symbol
 from geoembz._geo.grid import Grid
 from geoembz.errors import InvalidConfigError
 
@@ -26,6 +28,9 @@ SMALLEST_SIDE = 512
 
 _MORE_LEVELS = 3
 """How many more may be asked for: down to 32 to 64 pixels."""
+
+_ROUNDING = 1e-9
+"""Sides of pixels are compared up to rounding."""
 
 _RESAMPLING = "average"
 _UNIT_LENGTH = "geoembz:unit_length"
@@ -175,3 +180,81 @@ def read_levels(grid: Grid, attributes: Mapping[str, Any]) -> tuple[tuple[Level,
         if len(entry.get(OVERVIEWS, [])) != len(levels):
             raise ValueError(f"date {entry['time']} has not the overviews of {len(levels)} levels")
     return tuple(levels), bool(listed[_UNIT_LENGTH])
+
+
+def find_level(
+    where: str,
+    grid: Grid,
+    levels: Sequence[Level],
+    level: int | None = None,
+    resolution: float | None = None,
+) -> int:
+    """Return the number of the level that is asked for: 0 is the full resolution.
+
+    Parameters
+    ----------
+    where
+        The store, for messages.
+    grid
+        Of the full resolution.
+    levels
+        Of the store, finest first.
+    level
+        Its number: 1 is twice the pixel size, 2 four times, and so on.
+    resolution
+        Instead: the coarsest level whose pixels are no larger than so many CRS units; the full
+        resolution where none is so fine.
+
+    Raises
+    ------
+    InvalidConfigError
+        If there is no such level, or it is named in both ways.
+
+    Examples
+    --------
+    >>> grid = Grid("", None, (10.0, 0.0, 0.0, 0.0, -10.0, 50.0), (5, 6))
+    >>> find_level("a.zarr", grid, [Level.of(grid, 1), Level.of(grid, 2)], resolution=30.0)
+    1
+    """
+    if resolution is not None:
+        if level is not None:
+            raise InvalidConfigError(
+                f"level {level} and resolution {resolution:g}; expected one of them"
+            )
+        if not resolution > 0:
+            raise InvalidConfigError(
+                f"resolution {resolution:g}; expected the side of a pixel in CRS units, above 0"
+            )
+        fine = resolution * (1 + _ROUNDING)
+        return sum(max(map(abs, _sides(entry.grid))) <= fine for entry in levels)
+    if level is None or 0 <= level <= len(levels):
+        return level or 0
+    if not levels:
+        raise InvalidConfigError(
+            f"level {level}: {where} has the full resolution only; leave the level out, or add "
+            "overviews to the store (geoembz overviews)"
+        )
+    known = [describe_level(0, grid, 1)]
+    known += [describe_level(n, entry.grid, entry.factor) for n, entry in enumerate(levels, 1)]
+    raise InvalidConfigError(
+        f"level {level}: {where} has {', '.join(known)}; choose one of these numbers"
+    )
+
+
+def describe_level(number: int, grid: Grid, factor: int) -> str:
+    """Return a level for people: its number, its factor and the size of its pixels.
+
+    Examples
+    --------
+    >>> grid = Grid("", None, (10.0, 0.0, 0.0, 0.0, -10.0, 50.0), (5, 6))
+    >>> describe_level(0, grid, 1), describe_level(2, Level.of(grid, 2).grid, 4)
+    ('0 (full resolution, 10)', '2 (4x, 40)')
+    """
+    across, down = _sides(grid)
+    side = f"{across:.6g}" if f"{across:.6g}" == f"{down:.6g}" else f"{across:.6g} x {down:.6g}"
+    unit = unit_symbol(grid.crs_wkt) if grid.crs_wkt else ""
+    return f"{number} ({'full resolution' if factor == 1 else f'{factor}x'}, {side}{unit})"
+
+
+def _sides(grid: Grid) -> tuple[float, float]:
+    return abs(grid.transform[0]), abs(grid.transform[4])

@@ -1,9 +1,9 @@
 """Read a store: metadata once, then the codes or the vectors of any window."""
 
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -18,6 +18,7 @@ from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.store.attributes import Attributes, StoreAttributes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guard_array
+from geoembz.store.levels import find_level
 from geoembz.store.local_chunks import read_array
 from geoembz.store.open import (
     array_of,
@@ -103,24 +104,38 @@ class Reader:
         """Refuse arrays that are not what the rest of the store says, before reading them."""
         if self.codes.shape != codes or self.codes.dtype != self.encoding.code_dtype:
             raise StoreError(
-                f"{self.url}: {EMBEDDING} is {self.codes.dtype} {self.codes.shape}; the metadata "
-                f"say {self.encoding.code_dtype} {codes}; the store is damaged"
+                f"{self.url}: {self.codes.path} is {self.codes.dtype} {self.codes.shape}; the "
+                f"metadata say {self.encoding.code_dtype} {codes}; the store is damaged"
             )
         if self.mask is not None and self.mask.shape != mask:
             raise StoreError(
-                f"{self.url}: {VALID} has shape {self.mask.shape}; expected {mask}; the store is "
-                "damaged"
+                f"{self.url}: {self.mask.path} has shape {self.mask.shape}; expected {mask}; the "
+                "store is damaged"
             )
 
 
 @dataclass(frozen=True)
 class StoreReader(Reader):
-    """An open store of a raster; parameters as of `Reader`."""
+    """An open store of a raster, at one of its levels; other parameters as of `Reader`.
+
+    Parameters
+    ----------
+    attributes
+        What the store says about itself; grid, pixels and fidelity are those of the level.
+    level
+        Number of the level: 0 is the full resolution.
+    finest
+        The reader of the full resolution, of a level below it.
+    """
 
     attributes: StoreAttributes
+    level: int = 0
+    finest: "StoreReader | None" = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def open(cls, url: str, group: zarr.Group | None = None) -> Self:
+    def open(
+        cls, url: str, group: zarr.Group | None = None, level: int | None = None
+    ) -> "StoreReader":
         """Open a store.
 
         Parameters
@@ -129,9 +144,13 @@ class StoreReader(Reader):
             Where it is.
         group
             Its root group, where that is open already: saves a request.
+        level
+            Number of the level to read; None for the full resolution.
 
         Raises
         ------
+        InvalidConfigError
+            If there is no such level.
         StoreError
             If there is no store, an unfinished one, one of another kind, or a damaged one.
         StoreVersionError
@@ -145,12 +164,50 @@ class StoreReader(Reader):
             )
         attributes = StoreAttributes.from_json(url, group.attrs.asdict())
         encoding = read_encoding(url, group, attributes)
-        reader = cls(url, attributes, encoding, group)
-        times = tuple(len(reader.dates) for _ in reader._at(0))
-        shape = (*times, encoding.code_length, *reader.shape)
-        reader._check_shapes(shape, (*times, *reader.shape))
+        reader = cls(url, attributes, encoding, group).at_level(level)
+        if not reader.level:
+            reader.check_arrays()
         reader.watch.check()  # what was read to open it is of one store, too
         return reader
+
+    def at_level(self, level: int | None = None, resolution: float | None = None) -> "StoreReader":
+        """Return the reader of one of the store's levels; see `find_level`.
+
+        Parameters
+        ----------
+        level
+            Its number; None for this reader's own.
+        resolution
+            Instead: the largest side of a pixel, in CRS units.
+
+        Raises
+        ------
+        InvalidConfigError
+            If there is no such level.
+        StoreError
+            If its arrays are missing or damaged.
+        """
+        if level is None and resolution is None:
+            return self
+        full = self.finest or self
+        attributes = full.attributes
+        number = find_level(self.url, attributes.grid, attributes.levels, level, resolution)
+        if number == 0:
+            return full
+        found = replace(full, attributes=attributes.at_level(number), level=number, finest=full)
+        found.check_arrays()
+        return found
+
+    @property
+    def folder(self) -> str:
+        """What stands before the names of the level's arrays."""
+        return f"{self.attributes.levels[self.level - 1].path}/" if self.level else ""
+
+    def check_arrays(self) -> None:
+        """Refuse arrays that are not what the rest of the store says, before reading them."""
+        times = tuple(len(self.dates) for _ in self._at(0))
+        shape = (*times, self.encoding.code_length, *self.shape)
+        self._check_shapes(shape, (*times, *self.shape))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -170,9 +227,10 @@ class StoreReader(Reader):
     @cached_property
     def codes(self) -> zarr.Array[Any]:
         """The codes ``([time,] code_length, height, width)`` as an array, in any layout."""
+        name = f"{self.folder}{EMBEDDING}"
         if self.attributes.layout == "plain":
-            return self._complete(EMBEDDING)
-        array = array_of(self.url, self.group, EMBEDDING)
+            return self._complete(name)
+        array = array_of(self.url, self.group, name)
         document = plain_document(array.metadata.to_dict(), self.encoding)
         array = guard_array(open_codes(array.store, document, array.path))
         return complete_array(self.url, self.group, self.attributes.version, array)
@@ -182,7 +240,7 @@ class StoreReader(Reader):
         """Validity ``([time,] height, width)``; None where codes say it, or all are valid."""
         if self.encoding.nodata is not None or self.attributes.layout == "codec":
             return None
-        return self._complete(VALID)
+        return self._complete(f"{self.folder}{VALID}")
 
     def check_size(self) -> None:
         """Refuse a raster of which not even the coordinates would fit into memory.

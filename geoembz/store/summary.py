@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import zarr
 
@@ -10,9 +11,65 @@ from geoembz._util.results import Result
 from geoembz.errors import redact
 from geoembz.sources.band_names import list_names
 from geoembz.store.grids import grid_names, open_readers
+from geoembz.store.levels import Level, describe_level
 from geoembz.store.open import is_table_store, open_group
 from geoembz.store.reader import StoreReader
 from geoembz.store.table_reader import TableReader
+
+
+@dataclass(frozen=True)
+class LevelInfo:
+    """A level below the full resolution at a glance.
+
+    Parameters
+    ----------
+    level
+        Its number, as `open`, `sample`, `search`, `preview` and `export` take it.
+    name
+        The number, the factor and the size of a pixel, for people: ``1 (2x, 20 m)``.
+    factor
+        Side of its pixels, in pixels of the full resolution.
+    shape
+        Height and width, in pixels.
+    transform
+        Affine coefficients ``(a, b, c, d, e, f)``.
+    pixels, valid_pixels
+        Pixels of the level, and those that hold an embedding, over all dates.
+    cosine, cosine_centred, rmse
+        Of the means as they were encoded, as measured when the level was written.
+    """
+
+    level: int
+    name: str
+    factor: int
+    shape: tuple[int, int]
+    transform: tuple[float, ...]
+    pixels: int
+    valid_pixels: int
+    cosine: float | None
+    cosine_centred: float | None
+    rmse: float | None
+
+    @classmethod
+    def of(cls, number: int, level: Level) -> Self:
+        """Describe a level by what the root's attributes say of it."""
+        n_pixels = int(level.pixels.get("total", level.grid.window.size))
+        return cls(
+            number,
+            describe_level(number, level.grid, level.factor),
+            level.factor,
+            level.grid.shape,
+            level.grid.transform,
+            n_pixels,
+            int(level.pixels.get("valid", n_pixels)),
+            *(level.fidelity.get(name) for name in ("cosine", "cosine_centred", "rmse")),
+        )
+
+    def row(self) -> tuple[str, str]:
+        """Return a row of a table."""
+        height, width = self.shape
+        size = f"{width} x {height} pixels, {self.valid_pixels / self.pixels:.1%} valid"
+        return f"level {self.name}", f"{size}, cosine {figure(self.cosine)}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +118,8 @@ class StoreInfo(Result):
         `bytes_stored` / `pixels`.
     explained_variance, cosine, cosine_centred, rmse
         As measured by the conversion.
+    levels
+        The levels below the full resolution, finest first; empty where there are no overviews.
     """
 
     store: str
@@ -89,6 +148,7 @@ class StoreInfo(Result):
     cosine: float | None
     cosine_centred: float | None
     rmse: float | None
+    levels: tuple[LevelInfo, ...] = ()
 
     def _rows(self) -> list[tuple[str, ...]]:
         height, width = self.shape
@@ -101,6 +161,7 @@ class StoreInfo(Result):
             ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
             ("encoding", self.encoding_hash),
             ("grid", f"{width} x {height} pixels (width x height), {self.crs}, {cut}"),
+            *(level.row() for level in self.levels),
             *([("dates", ", ".join(self.dates))] if self.dates else []),
             *([("bands", list_names(self.band_names))] if self.band_names else []),
             ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
@@ -331,6 +392,7 @@ def _describe_grid(store: str, reader: StoreReader) -> StoreInfo:
         cosine=attributes.fidelity.get("cosine"),
         cosine_centred=attributes.fidelity.get("cosine_centred"),
         rmse=attributes.fidelity.get("rmse"),
+        levels=tuple(LevelInfo.of(n, level) for n, level in enumerate(attributes.levels, 1)),
     )
 
 

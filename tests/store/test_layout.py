@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geoembz._geo.grid import CHUNK_BYTES
+from geoembz._geo.chunks import DEFAULT
 from geoembz.errors import InvalidConfigError
 from geoembz.store.layout import LARGEST_SHARD_BYTES, choose_layout
 
@@ -23,7 +23,7 @@ def test_defaults_stay_within_bounds(
     chunk, shard = np.array(layout.chunk), np.array(layout.shard)
     assert (shard % chunk == 0).all()
     assert (shard - chunk < shape).all()
-    assert chunk.prod() * code <= max(CHUNK_BYTES, 8 * 8 * code)
+    assert chunk.prod() * code <= max(DEFAULT.chunk_bytes, 8 * 8 * code)
     assert shard.prod() * code <= max(LARGEST_SHARD_BYTES, chunk.prod() * code)
 
 
