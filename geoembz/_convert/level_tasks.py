@@ -26,11 +26,11 @@ from geoembz.store.journal import Journal
 from geoembz.store.lock import Fence
 from geoembz.store.writer import StoreWriter
 
-_SQUARE_LEVELS = 4
+_SQUARE_LEVELS = 3
 """Levels that are encoded square by square; coarser ones have few pixels, and are all at once."""
 
-_SQUARE_NUMBERS = 2**20
-"""Components of a square, 4 MiB: they stay in cache."""
+_SQUARE_NUMBERS = 2**18
+"""Components of a square, 1 MiB: they stay in cache."""
 
 _READ_NUMBERS = 2**24
 """Bytes of codes that are read at once, about."""
@@ -224,7 +224,7 @@ class FinestTask(LevelTask):
         for number in range(depth, len(windows)):
             rest = rest.halved()
             making.encode(number, windows[number].row, windows[number].col, rest)
-        return making.parts, tuple(making.fidelity)
+        return making.parts, tuple(map(making.fidelity, range(len(windows))))
 
     def _squares(self, shard: Window, depth: int) -> Iterator[tuple[Window, Sums]]:
         """Yield the squares of pixels below a shard that have a valid one, and their sums."""
@@ -260,7 +260,7 @@ class _Making:
     roles: list[PixelRoles]
 
     def __post_init__(self) -> None:
-        self.fidelity = [FidelitySums() for _ in self.parts]
+        self._tested: list[list[tuple[NDArray[np.float32], Codes]]] = [[] for _ in self.parts]
 
     def coarse_sums(self, depth: int) -> Sums:
         """Return zeros for the sums at the coarsest level that squares have."""
@@ -297,14 +297,24 @@ class _Making:
         means = self.encoder.means(cut)
         role = self.roles[number]
         tested = np.flatnonzero(role.held_out(role.keys(found)) & valid)
-        originals = self.encoder.vectors(means[:, tested])
+        originals = means[:, tested]
         codes = np.empty((encoding.code_length, found.size), encoding.code_dtype)
         self.encoder.encode(means, valid, codes)
-        decoded = encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
-        sums_of = FidelitySums.of(originals.T, decoded.T, self.encoder.centre)
-        self.fidelity[number] = self.fidelity[number].merge(sums_of)
+        if len(tested):
+            self._tested[number].append((originals, codes[:, tested]))
         shape = found.shape
         part.put(Part(found, codes.reshape(-1, *shape), valid.reshape(shape)))
+
+    def fidelity(self, number: int) -> FidelitySums:
+        """Return the fidelity of a level's held-out pixels: decoded together, which costs less."""
+        if not self._tested[number]:
+            return FidelitySums()
+        means, codes = (
+            np.concatenate(parts, axis=1) for parts in zip(*self._tested[number], strict=True)
+        )
+        originals = self.encoder.vectors(means)
+        decoded = self.encoder.encoding.decode_block(codes)
+        return FidelitySums.of(originals.T, decoded.T, self.encoder.centre)
 
 
 @dataclass(frozen=True)
