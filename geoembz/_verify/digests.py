@@ -6,6 +6,7 @@ Stores of format 0.1 give none: there, nothing is found here.
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import lt
 
 import numpy as np
 import zarr
@@ -112,6 +113,11 @@ class ShardDigests:
         if name in self._arrays:
             for place in np.argwhere(self._arrays[name].any(axis=-1)):
                 yield tuple(map(int, place))
+
+    def covers(self, name: str, place: tuple[int, ...]) -> bool:
+        """Whether an array can have an object at a position."""
+        limits = self._arrays[name].shape[:-1] if name in self._arrays else ()
+        return len(place) == len(limits) and all(map(lt, place, limits))
 
     def check(self, keys: Iterable[str]) -> tuple[list[Problem], dict[str, bytes]]:
         """Compare objects with their digests.

@@ -71,7 +71,43 @@ def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: i
         for date, count, _ in found:
             counts[date] += count
         damaged = set(_check_counts(reader, counts))
-    return Part(n_shards, frozenset(problems | damaged))
+    levels = [
+        check_level(reader, level.path, present, workers) for level in reader.attributes.levels
+    ]
+    n_shards += sum(level.shards for level in levels)
+    return Part(n_shards, frozenset(problems | damaged).union(*(one.problems for one in levels)))
+
+
+def check_level(
+    reader: StoreReader, path: str, present: frozenset[str] | None, workers: int
+) -> Part:
+    """Compare the shards of a level with their digests: what they hold follows from the store.
+
+    Parameters
+    ----------
+    reader
+        The open store.
+    path
+        The level's group.
+    present
+        Every key of the store; None where the server cannot list.
+    workers
+        Shards read at once.
+    """
+    names = ("embedding", "valid") if reader.mask is not None else ("embedding",)
+    arrays = [f"{path}/{name}" for name in names]
+    digests, unreadable = ShardDigests.of(
+        reader.url, reader.group, reader.attributes.version, arrays
+    )
+    keys = sorted(
+        f"{array}/c/{'/'.join(map(str, place))}"
+        for array in arrays
+        for place in {*chunk_positions(present or frozenset(), array), *digests.places(array)}
+        if digests.covers(array, place)
+    )
+    found = for_each(keys, lambda key: digests.check([key])[0], workers)
+    n_shards = len({key.rpartition("/c/")[2] for key in keys if key.startswith(arrays[0])})
+    return Part(n_shards, frozenset(unreadable).union(*found))
 
 
 def _refusal(reader: StoreReader, n_shards: int, *, listed: bool) -> Problem | None:

@@ -22,6 +22,7 @@ from geoembz.store import StoreReader
 from geoembz.store.journal import LOCK, Journal
 from tests import products
 from tests.conftest import MakeRaster
+from tests.sources.serving import serving
 from tests.trees import objects
 
 RECIPES = (
@@ -362,3 +363,40 @@ def test_a_recorded_evaluation_keeps_the_levels_and_they_keep_it(
     attributes = json.loads((copy / "zarr.json").read_text())["attributes"]
     assert attributes["geoembz:report"]["recipe"] == "pca5-int8"
     assert not geoembz.verify(copy).problems
+
+
+@pytest.mark.parametrize("recipe", ["pca5-int8", "binary"])
+def test_verify_finds_what_is_wrong_with_a_level(
+    recipe: str, raster_with_holes: Path, tmp_path: Path
+) -> None:
+    store = convert(raster_with_holes, tmp_path / "a.zarr", recipe, overviews=True)
+    whole = geoembz.verify(store)
+    assert not whole.problems
+    assert whole.shards == 4 * 3 + 2 * 2
+    array = store / "overviews/2" / ("valid" if recipe == "binary" else "embedding")
+    shards = sorted(path for path in (array / "c").rglob("*") if path.is_file())
+    first, second = (path.read_bytes() for path in shards[:2])
+    shards[0].write_bytes(second)
+    shards[1].write_bytes(first)
+    shards[2].unlink()
+    (store / "overviews/2/x/c/0").write_bytes(b"")
+    keys = [path.relative_to(store).as_posix() for path in shards[:3]]
+    found = {problem.key: problem.what for problem in geoembz.verify(store).problems}
+    assert "it is the object of overviews/2/" in found[keys[0]]
+    assert "missing" in found[keys[2]]
+    assert {*keys, "overviews/2/x/c/0"} <= found.keys()
+
+
+def test_publish_copies_the_levels(copy: Path, tmp_path: Path) -> None:
+    geoembz.overviews(copy, levels=2)
+    geoembz.publish(copy, str(tmp_path / "published.zarr"), stac=False)
+    assert objects(tmp_path / "published.zarr").keys() >= objects(copy).keys()
+    assert not geoembz.verify(tmp_path / "published.zarr").problems
+    assert not geoembz.verify(copy, against=tmp_path / "published.zarr").problems
+
+
+def test_a_server_without_writes_is_refused(copy: Path) -> None:
+    before = objects(copy)
+    with serving(copy.parent) as url, pytest.raises(StoreError, match=r"copy\.zarr"):
+        geoembz.overviews(f"{url}/copy.zarr")
+    assert objects(copy) == before

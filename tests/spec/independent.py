@@ -18,18 +18,22 @@ from numpy.typing import NDArray
 type Array = NDArray[Any]
 
 
-def decode_store(store: Path, space: str) -> Array:
-    """Decode a store [Views]: ``codes``, ``reduced``, ``original`` or ``whitened`` (w = 1)."""
+def decode_store(store: Path, space: str, level: str = "") -> Array:
+    """Decode a store [Views]: ``codes``, ``reduced``, ``original`` or ``whitened`` (w = 1).
+
+    Of a level, `level` is the asset in ``multiscales`` [Overviews].
+    """
     attributes = json.loads((store / "zarr.json").read_text())["attributes"]
-    document = json.loads((store / "embedding/zarr.json").read_text())
+    folder = store / level
+    document = json.loads((folder / "embedding/zarr.json").read_text())
     arrays = {
         path.name: read_array(path) for path in (store / "encoding").iterdir() if path.is_dir()
     }
     config = attributes["geoembz:encoding"]
     if attributes["geoembz:layout"] == "codec":
         document = plain(document, config)
-    codes = read_array(store / "embedding", document)
-    mask = read_array(store / "valid") if (store / "valid").exists() else None
+    codes = read_array(folder / "embedding", document)
+    mask = read_array(folder / "valid") if (folder / "valid").exists() else None
     if space == "codes":
         return codes
     if attributes["geoemb:type"] == "chip":  # spec/table.md: one row per sample
@@ -40,6 +44,24 @@ def decode_store(store: Path, space: str) -> Array:
         dates = [decode(*date, space, config, arrays) for date in zip(codes, masks, strict=True)]
         return np.stack(dates)
     return decode(codes, mask, space, config, arrays)
+
+
+def level_codes(store: Path, factor: int) -> Array:
+    """Return the int8 codes that a level must have, from the full resolution [Overviews]."""
+    attributes = json.loads((store / "zarr.json").read_text())["attributes"]
+    config, names = attributes["geoembz:encoding"], ("scale", "offset")
+    arrays = {name: read_array(store / "encoding" / name) for name in names}
+    scale, offset = (arrays[name][:, None, None] for name in names)
+    components, valid = dequantize(decode_store(store, "codes"), config, arrays)
+    height, width = (-(-side // factor) for side in valid.shape)
+    whole = np.zeros((len(components), height * factor, width * factor), "f4")
+    count = np.zeros(whole.shape[1:], "f4")
+    whole[:, : valid.shape[0], : valid.shape[1]] = np.where(valid, components, 0)
+    count[: valid.shape[0], : valid.shape[1]] = valid
+    sums = whole.reshape(-1, height, factor, width, factor).sum(axis=(2, 4))
+    counts = count.reshape(height, factor, width, factor).sum(axis=(1, 3))
+    codes = np.rint((sums / np.maximum(counts, 1) - offset) * (1 / scale))
+    return np.where(counts > 0, np.clip(codes, -127, 127), -128).astype("i1")
 
 
 def decode(

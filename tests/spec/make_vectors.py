@@ -7,9 +7,11 @@ once, are the exceptions (spec/README.md, "Golden vectors").
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +51,8 @@ ENCODINGS = (
     *("select5-ternary", "pq2x8", "aef", "random5-power1x64"),
 )
 
+OVERVIEWS = {"int8-plain": "pca5-int8", "pq-plain": "pq2x8", "l2-plain": "l2-float16"}
+
 
 def main(vectors: Path = VECTORS) -> None:
     """Write the vectors that are missing: of stores, codecs and encodings, by their versions."""
@@ -77,6 +81,14 @@ def _write_kinds(target: Path) -> None:
     if not (target / "grids").exists():
         (target / "grids").mkdir(parents=True)
         vector_kinds.write_grids(target / "grids", encoding("pca5-int8"), attributes)
+    for name, recipe in OVERVIEWS.items():
+        if not (target / "overviews" / f"{name}.zarr").exists():
+            _write_overviews(target / "overviews", name, recipe)
+    if not (target / "overviews" / "two-dates.zarr").exists():
+        folder = target / "overviews" / "two-dates.zarr"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(target / "times" / "two-dates.zarr", folder)
+        vector_kinds.add_overviews(folder)
     (target / "tables").mkdir(parents=True, exist_ok=True)
     for name, recipe, others in (("int8", "pca5-int8", True), ("pq", "pq2x8", False)):
         if not (target / "tables" / f"{name}.zarr").exists():
@@ -205,6 +217,15 @@ def _write_store(
         np.save(folder / f"{name}.{space}.npy", reader.read(window, space))
     if Recipe.parse(recipe).whiten:
         np.save(folder / f"{name}.whitened.npy", reader.read(window, "reduced", whiten=1.0))
+
+
+def _write_overviews(folder: Path, name: str, recipe: str) -> None:
+    """Write a store with two levels, and what the views of the levels hold."""
+    with TemporaryDirectory() as other:
+        _write_store(Path(other), name, recipe, "EPSG:4326", gaps=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(Path(other) / f"{name}.zarr", folder / f"{name}.zarr")
+    vector_kinds.add_overviews(folder / f"{name}.zarr")
 
 
 def _attributes(built: Encoding, crs: str, layout: Layout, valid: int) -> StoreAttributes:

@@ -33,7 +33,8 @@ def kind(name: str) -> list[Path]:
 
 TIMES, ROOTS, TABLES = kind("times"), kind("grids"), kind("tables")
 GRIDS = [path for root in ROOTS for path in sorted(root.iterdir()) if path.is_dir()]
-ALL = [*TIMES, *ROOTS, *GRIDS, *TABLES]
+OVERVIEWS = kind("overviews")
+ALL = [*TIMES, *ROOTS, *GRIDS, *TABLES, *OVERVIEWS]
 
 each_time = pytest.mark.parametrize("store", TIMES, ids=lambda path: path.stem)
 each_root = pytest.mark.parametrize("store", ROOTS, ids=lambda path: path.stem)
@@ -55,12 +56,13 @@ def test_there_are_vectors_of_every_kind() -> None:
     assert TIMES
     assert len(GRIDS) >= 2 * len(ROOTS) > 0
     assert len(TABLES) >= 2
+    assert len(OVERVIEWS) >= 4
 
 
 def test_missing_kinds_are_written_again_byte_for_byte(tmp_path: Path) -> None:
     """All but ``table.parquet``, in which pyarrow writes its version."""
     make_vectors._write_kinds(tmp_path)
-    for name in ("times", "grids", "tables"):
+    for name in ("times", "grids", "tables", "overviews"):
         came, expected = objects(tmp_path / name), objects(VERSIONS[-1] / name)
         assert came.keys() == expected.keys()
         differing = {key for key, content in came.items() if content != expected[key]}
@@ -68,7 +70,9 @@ def test_missing_kinds_are_written_again_byte_for_byte(tmp_path: Path) -> None:
 
 
 RECORDED = [
-    path for path in (*STORES, *TIMES, *ROOTS, *TABLES) if "0.1" not in path.parent.parent.name
+    path
+    for path in (*STORES, *TIMES, *ROOTS, *TABLES, *OVERVIEWS)
+    if "0.1" not in path.parent.parent.name
 ]
 
 
@@ -222,7 +226,37 @@ def test_the_schema_refuses_damage(store: Path, damage: Callable[[dict[str, Any]
 def test_they_follow_the_conventions(store: Path, conventions: Path) -> None:
     document = read_json(store / "zarr.json")
     declared = {entry["name"].rstrip(":") for entry in document["attributes"]["zarr_conventions"]}
-    for name, file in (("geoemb", "geoemb"), ("proj", "proj-r3"), ("spatial", "spatial-r3")):
+    files = {"geoemb": "geoemb", "proj": "proj-r3", "spatial": "spatial-r3"}
+    for name, file in {**files, "multiscales": "multiscales-r2"}.items():
         if name in declared:
             validate(document, read_json(conventions / f"{file}.schema.json"))
     assert "geoemb" in declared
+
+
+each_level = pytest.mark.parametrize(
+    ("store", "factor"),
+    [(store, factor) for store in OVERVIEWS for factor in (2, 4)],
+    ids=lambda value: getattr(value, "stem", str(value)),
+)
+
+
+@each_level
+@pytest.mark.parametrize("space", SPACES)
+def test_levels_decode(store: Path, factor: int, space: View) -> None:
+    """With the root's encoding, by the text alone."""
+    attributes = read_json(store / "zarr.json")["attributes"]
+    assets = [entry["asset"] for entry in attributes["multiscales"]["layout"]]
+    assert assets == ["embedding", "overviews/2", "overviews/4"]
+    came = independent.decode_store(store, space, f"overviews/{factor}")
+    np.testing.assert_array_equal(
+        came, np.load(store.with_name(f"{store.stem}.{factor}.{space}.npy"))
+    )
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_levels_are_the_means_of_the_full_resolution(factor: int) -> None:
+    """As the text says it, of 8-bit codes; the last row and column are partial."""
+    store = next(path for path in OVERVIEWS if path.stem == "int8-plain")
+    came = independent.decode_store(store, "codes", f"overviews/{factor}")
+    assert came.shape[1:] == (-(-5 // factor), -(-6 // factor))
+    np.testing.assert_array_equal(came, independent.level_codes(store, factor))

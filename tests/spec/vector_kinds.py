@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import zarr
 from numpy.typing import NDArray
 
+import geoembz
 from geoembz._geo.geoparquet import write_emb, write_geo
 from geoembz._geo.wkb import encode_points
 from geoembz._objects.tree import ObjectTree
@@ -16,10 +18,11 @@ from geoembz.encoding import Encoding
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.attributes import StoreAttributes, TableAttributes
 from geoembz.store.digests import StoredObject, sealed_objects
-from geoembz.store.documents import StorePlan
+from geoembz.store.documents import StorePlan, open_codes, plain_document
 from geoembz.store.grids import write_root
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout, Column, TablePlan
+from geoembz.store.open import array_of
 from geoembz.store.table_writer import TableWriter
 from geoembz.store.writer import StoreWriter
 from tests.spec.vector_states import DIMENSION, values
@@ -89,6 +92,33 @@ def write_grids(folder: Path, built: Encoding, attributes: Attributes) -> None:
             came = reader.read(reader.attributes.grid.window, space)
             np.save(folder / f"two-zones.{name}.{space}.npy", came)
     write_root(str(root), list(zones))
+
+
+def add_overviews(store: Path) -> None:
+    """Add two levels to a store, and write what their views hold."""
+    geoembz.overviews(store, levels=2, workers=1)
+    reader = StoreReader.open(str(store))
+    for level in reader.attributes.levels:
+        start = store.with_name(f"{store.stem}.{level.factor}")
+        group = zarr.open_group(store / level.path, mode="r")
+        codes, mask = open_level(reader, level.path), group.get("valid")
+        np.save(f"{start}.codes.npy", codes)
+        valid = None if mask is None else np.asarray(mask[...]).reshape(-1)  # type: ignore[index]
+        axis = 1 if reader.dates else 0
+        flat = np.moveaxis(codes, axis, 0).reshape(codes.shape[axis], -1)
+        for space in _SPACES:
+            came = reader.encoding.decode_block(flat, space, valid)
+            shape = (len(came), *np.delete(codes.shape, axis))
+            np.save(f"{start}.{space}.npy", np.moveaxis(came.reshape(shape), 0, axis))
+
+
+def open_level(reader: StoreReader, path: str) -> NDArray[Any]:
+    """Return the codes of a level, whatever the layout."""
+    array = array_of(reader.url, reader.group, f"{path}/embedding")
+    document = array.metadata.to_dict()
+    if reader.attributes.layout == "codec":
+        document = plain_document(document, reader.encoding)
+    return np.asarray(open_codes(array.store, document, array.path)[...])
 
 
 def write_table(folder: Path, name: str, built: Encoding, *, others: bool) -> None:
