@@ -9,7 +9,7 @@
 import { Dequantizer, product } from "./decode.js";
 import type { Codes, Encoding } from "./encoding.js";
 import { CodeSum, TILE_PIXELS } from "./fold.js";
-import { addWeighed } from "./rows.js";
+import { addWeighed, rowProducts } from "./rows.js";
 
 export class Isometry {
   /** Added to components, shape `(K,)`. */
@@ -73,24 +73,15 @@ export class Isometry {
     const vectors = new Float64Array(this.squares === null ? this.length * TILE_PIXELS : 0);
     for (let start = 0; start < n; start += TILE_PIXELS) {
       const stop = Math.min(start + TILE_PIXELS, n);
-      if (this.squares !== null) this.squares.write(codes, n, start, stop, sums);
-      else {
+      if (this.squares !== null) {
+        this.squares.write(codes, n, start, stop, sums);
+        lengths.set(sums.subarray(0, stop - start), start);
+      } else {
         this.write(codes, n, start, stop, vectors);
-        sumSquares(vectors, this.length, stop - start, sums);
+        lengths.set(rowProducts(vectors, vectors, this.length, stop - start), start);
       }
-      lengths.set(sums.subarray(0, stop - start), start);
     }
     return lengths;
-  }
-}
-
-function sumSquares(vectors: Float64Array, length: number, count: number, out: Float64Array): void {
-  out.fill(0, 0, count);
-  for (let k = 0; k < length; k += 1) {
-    for (let i = 0; i < count; i += 1) {
-      const value = vectors[k * count + i] as number;
-      out[i] = (out[i] as number) + value * value;
-    }
   }
 }
 

@@ -79,3 +79,17 @@ export function addWeighed(
     for (let i = 0; i < count; i += 1) out[at + i] = (out[at + i] as number) + weight * (values[from + i] as number);
   }
 }
+
+/**
+ * Return the products of short vectors, pixel by pixel, shape `(count,)`.
+ *
+ * @param a shape `(length, count)`, as `b`
+ */
+export function rowProducts(a: Float64Array, b: Float64Array, length: number, count: number): Float64Array {
+  const sums = new Float64Array(count);
+  for (let k = 0; k < length; k += 1) {
+    const row = k * count;
+    for (let i = 0; i < count; i += 1) sums[i] = (sums[i] as number) + (a[row + i] as number) * (b[row + i] as number);
+  }
+  return sums;
+}
