@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { createEngine, openStore } from "../src/core/index.js";
+import { type Grid, type Level, type Store, createEngine, openStore } from "../src/core/index.js";
 import { Dequantizer, original, reduced } from "../src/core/decode.js";
 import type { Codes, Encoding } from "../src/core/encoding.js";
 import { assertClose } from "./close.js";
@@ -27,7 +27,7 @@ function storesIn(kind: string): string[] {
     .filter((name) => name.endsWith(".zarr"));
 }
 
-/** Compare one date of a grid with its views, which begin at `offset` dates. */
+/** Compare one date of a level with its views, whose first axis are the dates, if any. */
 function compareViews(
   encoding: Encoding,
   { codes, valid }: { codes: Codes; valid: Uint8Array },
@@ -56,21 +56,31 @@ function compareViews(
   }
 }
 
-for (const kind of ["stores", "times", "grids"]) {
+/** Compare all dates of one level with its views; those of overviews have the level's factor in their name. */
+async function compareLevel(store: Store, index: number, level: Level, views: string): Promise<void> {
+  const engine = createEngine(store, { workers: 0 });
+  const grid = store.grids[index] as Grid;
+  const dates = grid.dates.length > 0 ? grid.dates.map((_, date) => date) : [undefined];
+  for (const date of dates) {
+    const window = { grid: index, level: level.index, row: 0, col: 0, height: level.height, width: level.width };
+    const read = await engine.codes(date === undefined ? window : { ...window, date });
+    compareViews(store.encoding, read, views, grid.datePositions[date ?? 0] ?? 0);
+  }
+}
+
+for (const kind of ["stores", "times", "grids", "overviews"]) {
   const names = storesIn(kind);
   test(`there are golden ${kind}`, () => assert.ok(names.length > 0));
   for (const name of names) {
     test(`${name} decodes as the specification says`, async () => {
       const store = await openStore(`${served.url}/${name}`);
-      const engine = createEngine(store, { workers: 0 });
+      const views = join(VECTORS, name.replace(/\.zarr$/, ""));
       for (const [index, grid] of store.grids.entries()) {
-        const { height = 0, width = 0 } = grid.levels[0] ?? {};
-        const views = join(VECTORS, name.replace(/\.zarr$/, "") + (grid.name === "" ? "" : `.${grid.name}`));
-        const dates = grid.dates.length > 0 ? grid.dates.map((_, date) => date) : [undefined];
-        for (const date of dates) {
-          const window = { grid: index, level: 0, row: 0, col: 0, height, width };
-          const read = await engine.codes(date === undefined ? window : { ...window, date });
-          compareViews(store.encoding, read, views, grid.datePositions[date ?? 0] ?? 0);
+        const levels = kind === "overviews" ? grid.levels.slice(1) : grid.levels;
+        assert.ok(levels.length > 0);
+        for (const level of levels) {
+          const suffix = kind === "overviews" ? String(level.factor) : grid.name;
+          await compareLevel(store, index, level, suffix === "" ? views : `${views}.${suffix}`);
         }
       }
     });
