@@ -7,7 +7,7 @@ import type { Codes, Encoding } from "./encoding.js";
 import { ViewerError, isAbort } from "./errors.js";
 import { widenFloat16 } from "./float16.js";
 import { StartSource, startOf } from "./starts.js";
-import type { Level } from "./store.js";
+import type { Level } from "./grids.js";
 
 type Source = Required<Pick<AsyncReadable, "get" | "getRange">>;
 

@@ -1,6 +1,6 @@
 /** Pixels and CRS coordinates. */
 
-import type { Grid, Level } from "./store.js";
+import type { Grid, Level } from "./grids.js";
 
 /** Return the pixel that a place lies in; null outside the level. */
 export function pixelAt(level: Level, x: number, y: number): { row: number; col: number } | null {

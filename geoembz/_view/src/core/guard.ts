@@ -3,7 +3,7 @@
 import type { AbsolutePath, AsyncReadable, GetOptions, RangeQuery } from "zarrita";
 import { type ArrayDocument, explained, openArray } from "./arrays.js";
 import { ViewerError } from "./errors.js";
-import type { LevelArrays } from "./store.js";
+import type { LevelArrays } from "./grids.js";
 
 type Source = Required<Pick<AsyncReadable, "get" | "getRange">>;
 

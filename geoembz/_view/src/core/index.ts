@@ -10,5 +10,6 @@ export { type Histogram, histogram, quantile } from "./histogram.js";
 export type { Traffic } from "./http.js";
 export type { Place } from "./nearest.js";
 export { type Metric, type Query, combine, largerIsNearer, standout } from "./query.js";
-export { type Affine, type Grid, type Level, type Store, openStore } from "./store.js";
+export type { Affine, Grid, Level } from "./grids.js";
+export { type Store, openStore } from "./store.js";
 export { type LinearModel, train } from "./train.js";

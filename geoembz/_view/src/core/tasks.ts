@@ -12,7 +12,8 @@ import { type Fetch, HttpSource, type Traffic } from "./http.js";
 import { Best, type Place } from "./nearest.js";
 import type { Query } from "./query.js";
 import { Lengths, Scorer } from "./score.js";
-import type { Grid, Level, Store } from "./store.js";
+import type { Grid, Level } from "./grids.js";
+import type { Store } from "./store.js";
 import type { LinearModel } from "./train.js";
 import { type Rectangle, paste, within } from "./windows.js";
 
