@@ -20,6 +20,7 @@ from benchmarks.report import RESULTS
 CASES = (
     "startup",
     "convert",
+    "overviews",
     "decode",
     "packing",
     "pipelines",

@@ -50,6 +50,10 @@ def _dated(folder: Path, out: Path) -> None:
     geoembz.convert(_raster(folder, 2), out, time="2020", **_OPTIONS)  # type: ignore[arg-type]
 
 
+def _plain(folder: Path, out: Path) -> None:
+    geoembz.convert(_raster(folder, 2), out, **_OPTIONS)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Kind:
     """A command to disturb.
@@ -89,6 +93,8 @@ class Kind:
         places = [str(source), str(store)]
         if self.verb == "append":
             places.reverse()
+        elif self.verb == "overviews":
+            places = [str(store)]
         return [self.verb, *places, *self.words, "--workers", "2", "--quiet"]
 
     def prepare(self, folder: Path) -> tuple[Path, Path]:
@@ -132,6 +138,16 @@ KINDS = {
     ),
     "--overwrite": Kind(
         _raster, (*_WORDS, "--overwrite"), _former, kills=12, kills_in_ci=1, interruptions=3
+    ),
+    "convert --overviews": Kind(_raster, (*_WORDS, "--overviews"), kills=6),
+    "overviews": Kind(
+        _raster,
+        ("--levels", "3"),
+        _plain,
+        kills=8,
+        kills_in_ci=1,
+        interruptions=2,
+        verb="overviews",
     ),
     "int8, processes": Kind(_raster, (*_WORDS, *_PROCESSES), kills=6, interruptions=3),
     "several CRSs, processes": Kind(
