@@ -51,6 +51,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._search import vectors_at as vectors_at
     from geoembz._verify import Verification as Verification
     from geoembz._verify import verify as verify
+    from geoembz._view import Viewer as Viewer
+    from geoembz._view import view as view
     from geoembz._xarray.backend import open_store
     from geoembz.encoding import Encoding as Encoding
     from geoembz.encoding import Recipe as Recipe
@@ -88,6 +90,7 @@ _ROOMS = {
     "_publish": ("PublishReport", "publish"),
     "_search": ("SearchResult", "search", "vectors_at"),
     "_verify": ("Verification", "verify"),
+    "_view": ("Viewer", "view"),
     "encoding": ("Encoding", "Recipe"),
     "errors": ("BasisWarning", "GeoembzError"),
     "sources": ("ReadOptions", "Source", "open_source"),

@@ -100,7 +100,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
     return [*name.split(), *of_commands[name]]
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"view"}))  # which serves until Ctrl-C
 def test_json_and_quiet_mean_the_same(
     name: str, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import geoembz
+from geoembz._cli.app import app
 from geoembz._demo import run_demo
 from geoembz.errors import DestinationExistsError
 from tests.conftest import MakeRaster
@@ -109,3 +111,12 @@ def test_files_of_others_are_left_alone(
     with pytest.raises(DestinationExistsError, match=r"demonstration"):
         run_demo(tmp_path, size=SIZE, pca=4)
     assert contents(tmp_path) == before
+
+
+def test_the_command_ends_by_naming_what_shows_the_store(tmp_path: Path) -> None:
+    """The last line can be pasted; with --json there is none."""
+    words = ["demo", str(tmp_path / "my demo"), "--size", "64"]
+    printed = CliRunner().invoke(app, words).output
+    store = tmp_path / "my demo" / "demo.zarr"
+    assert printed.splitlines()[-1] == f"see it on a map: geoembz view '{store}'"
+    assert "geoembz view" not in CliRunner().invoke(app, [*words, "--json"]).output

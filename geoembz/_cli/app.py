@@ -101,6 +101,7 @@ for command in (
     evaluate.plan,
     stores.publish,
     stores.verify,
+    stores.view,
     reading.sample,
     reading.search,
     reading.preview,

@@ -1,5 +1,6 @@
 """`geoembz convert`, `append`, `overviews` and `demo`: what makes and grows stores."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -207,4 +208,5 @@ def demo(
     """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
     from geoembz import run_demo
 
-    output.show(run_demo(directory, size=size, seed=seed, say=output.tell))
+    made = run_demo(directory, size=size, seed=seed, say=output.tell)
+    output.show(made, [f"see it on a map: geoembz view {shlex.quote(made.summary.store)}"])

@@ -92,6 +92,13 @@ def search(
     point: Annotated[
         list[str] | None, typer.Option(metavar="X,Y", help="Search for what is here; repeatable.")
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y", help="Search for what is unlike this; repeatable."),
+    ] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="Take all of --point as one example: their mean.")
+    ] = False,
     vector: Annotated[
         Path | None, typer.Option(metavar="FILE.npy", help="Search for these vectors.")
     ] = None,
@@ -99,7 +106,7 @@ def search(
     metric: Annotated[Metric, typer.Option(help="How to compare.")] = "cosine",
     crs: Annotated[
         str | None,
-        typer.Option(metavar="CRS", help="CRS of --point.", show_default="lon, lat"),
+        typer.Option(metavar="CRS", help="CRS of the points.", show_default="lon, lat"),
     ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write .parquet (GeoParquet) or .geojson.")
@@ -119,10 +126,20 @@ def search(
         raise InvalidConfigError("search: expected either --point X,Y or --vector FILE.npy")
     query: Any
     if vector is not None:
+        if against or together:
+            raise InvalidConfigError("search: --against and --together go with --point")
         query = _read_vectors(vector)
     else:
-        points = [_parse_point(text) for text in point or ()]
-        query = vectors_at(store, points, crs=crs, time=part["time"], level=part["level"])
+        query = vectors_at(
+            store,
+            [_parse_point("point", text) for text in point or ()],
+            against=[_parse_point("against", text) for text in against] if against else None,
+            together=together,
+            metric=metric,
+            crs=crs,
+            time=part["time"],
+            level=part["level"],
+        )
     output.show(
         search_store(store, query, k, metric, workers=workers, out=out, overwrite=overwrite, **part)
     )
@@ -184,11 +201,11 @@ def export(
     output.show(summary)
 
 
-def _parse_point(text: str) -> tuple[float, float]:
+def _parse_point(option: str, text: str) -> tuple[float, float]:
     try:
         x, y = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise InvalidConfigError(f"--point {text!r}; expected two numbers: X,Y") from error
+        raise InvalidConfigError(f"--{option} {text!r}; expected two numbers: X,Y") from error
     return x, y
 
 

@@ -1,5 +1,6 @@
-"""`geoembz info`, `verify`, `publish`, `cost` and `basis save`: what concerns whole stores."""
+"""`geoembz info`, `verify`, `view`, `publish`, `cost`, `basis save`: what concerns whole stores."""
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -37,6 +38,35 @@ def verify(
     output.show(found)
     if found.problems:
         raise typer.Exit(1)
+
+
+@takes(output=printed)
+def view(
+    store: Store,
+    *,
+    output: Output,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Port of the page.", show_default="one that is free"),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+) -> None:
+    """Show a store on a map in the browser, served on this machine alone, until Ctrl-C.
+
+    Click a place, and the map shows what is like it.
+    """
+    from geoembz import view as view_store
+
+    with (
+        view_store(store, port=port, browser=browser, say=output.tell) as viewer,
+        suppress(KeyboardInterrupt),  # it is how this command ends
+    ):
+        output.tell(f"{store}: {viewer.url} (Ctrl-C ends)")
+        if output.as_json:
+            say_json({"store": store, "url": viewer.url})
+        viewer.wait()
 
 
 @takes(output=printed)
@@ -86,6 +116,9 @@ def publish(
         bool, typer.Option("--break-lock", help="Take the destination from another command.")
     ] = False,
     stac: Annotated[bool, typer.Option(help="Write a STAC item and collection beside it.")] = True,
+    viewer: Annotated[
+        bool, typer.Option("--viewer", help="Write the page of `geoembz view` beside it.")
+    ] = False,
     start: Annotated[
         str | None,
         typer.Option(
@@ -115,6 +148,7 @@ def publish(
             overwrite=overwrite,
             break_lock=break_lock,
             stac=stac,
+            viewer=viewer,
             start=start,
             end=end,
             license=license_,

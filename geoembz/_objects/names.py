@@ -136,6 +136,21 @@ def is_codes(path: str) -> bool:
     return name == "embedding" and "digests" not in groups
 
 
+_TEXTS = {".html": "html", ".css": "css", ".js": "javascript", ".txt": "plain"}
+
+
+def text_type(name: str) -> str | None:
+    """Return the media type of a file of a page by its name; None of what is none.
+
+    Examples
+    --------
+    >>> text_type("out.zarr.view/main.js"), text_type("out.zarr/zarr.json")
+    ('text/javascript; charset=utf-8', None)
+    """
+    kind = next((kind for suffix, kind in _TEXTS.items() if name.endswith(suffix)), None)
+    return None if kind is None else f"text/{kind}; charset=utf-8"
+
+
 def _check_parts(what: str, path: str) -> None:
     odd = sorted({c for c in path if not c.isprintable() or c in _FORBIDDEN})
     parts = path.split("/")

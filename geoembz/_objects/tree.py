@@ -119,6 +119,53 @@ class ObjectTree:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
+    def read_part(self, key: str, start: int, stop: int | None = None) -> bytes | None:
+        """Return bytes ``[start, stop)`` of an object, or those that there are.
+
+        Parameters
+        ----------
+        key
+            Of the object; None is returned where there is none.
+        start, stop
+            In bytes. A negative `start` counts from the end; None reads to it.
+
+        Examples
+        --------
+        >>> _ = (tmp_path / "a").write_bytes(b"0123456789")
+        >>> tree = ObjectTree(tmp_path)
+        >>> tree.read_part("a", 2, 4), tree.read_part("a", -3), tree.read_part("a", 20)
+        (b'23', b'789', b'')
+        """
+        try:
+            if self.is_local:
+                with open(f"{self.root}/{key}", "rb") as file:  # noqa: PTH123 a Path costs more
+                    file.seek(max(start, -os.fstat(file.fileno()).st_size), 0 if start >= 0 else 2)
+                    return file.read(-1 if stop is None else max(stop - start, 0))
+            path = f"{self.root}/{key}"
+            read = partial(self.filesystem.cat_file, path, start=start, end=stop)
+            part: bytes = self._ask("GET", key, read)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        return part
+
+    def size(self, key: str) -> int | None:
+        """Return the size of an object, in bytes; None where there is none."""
+        try:
+            if self.is_local:
+                path = self.local_path / key
+                return path.stat().st_size if path.is_file() else None
+            look = partial(self.filesystem.info, f"{self.root}/{key}")
+            size = self._ask("HEAD", key, look)["size"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return None if size is None else int(size)
+
+    def is_below(self, key: str) -> bool:
+        """Whether an object's file lies in this directory, wherever links lead; true on servers."""
+        if not self.is_local:
+            return True
+        return (self.local_path / key).resolve().is_relative_to(self.local_path.resolve())
+
     def check_ranges(self) -> None:
         """Make sure that a part of an object can be read; one byte of the root's document is.
 

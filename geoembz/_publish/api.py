@@ -1,13 +1,19 @@
 """Publish a store: copy it, then describe it as a STAC item and collection."""
 
+import os
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from geoembz._objects.faults import RetryPolicy
+from geoembz._objects.names import check_endpoint, parse_store_url
+from geoembz._publish.page import Reach, public_address
 from geoembz._publish.run import Progress, PublishReport, copy_store
 from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_extent import checked_interval
+from geoembz._view import built_page
+from geoembz.errors import redact
 
 _WORKERS = 8
 """Objects in flight: more than cores, since each waits for the network."""
@@ -23,6 +29,7 @@ def publish(
     overwrite: bool = False,
     break_lock: bool = False,
     stac: bool = True,
+    viewer: bool = False,
     start: datetime | str | None = None,
     end: datetime | str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
@@ -54,6 +61,8 @@ def publish(
         Take the destination from a command that holds it.
     stac
         Write a STAC item and collection beside it (needs pystac).
+    viewer
+        Write the page of `geoembz.view` beside it, and look whether browsers can read the store.
     start, end
         First and last year, month, day or moment (UTC) that the embeddings describe, for STAC; a
         period is taken whole. None: the time of the item that is there, else of the time axis,
@@ -75,7 +84,7 @@ def publish(
     InvalidConfigError
         If a name or a time is refused; nothing was read or written.
     MissingPackageError
-        If `stac` is asked for without pystac.
+        If `stac` is asked for without pystac, or `viewer` without a page that is built or npm.
     DestinationExistsError
         If something else is at the destination, or another command writes there.
     StoreError
@@ -99,7 +108,8 @@ def publish(
     if stac:
         check_pystac()
         check_place(path, endpoint_url=endpoint_url)
-    return copy_store(
+    place = parse_store_url(url)
+    report = copy_store(
         path,
         url,
         endpoint_url=endpoint_url,
@@ -110,4 +120,8 @@ def publish(
         policy=policy,
         progress=progress,
         describe=partial(describe, interval=interval, licence=license) if stac else None,
+        page=built_page(f"../{place.name}", redact(url)) if viewer else None,
     )
+    endpoint = check_endpoint(endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
+    address = public_address(place, endpoint) if viewer else None
+    return report if address is None else replace(report, notes=Reach.of(address).in_words(address))

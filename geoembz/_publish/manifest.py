@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from geoembz._objects.names import check_key
+from geoembz._objects.names import check_key, text_type
 from geoembz._util.bounded_json import parse_object
 from geoembz.errors import StoreError
 
@@ -66,7 +66,7 @@ def content_type(key: str) -> str:
     if key.endswith("stac-item.json"):
         return "application/geo+json"
     is_json = key.endswith(".json") or is_metadata(key)
-    return "application/json" if is_json else "application/octet-stream"
+    return "application/json" if is_json else text_type(key) or "application/octet-stream"
 
 
 def is_metadata(key: str) -> bool:

@@ -4,12 +4,13 @@ Knows object trees and nothing of what is in a store: it needs no Zarr library.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from geoembz._objects.faults import RetryPolicy
 from geoembz._publish.manifest import Digest, Manifest, digest, manifest_name, manifest_of
+from geoembz._publish.page import write_page
 from geoembz._publish.plan import ROOT, Original, leftovers, phases
 from geoembz._publish.target import Target, hold
 from geoembz._publish.tree import PublishedTree, open_tree
@@ -48,6 +49,10 @@ class PublishReport(Result):
         The item's time and where it comes from, in words; None without an item.
     is_time_of_publication
         Whether the item's time says nothing about the embeddings.
+    page_url
+        Where the page is that shows the store; None where none was asked for.
+    notes
+        What the destination lacks for browsers to read it, and what to do.
     """
 
     url: str
@@ -59,6 +64,8 @@ class PublishReport(Result):
     stac_urls: tuple[str, ...] = ()
     time: str | None = None
     is_time_of_publication: bool = False
+    page_url: str | None = None
+    notes: tuple[str, ...] = ()
 
     def to_table(self) -> str:
         """Return the report as lines of text."""
@@ -70,6 +77,8 @@ class PublishReport(Result):
             f"manifest {self.manifest_url}",
             *(f"wrote {written}" for written in self.stac_urls),
             *([] if self.time is None else [f"time {self.time}"]),
+            *([] if self.page_url is None else [f"page {self.page_url}"]),
+            *self.notes,
         ]
         if self.is_time_of_publication:
             advice = "publish again with --start and --end to say what time the embeddings describe"
@@ -89,6 +98,7 @@ def copy_store(
     policy: RetryPolicy | None = None,
     progress: Progress | None = None,
     describe: Describe | None = None,
+    page: Mapping[str, bytes] | None = None,
 ) -> PublishReport:
     """Copy a store so that a reader never sees it incomplete.
 
@@ -120,6 +130,8 @@ def copy_store(
     describe
         Called with the objects at the destination when the store is there and nobody else may write
         yet; writes what describes it beside it.
+    page
+        Files of a page that shows the store, by name; written beside it then.
 
     Raises
     ------
@@ -141,6 +153,7 @@ def copy_store(
         sender = _Sender(original, target, progress)
         _send(sender, workers, overwrite=overwrite)
         described = None if describe is None else describe(target.tree)
+        page_url = None if page is None else write_page(target.tree, page)
     if anon_check:
         check_anonymous(url, sender.digests, endpoint_url=endpoint_url)
     return PublishReport(
@@ -153,6 +166,7 @@ def copy_store(
         stac_urls=() if described is None else described.urls,
         time=None if described is None else str(described.time),
         is_time_of_publication=described is not None and described.time.is_of_publication,
+        page_url=page_url,
     )
 
 

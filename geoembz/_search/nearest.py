@@ -20,13 +20,16 @@ from geoembz._util.threads import check_workers, for_each, single_threaded_blas,
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources.features import Features
 from geoembz.sources.features.write import PARQUET, check_output
-from geoembz.store import TableReader
+from geoembz.store import StoreReader, TableReader
 
 
 def vectors_at(
     store: AnyStore,
     points: Any,
     *,
+    against: Any = None,
+    together: bool = False,
+    metric: Metric = "cosine",
     crs: str | None = None,
     time: str | None = None,
     level: int | None = None,
@@ -38,7 +41,15 @@ def vectors_at(
     store
         Path, URL or open `StoreReader`.
     points
-        As `geoembz._export.sample` takes them, such as ``[(x, y)]``.
+        As `sample` takes them, such as ``[(x, y)]``.
+    against
+        Points whose like is not wanted: the one vector that is returned is the mean of those at
+        `points` less the mean of these.
+    together
+        Return one vector, the mean of those at `points`, also without `against`.
+    metric
+        What the search compares by: for cosines, vectors count by their direction alone, and
+        have length 1 before means are taken.
     crs
         CRS of the points.
     time
@@ -49,12 +60,16 @@ def vectors_at(
     Returns
     -------
     vectors
-        float32, shape ``(n, dimension)``.
+        float32, shape ``(n, dimension)``; n is 1 with `against` or `together`.
 
     Raises
     ------
     InvalidConfigError
         If there is no embedding at one of them, or the store is one of a table.
+
+    References
+    ----------
+    J. J. Rocchio, Relevance feedback in information retrieval (1971).
 
     Examples
     --------
@@ -69,6 +84,32 @@ def vectors_at(
         raise InvalidConfigError(
             f"{store.url}: a table has no pixel at a point; pass vectors, such as those of its rows"
         )
+    vectors = _vectors(store, points, crs, time, level)
+    if not together and against is None:
+        return vectors
+    joined = _mean(vectors, metric)
+    if against is not None:
+        joined = joined - _mean(_vectors(store, against, crs, time, level), metric)
+    return joined.astype(np.float32)[np.newaxis]
+
+
+def _mean(vectors: NDArray[np.float32], metric: Metric) -> NDArray[np.float64]:
+    """Return the mean of vectors; where directions are compared, of those alone."""
+    wide = vectors.astype(np.float64)
+    if metric == "cosine":
+        lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+        wide = wide / np.where(lengths > 0, lengths, 1)
+    mean: NDArray[np.float64] = wide.mean(axis=0)
+    return mean
+
+
+def _vectors(
+    store: str | Path | StoreReader,
+    points: Any,
+    crs: str | None,
+    time: str | None,
+    level: int | None,
+) -> NDArray[np.float32]:
     sampled = sample(store, points, crs=crs, time=time, level=level)
     if not sampled.found.all():
         missing = np.flatnonzero(~sampled.found)[:5].tolist()

@@ -191,3 +191,39 @@ def test_the_command_searches_for_a_place_and_writes_files(
     assert features[0]["properties"]["row"] == 33
     assert run(capsys, "search", str(store))[0] == 2
     assert run(capsys, "search", str(store), "--vector", str(source))[0] == 1
+
+
+def test_examples_for_and_against_make_one_query(
+    tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Together, directions are averaged, and those against are taken off; the command does it."""
+    store = tmp_path / "store.zarr"
+    geoembz.convert(source, store, recipe="pca8-int8")
+    grid = geoembz.open(store)
+    places = [
+        (float(grid.x[col]), float(grid.y[row])) for row, col in ((20, 20), (40, 9), (50, 30))
+    ]
+    crs = grid.attrs["proj:code"]
+    first, second, third = vectors_at(store, places, crs=crs).astype(np.float64)
+    for metric in ("cosine", "euclidean"):
+        scaled = [
+            v / np.linalg.norm(v) if metric == "cosine" else v for v in (first, second, third)
+        ]
+        expected = (scaled[0] + scaled[1]) / 2 - scaled[2]
+        joined = vectors_at(store, places[:2], against=places[2:], metric=metric, crs=crs)
+        np.testing.assert_allclose(joined, [expected], atol=1e-6)
+    (alone,) = vectors_at(store, places[:1], together=True, metric="dot", crs=crs)
+    np.testing.assert_allclose(alone, first, atol=1e-6)
+
+    points = [f"{x},{y}" for x, y in places]
+    words = [*("--point", points[0], "--point", points[1], "--against", points[2]), "--json"]
+    _, shown = run(capsys, "search", str(store), *words, "--crs", crs, "--k", "3")
+    printed = json.loads(shown.out)
+    query = vectors_at(store, places[:2], against=places[2:], crs=crs)
+    found = geoembz.search(store, query, 3)
+    assert [entry["score"] for entry in printed["found"]] == found.scores[0].tolist()
+    np.save(tmp_path / "query.npy", query)
+    vector = ["--vector", str(tmp_path / "query.npy")]
+    code, shown = run(capsys, "search", str(store), *vector, "--together")
+    assert code == 2
+    assert "--against and --together go with --point" in shown.err

@@ -1,8 +1,48 @@
-/** The page: opens the store that its address names (`?store=URL`). */
+// The page: open the store that it was told of, draw it, listen.
 
+import "ol/ol.css";
 import { createEngine, openStore } from "./core/index.js";
+import { type GeoembzPage, pageOf } from "./page/api.js";
+import { App } from "./page/app.js";
+import { element } from "./page/dom.js";
+import { bindErrors, showError } from "./page/errors.js";
+import { bindLooks } from "./page/looks.js";
+import { bindColours, bindLabels, bindMap, bindPage, bindTime } from "./page/panel.js";
+import { bindPointer } from "./page/pointer.js";
+import { bindResults } from "./page/results.js";
 
-const url = new URLSearchParams(location.search).get("store") ?? "";
-const store = await openStore(url);
-document.title = `${store.recipe} ${url}`;
-createEngine(store);
+declare global {
+  interface Window { geoembz: GeoembzPage }
+}
+
+function meta(name: string): string {
+  return document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content ?? "";
+}
+
+/** The store in the address (`?store=…`), or the one that this page was made for. */
+function whichStore(): { url: string; name: string } {
+  const asked = new URLSearchParams(location.search).get("store");
+  const told = asked ?? meta("geoembz-store");
+  if (told === "") throw new Error("no store is named; open this page with ?store=ADDRESS at its end");
+  const url = new URL(told, location.href).href.replace(/\/+$/, "");
+  return { url, name: asked === null ? meta("geoembz-name") || url : url };
+}
+
+async function open(): Promise<App> {
+  const { url, name } = whichStore();
+  const store = await openStore(url);
+  const app = new App(store, createEngine(store), name, element("map"));
+  app.addEventListener("fail", (event) => showError((event as CustomEvent).detail));
+  for (const bind of [bindPage, bindMap, bindPointer, bindResults, bindColours, bindTime, bindLabels]) bind(app);
+  app.changed();
+  return app;
+}
+
+bindErrors();
+const opening = open();
+const ready = opening.then((app) => app.view.drawn());
+opening.then((app) => bindLooks(() => app.changed()), (error: unknown) => {
+  bindLooks(() => undefined);
+  showError(error);
+});
+window.geoembz = pageOf(opening, ready);

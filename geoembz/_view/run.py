@@ -1,0 +1,140 @@
+"""Open a store in the browser, for as long as somebody looks at it."""
+
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import escape
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from geoembz._objects.names import text_type
+from geoembz._objects.tree import ObjectTree
+from geoembz._view.bundle import INDEX, built_page
+from geoembz._view.server import LOOPBACK, STORE, Page, Site, open_server
+from geoembz.errors import InvalidConfigError, redact
+from geoembz.store.open import is_table_store, open_group
+
+_MOST_PORT = 65_535
+
+
+@dataclass(frozen=True, eq=False)
+class Viewer:
+    """A page that shows a store, served on this machine until it is closed.
+
+    Parameters
+    ----------
+    store
+        What it shows.
+    url
+        Where the page is.
+    """
+
+    store: str
+    url: str
+    _server: ThreadingHTTPServer = field(repr=False)
+    _closed: threading.Event = field(repr=False, default_factory=threading.Event)
+
+    def wait(self) -> None:
+        """Return when somebody else closes it."""
+        self._closed.wait()
+
+    def close(self) -> None:
+        """Serve it no longer; a second time does nothing."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._server.shutdown()
+            self._server.server_close()
+
+    def __enter__(self) -> Self:
+        """Return the viewer itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _repr_html_(self) -> str:
+        """Show the link in a notebook."""
+        return f'<a href="{self.url}" target="_blank">{escape(redact(self.store))}</a>'
+
+
+def view(
+    store: str | Path,
+    *,
+    port: int | None = None,
+    browser: bool = True,
+    say: Callable[[str], None] | None = None,
+) -> Viewer:
+    """Serve a page that shows a store, on this machine alone, and open it in the browser.
+
+    The page reads the store through the same server, which answers nobody from elsewhere: so it
+    shows whatever this process can read, with credentials or without, and the page sees none.
+
+    Parameters
+    ----------
+    store
+        Path or URL of a store of rasters.
+    port
+        Of the server; None for one that is free.
+    browser
+        Open the page in the browser.
+    say
+        Told in words when the page has to be built first (in a clone, with npm).
+
+    Returns
+    -------
+    viewer
+        Its `url`; `close` it, or use it as a context manager.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the store is one of a table, or the port is taken or none.
+    StoreError
+        If there is no store, or it cannot be read.
+    MissingPackageError
+        If the page is not built and npm is not there to do it.
+
+    References
+    ----------
+    docs/howto/view.md.
+    """
+    url = str(store)
+    _check(url, port)
+    files = built_page(STORE, redact(url), say)
+    pages = {
+        name: Page(content, text_type(name) or "application/octet-stream")
+        for name, content in files.items()
+    }
+    site = Site({"": pages[INDEX], **pages}, ObjectTree(url))
+    try:
+        server = open_server(site, port or 0)
+    except OSError as error:
+        raise InvalidConfigError(
+            f"view: port {port} cannot be listened on ({error.strerror}); choose another --port, "
+            "or none"
+        ) from error
+    threading.Thread(target=server.serve_forever, name="geoembz-view", daemon=True).start()
+    viewer = Viewer(url, f"http://{LOOPBACK}:{server.server_port}/", server)
+    if browser:
+        webbrowser.open(viewer.url)
+    return viewer
+
+
+def _check(url: str, port: int | None) -> None:
+    """Refuse what cannot be shown, before the page is built."""
+    if port is not None and not 0 < port <= _MOST_PORT:
+        raise InvalidConfigError(f"view: port {port}; expected 1 to {_MOST_PORT}")
+    if is_table_store(open_group(url)):
+        raise InvalidConfigError(
+            f"{url}: a table has no pixels to draw; expected a store of rasters; convert it with "
+            "--grid where its rows lie on a grid"
+        )

@@ -1,0 +1,33 @@
+// What the colours of the overlay mean.
+
+import type { App } from "./app.js";
+import { element, make } from "./dom.js";
+import { ScoreOverlay } from "./overlays.js";
+import { STEPS, classColour, css, ramp } from "./palette.js";
+import { scoreAt } from "./painting.js";
+
+export function showLegend(app: App): void {
+  const legend = element("legend");
+  const canvas = legend.querySelector("canvas")!, caption = legend.querySelector("figcaption")!;
+  const overlay = app.overlay;
+  legend.hidden = overlay === null;
+  if (overlay === null) return;
+  canvas.hidden = !(overlay instanceof ScoreOverlay);
+  if (!(overlay instanceof ScoreOverlay)) {
+    caption.replaceChildren(...app.model!.classes.map((name) => {
+      const entry = make("span"), box = make("i");
+      box.style.background = css(classColour(app.labels.classes.indexOf(name)));
+      entry.append(box, name);
+      return entry;
+    }));
+    return;
+  }
+  const context = canvas.getContext("2d")!, colours = ramp(app.palette);
+  for (let step = 0; step < STEPS; step++) {
+    context.fillStyle = css([colours[3 * step]!, colours[3 * step + 1]!, colours[3 * step + 2]!]);
+    context.fillRect(step, 0, 1, canvas.height);
+  }
+  const end = (share: number) => scoreAt(share, overlay.range, overlay.isNearSmall).toFixed(3);
+  const about = overlay.kind === "change" ? `1 − cosine since ${app.since}` : app.query?.metric ?? "";
+  caption.replaceChildren(make("span", end(0)), make("span", about), make("span", end(1)));
+}

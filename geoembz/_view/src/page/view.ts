@@ -1,0 +1,189 @@
+// The map: layers of every grid, what of them is in view, and marks upon them.
+
+import OlMap from "ol/Map.js";
+import View from "ol/View.js";
+import ScaleLine from "ol/control/ScaleLine.js";
+import { defaults as defaultControls } from "ol/control/defaults.js";
+import { defaults as defaultInteractions } from "ol/interaction/defaults.js";
+import { createEmpty, extend, getHeight, getIntersection, getWidth, isEmpty } from "ol/extent.js";
+import type { Extent } from "ol/extent.js";
+import Feature from "ol/Feature.js";
+import Point from "ol/geom/Point.js";
+import TileLayer from "ol/layer/Tile.js";
+import VectorLayer from "ol/layer/Vector.js";
+import type Projection from "ol/proj/Projection.js";
+import { get as getProjection, toLonLat, transform, transformExtent } from "ol/proj.js";
+import VectorSource from "ol/source/Vector.js";
+import XYZ from "ol/source/XYZ.js";
+import { Circle, Fill, Stroke, Style, Text } from "ol/style.js";
+import type { Level, Window } from "../core/index.js";
+import { type Ground, type LonLat, projectionOfMap } from "./geography.js";
+import { type Paint, PaintedSource } from "./tiles.js";
+
+/** Widest side, in pixels of the coarsest level, of what is drawn at once. */
+const WIDEST = 2048;
+
+export interface Mark { ground: Ground; place: [number, number]; text: string; colour: string }
+
+export class MapView {
+  readonly map: OlMap;
+  readonly projection: Projection;
+  /** Whether zooming out ends before everything is in view: the store has no levels for it. */
+  readonly isBounded: boolean;
+  private readonly colours: PaintedSource[];
+  private readonly overlays: PaintedSource[];
+  private readonly overlayLayers: TileLayer<PaintedSource>[];
+  private readonly ground = new TileLayer<XYZ>({ visible: false });
+  private readonly marks = new VectorSource();
+
+  constructor(
+    target: HTMLElement, readonly grounds: readonly Ground[],
+    paints: { colours: Paint; overlay: Paint }, onError: (error: unknown) => void,
+  ) {
+    this.projection = getProjection(projectionOfMap(grounds))!;
+    this.colours = grounds.map((ground) => new PaintedSource(ground, paints.colours, onError));
+    this.overlays = grounds.map((ground) => new PaintedSource(ground, paints.overlay, onError));
+    this.overlayLayers = this.overlays.map((source) => new TileLayer({ source, visible: false }));
+    const everything = this.everything();
+    const widest = Math.max(...grounds.map((ground) => this.widestResolution(ground)));
+    const size = [target.clientWidth || 800, target.clientHeight || 600];
+    const fitting = 1.1 * Math.max(getWidth(everything) / size[0]!, getHeight(everything) / size[1]!);
+    this.isBounded = fitting > widest * 1.1;
+    this.map = new OlMap({
+      target,
+      controls: defaultControls({ attribution: false }).extend([new ScaleLine()]),
+      interactions: defaultInteractions({ doubleClickZoom: false }), // two quick clicks are two examples
+      layers: [
+        this.ground,
+        ...this.colours.map((source) => new TileLayer({ source })),
+        ...this.overlayLayers,
+        new VectorLayer({ source: this.marks, style: (feature) => feature.get("style") as Style }),
+      ],
+      view: new View({
+        projection: this.projection,
+        center: [(everything[0]! + everything[2]!) / 2, (everything[1]! + everything[3]!) / 2],
+        resolution: Math.min(fitting, widest),
+        maxResolution: Math.min(Math.max(fitting, widest / 8), widest) * 1.0001,
+        minResolution: Math.min(...grounds.map((ground) => this.mapUnits(ground, ground.grid.levels[0]!))) / 32,
+        showFullExtent: true,
+      }),
+    });
+  }
+
+  everything(): Extent {
+    const all = createEmpty();
+    for (const ground of this.grounds) {
+      extend(all, transformExtent(ground.extent(), ground.projection, this.projection, 16));
+    }
+    return all;
+  }
+
+  /** Units of the map that a pixel of a level is wide. */
+  private mapUnits(ground: Ground, level: Level): number {
+    const extent = ground.extent(level);
+    return getWidth(transformExtent(extent, ground.projection, this.projection, 16)) / level.width;
+  }
+
+  private widestResolution(ground: Ground): number {
+    const coarsest = ground.grid.levels.at(-1)!;
+    const screens = Math.max(WIDEST, coarsest.width, coarsest.height) / WIDEST;
+    const whole = Math.max(coarsest.width, coarsest.height) / 300; // of a screen that is small
+    return this.mapUnits(ground, coarsest) * (screens > 1 ? WIDEST / 1000 : Math.max(whole, 4));
+  }
+
+  repaintColours(): void {
+    for (const source of this.colours) source.repaint();
+  }
+
+  repaintOverlay(): void {
+    for (const source of this.overlays) source.repaint();
+  }
+
+  showOverlay(isShown: boolean, opacity: number): void {
+    for (const layer of this.overlayLayers) {
+      layer.setVisible(isShown);
+      layer.setOpacity(opacity);
+    }
+  }
+
+  showBaseMap(url: string): void {
+    this.ground.setSource(url === "" ? null : new XYZ({ url, crossOrigin: "anonymous", maxZoom: 19 }));
+    this.ground.setVisible(url !== "");
+  }
+
+  lonLat(coordinate: number[]): LonLat {
+    return toLonLat(coordinate, this.projection) as LonLat;
+  }
+
+  /** The level that OpenLayers draws a grid from now. */
+  levelInView(ground: Ground): Level {
+    const source = this.colours[ground.index]!;
+    const z = source.getTileGrid()!.getZForResolution(this.resolutionIn(ground));
+    return ground.grid.levels[ground.grid.levels.length - 1 - z]!;
+  }
+
+  private resolutionIn(ground: Ground): number {
+    const view = this.map.getView();
+    const [x, y] = view.getCenter()!;
+    const half = view.getResolution()! / 2;
+    const left = transform([x! - half, y!], this.projection, ground.projection);
+    const right = transform([x! + half, y!], this.projection, ground.projection);
+    return Math.hypot(right[0]! - left[0]!, right[1]! - left[1]!) || 1;
+  }
+
+  /** The pixels of each grid that are in view, at the level that is drawn. */
+  windowsInView(): { ground: Ground; level: Level; window: Window; isWhole: boolean }[] {
+    const extent = this.map.getView().calculateExtent(this.map.getSize());
+    return this.grounds.flatMap((ground) => {
+      const level = this.levelInView(ground);
+      const seen = getIntersection(
+        transformExtent(extent, this.projection, ground.projection, 16), ground.extent(level),
+      );
+      if (isEmpty(seen)) return [];
+      const [a, , c, , e, f] = level.transform;
+      const col = Math.max(Math.floor((seen[0]! - c) / a), 0);
+      const row = Math.max(Math.floor((seen[3]! / ground.stretch - f) / e), 0);
+      const width = Math.min(Math.ceil((seen[2]! - c) / a), level.width) - col;
+      const height = Math.min(Math.ceil((seen[1]! / ground.stretch - f) / e), level.height) - row;
+      if (width <= 0 || height <= 0) return [];
+      const isWhole = width === level.width && height === level.height;
+      return [{ ground, level, isWhole, window: { grid: ground.index, level: level.index, row, col, height, width } }];
+    });
+  }
+
+  setMarks(marks: readonly Mark[]): void {
+    this.marks.clear(true);
+    this.marks.addFeatures(marks.map((mark) => {
+      const feature = new Feature(new Point(mark.ground.toMap(mark.place, this.projection)));
+      feature.set("style", styleOf(mark));
+      return feature;
+    }));
+  }
+
+  goTo(ground: Ground, place: [number, number]): void {
+    const view = this.map.getView();
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    view.animate({ center: ground.toMap(place, this.projection), duration: calm ? 0 : 250 });
+  }
+
+  /** Resolve when everything in view is drawn. */
+  drawn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.map.once("rendercomplete", () => resolve());
+      this.map.render();
+    });
+  }
+}
+
+function styleOf(mark: Mark): Style {
+  return new Style({
+    image: new Circle({
+      radius: mark.text === "" ? 5 : 8,
+      fill: new Fill({ color: mark.colour }),
+      stroke: new Stroke({ color: "#fff", width: 2 }),
+    }),
+    ...(mark.text !== "" && {
+      text: new Text({ text: mark.text, font: "bold 11px sans-serif", fill: new Fill({ color: "#fff" }) }),
+    }),
+  });
+}
