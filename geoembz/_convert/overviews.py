@@ -24,7 +24,7 @@ from geoembz.store import StoreReader
 from geoembz.store.conventions import records_digests
 from geoembz.store.digests import DIGESTS, ROOT, StoredObject, root_content
 from geoembz.store.documents import StorePlan, without_levels
-from geoembz.store.grids import grid_names, write_root
+from geoembz.store.grids import grid_names, grids_ahead, write_root
 from geoembz.store.layout import layout_of, level_layouts
 from geoembz.store.levels import OVERVIEWS, count_levels
 from geoembz.store.lock import DestinationLock
@@ -106,23 +106,24 @@ def overviews(
     if count < 1:
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
     with open_workers(scheduler, count) as pool:
-        adding = [
-            _LevelsAdding(f"{url.rstrip('/')}/{name}" if name else url, levels, pool, overwrite)
+        adding = {
+            name: _LevelsAdding(
+                f"{url.rstrip('/')}/{name}" if name else url, levels, pool, overwrite
+            )
             for name in names or ("",)
-        ]
-        for one in adding:
+        }
+        for one in adding.values():
             one.check()
         if not names:
-            adding[0].run(progress, breaks_lock=break_lock)
+            adding[""].run(progress, breaks_lock=break_lock)
         else:
             with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
-                for one in adding:
-                    one.run(progress, breaks_lock=break_lock)
+                ahead = grids_ahead(url, names)
+                for name, one in adding.items():
+                    one.run(progress, breaks_lock=break_lock, is_ahead=name in ahead)
                 lock.fence.check()
                 write_root(url, names)
-    readers = {
-        name: StoreReader.open(one.url) for name, one in zip(names or ("",), adding, strict=True)
-    }
+    readers = {name: StoreReader.open(one.url) for name, one in adding.items()}
     return OverviewsSummary.of(url, readers, clock.perf_counter() - started)
 
 
@@ -153,7 +154,7 @@ class _LevelsAdding:
         Raises
         ------
         StoreError
-            If its format knows none.
+            If its format knows none, or its metadata are not those that were written.
         InvalidConfigError
             If its raster has not so many.
         """
@@ -163,16 +164,25 @@ class _LevelsAdding:
                 f"{self.url}: format version {reader.attributes.version}, which has no overviews; "
                 "expected 0.2 or later; convert it to a new store, with --basis of this one"
             )
+        if reader.group.metadata.consolidated_metadata is None:
+            raise StoreError(
+                f"{self.url}: {ROOT} has no consolidated metadata; expected those of all arrays, "
+                "as they were written; fetch it again, or convert again"
+            )
         count_levels(reader.shape, self.asked)
         return reader
 
-    def run(self, progress: Progress | None, *, breaks_lock: bool) -> None:
-        """Add the levels; readers see the store as it was until the metadata are written."""
+    def run(self, progress: Progress | None, *, breaks_lock: bool, is_ahead: bool = False) -> None:
+        """Add the levels; readers see the store as it was until the metadata are written.
+
+        An interrupted call may have added them here, of several grids, already: `is_ahead`.
+        """
         with Site(Destination(self.url, breaks_lock=breaks_lock)) as site:
             reader = self.check()
             document = ObjectTree(self.url).read_json(ROOT)
             plan = self._plan(reader, document)
-            if plan in site.ended:
+            is_here = is_ahead and len(reader.attributes.levels) == plan["overviews"]
+            if plan in site.ended or (is_here and not self.overwrites):
                 return
             is_begun = any(journal.matches(plan) for journal in site.journals())
             if reader.attributes.levels and not (self.overwrites or is_begun):

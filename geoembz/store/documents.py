@@ -228,7 +228,7 @@ def level_documents(
     Parameters
     ----------
     document
-        The root's ``zarr.json``, with consolidated metadata; attributes unknown here are kept.
+        The root's ``zarr.json``, without levels; attributes unknown here are kept.
     plan, attributes
         The store, levels included.
     stored

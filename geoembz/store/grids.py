@@ -13,7 +13,7 @@ from geoembz._objects.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.store.attributes import RootAttributes, StoreAttributes
 from geoembz.store.conventions import GRIDS, records_digests
-from geoembz.store.digests import ROOT, root_content, sha256
+from geoembz.store.digests import ROOT, root_content, sealed_objects, sha256
 from geoembz.store.documents import CONSOLIDATED, consolidated, insert_documents
 from geoembz.store.open import open_group
 from geoembz.store.reader import StoreReader
@@ -147,6 +147,18 @@ def write_root(url: str | ObjectTree, names: Sequence[str]) -> RootAttributes:
     has_digests = all(records_digests(version) for version in versions)
     tree.write(ROOT, root_content(root_document, digests if has_digests else None))
     return attributes
+
+
+def grids_ahead(url: str, names: Sequence[str]) -> set[str]:
+    """Return the stores that have changed since their root was written, which comes last."""
+    tree = ObjectTree(url)
+    told = sealed_objects(tree.read_json(ROOT)) or {}
+    keys = {name: f"{name}/{ROOT}" for name in names}
+    return {
+        name
+        for name, key in keys.items()
+        if key in told and sha256(tree.read(key) or b"") != told[key]
+    }
 
 
 def _content(tree: ObjectTree, name: str) -> bytes:

@@ -34,7 +34,6 @@ from geoembz.store.digests import (
     StoredObjects,
     check_stored,
     sealed,
-    sealed_objects,
 )
 from geoembz.store.documents import (
     EMBEDDING,
@@ -45,6 +44,7 @@ from geoembz.store.documents import (
     level_documents,
     open_codes,
     store_documents,
+    without_levels,
 )
 from geoembz.store.levels import OVERVIEWS
 from geoembz.store.local_chunks import read_array
@@ -338,8 +338,9 @@ class StoreWriter:
             If a shard was lost or cut since it was written.
         """
         check_stored(self.tree, stored)
-        objects = level_documents(document, self.plan, attributes, stored)
-        for key, content in sealed(objects, sealed_objects(document) or {}).items():
+        bare, others = without_levels(document)  # interrupted behind its root, it has them already
+        objects = level_documents(bare, self.plan, attributes, stored)
+        for key, content in sealed(objects, others).items():
             if key == ROOT:
                 fence.check()
             self.tree.write(key, content)

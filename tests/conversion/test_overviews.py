@@ -255,6 +255,12 @@ def test_what_can_have_no_levels_is_refused_in_words(
     table = shutil.copytree(vectors / "0.2/tables/int8.zarr", tmp_path / "table.zarr")
     with pytest.raises(StoreError, match="a store of a table; expected one of a raster"):
         geoembz.overviews(table)
+    bare = shutil.copytree(copy, tmp_path / "bare.zarr")
+    document = json.loads((bare / "zarr.json").read_text())
+    del document["consolidated_metadata"]
+    (bare / "zarr.json").write_text(json.dumps(document))
+    with pytest.raises(StoreError, match=r"bare\.zarr: zarr\.json has no consolidated metadata"):
+        geoembz.overviews(bare)
     old = shutil.copytree(vectors / "0.1/stores/int8-plain.zarr", tmp_path / "old.zarr")
     with pytest.raises(StoreError, match=r"format version 0\.1, which has no overviews"):
         geoembz.overviews(old)
@@ -300,6 +306,62 @@ def test_an_interrupted_call_is_finished_by_the_same_call(
     geoembz.overviews(copy, levels=LEVELS, workers=1)
     assert len(made) == 4 + 1 + 1 - after
     assert objects(copy) == objects(whole)
+
+
+@pytest.mark.parametrize("killed", ["utm31n", "utm32n", "root"])
+def test_several_grids_interrupted_are_finished_by_the_same_call(
+    killed: str,
+    scene: Floats,
+    make_raster: MakeRaster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    zones = [
+        make_raster(tmp_path / f"{zone}.tif", scene, crs=f"EPSG:326{zone}") for zone in (31, 32)
+    ]
+    store = tmp_path / "a.zarr"
+    geoembz.convert(zones, store, pca=5, **CUT)
+    whole = Path(shutil.copytree(store, tmp_path / "whole.zarr"))
+    geoembz.overviews(whole)
+    real = ObjectTree.write
+
+    def write(tree: ObjectTree, key: str, content: bytes) -> None:
+        name = tree.url.partition("a.zarr/")[2].partition("/")[0] or "root"
+        if key == "zarr.json" and name == killed:
+            raise Killed
+        real(tree, key, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectTree, "write", write)
+        with pytest.raises(Killed):
+            geoembz.overviews(store)
+    geoembz.overviews(store)
+    assert objects(store) == objects(whole)
+    with pytest.raises(DestinationExistsError, match="has overviews already"):
+        geoembz.overviews(store)
+
+
+@pytest.mark.parametrize("former", [None, 1])
+def test_an_object_store_that_has_the_root_already_is_finished_by_the_same_call(
+    former: int | None, raster_with_holes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"memory://{tmp_path.name}/a.zarr"
+    geoembz.convert(raster_with_holes, url, recipe="pca5-int8", **CUT)
+    if former is not None:
+        geoembz.overviews(url, levels=former)
+
+    def complete(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "complete", complete)
+        with pytest.raises(Killed):
+            geoembz.overviews(url, levels=LEVELS, overwrite=True)
+    assert len(StoreReader.open(url).attributes.levels) == LEVELS
+    geoembz.overviews(url, levels=LEVELS, overwrite=True)
+    tree, local = ObjectTree(url), convert(raster_with_holes, tmp_path / "a.zarr")
+    geoembz.overviews(local, levels=LEVELS)
+    assert {key: tree.read(key) for key in tree.sizes()} == objects(local)
 
 
 def test_what_was_kept_and_is_lost_is_made_again(copy: Path, tmp_path: Path) -> None:
