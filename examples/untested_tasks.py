@@ -1,7 +1,7 @@
 """Say what compression costs the tasks that the seed article left untested.
 
-Regression, segmentation, retrieval and change detection on a synthetic scene. Replace the paths by
-your own embeddings and labels.
+Regression, segmentation, retrieval and change detection on the demonstration's scene. Replace the
+paths by your own embeddings and labels.
 """
 
 from pathlib import Path
@@ -30,38 +30,21 @@ def write_quantity(folder: Path, embedding: Path) -> Path:
         values = raster.read()
     rng = np.random.default_rng(0)
     height = 20 + np.einsum("d,dyx->yx", rng.normal(size=len(values)), values)
-    noisy = height + rng.normal(size=height.shape)
+    noisy = height + 0.3 * rng.normal(size=height.shape)
     return write_like(folder / "height.tif", embedding, noisy[np.newaxis].astype(np.float32))
-
-
-def write_second_date(folder: Path, embedding: Path) -> tuple[Path, Path]:
-    """Write the scene a year later, with squares of another land cover, and where they are."""
-    with rasterio.open(embedding) as raster:
-        values = raster.read()
-    rng = np.random.default_rng(1)
-    later = values + 0.3 * np.nanstd(values) * rng.normal(size=values.shape)
-    changed = np.zeros(values.shape[1:], bool)
-    for row, col in rng.integers(0, changed.shape[0] - 8, (60, 2)):
-        changed[row : row + 8, col : col + 8] = True
-    moved = np.roll(values, changed.shape[0] // 2, axis=1)
-    later[:, changed] = moved[:, changed]
-    flags = changed[np.newaxis].astype(np.uint8)
-    after = write_like(folder / "after.tif", embedding, later.astype(np.float32))
-    return after, write_like(folder / "changed.tif", embedding, flags)
 
 
 def main() -> None:
     """Evaluate one task after the other."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        files = geoembz.demo.write_demo(folder, size=128, dimension=64)
-        after, changed = write_second_date(folder, files.embedding)
+        files = geoembz.demo.write_demo(folder, size=128, dimension=64, later=True)
         height = write_quantity(folder, files.embedding)
         for task, labels, second in (
             ("regression", height, None),
             ("segmentation", files.labels, None),
             ("retrieval", files.labels, None),
-            ("change", changed, after),
+            ("change", files.changed, files.later),
         ):
             evaluation = geoembz.evaluate(
                 source=files.embedding,

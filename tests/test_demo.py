@@ -47,6 +47,20 @@ def test_again_in_its_own_directory(made: Path, tmp_path: Path) -> None:
     assert contents(folder / "mine.zarr") == mine
 
 
+def test_a_year_later_goes_with_its_scene(tmp_path: Path) -> None:
+    """Asked for, it is there; a run without it leaves none of another seed."""
+    result = run_demo(tmp_path / "demo", size=SIZE, pca=4, later=True)
+    assert result.files.later == tmp_path / "demo" / "later.tif"
+    assert result.to_json()["changed"] == str(tmp_path / "demo" / "changed.tif")
+    result = run_demo(tmp_path / "demo", size=SIZE, pca=4, seed=1)
+    assert result.to_json()["later"] is None
+    assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [
+        "demo.zarr",
+        "embedding.tif",
+        "labels.tif",
+    ]
+
+
 def _interrupt(done: int, total: int) -> None:
     raise KeyboardInterrupt
 
@@ -88,6 +102,11 @@ def _labels(made: Path, folder: Path, make_raster: MakeRaster) -> None:
     _raster(folder / "labels.tif", make_raster)
 
 
+def _later(made: Path, folder: Path, make_raster: MakeRaster) -> None:
+    shutil.copytree(made, folder, dirs_exist_ok=True)
+    _raster(folder / "later.tif", make_raster)
+
+
 FOREIGN: dict[str, Callable[[Path, Path, MakeRaster], None]] = {
     "embedding.tif": lambda _, folder, raster: _raster(folder / "embedding.tif", raster),
     "labels.tif": lambda _, folder, raster: _raster(folder / "labels.tif", raster),
@@ -96,6 +115,7 @@ FOREIGN: dict[str, Callable[[Path, Path, MakeRaster], None]] = {
     "demo.zarr": _store,
     "demo.zarr beside a demonstration": lambda *a: _replaced(a[0], a[1]),
     "labels beside a demonstration": _labels,
+    "another date beside a demonstration": _later,
     "a file called demo.zarr": lambda *a: _text(a[1] / "demo.zarr"),
     "other files": lambda *a: _text(a[1] / "thesis.tex"),
 }

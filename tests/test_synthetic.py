@@ -199,3 +199,43 @@ def test_labels_have_names_and_colours(files: DemoFiles) -> None:
         enumerate(CLASSES, start=1)
     )
     assert palette[1][:3] == CLASSES["water"][1]
+
+
+def test_a_year_changes_what_a_year_can(landscape: Landscape) -> None:
+    """Crops rotate, a few stands are felled, houses are built; water and hills stay."""
+    later = Landscape.draw(256, 0, later=True)
+    before, after = (np.array(COVERS)[scene.cover] for scene in (landscape, later))
+    changed = before != after
+    assert 0.3 < changed.mean() < 0.6
+    wooded = np.char.endswith(before, "wood")
+    assert (after[wooded & changed] == "bare soil").mean() > 0
+    assert changed[wooded].mean() < 0.15
+    assert (after == "houses").sum() > 1.1 * (before == "houses").sum()
+    np.testing.assert_array_equal(before == "water", after == "water")
+    np.testing.assert_array_equal(landscape.fields[0], later.fields[0])
+    assert set(after[before == "cereal"]) >= {"maize", "rapeseed", "cereal"}
+
+
+def test_two_dates_are_two_rasters_and_their_difference(tmp_path: Path) -> None:
+    """The first date is the same without the second; vectors differ more where the cover does."""
+    alone = write_demo(tmp_path / "alone", size=SIZE, dimension=16)
+    files = write_demo(tmp_path / "two", size=SIZE, dimension=16, later=True)
+    assert alone.later is alone.changed is None
+    assert files.embedding.read_bytes() == alone.embedding.read_bytes()
+    assert files.labels.read_bytes() == alone.labels.read_bytes()
+    assert files.later is not None
+    assert files.changed is not None
+    images = []
+    for path in (files.embedding, files.later, files.changed):
+        with rasterio.open(path) as raster:
+            images.append(raster.read())
+    first, second, (changed,) = images
+    distance = np.linalg.norm(first - second, axis=0)
+    assert set(np.unique(changed)) == {0, 1, 255}
+    assert np.nanmedian(distance[changed == 1]) > 2 * np.nanmedian(distance[changed == 0])
+    clouds = np.isnan(first[0]) != np.isnan(second[0])
+    assert 0.01 < clouds.mean() < 0.1
+    (tmp_path / "three").mkdir()
+    (tmp_path / "three" / "later.tif").write_bytes(b"mine")
+    with pytest.raises(DestinationExistsError, match=r"later\.tif: exists already"):
+        write_demo(tmp_path / "three", size=8, dimension=2, later=True)

@@ -204,9 +204,12 @@ def demo(
     output: Output,
     size: Annotated[int, typer.Option(metavar="N", help="Side of the scene, in pixels.")] = 512,
     seed: Annotated[int, typer.Option(metavar="S", help="Seed of the scene.")] = 0,
+    later: Annotated[
+        bool, typer.Option("--later", help="Write the scene of a year later too, and its changes.")
+    ] = False,
 ) -> None:
     """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
     from geoembz import run_demo
 
-    made = run_demo(directory, size=size, seed=seed, say=output.tell)
+    made = run_demo(directory, size=size, seed=seed, later=later, say=output.tell)
     output.show(made, [f"see it on a map: geoembz view {shlex.quote(made.summary.store)}"])

@@ -120,6 +120,10 @@ def evaluate(
     """
     from geoembz import evaluate as evaluate_all
 
+    if report is not None:
+        from geoembz._evaluate.plots import require_matplotlib
+
+        require_matplotlib()
     with output.progress("recipes") as progress:
         evaluation = evaluate_all(
             store,

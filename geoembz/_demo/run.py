@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert import ConvertSummary, convert
-from geoembz._demo.scene import DemoFiles, is_demo_raster, write_demo
+from geoembz._demo.scene import DEMO_NAMES, DemoFiles, is_demo_raster, write_demo
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
 from geoembz._evaluate.metrics.splits import labelled_split
 from geoembz._objects.tree import ObjectTree
@@ -74,6 +74,8 @@ class DemoResult(Result):
         return {
             "embedding": str(self.files.embedding),
             "labels": str(self.files.labels),
+            "later": str(self.files.later) if self.files.later else None,
+            "changed": str(self.files.changed) if self.files.changed else None,
             "summary": self.summary.to_json(),
             "judged": [asdict(entry) for entry in self.judged],
             "train_pixels": self.train_pixels,
@@ -111,6 +113,7 @@ def run_demo(
     *,
     size: int = 512,
     seed: int = 0,
+    later: bool = False,
     pca: int = 64,
     say: Callable[[str], None] | None = None,
 ) -> DemoResult:
@@ -125,6 +128,9 @@ def run_demo(
         Side of the scene, in pixels.
     seed
         Seed of the scene and of the split.
+    later
+        Write ``later.tif`` and ``changed.tif`` too: the same place a year later, and where its land
+        cover is another one then.
     pca
         Principal components to keep.
     say
@@ -154,7 +160,9 @@ def run_demo(
         raise InvalidConfigError(f"demo: size {size}; expected at least {2 * _BLOCK_PIXELS} pixels")
     tell = say or (lambda _: None)
     tell(f"1. a scene of {size} x {size} pixels, 128 numbers each: {directory / 'embedding.tif'}")
-    files = write_demo(directory, size=size, seed=seed, overwrite=True)
+    for name in DEMO_NAMES[2:]:  # none of another seed stays beside the new scene
+        (directory / name).unlink(missing_ok=True)
+    files = write_demo(directory, size=size, seed=seed, later=later, overwrite=True)
     store = directory / STORE_NAME
     tell(f"2. geoembz convert {files.embedding} {store} --pca {pca} --int8")
     summary = convert(
@@ -171,7 +179,7 @@ def _refuse_foreign(directory: Path) -> None:
         raise DestinationExistsError(f"{directory}: is a file; expected a directory")
     entries = directory.iterdir() if directory.exists() else ()
     names = {entry.name for entry in entries if not entry.name.startswith(".")}
-    rasters = {"embedding.tif", "labels.tif"} & names
+    rasters = set(DEMO_NAMES) & names
     foreign = [name for name in sorted(rasters) if not is_demo_raster(directory / name)]
     if STORE_NAME in names and not _is_demo_store(directory):
         foreign.append(STORE_NAME)

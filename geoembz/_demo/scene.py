@@ -66,16 +66,17 @@ class Scene:
     valid: Mask
 
     @classmethod
-    def draw(cls, size: int, seed: int) -> Self:
-        """Draw a scene of `size` x `size` pixels."""
+    def draw(cls, size: int, seed: int, *, later: bool = False) -> Self:
+        """Draw a scene of `size` x `size` pixels, or the same place a year `later`."""
         rng = np.random.default_rng([seed, 2])
-        landscape = Landscape.draw(size, seed)
+        landscape = Landscape.draw(size, seed, later=later)
         label_of = np.zeros(len(COVERS), np.uint8)
         for label, (covers, _) in enumerate(CLASSES.values(), start=1):
             label_of[list(covers)] = label
         surveyed = draw_field(rng, size, size / 5, 3) > -0.3
         labels = np.where(surveyed, label_of[landscape.cover], np.uint8(0))
-        return cls(landscape, labels, _draw_valid(rng, size))
+        sky = np.random.default_rng([seed, 5]) if later else rng
+        return cls(landscape, labels, _draw_valid(sky, size))
 
 
 def _draw_valid(rng: np.random.Generator, size: int) -> Mask:
@@ -93,6 +94,9 @@ def _draw_valid(rng: np.random.Generator, size: int) -> Mask:
 DEMO_TAG = "geoembz_demo"
 """GeoTIFF tag of files that may be written over: the demonstration made them."""
 
+DEMO_NAMES = ("embedding.tif", "labels.tif", "later.tif", "changed.tif")
+"""What the demonstration may write beside its store, as the fields of `DemoFiles`."""
+
 CRS = "EPSG:32632"
 PIXEL_SIZE_M = 10.0
 ORIGIN = (600_000.0, 5_200_000.0)
@@ -102,7 +106,7 @@ _GDAL_CACHE_BYTES = 48 * 2**20  # one tile of 128 float32 bands and room; the de
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Where the two rasters of the demonstration are.
+    """Where the rasters of the demonstration are.
 
     Parameters
     ----------
@@ -111,10 +115,17 @@ class DemoFiles:
     labels
         GeoTIFF, uint8, one band: land-cover class 1 to 8, 0 where the class is not known. Its tags
         have the names of the classes, its palette their colours.
+    later
+        GeoTIFF like `embedding`, of a year later; None where it was not asked for.
+    changed
+        GeoTIFF, uint8, one band: 1 where the land cover is another one then, 0 where it is the
+        same, 255 where it is not known; None where it was not asked for.
     """
 
     embedding: Path
     labels: Path
+    later: Path | None = None
+    changed: Path | None = None
 
 
 def is_demo_raster(path: Path) -> bool:
@@ -138,6 +149,7 @@ def write_demo(
     size: int = 512,
     dimension: int = 128,
     seed: int = 0,
+    later: bool = False,
     overwrite: bool = False,
 ) -> DemoFiles:
     """Write ``embedding.tif`` and ``labels.tif``: a synthetic scene of `size` x `size` pixels.
@@ -147,18 +159,21 @@ def write_demo(
     directory
         Where to write; created where absent.
     size
-        Height and width of both rasters, in pixels of 10 m.
+        Height and width of the rasters, in pixels of 10 m.
     dimension
         Length of an embedding vector: the number of bands.
     seed
         The same seed gives the same scene. Another one gives another place, seen by the same model.
+    later
+        Write ``later.tif`` and ``changed.tif`` too: the place a year later, and what is another
+        land cover then.
     overwrite
         Replace files of these names. Without it, they are left alone and the call is refused.
 
     Returns
     -------
     files
-        The paths of the two rasters. Labels know nothing of clouds: a labelled pixel may have no
+        The paths of the rasters. Labels know nothing of clouds: a labelled pixel may have no
         embedding.
 
     Raises
@@ -180,8 +195,10 @@ def write_demo(
         raise InvalidConfigError(
             f"demo: size {size} and dimension {dimension}; expected both to be at least 1"
         )
-    files = DemoFiles(directory / "embedding.tif", directory / "labels.tif")
-    for path in (files.embedding, files.labels):
+    names = DEMO_NAMES if later else DEMO_NAMES[:2]
+    files = DemoFiles(*(directory / name for name in names))
+    for name in names:
+        path = directory / name
         if path.exists() and not overwrite:
             raise DestinationExistsError(
                 f"{path}: exists already; expected a directory without a demo in it: "
@@ -190,20 +207,41 @@ def write_demo(
     directory.mkdir(parents=True, exist_ok=True)
     scene, model = Scene.draw(size, seed), Model.draw(dimension)
     _write_labels(files.labels, scene)
-    _write_embedding(files.embedding, scene, model, seed)
+    _write_embedding(files.embedding, scene, model, [seed, 3])
+    if files.later and files.changed:
+        then = Scene.draw(size, seed, later=True)
+        _write_embedding(files.later, then, model, [seed, 6])
+        differs = (then.landscape.cover != scene.landscape.cover).astype(np.uint8)
+        known = (scene.labels > 0) | (then.labels > 0)
+        _write_band(files.changed, np.where(known, differs, np.uint8(255)), nodata=255)
     return files
 
 
 def _write_labels(path: Path, scene: Scene) -> None:
-    options: dict[str, str | float] = {"dtype": "uint8", "nodata": 0, "compress": "deflate"}
-    with _create(path, count=1, size=len(scene.labels), **options) as raster:
-        raster.write(scene.labels, 1)
-        raster.update_tags(1, **{str(n): name for n, name in enumerate(CLASSES, start=1)})
-        colours = enumerate((colour for _, colour in CLASSES.values()), start=1)
-        raster.write_colormap(1, {0: (255, 255, 255), **dict(colours)})
+    names = {str(n): name for n, name in enumerate(CLASSES, start=1)}
+    colours = enumerate((colour for _, colour in CLASSES.values()), start=1)
+    palette = {0: (255, 255, 255), **dict(colours)}
+    _write_band(path, scene.labels, nodata=0, names=names, palette=palette)
 
 
-def _write_embedding(path: Path, scene: Scene, model: Model, seed: int) -> None:
+def _write_band(
+    path: Path,
+    values: NDArray[np.uint8],
+    *,
+    nodata: int,
+    names: dict[str, str] | None = None,
+    palette: dict[int, tuple[int, int, int]] | None = None,
+) -> None:
+    """Write one band of classes."""
+    options: dict[str, str | float] = {"dtype": "uint8", "nodata": nodata, "compress": "deflate"}
+    with _create(path, count=1, size=len(values), **options) as raster:
+        raster.write(values, 1)
+        raster.update_tags(1, **(names or {}))
+        if palette:
+            raster.write_colormap(1, palette)
+
+
+def _write_embedding(path: Path, scene: Scene, model: Model, seed: list[int]) -> None:
     """Write tile by tile, each from its own generator, so that memory stays at one tile."""
     from rasterio.windows import Window as RasterWindow
 
@@ -215,7 +253,7 @@ def _write_embedding(path: Path, scene: Scene, model: Model, seed: int) -> None:
     }
     with _create(path, count=count, size=size, **options) as raster, single_threaded_blas():
         for tile in split(Window(0, 0, size, size), (_TILE, _TILE)):
-            rng = np.random.default_rng([seed, 3, tile.row, tile.col])
+            rng = np.random.default_rng([*seed, tile.row, tile.col])
             values = model.embed(scene.landscape, tile, rng)
             values[:, ~scene.valid[tile.slices]] = np.nan
             window = RasterWindow(tile.col, tile.row, tile.width, tile.height)

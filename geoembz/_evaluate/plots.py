@@ -109,6 +109,22 @@ def error_map_png(error: NDArray[np.floating]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def require_matplotlib() -> None:
+    """Refuse to go on without matplotlib: best before anything long.
+
+    Raises
+    ------
+    MissingPackageError
+        If matplotlib is missing.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401 - whether it is there
+    except ImportError as error:
+        raise MissingPackageError(
+            "report: plots need matplotlib; install it with `pip install geoembz[all]`"
+        ) from error
+
+
 @contextmanager
 def panels(
     count: int, width: float, height: float, *, across: int | None = None, share_y: bool = False
@@ -120,13 +136,10 @@ def panels(
     MissingPackageError
         If matplotlib is missing.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(
-            "report: plots need matplotlib; install it with `pip install geoembz[all]`"
-        ) from error
+    require_matplotlib()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     columns = min(count, across or count)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+import geoembz
 from geoembz._cli import main
 from geoembz._demo import DemoFiles
 from geoembz.store import StoreReader
@@ -48,6 +50,19 @@ def test_table_to_json(table: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     }
     assert set(document["baseline"]["tasks"]["knn"]["f1"]) == {"a", "b"}
     assert "no difference found" in capsys.readouterr().out
+
+
+def test_a_report_without_matplotlib_is_refused_before_the_work(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Minutes of evaluation are not lost to a package that is missing from the beginning."""
+    worked: list[str] = []
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setattr(geoembz, "evaluate", lambda *_, **__: worked.append("evaluated"))
+    words = ("evaluate", "--table", str(table), "--recipes", "int8", "--report", str(tmp_path))
+    assert _run(*words) != 0
+    assert "plots need matplotlib; install it" in capsys.readouterr().err
+    assert not worked
 
 
 def test_store_report_and_record(scene: DemoFiles, store: Path, tmp_path: Path) -> None:
