@@ -35,8 +35,6 @@ _SQUARE_NUMBERS = 2**18
 _READ_NUMBERS = 2**24
 """Bytes of codes that are read at once, about."""
 
-_SEED = 0
-
 
 class CodesReader(Protocol):
     """Reads codes at full resolution. It can be pickled."""
@@ -211,7 +209,7 @@ class FinestTask(LevelTask):
         making = _Making(
             self.encoder,
             [Part.empty(*pair) for pair in zip(self.writers, windows, strict=True)],
-            [PixelRoles(_SEED, writer.plan.chunks.shape) for writer in self.writers],
+            [Tested.of(writer.plan.chunks.shape) for writer in self.writers],
         )
         depth = min(len(windows), _SQUARE_LEVELS)
         rest = making.coarse_sums(depth)
@@ -251,13 +249,43 @@ class FinestTask(LevelTask):
                     yield square, sums
 
 
+@dataclass(frozen=True)
+class Tested:
+    """Which pixels of a level tell its fidelity: every so many, along its rows.
+
+    Parameters
+    ----------
+    width
+        Of the level.
+    step
+        Pixels from one to the next; 0 for none.
+    """
+
+    width: int
+    step: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, int]) -> Self:
+        """Choose as large a share of a level as is held out of a raster of its size."""
+        share = PixelRoles(0, shape).held_out_share
+        return cls(shape[1], int(1 / share) | 1 if share else 0)  # odd: no column of even rasters
+
+    def mask(self, window: Window) -> NDArray[np.bool_]:
+        """Return which pixels of a window are tested, row by row, bool ``(size,)``."""
+        if not self.step:
+            return np.zeros(window.size, np.bool_)
+        rows = np.arange(window.row, window.row + window.height)[:, np.newaxis]
+        cols = np.arange(window.col, window.col + window.width)
+        return np.asarray((rows * self.width + cols) % self.step == 0).reshape(-1)
+
+
 @dataclass
 class _Making:
     """The codes of all levels above one shard of the finest, while they are made."""
 
     encoder: MeanEncoder
     parts: list[Part]
-    roles: list[PixelRoles]
+    tested: list[Tested]
 
     def __post_init__(self) -> None:
         self._tested: list[list[tuple[NDArray[np.float32], Codes]]] = [[] for _ in self.parts]
@@ -295,8 +323,7 @@ class _Making:
         cut = Sums(np.ascontiguousarray(sums.components[inside]), sums.counts[inside])
         valid = (cut.counts > 0).reshape(-1)
         means = self.encoder.means(cut)
-        role = self.roles[number]
-        tested = np.flatnonzero(role.held_out(role.keys(found)) & valid)
+        tested = np.flatnonzero(self.tested[number].mask(found) & valid)
         originals = means[:, tested]
         codes = np.empty((encoding.code_length, found.size), encoding.code_dtype)
         self.encoder.encode(means, valid, codes)

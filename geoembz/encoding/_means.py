@@ -6,6 +6,7 @@ components, and no product of the original dimension is needed. Arrays are ``(n,
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,13 @@ class Sums:
     Parameters
     ----------
     components
-        Sums of the components of valid pixels, float32 ``(n_components, height, width)``.
+        Sums of the components of valid pixels, float32 ``(n_components, height, width)``; or of
+        their codes, where components are linear in them. Codes of single pixels are integers.
     counts
         How many valid pixels each has, float32 ``(height, width)``.
     """
 
-    components: Floats
+    components: NDArray[Any]
     counts: Floats
 
     def halved(self) -> "Sums":
@@ -44,9 +46,11 @@ class Sums:
         return Sums(_halved(self.components), _halved(self.counts))
 
 
-def _halved(values: Floats) -> Floats:
-    rows = values[..., 0::2, :] + values[..., 1::2, :]
-    return np.asarray(rows[..., 0::2] + rows[..., 1::2])
+def _halved(values: NDArray[Any]) -> Floats:
+    wide = np.dtype(np.int16) if values.dtype.kind == "i" else values.dtype  # of 8-bit codes
+    rows = np.add(values[..., 0::2, :], values[..., 1::2, :], dtype=wide)
+    squares = np.add(rows[..., 0::2], rows[..., 1::2], dtype=wide)
+    return np.asarray(squares, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,12 @@ class MeanEncoder:
     encoding: Encoding
     unit_length: bool
 
+    @property
+    def _adds_codes(self) -> bool:
+        """Whether codes are added up, which takes less than their components do."""
+        quantizer = self.encoding.quantizer
+        return quantizer.law == "linear" and quantizer.bits == 8
+
     def sums(self, codes: Codes, valid: NDArray[np.bool_] | None, side: int) -> Sums:
         """Return the components of a square of pixels as sums of one each.
 
@@ -79,14 +89,17 @@ class MeanEncoder:
         shape, quantizer = codes.shape[1:], self.encoding.quantizer
         flat = np.ascontiguousarray(codes).reshape(len(codes), -1)
         known = ~self.encoding.is_nodata(flat[0]).reshape(shape) if valid is None else valid
-        unpacked = unpack_codes(quantizer, flat, quantizer.n_codes)
-        values = quantizer.dequantize(unpacked).reshape(-1, *shape)
+        if self._adds_codes:
+            values = flat.reshape(codes.shape)
+        else:
+            unpacked = unpack_codes(quantizer, flat, quantizer.n_codes)
+            values = quantizer.dequantize(unpacked).reshape(-1, *shape)
         if not known.all():
-            values[:, ~known] = 0.0
+            values = np.where(known, values, values.dtype.type(0))
         if shape == (side, side):
             return Sums(values, known.astype(np.float32))
         whole = Sums(
-            np.zeros((len(values), side, side), np.float32), np.zeros((side, side), np.float32)
+            np.zeros((len(values), side, side), values.dtype), np.zeros((side, side), np.float32)
         )
         whole.components[:, : shape[0], : shape[1]] = values
         whole.counts[: shape[0], : shape[1]] = known
@@ -96,6 +109,9 @@ class MeanEncoder:
         """Return the components of means, ``(n_components, n_pixels)``; zeros where invalid."""
         counts = np.maximum(sums.counts.reshape(-1), np.float32(1))
         means: Floats = np.divide(sums.components.reshape(len(sums.components), -1), counts)
+        if self._adds_codes:
+            means = self.encoding.quantizer.dequantize(means)
+            means[:, sums.counts.reshape(-1) == 0] = 0.0
         if self.unit_length:
             self._scale(means)
             means[:, sums.counts.reshape(-1) == 0] = 0.0
