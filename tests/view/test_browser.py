@@ -22,6 +22,11 @@ pytestmark = pytest.mark.browser
 
 READY = {"evaluate": "await geoembz.ready"}
 IDLE = {"wait": "return document.getElementById('busy').hidden"}
+CALM = {"evaluate": "await new Promise((done) => setTimeout(done, 1500))"}
+LISTED = {
+    "evaluate": "return {command: document.getElementById('command').textContent, scores: "
+    "[...document.querySelectorAll('#best span:last-child')].map((e) => Number(e.textContent))}"
+}
 N_PLACES = 100
 
 
@@ -112,17 +117,13 @@ def test_the_demo_is_drawn_and_clicked(tmp_path: Path, browse: Browse) -> None:
     files = geoembz.write_demo(tmp_path, size=128)
     store = tmp_path / "demo.zarr"
     geoembz.convert(files.embedding, store, pca=16)
-    listed = (
-        "return {command: document.getElementById('command').textContent, scores: "
-        "[...document.querySelectorAll('#best span:last-child')].map((e) => Number(e.textContent))}"
-    )
     with geoembz.view(store, browser=False) as viewer:
         seen = browse(
             viewer.url,
             READY,
             {"click": [380, 350]},
             {"wait": "return document.querySelectorAll('#best li').length === 10"},
-            {"evaluate": listed},
+            LISTED,
             {"check": "#mode input[value=for]"},
             {"click": [300, 250]},
             {"wait": "return document.querySelectorAll('#examples li').length === 2"},
@@ -130,8 +131,8 @@ def test_the_demo_is_drawn_and_clicked(tmp_path: Path, browse: Browse) -> None:
             {"click": [450, 500]},
             {"wait": "return document.querySelectorAll('#examples li').length === 3"},
             {"wait": "return document.getElementById('command').textContent.includes('--against')"},
-            {"evaluate": "await new Promise((done) => setTimeout(done, 1500))"},
-            {"evaluate": listed},
+            CALM,
+            LISTED,
             {"push": "#standout"},
             {"evaluate": "return document.getElementById('red').value"},
             IDLE,
@@ -153,6 +154,34 @@ def assert_same_as_command(answer: dict[str, Any], folder: Path) -> None:
     features = json.loads(out.read_text())["features"]
     scores = [feature["properties"]["score"] for feature in features]
     np.testing.assert_allclose(answer["scores"], scores, atol=2e-4)
+
+
+def test_examples_and_scores_are_of_the_level_that_is_drawn(
+    tmp_path: Path, raster: Path, browse: Browse
+) -> None:
+    """Zoomed out, means are compared with means; zoomed in, pixels with pixels; as commands do."""
+    store = tmp_path / "a.zarr"
+    geoembz.convert(raster, store, recipe="pca8-int8")
+    geoembz.overviews(store, levels=1)
+    with geoembz.view(store, browser=False) as viewer:
+        seen = browse(
+            viewer.url,
+            READY,
+            {"evaluate": "document.getElementById('map').focus()"},
+            *[{"press": "-"}, CALM] * 5,
+            {"press": "Enter"},
+            {"wait": "return document.querySelectorAll('#best li').length === 10"},
+            CALM,
+            LISTED,
+            *[{"press": "+"}, CALM] * 5,
+            CALM,
+            LISTED,
+        )
+    out, within = [answer for answer in clean(seen, viewer.url).results if isinstance(answer, dict)]
+    assert "--level 1" in out["command"]
+    assert "--level" not in within["command"]
+    for answer in (out, within):
+        assert_same_as_command(answer, tmp_path)
 
 
 def test_two_dates_and_what_changed(

@@ -2,13 +2,13 @@
 
 import {
   type Engine, type LinearModel, type Metric, type Query, type Store, type Window, ViewerError,
-  combine, histogram, largerIsNearer, quantile, standout, train,
+  combine, largerIsNearer, standout, train,
 } from "../core/index.js";
-import { searchLine } from "./command.js";
+import { type Dated, Ranges, at } from "./ranges.js";
 import { type Ground, type LonLat, groundsOf } from "./geography.js";
 import { Labels } from "./labels.js";
 import { ClassOverlay, type Overlay, ScoreOverlay } from "./overlays.js";
-import { type Range, paintColours } from "./painting.js";
+import { paintColours } from "./painting.js";
 import { ramp } from "./palette.js";
 import { FULL, type LevelOf, type Spot, inWords, spotsAt } from "./spots.js";
 import type { Pixels } from "./tiles.js";
@@ -18,8 +18,6 @@ import { classColour, css } from "./palette.js";
 /** `asked` is where somebody pointed; of the levels, either the one that is drawn is meant, or full resolution. */
 export interface Example { asked: LonLat; spot: Spot; isFor: boolean; isFull: boolean; vector: Float32Array }
 export interface Found { ground: Ground; place: [number, number]; lonLat: LonLat; score: number }
-
-const SAMPLE = 512; // side of what the colours' ranges are taken from, in pixels
 
 export class App extends EventTarget {
   readonly grounds: Ground[];
@@ -39,12 +37,13 @@ export class App extends EventTarget {
   bestLevel = 0;
   overlay: Overlay | null = null;
   model: LinearModel | null = null;
-  private readonly ranges = new Map<string, Promise<Range>>();
+  private readonly ranges: Ranges;
   private asked = 0;
 
   constructor(readonly store: Store, readonly engine: Engine, readonly name: string, target: HTMLElement) {
     super();
     this.grounds = groundsOf(store);
+    this.ranges = new Ranges(store, (window) => this.engine.components(window, [window.component]));
     this.dates = [...new Set(store.grids.flatMap((grid) => grid.dates))].sort();
     this.date = this.dates.at(-1) ?? null;
     this.metric = store.encoding.metrics()[0]!;
@@ -68,17 +67,15 @@ export class App extends EventTarget {
   // ---- painting ---------------------------------------------------------------------------------
 
   /** The window at the date that is shown; null where its grid has none. */
-  dated<Place extends { grid: number }>(place: Place, date = this.date): (Place & { date?: number }) | null {
-    if (date === null) return place;
-    const position = this.store.grids[place.grid]!.dates.indexOf(date);
-    return position < 0 ? null : { ...place, date: position };
+  dated<Place extends { grid: number }>(place: Place): Dated<Place> | null {
+    return at(this.store, place, this.date);
   }
 
   private async paintColours(window: Window, signal: AbortSignal): Promise<Pixels | null> {
     const dated = this.dated(window);
     if (dated === null) return null;
     const which = this.components;
-    const ranges = await Promise.all(which.map((component) => this.rangeOf(component)));
+    const ranges = await Promise.all(which.map((component) => this.ranges.of(component, this.date)));
     const { values, valid } = await this.engine.components(dated, which, signal);
     return paintColours(values, valid, ranges);
   }
@@ -88,34 +85,6 @@ export class App extends EventTarget {
     const dated = this.dated(window);
     if (overlay === null || dated === null) return null;
     return overlay instanceof ScoreOverlay ? overlay.paint(dated, ramp(this.palette)) : overlay.paint(dated);
-  }
-
-  /** What of a component is drawn from dark to bright: all but the last 2 % on either side. */
-  rangeOf(component: number): Promise<Range> {
-    const key = `${component} ${this.date}`;
-    let range = this.ranges.get(key);
-    if (range === undefined) {
-      range = this.measureRange(component);
-      this.ranges.set(key, range);
-      range.catch(() => this.ranges.delete(key));
-    }
-    return range;
-  }
-
-  private async measureRange(component: number): Promise<Range> {
-    const parts = await Promise.all(this.grounds.map(async (ground) => {
-      const level = ground.grid.levels.at(-1)!;
-      const height = Math.min(level.height, SAMPLE), width = Math.min(level.width, SAMPLE);
-      const row = (level.height - height) >> 1, col = (level.width - width) >> 1;
-      const window = this.dated({ grid: ground.index, level: level.index, row, col, height, width });
-      if (window === null) return new Float32Array();
-      const { values, valid } = await this.engine.components(window, [component]);
-      return values.filter((_, pixel) => valid[pixel]);
-    }));
-    const counts = histogram(parts, 512);
-    if (counts.n > 0) return { low: quantile(counts, 0.02), high: quantile(counts, 0.98) };
-    const spread = 2 * Math.sqrt(this.store.encoding.variance[component] ?? 1);
-    return { low: -spread, high: spread };
   }
 
   setComponents(components: readonly number[]): void {
@@ -233,7 +202,8 @@ export class App extends EventTarget {
     await this.findBest();
   }
 
-  private inView() {
+  /** The pixels that are in view at the date that is shown. */
+  inView() {
     return this.view.windowsInView().flatMap((part) => {
       const window = this.dated(part.window);
       return window === null ? [] : [{ ...part, window }];
@@ -261,30 +231,6 @@ export class App extends EventTarget {
     this.changed();
   }
 
-  /** The command that finds the same; null while nothing is asked. */
-  command(): string | null {
-    if (this.query === null) return null;
-    const parts = this.inView();
-    const only = this.grounds.length === 1 ? this.grounds[0]! : null;
-    const crs = only === null || only.isGeographic ? null : only.grid.crs.code;
-    const inCrs = only !== null && (crs !== null || only.isGeographic);
-    const points = (isFor: boolean) => this.examples.filter((example) => example.isFor === isFor)
-      .map(({ spot }) => (inCrs ? spot.place : spot.lonLat));
-    const isWhole = parts.length === this.grounds.length && parts.every((part) => part.isWhole);
-    return searchLine({
-      store: this.name,
-      for: points(true),
-      against: points(false),
-      crs,
-      pixel: inCrs ? Math.abs(only!.grid.levels[0]!.transform[0]) : 1e-5,
-      k: this.k,
-      metric: this.query.metric,
-      time: this.date,
-      level: this.examples.some(({ isFull }) => isFull) ? 0 : this.bestLevel,
-      box: isWhole || only === null ? null : boxOf(parts[0]!),
-    });
-  }
-
   // ---- time -------------------------------------------------------------------------------------
 
   /** Show another date; examples are taken there, too. */
@@ -304,7 +250,7 @@ export class App extends EventTarget {
     this.since = since;
     if (since === null) return this.find(this.examples);
     const read = async (window: Window) => {
-      const from = this.dated(window, since)?.date, to = window.date;
+      const from = at(this.store, window, since)?.date, to = window.date;
       if (from === undefined || to === undefined) return new Float32Array(window.height * window.width).fill(NaN);
       return this.engine.change(window, from, to, "cosine");
     };
@@ -349,13 +295,4 @@ export class App extends EventTarget {
     ];
     this.view.setMarks(marks);
   }
-}
-
-/** The box whose pixels are a window's: a little less, since a box takes all that it touches. */
-function boxOf({ ground, level, window }: { ground: Ground; level: { index: number; transform: readonly number[] }; window: Window }): [number, number, number, number] {
-  const finest = ground.grid.levels[level.index]!;
-  const [a, , c, , e, f] = finest.transform;
-  const west = c + a * (window.col + 0.25), east = c + a * (window.col + window.width - 0.25);
-  const north = f + e * (window.row + 0.25), south = f + e * (window.row + window.height - 0.25);
-  return [west, Math.min(south, north), east, Math.max(south, north)];
 }

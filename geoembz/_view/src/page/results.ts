@@ -1,6 +1,7 @@
 // The part of the panel that says what was found: examples, threshold, nearest places, command.
 
 import { App, type Example } from "./app.js";
+import { commandOf } from "./asked.js";
 import { button, element, ink, input, make, options, select, sized } from "./dom.js";
 import { tried } from "./errors.js";
 import { ScoreOverlay } from "./overlays.js";
@@ -63,7 +64,7 @@ function showResults(app: App): void {
   element("best-note").textContent = factor === 1
     ? "Of all pixels in view."
     : `Of means of ${factor} × ${factor} pixels in view; zoom in for single ones.`;
-  element("command").textContent = app.command();
+  element("command").textContent = commandOf(app);
   element("copied").textContent = "";
 }
 

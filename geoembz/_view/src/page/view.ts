@@ -46,6 +46,7 @@ export class MapView {
     this.overlayLayers = this.overlays.map((source) => new TileLayer({ source, visible: false }));
     const everything = this.everything();
     const widest = Math.max(...grounds.map((ground) => this.widestResolution(ground)));
+    const coarsest = Math.max(...grounds.map((ground) => this.mapUnits(ground, ground.grid.levels.at(-1)!)));
     const size = [target.clientWidth || 800, target.clientHeight || 600];
     const fitting = 1.1 * Math.max(getWidth(everything) / size[0]!, getHeight(everything) / size[1]!);
     this.isBounded = fitting > widest * 1.1;
@@ -63,7 +64,7 @@ export class MapView {
         projection: this.projection,
         center: [(everything[0]! + everything[2]!) / 2, (everything[1]! + everything[3]!) / 2],
         resolution: Math.min(fitting, widest),
-        maxResolution: Math.min(Math.max(fitting, widest / 8), widest) * 1.0001,
+        maxResolution: Math.min(Math.max(fitting, coarsest), widest) * 1.0001,
         minResolution: Math.min(...grounds.map((ground) => this.mapUnits(ground, ground.grid.levels[0]!))) / 32,
         showFullExtent: true,
       }),
