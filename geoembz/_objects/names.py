@@ -125,15 +125,28 @@ def check_key(key: str) -> str:
 
 
 def is_codes(path: str) -> bool:
-    """Whether an array holds the codes of a store, or of a grid of one.
+    """Whether an array holds the codes of a store, or of a grid of one, at full resolution.
 
     Examples
     --------
     >>> is_codes("embedding"), is_codes("utm31n/embedding"), is_codes("digests/embedding")
     (True, True, False)
+    >>> is_codes("overviews/2/embedding")
+    False
     """
     *groups, name = path.split("/")
-    return name == "embedding" and "digests" not in groups
+    return name == "embedding" and "digests" not in groups and not is_of_level(path)
+
+
+def is_of_level(path: str) -> bool:
+    """Whether an object or a node belongs to an overview, not to a store's full resolution.
+
+    Examples
+    --------
+    >>> is_of_level("utm31n/overviews/2/embedding"), is_of_level("utm31n/embedding")
+    (True, False)
+    """
+    return "overviews" in path.split("/")
 
 
 _TEXTS = {".html": "html", ".css": "css", ".js": "javascript", ".txt": "plain"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from geoembz._objects.names import is_codes
+from geoembz._objects.names import is_codes, is_of_level
 from geoembz._publish.tree import PublishedTree
 from geoembz._util.bounded_json import parse_object
 from geoembz.errors import StoreError
@@ -48,10 +48,11 @@ class StoreMetadata:
 
 
 def read_metadata(tree: PublishedTree) -> StoreMetadata:
-    """Return what a store's `zarr.json` files say."""
+    """Return what a store's `zarr.json` files say of its full resolution."""
     groups, codes = {}, None
     for key in sorted(tree.list()):
-        if key.rsplit("/", 1)[-1] == "zarr.json" and not is_trace(key):
+        is_node = key.rsplit("/", 1)[-1] == "zarr.json"
+        if is_node and not is_trace(key) and not is_of_level(key):
             document = _json(tree, key)
             path = key.removesuffix("zarr.json").rstrip("/")
             if document.get("node_type") == "group":

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,19 @@ def test_rows_have_no_area(table: tuple[Path, int], flags: tuple[str, ...]) -> N
     """A region of a table is refused, and the error names the flag that works."""
     with pytest.raises(InvalidConfigError, match=r"rows have no area.*pixels=N"):
         run(str(table[0]), *flags)
+
+
+def test_overviews_weigh_and_are_no_further_pixels(zones: Path, tmp_path: Path) -> None:
+    """Bytes and objects are those of all levels, pixels and layout those of full resolution."""
+    store = Path(shutil.copytree(zones, tmp_path / "z.zarr"))
+    before = measure_store(str(store))
+    geoembz.overviews(store, levels=2)
+    size = measure_store(str(store))
+    assert (size.pixels, size.layout) == (before.pixels, before.layout)
+    assert size.objects.shards == before.objects.shards
+    assert size.stored_bytes == sum(path.stat().st_size for path in files(store))
+    assert size.objects.scaling + size.objects.constant == len(files(store))
+    assert size.objects.scaling > before.objects.scaling
 
 
 def test_several_grids_are_added_up(zones: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zarr
 
@@ -196,6 +197,17 @@ def test_several_zones(store: Path) -> None:
     assert len(item["geometry"]["coordinates"]) == 2
     assert item["properties"]["proj:code"] is None
     assert item["bbox"] == pytest.approx([8.1, 0, 15, 0.904], abs=0.01)
+
+
+def test_overviews_are_no_grids_of_their_own(make_raster: MakeRaster, tmp_path: Path) -> None:
+    """An item says of a store with levels what it says without: CRS, shape and place."""
+    values = np.random.default_rng(0).normal(size=(8, 41, 35)).astype(np.float32)
+    store = tmp_path / "a.zarr"
+    geoembz.convert(make_raster(tmp_path / "a.tif", values), store, pca=4, chunk=8, shard=16)
+    before = read(write_stac(str(store), interval=YEAR)[0])
+    geoembz.overviews(store, levels=3)
+    assert read(write_stac(str(store), interval=YEAR)[0]) == before
+    assert before["properties"]["proj:shape"] == [41, 35]
 
 
 def test_antimeridian() -> None:
