@@ -144,9 +144,8 @@ def _codes(metadata: Mapping[str, Any], where: str) -> _Codes:
         shape = tuple(map(int, metadata["shape"]))
         shard = tuple(map(int, metadata["chunk_grid"]["configuration"]["chunk_shape"]))
         first = metadata["codecs"][0]
-        inner = (
-            first["configuration"]["chunk_shape"] if first["name"].startswith("shard") else shard
-        )
+        is_sharded = str.startswith(first["name"], "sharding")
+        inner = first["configuration"]["chunk_shape"] if is_sharded else shard
         codes = _Codes(shape, shard, tuple(map(int, inner)))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StoreError(f"cost: {where} is not Zarr v3 array metadata: {error}") from error

@@ -140,7 +140,13 @@ def test_rasters_and_tables_do_not_mix(tmp_path: Path) -> None:
         measure_store(str(tmp_path / "m.zarr"))
 
 
-@pytest.mark.parametrize("metadata", ["null", "[]", "{}", '{"shape": [4]}', '{"shape": "x"}'])
+CODEC_OF_NO_NAME = """{"shape": [4, 2], "codecs": [{"name": 1}],
+    "chunk_grid": {"configuration": {"chunk_shape": [2, 2]}}}"""
+
+
+@pytest.mark.parametrize(
+    "metadata", ["null", "[]", "{}", '{"shape": [4]}', '{"shape": "x"}', CODEC_OF_NO_NAME]
+)
 def test_metadata_that_is_none(metadata: str, tmp_path: Path) -> None:
     """A store whose array metadata is something else is refused by name."""
     folder = tmp_path / "bad.zarr" / "embedding"
