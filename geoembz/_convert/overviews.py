@@ -16,10 +16,10 @@ from geoembz._convert.levels import LevelFigures, has_unit_length, with_levels, 
 from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import OverviewsSummary
 from geoembz._objects.tree import ObjectTree
-from geoembz._util.threads import worker_count
+from geoembz._util.threads import check_workers, worker_count
 from geoembz._version import __version__
 from geoembz.encoding._means import MeanEncoder
-from geoembz.errors import DestinationExistsError, InvalidConfigError, StoreError
+from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store import StoreReader
 from geoembz.store.conventions import records_digests
 from geoembz.store.digests import DIGESTS, ROOT, StoredObject, root_content
@@ -93,6 +93,7 @@ def overviews(
     """
     started = clock.perf_counter()
     check_scheduler(scheduler)
+    check_workers("overviews", workers)
     if scheduler is not None:  # workers may run in another folder
         store = make_absolute(store)
     url = str(store)
@@ -102,10 +103,7 @@ def overviews(
             f"{url}: a store of a table; expected one of a raster: rows have no coarser levels"
         )
     names = grid_names(url, group.attrs.asdict())
-    count = worker_count(workers)
-    if count < 1:
-        raise InvalidConfigError(f"workers {workers}; expected 1 or more")
-    with open_workers(scheduler, count) as pool:
+    with open_workers(scheduler, worker_count(workers)) as pool:
         adding = {
             name: _LevelsAdding(
                 f"{url.rstrip('/')}/{name}" if name else url, levels, pool, overwrite
