@@ -251,7 +251,7 @@ def test_what_can_have_no_levels_is_refused_in_words(
 ) -> None:
     with pytest.raises(InvalidConfigError, match="levels 9; expected 1 to 4 for 50 x 45 pixels"):
         geoembz.overviews(copy, levels=9)
-    with pytest.raises(InvalidConfigError, match="overviews: --workers 0; expected 1 to 256"):
+    with pytest.raises(InvalidConfigError, match="overviews: workers=0; expected 1 to 256"):
         geoembz.overviews(copy, workers=0)
     vectors = repository / "spec/vectors"
     table = shutil.copytree(vectors / "0.2/tables/int8.zarr", tmp_path / "table.zarr")
