@@ -21,6 +21,7 @@ CASES = (
     "startup",
     "convert",
     "overviews",
+    "viewer",
     "decode",
     "packing",
     "pipelines",
