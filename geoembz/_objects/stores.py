@@ -5,6 +5,7 @@ asked for, which is no part.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,14 @@ from geoembz._objects.names import check_endpoint, parse_store_url
 from geoembz.errors import StoreError, redact
 
 _PARTIAL_CONTENT = 206
+
+_KEYS = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE",
+    "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_NO_SIGN_REQUEST",
+)  # fmt: skip
+
+_former_clients: list[Any] = []
+"""Made with other credentials. Nobody closes them, and aiohttp complains of those that just go."""
 
 
 class RangedHttp(HTTPFileSystem):  # type: ignore[misc]
@@ -126,6 +135,7 @@ def s3_options(access: Access | None = None, *, keeps_listings: bool = False) ->
     InvalidConfigError
         If the endpoint is no URL.
     """
+    _use_credentials(tuple(map(os.environ.get, _KEYS)))
     asked = access or Access()
     endpoint = check_endpoint(asked.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
     retries = {"max_attempts": faults.ATTEMPTS, "mode": "standard"}
@@ -147,6 +157,20 @@ def s3_options(access: Access | None = None, *, keeps_listings: bool = False) ->
         "use_listings_cache": keeps_listings,
         "max_concurrency": 1,  # else s3fs asks for the size of each object before it reads it
     }
+
+
+@lru_cache(maxsize=1)
+def _use_credentials(_keys: tuple[str | None, ...]) -> None:
+    """Let clients go that were made with other credentials, when they change in this process.
+
+    s3fs keeps clients by their options, in which credentials of the environment do not appear:
+    whoever mends a wrong key in a notebook would be refused until Python is started again.
+    """
+    s3_is_anonymous.cache_clear()
+    s3fs = sys.modules.get("s3fs")  # nobody made a client before it was imported
+    if s3fs is not None:
+        _former_clients.extend(s3fs.S3FileSystem._cache.values())  # noqa: SLF001  no other way
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 @lru_cache(maxsize=1)
