@@ -1,6 +1,6 @@
 """Append one date to one store: see whether the source fits it, then write its shards."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from geoembz.sources.band_names import list_names, natural_order
 from geoembz.sources.base import names_of, traits_of
 from geoembz.sources.checks import check_vectors
 from geoembz.sources.georeference import describe_grid, same_pixels
+from geoembz.sources.provenance import BBOX
 from geoembz.sources.wrappers import reorder_bands, with_traits
 from geoembz.store import StoreReader
 from geoembz.store.attributes import StoreAttributes
@@ -218,7 +219,7 @@ class DateAppending:
         ours = [info.provenance() for info in self.source.info]
         if entry is None:
             return False
-        return [{k: v for k, v in e.items() if k != "sha256"} for e in entry["sources"]] == ours
+        return [_without_extras(e) for e in entry["sources"]] == [*map(_without_extras, ours)]
 
     def _order_notes(self, reader: StoreReader) -> list[str]:
         """Return what to tell of a date that is stored behind later ones."""
@@ -314,6 +315,11 @@ class DateAppending:
             notes=tuple(dict.fromkeys((*attributes.notes, *traits.notes))),
             skipped=tuple(dict.fromkeys((*attributes.skipped, *traits.skipped))),
         )
+
+
+def _without_extras(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source's entry without what was asked for besides, or later versions added."""
+    return {name: value for name, value in source.items() if name not in {"sha256", BBOX}}
 
 
 def _layouts_of_levels(reader: StoreReader) -> tuple[ChunkLayout, ...]:

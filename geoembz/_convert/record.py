@@ -14,7 +14,7 @@ from geoembz._geo.geoparquet import free_name, write_emb, write_geo
 from geoembz._version import __version__
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.sources import Source
-from geoembz.sources.base import names_of, traits_of
+from geoembz.sources.base import names_of, place_infos, traits_of
 from geoembz.sources.provenance import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.sources.tables.products import Product
@@ -65,7 +65,8 @@ def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool 
     SourceChangedError
         If an input is another than when it was opened.
     """
-    inputs = tuple(map(with_checksum, source.info)) if checksum else source.info
+    infos = place_infos(source)
+    inputs = tuple(map(with_checksum, infos)) if checksum else infos
     check_unchanged(source.info)  # after all that is read of them
     pixels, fidelity = total(results)
     return Written(

@@ -189,6 +189,17 @@ def traits_of(source: Source) -> SourceTraits:
     return traits
 
 
+def place_infos(source: Source) -> tuple[SourceInfo, ...]:
+    """Return the objects behind a source, each with the outline of its pixels.
+
+    Those that have none yet lie where the whole source does.
+    """
+    return tuple(
+        info if info.bbox is not None else replace(info, bbox=source.grid.bbox)
+        for info in source.info
+    )
+
+
 def occupies(source: Source, window: Window) -> bool:
     """Whether a window of a source can hold a valid pixel, as far as is known without reading."""
     known = getattr(source, "occupies", None)

@@ -20,6 +20,7 @@ from geoembz.sources.base import (
     SourceTraits,
     names_of,
     occupies,
+    place_infos,
     traits_of,
 )
 from geoembz.sources.georeference import cover, offset, refuse_misaligned
@@ -136,7 +137,7 @@ class MosaicSource:
         overlapping = _overlap_somewhere(self._edges)
         if not overlapping:  # then the order given means nothing, and the store must not tell it
             order.sort(key=lambda index: (windows[index], aligned[index].name))
-        self.info = tuple(info for index in order for info in aligned[index].info)
+        self.info = tuple(info for index in order for info in place_infos(aligned[index]))
         self.traits: SourceTraits = _common_traits([aligned[index] for index in order])
         if overlapping:
             self.traits = self.traits.with_notes(_RULES[self._overlap])

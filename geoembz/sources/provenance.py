@@ -20,6 +20,9 @@ from geoembz._util.threads import for_each
 from geoembz.errors import SourceChangedError
 
 _ASKED_AT_ONCE = 32
+BBOX = "bbox"
+"""Under which key a store says where the pixels of a source lie."""
+
 _ARCHIVE = re.compile(r"(.+?\.(?:zip|kmz|tar|tgz|gz|7z|rar))(?:/.*)?$", re.IGNORECASE)
 
 
@@ -113,6 +116,9 @@ class SourceInfo:
         ETag of a remote object; None where it is unknown.
     sha256
         Hex digest of the content, where it was asked for.
+    bbox
+        ``(xmin, ymin, xmax, ymax)`` of its pixels, in the CRS of the grid they are stored in; None
+        where that is not known, and of tables.
     mtime_ns
         Modification time of a local file. An interrupted conversion is resumed only while it stays
         the same; a store does not hold it, since a copy of the file must give the same store.
@@ -127,6 +133,7 @@ class SourceInfo:
     size_bytes: int | None = None
     version: str | None = None
     sha256: str | None = None
+    bbox: tuple[float, float, float, float] | None = None
     mtime_ns: int | None = None
     path: str | None = field(default=None, repr=False, compare=False)
     watched: tuple[Stamp, ...] = field(default=(), repr=False, compare=False)
@@ -145,7 +152,7 @@ class SourceInfo:
         known = {name: value for name, value in self.identity().items() if value is not None}
         for name in ("mtime_ns", "files"):
             known.pop(name, None)
-        return known
+        return known if self.bbox is None else {**known, BBOX: list(self.bbox)}
 
 
 _ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zmetadata")

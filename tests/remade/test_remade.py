@@ -5,12 +5,18 @@ rearranged: a raster, a table and a root of two grids. A format's golden vectors
 *means* the same; these say that a conversion *does* the same. Their encodings are not fitted here
 (`encoding.npz`): the last bits of a fit belong to the machine's linear algebra.
 
+One key is newer than these stores: `bbox` of a source (spec/format.md, "geoembz:sources"). Before
+documents are compared it is taken out of what is made now, and the digests that follow from it are
+blanked on both sides; nothing else of a document may differ, and every other object is the same.
+
 ``python -m tests.remade.test_remade FOLDER`` writes the conversions of the checkout into a folder.
 """
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +79,29 @@ def test_the_same_bytes(name: str, tmp_path: Path) -> None:
     CASES[name](tmp_path, tmp_path / f"{name}.zarr")
     made, kept = objects(tmp_path / f"{name}.zarr"), objects(HERE / f"{name}.zarr")
     assert sorted(made) == sorted(kept)
-    assert [key for key in kept if made[key] != kept[key]] == []
+    differing = [key for key in kept if made[key] != kept[key]]
+    assert set(differing) <= {key for key in kept if Path(key).name == "zarr.json"}
+    for key in differing:
+        now, then = (without_outlines(content[key]) for content in (made, kept))
+        assert json.dumps(now) == json.dumps(then)  # the order of members, too
+    assert geoembz.verify(str(tmp_path / f"{name}.zarr")).problems == ()
+
+
+def without_outlines(document: bytes) -> Any:
+    """Return a root's metadata without the bboxes of sources, and blank digests of them."""
+    root = json.loads(document)
+    nodes = root.get("consolidated_metadata", {}).get("metadata", {})
+    for node in (root, *nodes.values()):
+        attributes = node["attributes"]
+        for entry in (attributes, *attributes.get("geoembz:times", [])):
+            for source in entry.get("geoembz:sources", entry.get("sources", [])):
+                source.pop("bbox", None)
+        digests = attributes.get("geoembz:digests")
+        if digests is not None:
+            digests["document"] = None
+            for grid in attributes.get("geoembz:grids", []):
+                digests["objects"][f"{grid}/zarr.json"] = None
+    return root
 
 
 @pytest.mark.parametrize("name", CASES)

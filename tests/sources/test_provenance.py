@@ -14,7 +14,10 @@ import pytest
 
 import geoembz
 from benchmarks.serving import RangeHandler
+from geoembz._convert.append_date import _without_extras
+from geoembz.sources import open_source
 from geoembz.sources.provenance import identify, with_checksum
+from tests import products
 from tests.conftest import MakeRaster
 from tests.tables import clay_v1_5
 
@@ -88,3 +91,53 @@ def test_tables_have_checksums_where_asked(tmp_path: Path) -> None:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert [source.get("sha256") for source in sources(tmp_path / "with")] == [digest]
     assert "sha256" not in sources(tmp_path / "without")[0]
+
+
+def test_stores_know_the_outlines_of_their_sources(tmp_path: Path) -> None:
+    """Each tile's, in the CRS of the grid; of each date its own; of a table none."""
+    a, b, left, d, e, top = products.UTM_TRANSFORM
+    values = np.random.default_rng(3).normal(size=(4, 16, 40)).astype(np.float32)
+    west, east = tmp_path / "b.tif", tmp_path / "a.tif"  # the mosaic's order is not that of names
+    products.write_raster(west, values[..., :16])
+    products.write_raster(east, values[..., 16:], transform=(a, b, left + 16 * a, d, e, top))
+    store = tmp_path / "mosaic.zarr"
+    geoembz.convert([east, west], store, time="2023", chunk=8, shard=8)
+    bottom, middle = top + 16 * e, left + 16 * a
+    expected = {
+        "file:b.tif": [left, bottom, middle, top],
+        "file:a.tif": [middle, bottom, left + 40 * a, top],
+    }
+    assert {one["uri"]: one["bbox"] for one in sources(store)} == expected
+    whole = tmp_path / "whole.tif"
+    products.write_raster(whole, values)
+    geoembz.append(store, whole, time="2024")
+    times = geoembz.open(store).attrs["geoembz:times"]
+    assert [[one["bbox"] for one in date["sources"]] for date in times] == [
+        list(expected.values()),
+        [[left, bottom, left + 40 * a, top]],
+    ]
+    clay_v1_5(tmp_path / "clay.parquet", np.random.default_rng(3))
+    geoembz.convert(tmp_path / "clay.parquet", tmp_path / "table.zarr")
+    assert "bbox" not in sources(tmp_path / "table.zarr")[0]
+
+
+def test_bands_of_one_tile_share_its_outline(tmp_path: Path) -> None:
+    """As do all the files that a tile is read from."""
+    values = np.random.default_rng(3).normal(size=(4, 16, 16)).astype(np.float32)
+    names = ("A00", "A01", "A02", "A03")
+    paths = products.write_band_files(tmp_path, values, names, bands_per_file=1)
+    geoembz.convert(paths, tmp_path / "bands.zarr", product="bands")
+    boxes = {tuple(one["bbox"]) for one in sources(tmp_path / "bands.zarr")}
+    assert len(sources(tmp_path / "bands.zarr")) == 4
+    assert boxes == {open_source(paths, product="bands").grid.bbox}
+
+
+def test_append_takes_dates_of_stores_without_outlines(tmp_path: Path) -> None:
+    """A date that an earlier version added is known again by all else that tells it."""
+    path, store = tmp_path / "in.tif", tmp_path / "store.zarr"
+    products.write_raster(path, np.random.default_rng(3).normal(size=(4, 16, 16)).astype("f4"))
+    geoembz.convert(path, store, time="2023")
+    (entry,) = geoembz.open(store).attrs["geoembz:times"]
+    ours = open_source(path).info[0].provenance()
+    assert _without_extras(entry["sources"][0]) == ours
+    assert _without_extras(ours) == ours
