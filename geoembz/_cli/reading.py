@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 Space = Literal["original", "reduced", "codes"]
 Metric = Literal["cosine", "dot", "euclidean", "hamming"]
 Format = Literal["cog", "geoparquet"]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pool",
+        metavar="HOW",
+        help="How pixels become one vector: mean, std, min, max, gem or mean+std; repeatable.",
+        show_default="mean",
+    ),
+]
 
 
 def view_options(
@@ -63,23 +72,25 @@ def sample(
     view: dict[str, Any],
     output: Output,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write .parquet (GeoParquet) or .csv.")
+        str | None,
+        typer.Option(metavar="FILE", help="Write .parquet (GeoParquet), .csv or .geojson."),
     ] = None,
     crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="CRS of FEATURES.", show_default="as declared")
     ] = None,
     time: Time = None,
     level: Level = None,
+    pool: Pools = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Take the vectors at points, or the mean vector of each polygon.
+    """Take the vectors at points, or pool those of each polygon.
 
-    Only the chunks that the features touch are read. A feature outside the store, or where it has
-    no data, keeps its row without a vector.
+    Only the chunks that the features touch are read. Each feature keeps its row and has a status:
+    valid, nodata (the store has no data there) or outside.
     """
     from geoembz import sample as sample_store
 
-    place: dict[str, Any] = {"crs": crs, "time": time, "level": level}
+    place: dict[str, Any] = {"crs": crs, "time": time, "level": level, "pool": pool}
     output.show(sample_store(store, features, out=out, overwrite=overwrite, **place, **view))
 
 

@@ -1,6 +1,6 @@
-"""Vectors at points, and means over polygons: only the chunks that they touch are read."""
+"""Vectors at points, and pooled over polygons: only the chunks that they touch are read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoembz._export.pixels import Hits, Totals, point_hits, polygon_hits
+from geoembz._export.lookup import Found, ViewOptions, chunk_shape, look_up, read_hits
+from geoembz._export.pixels import inside_window, point_hits, polygon_hits
+from geoembz._export.pooling import Pool, Statistics, check_pools
 from geoembz._export.region import Region, open_regions
 from geoembz._geo import BBox, box_around, parse_crs, same_crs
 from geoembz._geo.geoparquet import write_emb
@@ -17,9 +19,18 @@ from geoembz._geo.grid import Grid
 from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.features import Features, read_features, write_features
-from geoembz.sources.features.write import PARQUET, check_output, vector_array
+from geoembz.sources.features.write import (
+    EMBEDDING,
+    GEOJSON,
+    PARQUET,
+    check_output,
+    vector_array,
+)
 from geoembz.store import StoreReader, View
 from geoembz.store.grids import open_readers
+
+STATUSES = ("valid", "nodata", "outside")
+"""Of a feature: it has a vector; the store has no data there; it lies on no pixel of the store."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +42,19 @@ class Sampled(Result):
     features
         As they were given, CRS included.
     vectors
-        Shape ``(n, length)``, float32 (NaN where there is no embedding) or codes.
+        Shape ``(n, length)``, float32 (NaN where there is no embedding) or codes; of polygons, as
+        pooled in the first way that was asked for.
     pixels
         Valid pixels that each vector was made from, int64, shape ``(n,)``: 0 or 1 for a point.
     space
         ``original``, ``reduced`` or ``codes``.
     chunks_read
         Chunks of the store that were read.
+    status
+        Of each feature: ``valid``, ``nodata`` (the store has no data there) or ``outside`` (it
+        lies on no pixel of the store, or nowhere), str, shape ``(n,)``.
+    pooled
+        Vectors of polygons by the name of the pooling, `vectors` first; empty for points.
     out
         File that was written, if any.
     """
@@ -47,6 +64,8 @@ class Sampled(Result):
     pixels: NDArray[np.int64]
     space: View
     chunks_read: int
+    status: NDArray[np.str_]
+    pooled: Mapping[str, NDArray[np.float32]]
     out: str | None = None
 
     @property
@@ -55,7 +74,7 @@ class Sampled(Result):
         return self.pixels > 0
 
     def to_arrow(self) -> pa.Table:
-        """Return the features' columns, `n_pixels` and `embedding`, null where there is none."""
+        """Return the features' columns, and those of `new_columns`."""
         table = self.features.columns
         for name, values in self.new_columns().items():
             if name in table.column_names:
@@ -69,27 +88,38 @@ class Sampled(Result):
             "features": len(self.features),
             "kind": self.features.kind,
             "found": int(self.found.sum()),
+            "status": {name: int((self.status == name).sum()) for name in STATUSES},
             "length": self.vectors.shape[1],
             "space": self.space,
+            "pools": list(self.pooled),
             "chunks_read": self.chunks_read,
             "out": self.out,
         }
 
     def _rows(self) -> list[tuple[str, ...]]:
-        found = int(self.found.sum())
+        pools = f", {' and '.join(self.pooled)} of pixels" if self.pooled else ""
+        labels = ("with a vector", "without data there", "outside")
+        counts = [f"{int((self.status == name).sum()):,}" for name in STATUSES]
         return [
             (self.features.kind, f"{len(self.features):,}"),
-            ("with a vector", f"{found:,}"),
-            ("outside, or no data", f"{len(self.features) - found:,}"),
-            ("vectors", f"{self.vectors.shape[1]} numbers, {self.space}"),
+            *zip(labels, counts, strict=True),
+            ("vectors", f"{self.vectors.shape[1]} numbers, {self.space}{pools}"),
             ("chunks read", f"{self.chunks_read:,}"),
             ("written", self.out or "nothing (name a file with --out)"),
         ]
 
     def new_columns(self) -> dict[str, pa.Array]:
-        """Return `n_pixels` and `embedding`, null where there is none."""
-        vectors = vector_array(self.vectors, self.found)
-        return {"n_pixels": pa.array(self.pixels), "embedding": vectors}
+        """Return `status`, `n_pixels` and `embedding`, which is null where there is none.
+
+        Of several ways of pooling the first is `embedding`, others are `embedding_std` and so on.
+        """
+        others = list(self.pooled.items())[1:]
+        named = {EMBEDDING: self.vectors, **{f"{EMBEDDING}_{name}": v for name, v in others}}
+        return {
+            "status": pa.array(self.status),
+            "n_pixels": pa.array(self.pixels),
+            **{name: vector_array(vectors, self.found) for name, vectors in named.items()},
+        }
 
 
 def sample(
@@ -103,14 +133,19 @@ def sample(
     bbox: BBox | None = None,
     time: str | None = None,
     level: int | None = None,
+    pool: Pool | Sequence[Pool] | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> Sampled:
-    """Take the vectors at points, or the mean vector of each polygon.
+    """Take the vectors at points, or one vector of each polygon, pooled over its pixels.
 
-    Every feature keeps its row; one that lies outside, or where the store has no data, has no
-    vector. A pixel belongs to a polygon if its centre does; a polygon without any pixel centre
-    takes the pixels that it touches.
+    Every feature keeps its row, and has a status; one that lies outside, or where the store has no
+    data, has no vector. A pixel belongs to a polygon if its centre does; a polygon without any
+    pixel centre takes the pixels that it touches.
+
+    Of a store of several grids, a point gets its vector from the grid that covers it; where
+    several do, from the first one in the store's list that has an embedding there. A polygon takes
+    the pixels of all grids.
 
     Parameters
     ----------
@@ -133,8 +168,15 @@ def sample(
     level
         Number of the level to take them from, where the store has overviews; 0 is the full
         resolution.
+    pool
+        How the pixels of a polygon become one vector, or several ways at once: ``mean`` (None is
+        that), ``std`` (divided by n), ``min``, ``max``, ``gem`` (generalised mean with p=3: the
+        cube root of the mean of cubes, signs kept), or ``mean+std``, one after the other. Each
+        number by itself, of the decoded vectors in `space`.
     out
-        Also write a file: ``.parquet`` (GeoParquet with an ``emb`` footer) or ``.csv``.
+        Also write a file: ``.parquet`` (GeoParquet with an ``emb`` footer), ``.csv`` or
+        ``.geojson`` (longitude and latitude). Columns `status`, `n_pixels` and `embedding` are
+        added, and replace columns of these names.
     overwrite
         Replace a file that exists.
 
@@ -162,79 +204,84 @@ def sample(
     >>> sampled.vectors.shape
     (1, 128)
     """
-    target = None if out is None else check_output(out, (*PARQUET, ".csv"), overwrite=overwrite)
+    target = None if out is None else check_output(out, _SUFFIXES, overwrite=overwrite)
+    pools = check_pools(pool)
     readers = open_readers(store, level=level)
     regions = [region for reader in readers for region in open_regions(reader, bbox, time=time)]
-    wanted = read_features(features, crs=crs)
-    if wanted.geometries is not None and space == "codes":
+    wanted, view = read_features(features, crs=crs), ViewOptions(space, components, whiten)
+    if wanted.points is None:
+        sampled = _of_polygons(wanted, regions, view, pools)
+    elif pool is not None:
+        raise InvalidConfigError(
+            f"pool {pool!r}: {wanted.name} holds points, of one pixel each; pool polygons, or "
+            "leave it out"
+        )
+    else:
+        sampled = _of_points(wanted, regions, view)
+    if len(wanted) and (sampled.status == "outside").all():
+        _refuse_strangers(
+            store.url if isinstance(store, StoreReader) else str(store), regions, wanted
+        )
+    if target is None:
+        return sampled
+    emb = _emb(regions[0].reader, sampled)
+    write_features(target, wanted, sampled.new_columns(), emb)
+    return replace(sampled, out=str(target))
+
+
+_SUFFIXES = (*PARQUET, ".csv", *GEOJSON)
+
+
+def _of_points(wanted: Features, regions: Sequence[Region], view: ViewOptions) -> Sampled:
+    points = wanted.points
+    assert points is not None  # noqa: S101 - asked before
+
+    def place(crs: str, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        placed = replace(wanted, points=points[rows]).to_crs(crs).points
+        assert placed is not None  # noqa: S101 - points stay points
+        return placed
+
+    found: Found = look_up(regions, view, len(wanted), place)
+    pixels = found.valid.astype(np.int64)
+    status = _status(found.covered, pixels)
+    return Sampled(wanted, found.vectors, pixels, view.space, found.chunks_read, status, {})
+
+
+def _of_polygons(
+    wanted: Features, regions: Sequence[Region], view: ViewOptions, pools: Sequence[Pool]
+) -> Sampled:
+    """Pool the pixels in polygons; those of none take what they touch."""
+    if view.is_codes:
         raise InvalidConfigError(
             "space codes with polygons: a mean of codes means nothing; "
             "choose 'reduced' or 'original'"
         )
-    reader = regions[0].reader
-    totals = Totals(reader, len(wanted), space, components, whiten)
+    statistics = Statistics(pools, view.length(regions[0].reader), (len(wanted),))
+    covered, chunks_read = np.zeros(len(wanted), np.bool_), 0
     for all_touched in (False, True):
-        _add(totals, regions, wanted, all_touched=all_touched)
-    if len(wanted) and not totals.covered.any():
-        _refuse_strangers(
-            store.url if isinstance(store, StoreReader) else str(store), regions, wanted
-        )
-    sampled = Sampled(
-        wanted,
-        totals.vectors(),
-        totals.pixels,
-        space,
-        totals.chunks_read,
-        None if target is None else str(target),
-    )
-    if target is not None:
-        emb = _emb(reader, sampled.vectors.shape[1], space)
-        write_features(target, wanted, sampled.new_columns(), emb)
-    return sampled
-
-
-def _add(totals: Totals, regions: Sequence[Region], wanted: Features, *, all_touched: bool) -> None:
-    """Add the pixels of features that have none yet; a point has one in one grid at most."""
-    missing = np.flatnonzero(totals.covered == 0)
-    for region in regions:
-        grid = region.reader.attributes.grid
-        placed = wanted.to_crs(grid.crs_wkt)
-        hits: Iterable[Hits]
-        if placed.points is not None:
-            missing = np.flatnonzero(totals.covered == 0)
-            hits = point_hits(grid, _chunk(region), _only(placed.points, missing))
-        else:
-            assert placed.geometries is not None  # noqa: S101 - features are the one or the other
-            polygons = zip(missing.tolist(), placed.geometries[missing], strict=True)
+        missing = np.flatnonzero(~covered)
+        for region in regions:
+            grid = region.reader.attributes.grid
+            shapes = wanted.to_crs(grid.crs_wkt).geometries
+            assert shapes is not None  # noqa: S101 - polygons stay polygons
+            polygons = zip(missing.tolist(), shapes[missing], strict=True)
             known = ((number, polygon) for number, polygon in polygons if polygon is not None)
-            hits = polygon_hits(grid, _chunk(region), known, all_touched=all_touched)
-        totals.add(region.reader, region.date, _inside(region, hits))
+            hits = polygon_hits(grid, chunk_shape(region), known, all_touched=all_touched)
+            for hit, vectors, valid in read_hits(region, inside_window(hits, region.window), view):
+                starts = np.flatnonzero(np.diff(hit.features, prepend=-1))
+                statistics.add((hit.features[starts],), [starts], vectors, valid)
+                covered[hit.features] = True
+                chunks_read += 1
+    pooled: dict[str, NDArray[np.float32]] = {pool: statistics.pooled(pool).T for pool in pools}
+    status = _status(covered, statistics.counts)
+    return Sampled(
+        wanted, pooled[pools[0]], statistics.counts, view.space, chunks_read, status, pooled
+    )
 
 
-def _only(points: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the points with all but some rows unknown."""
-    kept = np.full_like(points, np.nan)
-    kept[rows] = points[rows]
-    return kept
-
-
-def _chunk(region: Region) -> tuple[int, int]:
-    chunks = region.reader.codes.chunks
-    return chunks[-2], chunks[-1]
-
-
-def _inside(region: Region, hits: Iterable[Hits]) -> Iterator[Hits]:
-    """Leave out the pixels outside the region."""
-    window = region.window
-    for hit in hits:
-        rows = hit.pixels // hit.window.width + hit.window.row
-        cols = hit.pixels % hit.window.width + hit.window.col
-        kept = (rows >= window.row) & (rows < window.row + window.height)
-        kept &= (cols >= window.col) & (cols < window.col + window.width)
-        if kept.all():
-            yield hit
-        elif kept.any():
-            yield Hits(hit.window, hit.features[kept], hit.pixels[kept])
+def _status(covered: NDArray[np.bool_], pixels: NDArray[np.int64]) -> NDArray[np.str_]:
+    valid, nodata, outside = STATUSES
+    return np.where(pixels > 0, valid, np.where(covered, nodata, outside))
 
 
 def _refuse_strangers(url: str, regions: Sequence[Region], wanted: Features) -> None:
@@ -278,12 +325,13 @@ def _count_inside(region: Region, points: Features) -> int:
     return sum(len(hits.features) for hits in point_hits(grid, grid.shape, placed))
 
 
-def _emb(reader: StoreReader, length: int, space: View) -> bytes:
+def _emb(reader: StoreReader, sampled: Sampled) -> bytes:
     attributes = reader.attributes
+    pooled = f", {next(iter(sampled.pooled))} of pixels" if sampled.pooled else ""
     return write_emb(
         model=attributes.model,
-        dimension=length,
+        dimension=sampled.vectors.shape[1],
         kind="pixel",
-        quantization=f"geoembz:{reader.encoding.recipe}, space {space}",
+        quantization=f"geoembz:{reader.encoding.recipe}, space {sampled.space}{pooled}",
         sources=[str(source["uri"]) for source in attributes.sources],
     )

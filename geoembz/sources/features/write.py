@@ -1,5 +1,10 @@
-"""Write a table of embeddings with its places: GeoParquet with the footers, or CSV."""
+"""Write a table of embeddings with its places: GeoParquet with the footers, CSV or GeoJSON.
 
+Rows are written in groups, so that no second copy of all vectors is made.
+"""
+
+import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,13 +14,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
-from geoembz._geo.geoparquet import write_geo
+from geoembz._geo.geoparquet import CRS84, write_geo
 from geoembz._util.output import output_file
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.sources.features.model import Features
 
 PARQUET = (".parquet", ".geoparquet", ".gpq")
+GEOJSON = (".geojson",)
 GEOMETRY, EMBEDDING = "geometry", "embedding"
+
+_GROUP_ROWS = 16_384
+"""Rows written at once."""
 
 
 def check_output(path: str | Path, suffixes: tuple[str, ...], *, overwrite: bool) -> Path:
@@ -55,7 +64,8 @@ def write_features(
     Parameters
     ----------
     path
-        ``.parquet`` (GeoParquet) or ``.csv``: there a vector takes one column per component.
+        ``.parquet`` (GeoParquet), ``.geojson``, or ``.csv``: there a vector takes one column per
+        component.
     features
         Places and columns; those that share a name with a new one give way.
     columns
@@ -67,9 +77,12 @@ def write_features(
     table = features.columns.select([name for name in kept if name != GEOMETRY])
     for name, values in columns.items():
         table = table.append_column(name, values)
+    suffix = path.suffix.lower()
     with output_file(path) as partial:
-        if path.suffix.lower() in PARQUET:
+        if suffix in PARQUET:
             _write_parquet(partial, table, features, emb)
+        elif suffix in GEOJSON:
+            _write_geojson(partial, table, features)
         else:
             _write_csv(partial, table, features)
 
@@ -79,21 +92,73 @@ def _write_parquet(path: Path, table: pa.Table, features: Features, emb: bytes) 
 
     table = table.append_column(GEOMETRY, features.wkb())
     geo = write_geo(GEOMETRY, features.crs, features.geometry_types, _bbox(features))
-    parquet.write_table(table.replace_schema_metadata({b"geo": geo, b"emb": emb}), path)
+    table = table.replace_schema_metadata({b"geo": geo, b"emb": emb})
+    parquet.write_table(table, path, row_group_size=_GROUP_ROWS)
 
 
 def _write_csv(path: Path, table: pa.Table, features: Features) -> None:
     from pyarrow import csv
 
-    vectors = table[EMBEDDING].combine_chunks()
-    table = table.drop_columns([EMBEDDING])
     if features.points is not None and not {"x", "y"} & set(table.column_names):
         for axis, name in enumerate("xy"):
             table = table.append_column(name, pa.array(features.points[:, axis]))
-    for index in range(vectors.type.list_size):
-        component = compute.list_element(vectors, index)
-        table = table.append_column(f"{EMBEDDING}_{index}", component)
-    csv.write_csv(table, path)
+    writer = None
+    for start in range(0, max(len(table), 1), _GROUP_ROWS):
+        rows = _spread(table.slice(start, _GROUP_ROWS))
+        writer = writer or csv.CSVWriter(path, rows.schema)
+        writer.write_table(rows)
+    if writer is not None:
+        writer.close()
+
+
+def _spread(table: pa.Table) -> pa.Table:
+    """Return a table with a column for each component of its vectors, behind all others."""
+    names = [name for name in table.column_names if _is_vector(table[name])]
+    spread = table.drop_columns(names)
+    for name in names:
+        vectors = table[name].combine_chunks()
+        for index in range(vectors.type.list_size):
+            component = compute.list_element(vectors, index)
+            spread = spread.append_column(f"{name}_{index}", component)
+    return spread
+
+
+def _is_vector(column: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_fixed_size_list(column.type))
+
+
+def _write_geojson(path: Path, table: pa.Table, features: Features) -> None:
+    """Write a FeatureCollection, a feature on each line; RFC 7946 knows degrees only."""
+    placed = features.to_crs(CRS84)
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for start in range(0, len(table), _GROUP_ROWS):
+            rows = table.slice(start, _GROUP_ROWS).to_pylist()
+            for number, row in enumerate(rows, start):
+                properties = {name: _json(value) for name, value in row.items()}
+                geometry = _geometry(placed, number)
+                feature = {"type": "Feature", "geometry": geometry, "properties": properties}
+                file.write(f"{',' if number else ''}\n{json.dumps(feature, allow_nan=False)}")
+        file.write("\n]}\n")
+
+
+def _json(value: Any) -> Any:
+    """Return a value as JSON has it: what is not finite as null, dates and the like as text."""
+    if isinstance(value, list):
+        return [_json(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, int | str) else str(value)
+
+
+def _geometry(features: Features, number: int) -> Any:
+    if features.geometries is None:
+        assert features.points is not None  # noqa: S101 - features are the one or the other
+        place = features.points[number].tolist()
+        is_known = all(map(math.isfinite, place))
+        return {"type": "Point", "coordinates": place} if is_known else None
+    shape = features.geometries[number]
+    return None if shape is None else shape.__geo_interface__
 
 
 def _bbox(features: Features) -> tuple[float, ...] | None:
