@@ -13,6 +13,7 @@ import geoembz
 from geoembz._cli import main
 from geoembz._cli.app import app
 from geoembz._export.run import Format
+from geoembz._map.similar import RULES
 from geoembz._search import METRICS
 from geoembz.sources.options import Overlap
 from geoembz.store import View
@@ -54,6 +55,8 @@ def test_choices_are_those_of_the_library() -> None:
         ("export", "space"): get_args(View.__value__),
         ("export", "to"): get_args(Format.__value__),
         ("search", "metric"): METRICS,
+        ("map similar", "metric"): METRICS,
+        ("map similar", "rule"): RULES,
     }
     for (name, option), words in types.items():
         annotation = inspect.signature(COMMANDS[name].callback).parameters[option].annotation
@@ -96,6 +99,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
         "search": [str(store), *point, "--k", "2"],
         "preview": [str(store), str(out / "a.png")],
         "export": [str(store), str(out / "a.tif"), "--components", "2"],
+        "map similar": [str(store), str(out / "b.tif"), "--like", point[1], "--crs", crs],
     }
     return [*name.split(), *of_commands[name]]
 

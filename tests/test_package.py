@@ -105,7 +105,9 @@ def test_every_command_has_its_function_and_the_other_way_round() -> None:
         for name, command in commands.items()
         for inner in vars(command).get("commands", {"": None})
     }
-    of_commands = {{"basis save": "save_basis", "demo": "run_demo"}.get(n, n) for n in names}
+    of_commands = {
+        {"basis save": "save_basis", "demo": "run_demo"}.get(n, n.replace(" ", "_")) for n in names
+    }
     functions = {n for n in geoembz.__all__ if inspect.isfunction(getattr(geoembz, n))}
     only_python = {
         "apply_model", "load_basis", "open", "open_source", "record_in_store", "vectors_at",

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from geoembz._cli import convert, evaluate, reading, stores
+from geoembz._cli import convert, evaluate, maps, reading, stores
 
 MEANT = {"open": "info", "show": "info", "ls": "info", "stat": "info", "compress": "convert"}
 """Commands that people try, and what they are called here."""
@@ -89,8 +89,13 @@ def common(
 basis = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for reuse.")
 basis.command("save")(stores.save_basis)
 
+map_ = typer.Typer(no_args_is_help=True, help="Map a whole store: what is alike, what changed.")
+for each in (maps.similar,):
+    map_.command()(each)
+
 app.command()(convert.convert)
 app.add_typer(basis, name="basis")
+app.add_typer(map_, name="map")
 for command in (
     stores.info,
     convert.demo,

@@ -143,8 +143,8 @@ def search(
     else:
         query = vectors_at(
             store,
-            [_parse_point("point", text) for text in point or ()],
-            against=[_parse_point("against", text) for text in against] if against else None,
+            [parse_point("point", text) for text in point or ()],
+            against=[parse_point("against", text) for text in against] if against else None,
             together=together,
             metric=metric,
             crs=crs,
@@ -212,7 +212,14 @@ def export(
     output.show(summary)
 
 
-def _parse_point(option: str, text: str) -> tuple[float, float]:
+def parse_point(option: str, text: str) -> tuple[float, float]:
+    """Return the place that an option names.
+
+    Raises
+    ------
+    InvalidConfigError
+        If it is no pair of numbers.
+    """
     try:
         x, y = (float(part) for part in text.split(","))
     except ValueError as error:

@@ -41,7 +41,7 @@ from geoembz.store.lock import DestinationLock, Fence
 type Plan = Mapping[str, Any]
 """All that the bytes of a store depend on, as the journal records it."""
 
-_WRITTEN_FIRST = ("embedding", "valid", OVERVIEWS, "x", "y", "columns")
+_WRITTEN_FIRST = ("embedding", "valid", OVERVIEWS, "x", "y", "columns", "map", "band")
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from geoembz._export.geotiff import Raster, write_cog
 from geoembz._export.region import Region, open_region
-from geoembz._export.tiling import draft_side, tile_side, window_shape
+from geoembz._export.tiling import window_shape
 from geoembz._geo import BBox
 from geoembz._geo.grid import split
-from geoembz._util.output import output_file
 from geoembz._util.results import Result
-from geoembz.errors import InvalidConfigError, OutputError, SourceError
+from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
-from geoembz.sources.gdal import open_gdal
-from geoembz.sources.tiff import read_complete
 from geoembz.store import StoreReader, View
 from geoembz.store.documents import StorePlan
 
-_BLOCK_BYTES, _DRAFT_TILE_BYTES = 64 * 2**20, 4 * 2**20
-"""Decoded at once, and of one tile of the draft with all its bands: tiles that a block leaves half
-filled wait in GDAL's cache."""
-
-_CACHE_BYTES = 256 * 2**20
-"""Of GDAL's cache, which would take 5 % of the machine's memory."""
+_BLOCK_BYTES = 64 * 2**20
+"""Decoded at once: tiles of the draft that a block leaves half filled wait in GDAL's cache."""
 
 _PLAIN_LAWS = ("identity", "power")
 """Of codes that another reader knows: numbers as they are, or AlphaEarth's own codes."""
@@ -113,65 +107,36 @@ def export_cog(
     StoreError
         If the store cannot be read.
     """
-    import rasterio
-
     target = check_output(out, (".tif", ".tiff"), overwrite=overwrite)
     if space not in {"original", "reduced", "codes"}:
         raise InvalidConfigError(f"space {space!r}; expected 'original', 'reduced' or 'codes'")
     region = open_region(store, bbox, bbox_crs, time, grid, level)
     bands = region.reader.length(space, components, whiten)
-    profile = _profile(region, space, bands)
-    settings = {
-        "GDAL_CACHEMAX": _CACHE_BYTES,
-        "GDAL_TIFF_INTERNAL_MASK": True,
-        "GDAL_VALIDATE_CREATION_OPTIONS": False,  # it would warn of tiles below 128 pixels
-    }
-    with output_file(target) as finished, rasterio.Env(**settings):
-        plain = finished.with_name(f"{finished.name}.plain.tif")
-        with rasterio.open(plain, "w", **profile) as raster:
-            raster.descriptions = band_labels(region.reader, space, bands)
-            _fill(raster, region, space, components, whiten)
-            raster.update_tags(**_tags(region, space))
-        refuse_cut(plain, target)
-        _optimize(plain, finished, profile)
-        refuse_cut(finished, target)
+    raster = Raster(region.grid, bands, *_number(region, space))
+
+    def fill(draft: Any) -> None:
+        draft.descriptions = band_labels(region.reader, space, bands)
+        _fill(draft, region, space, components, whiten)
+        draft.update_tags(**_tags(region, space))
+
+    write_cog(target, raster, fill)
     return ExportSummary(
         str(target),
         space,
         bands,
         region.window.shape,
-        profile["dtype"],
-        profile["nodata"],
+        raster.dtype.name,
+        raster.nodata,
         target.stat().st_size,
     )
 
 
-def _profile(region: Region, space: View, bands: int) -> dict[str, Any]:
-    import rasterio
-
-    encoding, grid = region.reader.encoding, region.grid
-    dtype: np.dtype[Any] = np.dtype(np.float32)
-    nodata: float | None = np.nan
-    if space == "codes":
-        dtype = encoding.code_dtype
-        nodata = None if encoding.nodata is None else encoding.fill_value
-    side = draft_side(grid.shape, bands * dtype.itemsize, _DRAFT_TILE_BYTES)
-    return {
-        "driver": "GTiff",
-        "count": bands,
-        "height": grid.shape[0],
-        "width": grid.shape[1],
-        "dtype": dtype.name,
-        "nodata": nodata,
-        "crs": rasterio.crs.CRS.from_wkt(grid.crs_wkt),
-        "transform": rasterio.Affine(*grid.transform),
-        "tiled": True,
-        "blockxsize": side,
-        "blockysize": side,
-        "interleave": "band",
-        "BIGTIFF": "IF_SAFER",
-        "SPARSE_OK": True,
-    }
+def _number(region: Region, space: View) -> tuple[np.dtype[Any], float | None]:
+    """Return the type of the numbers, and that of pixels without an embedding."""
+    encoding = region.reader.encoding
+    if space != "codes":
+        return np.dtype(np.float32), np.nan
+    return encoding.code_dtype, None if encoding.nodata is None else encoding.fill_value
 
 
 def _fill(raster: Any, region: Region, space: View, components: int | None, whiten: float) -> None:
@@ -208,43 +173,6 @@ def _tags(region: Region, space: View) -> dict[str, str]:
     return tags if attributes.license is None else {**tags, "license": attributes.license}
 
 
-def _optimize(plain: Path, finished: Path, profile: dict[str, Any]) -> None:
-    """Copy a GeoTIFF to a cloud-optimized one, with overviews."""
-    from rasterio.shutil import copy
-
-    dtype, side = np.dtype(profile["dtype"]), tile_side((profile["height"], profile["width"]))
-    is_float = dtype.kind == "f"
-    options = {}
-    if dtype == np.float16:  # GDAL 3.12 makes overviews of float16 one band at a time only
-        _add_overviews(plain, side)
-        options["OVERVIEWS"] = "FORCE_USE_EXISTING"
-    copy(
-        plain,
-        finished,
-        driver="COG",
-        COMPRESS="ZSTD" if is_float else "DEFLATE",
-        PREDICTOR="FLOATING_POINT" if dtype == np.float32 else "STANDARD",
-        BLOCKSIZE=side,
-        INTERLEAVE="BAND" if profile["count"] > 1 else "PIXEL",
-        OVERVIEW_RESAMPLING="AVERAGE" if is_float else "NEAREST",
-        BIGTIFF="IF_SAFER",
-        NUM_THREADS="ALL_CPUS",
-        **options,
-    )
-
-
-def _add_overviews(path: Path, side: int) -> None:
-    """Add overviews to a GeoTIFF of bands, halved until one tile holds all."""
-    import rasterio
-    from rasterio.enums import Resampling
-
-    with rasterio.open(path, "r+") as raster:
-        longest = max(raster.shape)
-        factors = [2**power for power in range(1, 32) if longest > side * 2 ** (power - 1)]
-        if factors:
-            raster.build_overviews(factors, Resampling.average)
-
-
 def band_labels(reader: StoreReader, space: View, length: int) -> tuple[str, ...]:
     """Return a text for each of the numbers that a view holds of a pixel.
 
@@ -272,28 +200,3 @@ def band_labels(reader: StoreReader, space: View, length: int) -> tuple[str, ...
     of = "" if is_plain else "code of "
     named = zip(names[:length], labels, strict=True)
     return tuple(f"{of}{name}" if name else label for name, label in named)
-
-
-def refuse_cut(written: Path, target: Path) -> None:
-    """Refuse a GeoTIFF that ends before its tiles do.
-
-    Parameters
-    ----------
-    written
-        The file.
-    target
-        Its name for messages.
-
-    Raises
-    ------
-    OutputError
-        If it is cut.
-    """
-    try:
-        read_complete(str(target), str(written))
-        open_gdal(str(written)).close()
-    except (SourceError, OSError) as error:
-        raise OutputError(
-            f"{target}: cannot be written (the file ends too early: the disk is full, or files may "
-            "not be as large there); make room, or choose another place"
-        ) from error

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._export.cog import refuse_cut
+from geoembz._export.geotiff import refuse_cut
 from geoembz._export.region import Region, open_regions, refuse_two_parts
 from geoembz._geo import BBox
 from geoembz._geo.grid import Grid, Window, split
@@ -149,8 +149,8 @@ def preview(
         where = store.url if isinstance(store, StoreReader) else store
         raise NoValidPixelsError(f"{where}: no pixel there holds an embedding")
     alpha = np.where(valid, 255, 0).astype(np.uint8)
-    image = np.stack([*(_stretch(component, valid) for component in scores), alpha])
-    _write(target, image, place)
+    image = np.stack([*(stretch(component, valid) for component in scores), alpha])
+    write_picture(target, image, place)
     shape = image.shape[1], image.shape[2]
     return PreviewSummary(str(target), shape, max(steps), shown, float(valid.mean()))
 
@@ -236,14 +236,14 @@ def _blocks(
     yield from split(around, (height, width))
 
 
-def _stretch(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def stretch(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
     low, high = np.percentile(component[valid], STRETCH)
     span = high - low if high > low else 1.0
     share = np.clip((np.where(valid, component, low) - low) / span, 0.0, 1.0)
     return np.asarray(np.round(share * 255), dtype=np.uint8)
 
 
-def _write(path: Path, image: NDArray[np.uint8], grid: Grid) -> None:
+def write_picture(path: Path, image: NDArray[np.uint8], grid: Grid) -> None:
     """Write grey + alpha or RGBA; a file that exists is replaced whole."""
     import rasterio
     from rasterio.enums import ColorInterp

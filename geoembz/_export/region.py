@@ -54,6 +54,12 @@ class Region:
             row = self.window.height - row - block.height
         return Window(row, col, block.height, block.width)
 
+    def source_of(self, place: Window) -> Window:
+        """Return which block of the store lies in a place of the written file."""
+        row = self.window.height - place.row - place.height if self.runs_north else place.row
+        corner = self.window.row + row, self.window.col + place.col
+        return Window(*corner, place.height, place.width)
+
 
 def open_region(
     store: str | Path | StoreReader,

@@ -87,9 +87,39 @@ def vectors_at(
     vectors = _vectors(store, points, crs, time, level)
     if not together and against is None:
         return vectors
-    joined = _mean(vectors, metric)
-    if against is not None:
-        joined = joined - _mean(_vectors(store, against, crs, time, level), metric)
+    others = None if against is None else _vectors(store, against, crs, time, level)
+    return join_examples(vectors, others, metric)
+
+
+def join_examples(
+    like: NDArray[np.float32], unlike: NDArray[np.float32] | None, metric: Metric
+) -> NDArray[np.float32]:
+    """Return one query for what is wanted: the mean of examples, less that of counter-examples.
+
+    Parameters
+    ----------
+    like, unlike
+        Vectors, shape ``(n, dimension)``; None where there are no counter-examples.
+    metric
+        For cosines, vectors count by their direction alone.
+
+    Returns
+    -------
+    query
+        float32, shape ``(1, dimension)``.
+
+    References
+    ----------
+    J. J. Rocchio, Relevance feedback in information retrieval (1971).
+
+    Examples
+    --------
+    >>> join_examples(np.eye(2, dtype=np.float32), None, "dot")
+    array([[0.5, 0.5]], dtype=float32)
+    """
+    joined = _mean(like, metric)
+    if unlike is not None:
+        joined = joined - _mean(unlike, metric)
     return joined.astype(np.float32)[np.newaxis]
 
 

@@ -301,7 +301,7 @@ def _write_raster(group: zarr.Group, plan: StorePlan, grid: Grid) -> None:
     (_create_vectors if plan.layout == "codec" else create_codes)(group, plan)
     if plan.has_mask:
         create_mask(group, plan)
-    _write_coordinates(group, grid)
+    write_coordinates(group, grid)
     if plan.dates:
         _write_time(group, plan.dates)
 
@@ -406,7 +406,7 @@ def _write_order(key: str) -> tuple[int, str]:
     return (1, key) if key.endswith("zarr.json") else (0, key)
 
 
-def _write_coordinates(root: zarr.Group, grid: Grid) -> None:
+def write_coordinates(root: zarr.Group, grid: Grid) -> None:
     """Write `x`, `y` and the CF grid mapping `spatial_ref`."""
     for name, values in (("y", grid.y), ("x", grid.x)):
         write_small(root, name, values, (name,), cf_axis(grid, name))

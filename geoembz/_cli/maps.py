@@ -1,0 +1,107 @@
+"""`geoembz map …`: rasters made of whole stores."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from geoembz._cli.options import GridName, Overwrite, Scheduler, Store, Workers, printed, takes
+from geoembz._cli.output import Output
+from geoembz._cli.reading import Metric, parse_point, part_options
+
+if TYPE_CHECKING:
+    from geoembz import MapSummary
+
+Rule = Literal["mean", "logistic"]
+
+Map = Annotated[
+    str, typer.Argument(metavar="OUT", help="New .tif (cloud-optimized GeoTIFF), or .zarr.")
+]
+Crs = Annotated[
+    str | None,
+    typer.Option(metavar="CRS", help="CRS of the examples.", show_default="lon, lat"),
+]
+
+
+def map_options(
+    grid: GridName = None,
+    png: Annotated[str | None, typer.Option(metavar="PNG", help="Also write a picture.")] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    overwrite: Overwrite = False,
+    break_lock: Annotated[
+        bool,
+        typer.Option("--break-lock", help="Take OUT from a command that seems to hold it."),
+    ] = False,
+) -> dict[str, Any]:
+    """Return the keywords of how a map is written."""
+    return {
+        "grid": grid,
+        "png": png,
+        "workers": workers,
+        "scheduler": scheduler,
+        "overwrite": overwrite,
+        "break_lock": break_lock,
+    }
+
+
+@contextmanager
+def mapped(output: Output) -> Iterator[dict[str, Any]]:
+    """Yield the keyword that shows how far a map is."""
+    with output.progress("shards") as progress:
+        yield {"progress": progress}
+
+
+@takes(part=part_options, how=map_options, output=printed)
+def similar(
+    store: Store,
+    out: Map,
+    *,
+    part: dict[str, Any],
+    how: dict[str, Any],
+    output: Output,
+    like: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y", help="Wanted: what is here; repeatable.")
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y", help="Not wanted; repeatable.")
+    ] = None,
+    examples: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Points or polygons of what is wanted.")
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(metavar="C", help="Column of FILE: above 0 (or true) is wanted, else not."),
+    ] = None,
+    crs: Crs = None,
+    metric: Annotated[Metric, typer.Option(help="How to compare.")] = "cosine",
+    rule: Annotated[
+        Rule,
+        typer.Option(help="Mean of what is wanted less that of what is not, or a fit of both."),
+    ] = "mean",
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="T", help="Write 1 where at least T (distances: at most), else 0."),
+    ] = None,
+) -> None:
+    """Map how alike every pixel is to some places: the scores of `geoembz search`."""
+    from geoembz import map_similar
+
+    with mapped(output) as shown:
+        summary: MapSummary = map_similar(
+            store,
+            out,
+            like=[parse_point("like", text) for text in like] if like else None,
+            unlike=[parse_point("unlike", text) for text in unlike] if unlike else None,
+            examples=examples,
+            column=column,
+            crs=crs,
+            metric=metric,
+            rule=rule,
+            threshold=threshold,
+            **part,
+            **how,
+            **shown,
+        )
+    output.show(summary)
