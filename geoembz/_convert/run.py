@@ -1,18 +1,20 @@
 """Convert: check the options, open the inputs, and hand over to a conversion."""
 
 import time as clock
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
 from geoembz._convert.basis import check_columns, check_dimension, in_order_of, load_fixed
 from geoembz._convert.cluster import open_workers
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, check_scheduler, make_absolute
+from geoembz._convert.executors import Progress, Workers, check_scheduler, make_absolute
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import (
     ConvertKeywords,
     FitOptions,
+    Groups,
     StorageOptions,
     gather,
     parse_date,
@@ -27,7 +29,7 @@ from geoembz._util.threads import worker_count
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
-from geoembz.sources.base import traits_of
+from geoembz.sources.base import SourceTraits, traits_of
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import open_table
 from geoembz.store.conventions import UNKNOWN_MODEL, check_model
@@ -136,7 +138,7 @@ def convert(
     ('pca16-int8', 16)
     """
     started = clock.perf_counter()
-    read, fit, storage = gather("convert", flat, read, fit, storage)
+    groups = gather("convert", flat, read, fit, storage)
     workers = worker_count(workers)
     if workers < 1:
         raise InvalidConfigError(f"workers {workers}; expected 1 or more")
@@ -145,86 +147,145 @@ def convert(
     if scheduler is not None:  # workers may run in another folder
         source, store = make_absolute(source), make_absolute(store)
     destination = Destination.check(store, overwrite=overwrite, breaks_lock=break_lock)
-    asked = fit.recipe(recipe)
-    fixed = load_fixed(basis, asked)
-    tables = None if read.grid else table_files(source)
-    if tables is not None:
-        refuse_raster_options(
-            {
-                **_raster_options(read, storage),
-                "time": time is not None,
-                "scheduler": scheduler is not None,
-                "check": check,
-            }
-        )
+    asked = groups.fit.recipe(recipe)
+    request = _Request(
+        source=source,
+        destination=destination,
+        asked=asked,
+        fixed=load_fixed(basis, asked),
+        groups=groups,
+        model=model,
+        license=license,
+        time=time,
+        check=check,
+        workers=workers,
+        scheduler=scheduler,
+        progress=progress,
+        started=started,
+    )
+    tables = None if groups.read.grid else table_files(source)
+    return request.convert_rasters() if tables is None else request.convert_table(tables)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """What is asked of `convert`, checked as far as can be before inputs are opened."""
+
+    source: Inputs
+    destination: Destination
+    asked: Recipe | None
+    fixed: Encoding | None
+    groups: Groups
+    model: str | None
+    license: str | None
+    time: str | None
+    check: bool
+    workers: int
+    scheduler: str | None
+    progress: Progress | None
+    started: float
+
+    def convert_table(self, tables: Sequence[str]) -> ConvertSummary:
+        """Convert the one table that files are."""
+        read, fit, storage = self.groups
+        self._refuse_raster_options()
         table = open_table(tables, crs=read.crs, vector=read.vector)
-        check_columns(fixed, table.name, table.band_names)
-        model = model or table.model or UNKNOWN_MODEL
+        check_columns(self.fixed, table.name, table.band_names)
+        model = self.model or table.model or UNKNOWN_MODEL
         check_model(model)
-        chosen = asked or Recipe.parse(table.traits.recipe or "int8")
-        check_dimension(table.name, table.dimension, chosen, fixed)
+        recipe = self.asked or Recipe.parse(table.traits.recipe or "int8")
+        check_dimension(table.name, table.dimension, recipe, self.fixed)
         return TableConversion(
             source=table,
-            recipe=chosen,
-            fixed=fixed,
+            recipe=recipe,
+            fixed=self.fixed,
             read=read,
             fit=fit,
             storage=storage,
-            workers=workers,
+            workers=self.workers,
             model=model,
-            license=license,
-        ).run(destination, progress, started)
-    date = None if time is None else parse_date(time)
-    if check:
-        is_placed = read.like is not None or read.transform is not None
-        refuse_unequal(read.overlap, read.resample, is_placed=is_placed)
-    read = replace(read, year=read.year if date is None else int(date[:4]))
-    grids = open_inputs(source, read)
-    traits = traits_of(next(iter(grids.values())))
-    chosen = asked or Recipe.parse(traits.recipe or "int8")
-    for raster in grids.values():
-        check_dimension(raster.name, raster.dimension, chosen, fixed)
-    grids = {name: in_order_of(fixed, raster) for name, raster in grids.items()}
-    inputs = grids
-    if len(grids) == 1 and scheduler is None and any(map(_is_remote, grids.values())):
-        inputs = {name: SampleCache(raster) for name, raster in grids.items()}
-    with open_workers(scheduler, workers) as pool:
-        parts = {
-            name: RasterConversion(
-                source=raster,
-                recipe=chosen,
-                fixed=fixed,
-                read=read,
-                fit=fit,
-                storage=storage,
-                workers=workers,
-                model=model or traits.model or UNKNOWN_MODEL,
-                license=license or traits.license,
-                pool=pool,
-                date=date,
-            )
-            for name, raster in inputs.items()
-        }
+            license=self.license,
+        ).run(self.destination, self.progress, self.started)
+
+    def convert_rasters(self) -> ConvertSummary:
+        """Convert one grid, or several to child stores with one encoding."""
+        read = self.groups.read
+        date = None if self.time is None else parse_date(self.time)
+        if self.check:
+            is_placed = read.like is not None or read.transform is not None
+            refuse_unequal(read.overlap, read.resample, is_placed=is_placed)
+        read = replace(read, year=read.year if date is None else int(date[:4]))
+        grids = open_inputs(self.source, read)
+        traits = traits_of(next(iter(grids.values())))
+        recipe = self.asked or Recipe.parse(traits.recipe or "int8")
+        for raster in grids.values():
+            check_dimension(raster.name, raster.dimension, recipe, self.fixed)
+        grids = {name: in_order_of(self.fixed, raster) for name, raster in grids.items()}
+        with open_workers(self.scheduler, self.workers) as pool:
+            parts = {
+                name: self._conversion(raster, recipe, read, date, traits, pool)
+                for name, raster in self._cached(grids).items()
+            }
+            summary = self._run(parts)
+        if not self.check:
+            return summary
+        return check_conversion(summary, self.source, grids, read, date)
+
+    def _refuse_raster_options(self) -> None:
+        """Refuse what only rasters have."""
+        read, _, storage = self.groups
+        only = ("nodata", "transform", "like", "dims", "product", "overlap", "resample")
+        refuse_raster_options(
+            {
+                "layout codec": storage.layout != "plain",
+                "shard none": isinstance(storage.shard, str),
+                "prefix_chunks": storage.prefix_chunks is not None,
+                "overviews": storage.overviews,
+                "--for": storage.access is not None,
+                **{name: getattr(read, name) is not None for name in only},
+                "skip_bad": read.skip_bad,
+                "time": self.time is not None,
+                "scheduler": self.scheduler is not None,
+                "check": self.check,
+            }
+        )
+
+    def _cached(self, grids: Mapping[str, Source]) -> Mapping[str, Source]:
+        """Return sources that keep what the sample reads, where reading again is slow."""
+        if len(grids) > 1 or self.scheduler is not None or not any(map(_is_remote, grids.values())):
+            return grids
+        return {name: SampleCache(raster) for name, raster in grids.items()}
+
+    def _conversion(
+        self,
+        raster: Source,
+        recipe: Recipe,
+        read: ReadOptions,
+        date: str | None,
+        traits: SourceTraits,
+        pool: Workers,
+    ) -> RasterConversion:
+        """Return the conversion of one grid."""
+        return RasterConversion(
+            source=raster,
+            recipe=recipe,
+            fixed=self.fixed,
+            read=read,
+            fit=self.groups.fit,
+            storage=self.groups.storage,
+            workers=self.workers,
+            model=self.model or traits.model or UNKNOWN_MODEL,
+            license=self.license or traits.license,
+            pool=pool,
+            date=date,
+        )
+
+    def _run(self, parts: Mapping[str, RasterConversion]) -> ConvertSummary:
+        """Run one conversion, or several below one root."""
         if len(parts) > 1:
-            summary = convert_grids(parts, destination, progress, started)
-        else:
-            (only,) = parts.values()
-            summary = only.run(destination, progress, started)
-    return check_conversion(summary, source, grids, read, date) if check else summary
-
-
-def _raster_options(read: ReadOptions, storage: StorageOptions) -> dict[str, bool]:
-    """Return the options that only rasters have, and whether they are given."""
-    only = ("nodata", "transform", "like", "dims", "product", "overlap", "resample")
-    return {
-        "layout codec": storage.layout != "plain",
-        "shard none": isinstance(storage.shard, str),
-        "prefix_chunks": storage.prefix_chunks is not None,
-        "overviews": storage.overviews,
-        "--for": storage.access is not None,
-        **{name: getattr(read, name) is not None for name in only},
-        "skip_bad": read.skip_bad,
-    }
+            return convert_grids(parts, self.destination, self.progress, self.started)
+        (only,) = parts.values()
+        return only.run(self.destination, self.progress, self.started)
 
 
 def _is_remote(source: Source) -> bool:
