@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import threadpoolctl
 
-from geoembz._util.threads import _acquire, _release, for_each, single_threaded_blas
+from geoembz._util.threads import _acquire, _release, for_each, in_order, single_threaded_blas
 
 
 def blas_threads() -> set[int]:
@@ -84,3 +84,42 @@ def test_the_first_failure_is_raised_whatever_was_kept_from_beginning() -> None:
 
     with pytest.raises(ValueError, match="item 1"):
         for_each([0, 1, 2, 3, 4], act, workers=2)
+
+
+def test_items_are_taken_as_they_are_needed() -> None:
+    """A stream of any length: a few ahead of what is yielded, in order, whichever ends first."""
+    taken: list[int] = []
+
+    def stream() -> Iterator[int]:
+        for number in range(1_000_000):
+            taken.append(number)
+            yield number
+
+    def act(number: int) -> int:
+        time.sleep(0.002 * (number % 3))
+        return number
+
+    results = in_order(stream(), act, workers=3, ahead=5)
+    assert [next(results) for _ in range(20)] == list(range(20))
+    assert taken == list(range(25))
+    results.close()
+    assert len(taken) == 25
+
+
+def test_a_stream_that_fails_waits_for_what_has_begun() -> None:
+    """Nobody reads on from files that the one who gave the items lets go."""
+    begun, ended = [], []
+
+    def stream() -> Iterator[int]:
+        yield from range(4)
+        raise OSError("the disk is gone")
+
+    def act(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.05)
+        ended.append(number)
+
+    with pytest.raises(OSError, match="gone"):
+        list(in_order(stream(), act, workers=2, ahead=8))
+    assert sorted(begun) == sorted(ended)
+    assert len(begun) < 4

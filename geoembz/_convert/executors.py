@@ -10,12 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from geoembz._util.threads import RUNNING_SECONDS, single_threaded_blas
+from geoembz._util.threads import for_each, single_threaded_blas
 from geoembz.errors import InvalidConfigError
-
-TASKS_AT_ONCE = 8192
-"""How many tasks dask is given at once: it keeps some kB for each, and rasters have millions."""
-
 
 type Progress = Callable[[int, int], None]
 """Called with the number of finished tasks and the number of all."""
@@ -28,7 +24,7 @@ def run_tasks[Item, Result](
     workers: int,
     progress: Progress | None = None,
 ) -> list[Result]:
-    """Apply `function` to every item on dask's threads; return the results in order.
+    """Apply `function` to every item on threads; return the results in order.
 
     Parameters
     ----------
@@ -46,80 +42,19 @@ def run_tasks[Item, Result](
     Exception
         Whatever the first failing task raised; tasks that had not begun are skipped.
     """
-    from dask import threaded
-    from dask.base import compute
-    from dask.delayed import delayed
+    lock, done = threading.Lock(), 0
 
-    guard = _Guard(len(items), progress)
-    results: list[Any] = []
-
-    def guarded(item: Item) -> Result | None:
-        result: Result | None = guard.run(function, item)
+    def counted(item: Item) -> Result:
+        nonlocal done
+        result = function(item)
+        with lock:
+            done += 1
+            if progress is not None:
+                progress(done, len(items))
         return result
 
-    call = delayed(guarded, pure=False)
-    try:
-        with single_threaded_blas():
-            for start in range(0, len(items), TASKS_AT_ONCE):
-                tasks = [call(item) for item in items[start : start + TASKS_AT_ONCE]]
-                results += compute(  # type: ignore[no-untyped-call]
-                    *tasks, scheduler=threaded.get, num_workers=workers
-                )
-                if guard.has_failed:
-                    break
-    except BaseException:  # Ctrl-C: the threads know nothing of it
-        guard.stop(RUNNING_SECONDS)
-        raise
-    guard.raise_failure()
-    return results
-
-
-class _Guard:
-    """Remembers the first failure and lets no further task begin after it, or after `stop`."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._total, self._progress = total, progress
-        self._lock, self._done = threading.Lock(), 0
-        self._idle, self._running = threading.Condition(), 0
-        self._failure: Exception | None = None
-        self._stopped = False
-
-    def run(self, function: Callable[[Any], Any], item: Any) -> Any:
-        with self._idle:
-            if self._failure is not None or self._stopped:
-                return None
-            self._running += 1
-        try:
-            return self._count(function(item))
-        except Exception as error:  # noqa: BLE001 - re-raised by raise_failure, in the caller's thread
-            with self._lock:
-                self._failure = self._failure or error
-            return None
-        finally:
-            with self._idle:
-                self._running -= 1
-                self._idle.notify_all()
-
-    def _count(self, result: Any) -> Any:
-        with self._lock:
-            self._done += 1
-            if self._progress is not None:
-                self._progress(self._done, self._total)
-        return result
-
-    def stop(self, seconds: float) -> None:
-        """Let no task begin, and wait for those that run, but not for ever."""
-        with self._idle:
-            self._stopped = True
-            self._idle.wait_for(lambda: not self._running, timeout=seconds)
-
-    @property
-    def has_failed(self) -> bool:
-        return self._failure is not None
-
-    def raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+    with single_threaded_blas():
+        return for_each(items, counted, workers)
 
 
 LOCAL = "local"

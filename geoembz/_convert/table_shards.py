@@ -1,9 +1,7 @@
 """Encode a whole table, several batches at once; sort its rows by shard; write the shards."""
 
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from geoembz._geo.hilbert import hilbert_order
 from geoembz._objects.files import make_parents
 from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.output import scratch_folder
-from geoembz._util.threads import single_threaded_blas
+from geoembz._util.threads import in_order, single_threaded_blas
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._quantization import Codes
@@ -116,27 +114,14 @@ def spill_encoded(
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     fidelity, valid_rows = FidelitySums(), 0
-    for done in _ahead(encoder, batches, workers):
-        batch = done.batch
-        fidelity = fidelity.merge(done.fidelity)
-        valid_rows += int(done.valid.sum())
-        rows = rank[batch.start : batch.start + len(done.codes)]
-        spill.append(rows, form.pack(batch.columns, batch.places, done.codes, done.valid), skip)
+    with single_threaded_blas():
+        for done in in_order(batches, encoder, workers, ahead=workers):
+            batch = done.batch
+            fidelity = fidelity.merge(done.fidelity)
+            valid_rows += int(done.valid.sum())
+            rows = rank[batch.start : batch.start + len(done.codes)]
+            spill.append(rows, form.pack(batch.columns, batch.places, done.codes, done.valid), skip)
     return fidelity, valid_rows
-
-
-def _ahead[Item, Result](
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[Result]:
-    """Apply a function to items in threads, in order, holding only a few at a time."""
-    waiting: deque[Future[Result]] = deque()
-    with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def write_table_shards(

@@ -1,9 +1,7 @@
 """Vectors at points: each goes to a grid that covers it, and each chunk is read once for all."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import batched
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ from numpy.typing import NDArray
 
 from geoembz._export.pixels import Hits, inside_window, point_hits
 from geoembz._export.region import Region
+from geoembz._util.threads import in_order
 from geoembz.store import StoreReader, View
 
 REQUESTS_AT_ONCE = 8
@@ -133,16 +132,13 @@ def read_hits(
         Which of them are an embedding, bool, shape ``(n,)``.
     """
 
-    def read(hits: Hits) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        return _read(region.reader, region.date, hits, view)
+    def read(hits: Hits) -> tuple[Hits, NDArray[Any], NDArray[np.bool_]]:
+        return hits, *_read(region.reader, region.date, hits, view)
 
     rows, cols = chunk_shape(region)
     chunk_bytes = rows * cols * view.length(region.reader) * np.dtype(np.float32).itemsize
     at_once = min(2 * REQUESTS_AT_ONCE, max(_DECODED_BYTES // chunk_bytes, 1))
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-        for group in batched(hits, at_once):
-            for hit, (vectors, valid) in zip(group, pool.map(read, group), strict=True):
-                yield hit, vectors, valid
+    yield from in_order(hits, read, REQUESTS_AT_ONCE, ahead=at_once - 1)
 
 
 def _read(

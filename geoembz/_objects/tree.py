@@ -5,7 +5,6 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,10 +18,11 @@ from geoembz._objects.faults import fault_code, with_retries
 from geoembz._objects.files import PARTIAL, walk_files, write_file
 from geoembz._objects.stores import HTTP, Access, open_filesystem
 from geoembz._util.bounded_json import MOST_BYTES, parse_json
+from geoembz._util.threads import in_order
 from geoembz.errors import StoreError
 
-_READERS, _READ_BATCH, _READ_PART = 32, 1_024, 32
-"""Threads, objects submitted at once, objects of a task: a journal of 10⁵ is many tasks."""
+_READERS, _READ_PART = 32, 32
+"""Threads, and objects that one reads in a row: a journal of 10⁵ is many tasks."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _EXISTS_CODES = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
@@ -204,10 +204,9 @@ class ObjectTree:
         def read(part: Sequence[str]) -> list[tuple[str, Any]]:
             return [(key, self.read_json(key)) for key in part]
 
-        with ThreadPoolExecutor(_READERS) as pool:
-            for batch in batched(keys, _READ_BATCH):
-                for pairs in pool.map(read, batched(batch, _READ_PART)):
-                    yield from pairs
+        parts = batched(keys, _READ_PART)
+        for pairs in in_order(parts, read, _READERS, ahead=_READERS):
+            yield from pairs
 
     def create(self, key: str, content: bytes) -> bool:
         """Write an object unless there is one; return whether it was written.

@@ -1,7 +1,6 @@
 """Apply a linear model to codes: arrays, windows of a dataset, or whole stores."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from geoembz._convert import load_basis
 from geoembz._predict.linear import LinearModel, probabilities, read_model
 from geoembz._search.linear_fold import LinearFold
 from geoembz._search.scorer import valid_codes
-from geoembz._util.threads import single_threaded_blas, worker_count
+from geoembz._util.threads import for_each, single_threaded_blas, worker_count
 from geoembz._xarray.backend import open_store
 from geoembz.encoding import Encoding
 from geoembz.encoding._quantization import Codes
@@ -167,8 +166,7 @@ class AppliedModel:
         with single_threaded_blas():
             if len(starts) == 1:
                 return evaluate(0)
-            with ThreadPoolExecutor(worker_count()) as pool:
-                return np.concatenate(list(pool.map(evaluate, starts)), axis=1)
+            return np.concatenate(for_each(starts, evaluate, worker_count()), axis=1)
 
     def _on_dataset(
         self,

@@ -8,11 +8,11 @@ overlapping users must share one limit: the first sets it, the last restores it.
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from itertools import batched
 from threading import Event
 from typing import Any
 
@@ -154,7 +154,20 @@ def check_workers(command: str, workers: int | None) -> None:
 
 
 def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -> list[R]:
-    """Return what an action returns for each item, in their order.
+    """Return what an action returns for each item, in their order; see `in_order`.
+
+    Examples
+    --------
+    >>> for_each([1, 2, 3], lambda item: item * item, workers=2)
+    [1, 4, 9]
+    """
+    return list(in_order(items, action, workers, workers * _TASKS_PER_WORKER))
+
+
+def in_order[T, R](
+    items: Iterable[T], action: Callable[[T], R], workers: int, ahead: int
+) -> Generator[R, None, None]:
+    """Yield what an action returns for each item, in their order.
 
     The first error ends the work: tasks that have begun finish, none is begun after it. After
     Ctrl-C, they are waited for no longer than a second.
@@ -162,43 +175,56 @@ def for_each[T, R](items: Iterable[T], action: Callable[[T], R], workers: int) -
     Parameters
     ----------
     items
-        May be many: they are submitted in batches.
+        May be many: they are taken as they are needed.
     action
         Called in threads.
     workers
         Number of threads, at least 1; see `check_workers`.
+    ahead
+        Items that are taken, and results that are kept, before the first of them is yielded.
 
     Examples
     --------
-    >>> for_each([1, 2, 3], lambda item: item * item, workers=2)
-    [1, 4, 9]
+    >>> sum(in_order(range(1_000_000), lambda item: item % 2, workers=2, ahead=8))
+    500000
     """
-    stopped = Event()
-    failures: list[BaseException] = []
-
-    def guarded(item: T) -> R:
-        if stopped.is_set():
-            raise CancelledError
-        try:
-            return action(item)
-        except BaseException as error:
-            failures.append(error)
-            stopped.set()
-            raise
-
-    results: list[R] = []
+    guard = _Guard(action)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="geoembz-each")
+    waiting: deque[Future[R]] = deque()
     try:
-        for batch in batched(items, workers * _TASKS_PER_WORKER):
-            results += pool.map(guarded, batch)
-    except Exception as error:
+        for item in items:
+            waiting.append(pool.submit(guard.run, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except CancelledError as error:  # of an earlier item, that a later one's failure kept
         pool.shutdown(wait=True, cancel_futures=True)
-        if isinstance(error, CancelledError) and failures:  # an earlier item, that a later one kept
-            raise failures[0] from None
+        raise (guard.failures or [error])[0] from None
+    except (Exception, GeneratorExit):
+        guard.stopped.set()
+        pool.shutdown(wait=True, cancel_futures=True)
         raise
     except BaseException:
-        stopped.set()
+        guard.stopped.set()
         within(RUNNING_SECONDS, lambda: pool.shutdown(wait=True, cancel_futures=True))
         raise
     pool.shutdown(wait=True)
-    return results
+
+
+class _Guard[T, R]:
+    """Lets no task begin after one has failed."""
+
+    def __init__(self, action: Callable[[T], R]) -> None:
+        self._action = action
+        self.stopped, self.failures = Event(), list[BaseException]()
+
+    def run(self, item: T) -> R:
+        if self.stopped.is_set():
+            raise CancelledError
+        try:
+            return self._action(item)
+        except BaseException as error:
+            self.failures.append(error)
+            self.stopped.set()
+            raise

@@ -1,13 +1,12 @@
 """Encode and decode pixels a few tiles at a time, so that every pass over them is in cache."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._util.threads import single_threaded_blas, worker_count
+from geoembz._util.threads import for_each, single_threaded_blas, worker_count
 from geoembz.encoding._packing import Bits, pack, packed_length, unpack
 from geoembz.encoding._projection import (
     TILE_PIXELS,
@@ -129,8 +128,8 @@ def encode_rows(
     if len(rows) <= _THREAD_ROWS:
         encode(0)
     else:
-        with single_threaded_blas(), ThreadPoolExecutor(worker_count()) as pool:
-            list(pool.map(encode, range(0, len(rows), _THREAD_ROWS)))
+        with single_threaded_blas():
+            for_each(range(0, len(rows), _THREAD_ROWS), encode, worker_count())
     return codes, mask
 
 

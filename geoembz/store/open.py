@@ -1,7 +1,6 @@
 """Open a store's groups, arrays and encoding; what they claim is checked before it is read."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +11,7 @@ from zarr.errors import NodeNotFoundError
 
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.threads import for_each
 from geoembz.encoding import Encoding, FitReport
 from geoembz.encoding._state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, check_parts
 from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
@@ -122,9 +122,8 @@ def _small_arrays(
     """Read all arrays; from a server at once, since each waits for an answer."""
     if "://" not in url or not members:
         return {name: _small_array(url, array) for name, array in members}
-    with ThreadPoolExecutor(len(members), thread_name_prefix="geoembz-open") as pool:
-        values = pool.map(lambda member: _small_array(url, member[1]), members)
-        return {name: value for (name, _), value in zip(members, values, strict=True)}
+    values = for_each(members, lambda member: _small_array(url, member[1]), len(members))
+    return {name: value for (name, _), value in zip(members, values, strict=True)}
 
 
 def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:

@@ -14,6 +14,7 @@ import geoembz
 from geoembz._cli import main
 from geoembz._cli.signals import Interruption, interruptible
 from geoembz._convert import executors
+from geoembz._util import threads
 from tests.forking import Forked
 from tests.trees import names, objects
 
@@ -183,7 +184,7 @@ def test_running_tasks_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tasks_that_never_end_are_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that does not answer keeps nobody from ending."""
-    monkeypatch.setattr(executors, "RUNNING_SECONDS", 0.1)
+    monkeypatch.setattr(threads, "RUNNING_SECONDS", 0.1)
     answered = threading.Event()
 
     def task(number: int) -> None:

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._util.threads import single_threaded_blas, worker_count
+from geoembz._util.threads import for_each, single_threaded_blas, worker_count
 from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
 from geoembz.encoding._state import stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
@@ -215,14 +214,10 @@ def _centres_of_groups(
         return _centres(groups[number], seed + number, n_iterations)
 
     # Filters of warnings belong to the process: set them once, outside the threads.
-    with (
-        warnings.catch_warnings(),
-        single_threaded_blas(),
-        ThreadPoolExecutor(worker_count()) as pool,
-    ):
+    with warnings.catch_warnings(), single_threaded_blas():
         # Fewer distinct points than centres is no mistake here: repeated centres lose nothing.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return np.stack(list(pool.map(centres, range(len(groups)))))
+        return np.stack(for_each(range(len(groups)), centres, worker_count()))
 
 
 def _centres(points: NDArray[np.float32], seed: int, n_iterations: int) -> NDArray[np.float32]:
