@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._convert import overviews as overviews
     from geoembz._convert import save_basis as save_basis
     from geoembz._cost import CostEstimate as CostEstimate
+    from geoembz._cost import CostOptions as CostOptions
     from geoembz._cost import CostReport as CostReport
     from geoembz._cost import cost as cost
     from geoembz._demo import DemoFiles as DemoFiles
@@ -79,7 +80,7 @@ _ROOMS = {
         "AppendSummary", "ConvertSummary", "FitOptions", "LevelSummary", "OverviewsSummary",
         "StorageOptions", "append", "convert", "load_basis", "overviews", "save_basis",
     ),
-    "_cost": ("CostEstimate", "CostReport", "cost"),
+    "_cost": ("CostEstimate", "CostOptions", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),
     "_evaluate": ("Evaluation", "ExperimentOptions", "Plan", "evaluate", "plan"),
     "_evaluate.evaluation": ("record_in_store",),

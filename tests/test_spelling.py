@@ -13,6 +13,7 @@ import geoembz
 from geoembz._cli import main
 from geoembz._convert.options import ConvertKeywords
 from geoembz._cost.estimate import Usage
+from geoembz._cost.options import CostKeywords
 from geoembz._cost.reads import window_read
 from geoembz._evaluate.options import ExperimentKeywords
 from geoembz._publish import verify_objects
@@ -101,7 +102,8 @@ def test_every_flag_in_a_message_has_a_keyword() -> None:
         geoembz.publish, geoembz.view, geoembz.cost, verify_objects, window_read, Usage,
     )  # fmt: skip
     keywords = {name for function in functions for name in inspect.signature(function).parameters}
-    keywords |= ConvertKeywords.__annotations__.keys() | ExperimentKeywords.__annotations__.keys()
+    for group in (ConvertKeywords, CostKeywords, ExperimentKeywords):
+        keywords |= group.__annotations__.keys()
     mentioned = set(_mentioned())
     assert len(mentioned) > 30
     unknown = {

@@ -1,13 +1,16 @@
 """`geoembz info`, `verify`, `view`, `publish`, `cost`, `basis save`: what concerns whole stores."""
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geoembz._cli.options import License, Store, Workers, printed, takes
 from geoembz._cli.output import Output, say_json
 from geoembz._text import printable
+
+if TYPE_CHECKING:
+    from geoembz import CostOptions
 
 
 @takes(output=printed)
@@ -157,18 +160,7 @@ def publish(
     output.show(report)
 
 
-@takes(output=printed)
-def cost(
-    store: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[STORE]",
-            help="An existing store: its measured size is extrapolated.",
-            show_default=False,
-        ),
-    ] = None,
-    *,
-    output: Output,
+def cost_options(
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Known model: aef, tessera, tessera-encoder, dinov3 …"),
@@ -228,19 +220,11 @@ def cost(
         str | None,
         typer.Option(metavar="FILE", help="JSON file whose prices replace the packaged ones."),
     ] = None,
-    plot: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Write a bar chart of schemes (.png, .svg, .pdf)."),
-    ] = None,
-) -> None:
-    """Print what embeddings cost to store: bytes exactly, US dollars flat and by price list.
+) -> "CostOptions":
+    """Return what is stored, how much of it, where, and how it is read."""
+    from geoembz import CostOptions
 
-    Without STORE, --model or --dims, print the known models side by side.
-    """
-    from geoembz import cost as estimate_cost
-
-    report = estimate_cost(
-        store,
+    return CostOptions(
         model=model,
         dims=dims,
         dtype=dtype,
@@ -256,6 +240,32 @@ def cost(
         read_window=read_window,
         egress_tb=egress_tb,
         prices=prices,
-        plot=plot,
     )
+
+
+@takes(options=cost_options, output=printed)
+def cost(
+    store: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STORE]",
+            help="An existing store: its measured size is extrapolated.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    output: Output,
+    options: "CostOptions",
+    plot: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write a bar chart of schemes (.png, .svg, .pdf)."),
+    ] = None,
+) -> None:
+    """Print what embeddings cost to store: bytes exactly, US dollars flat and by price list.
+
+    Without STORE, --model or --dims, print the known models side by side.
+    """
+    from geoembz import cost as estimate_cost
+
+    report = estimate_cost(store, options=options, plot=plot)
     output.show(report, [] if plot is None else [f"wrote {plot}"])

@@ -1,12 +1,15 @@
 """Sizes are exact integers, measured sizes extrapolate, reads are counted in chunks."""
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import geoembz
 from geoembz._cost.estimate import Holding, Usage, estimate
+from geoembz._cost.options import CostKeywords, CostOptions
 from geoembz._cost.prices import load_provider
 from geoembz._cost.reads import Layout, ObjectCount, default_layout, window_read
 from geoembz.errors import InvalidConfigError
@@ -132,3 +135,14 @@ def test_counts_that_make_no_sense(counts: tuple[int, int, int]) -> None:
     """A measured store has shards, and they are objects."""
     with pytest.raises(InvalidConfigError, match="at least one shard"):
         ObjectCount(*counts)
+
+
+def test_options_are_a_group_or_keywords() -> None:
+    """`options=` and its fields say the same; contradictions and misspellings are refused."""
+    assert CostKeywords.__annotations__.keys() == {field.name for field in fields(CostOptions)}
+    flat = geoembz.cost(model="aef", years=2, provider="gcs").to_json()
+    assert geoembz.cost(options=CostOptions(model="aef", provider="gcs"), years=2).to_json() == flat
+    with pytest.raises(InvalidConfigError, match=r"years 3, but options.years is 2; give it once"):
+        geoembz.cost(options=CostOptions(years=2), years=3)
+    with pytest.raises(TypeError, match=r"cost\(\) got an unexpected keyword argument 'modell'"):
+        geoembz.cost(modell="aef")  # type: ignore[call-arg]

@@ -3,9 +3,9 @@
 import pytest
 
 from geoembz._cost.estimate import FLAT_USD_PER_GB_MONTH, Holding, estimate
+from geoembz._cost.options import CostOptions
 from geoembz._cost.prices import load_provider
 from geoembz._cost.report import format_bytes, format_usd
-from geoembz._cost.request import Scheme
 from geoembz._cost.sizes import (
     LAND_AREA_KM2,
     bits_per_value,
@@ -83,7 +83,7 @@ def test_flat_price_does_not_depend_on_the_provider(name: str) -> None:
 )
 def test_recipe_bytes(recipe: str, dimension: int, expected: int) -> None:
     """A recipe's name fixes the bytes of an embedding, padded to whole bytes."""
-    assert Scheme(dims=dimension, recipe=recipe).size_bytes() == expected
+    assert CostOptions(dims=dimension, recipe=recipe).bytes_per_embedding() == expected
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_recipe_bytes(recipe: str, dimension: int, expected: int) -> None:
 def test_recipes_that_cannot_be_sized(recipe: str) -> None:
     """A name that is no recipe is refused, and the message shows one that is."""
     with pytest.raises(InvalidConfigError, match="expected"):
-        Scheme(dims=1024, recipe=recipe).size_bytes()
+        CostOptions(dims=1024, recipe=recipe).bytes_per_embedding()
 
 
 def test_unknown_names_list_the_known() -> None:
