@@ -15,7 +15,13 @@ _SOURCES = ("src", "static", "package.json", "build.mjs")
 _SHOWN_LINES = 12
 
 
-def built_page(store: str, name: str, say: Callable[[str], None] | None = None) -> dict[str, bytes]:
+def built_page(
+    store: str,
+    name: str,
+    say: Callable[[str], None] | None = None,
+    *,
+    at_once: int | None = None,
+) -> dict[str, bytes]:
     """Return the files of the page by name, the first one made for a store.
 
     Parameters
@@ -26,6 +32,9 @@ def built_page(store: str, name: str, say: Callable[[str], None] | None = None) 
         What the command line calls the store.
     say
         Told when the page is built first, which takes some seconds.
+    at_once
+        Bytes of codes that the page may read at once to score what is in view; None for what it
+        reads of a store behind a slow line.
 
     Raises
     ------
@@ -42,7 +51,10 @@ def built_page(store: str, name: str, say: Callable[[str], None] | None = None) 
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    return files | {INDEX: _told(files[INDEX], {"geoembz-store": store, "geoembz-name": name})}
+    facts = {"geoembz-store": store, "geoembz-name": name}
+    if at_once is not None:
+        facts["geoembz-at-once"] = str(at_once)
+    return files | {INDEX: _told(files[INDEX], facts)}
 
 
 def is_stale(folder: Path) -> bool:

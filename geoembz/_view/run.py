@@ -18,6 +18,8 @@ from geoembz.errors import InvalidConfigError, redact
 from geoembz.store.open import is_table_store, open_group
 
 _MOST_PORT = 65_535
+_AT_ONCE_FROM_DISK = 256_000_000
+"""Bytes of codes that the page reads at once where no network is between: what it keeps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +111,14 @@ def view(
     """
     url = str(store)
     _check(url, port)
-    files = built_page(STORE, redact(url), say)
+    objects = ObjectTree(url)
+    at_once = _AT_ONCE_FROM_DISK if objects.is_local else None
+    files = built_page(STORE, redact(url), say, at_once=at_once)
     pages = {
         name: Page(content, text_type(name) or "application/octet-stream")
         for name, content in files.items()
     }
-    site = Site({"": pages[INDEX], **pages}, ObjectTree(url))
+    site = Site({"": pages[INDEX], **pages}, objects)
     try:
         server = open_server(site, port or 0)
     except OSError as error:

@@ -184,6 +184,37 @@ def test_examples_and_scores_are_of_the_level_that_is_drawn(
         assert_same_as_command(answer, tmp_path)
 
 
+def test_a_large_view_is_scored_coarsely_until_somebody_asks_or_zooms_in(
+    tmp_path: Path, raster: Path, browse: Browse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more is read at once than a page may; it says so, and the command is of what is shown."""
+    store = tmp_path / "a.zarr"
+    geoembz.convert(raster, store, recipe="pca8-int8", chunk=8, shard=32)
+    geoembz.overviews(store, levels=1)
+    monkeypatch.setattr("geoembz._view.run._AT_ONCE_FROM_DISK", 8_000)
+    note = {"evaluate": "return document.getElementById('coarse').innerText"}
+    fine = {"wait": "return document.getElementById('coarse').hidden"}
+    click: list[dict[str, Any]] = [{"click": [380, 350]}, CALM, note, LISTED]
+    with geoembz.view(store, browser=False) as viewer:
+        seen = browse(
+            viewer.url,
+            *[READY, *click, {"evaluate": "document.getElementById('map').focus()"}],
+            *[*[{"press": "+"}, CALM] * 3, fine, LISTED],
+            *[*[{"press": "-"}, CALM] * 3, note],
+            *[{"push": "#refine"}, fine, CALM, LISTED],
+        )
+    coarse, listed, within, again, refined = [r for r in clean(seen, viewer.url).results if r]
+    assert "Computed at 20 m (means of 2 × 2 pixels)" in coarse
+    assert "Refine to 10 m (up to 0.018 MB)" in coarse
+    assert "--level 1" in listed["command"]
+    assert "--level" not in within["command"]
+    assert "--bbox" in within["command"]
+    assert "Computed at 20 m" in again
+    assert "--level" not in refined["command"]
+    for answer in (listed, within, refined):
+        assert_same_as_command(answer, tmp_path)
+
+
 def test_two_dates_and_what_changed(
     tmp_path: Path, raster: Path, make_raster: MakeRaster, browse: Browse
 ) -> None:
@@ -225,6 +256,29 @@ def test_two_zones_are_one_map(tmp_path: Path, browse: Browse) -> None:
         seen = clean(browse(viewer.url, *ask(found, example, "cosine")), viewer.url)
     np.testing.assert_allclose(seen.results[2], found.scores[0, places(found)], atol=1e-3)
     assert seen.results[3]["grid"] == "utm33n"
+
+
+def test_the_command_of_a_part_of_two_zones_has_the_box_that_is_in_view(
+    tmp_path: Path, browse: Browse
+) -> None:
+    """Grids have no CRS in common: the box is that of the map."""
+    store = tmp_path / "zones.zarr"
+    geoembz.convert(write_zones(tmp_path / "in"), store)
+    lon, lat = all_places(store / "utm33n")
+    question = {"for": [[float(lon[len(lon) // 2]), float(lat[len(lat) // 2])]], "k": 5}
+    with geoembz.view(store, browser=False) as viewer:
+        seen = browse(
+            viewer.url,
+            READY,
+            {"evaluate": f"await geoembz.query({json.dumps(question)})"},
+            {"push": "#best li:first-child button"},
+            {"evaluate": "document.getElementById('map').focus()"},
+            *[{"press": "+"}, CALM] * 2,
+            LISTED,
+        )
+    answer = clean(seen, viewer.url).results[-1]
+    assert "--bbox-crs EPSG:3857" in answer["command"]
+    assert_same_as_command(answer, tmp_path)
 
 
 def all_places(store: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

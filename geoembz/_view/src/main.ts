@@ -3,13 +3,15 @@
 import "ol/ol.css";
 import { createEngine, openStore } from "./core/index.js";
 import { type GeoembzPage, pageOf } from "./page/api.js";
-import { App } from "./page/app.js";
+import { App, type Told } from "./page/app.js";
 import { element } from "./page/dom.js";
 import { bindErrors, showError } from "./page/errors.js";
 import { bindLooks } from "./page/looks.js";
 import { bindColours, bindLabels, bindMap, bindPage, bindTime } from "./page/panel.js";
 import { bindPointer } from "./page/pointer.js";
 import { bindResults } from "./page/results.js";
+import { bindFineness } from "./page/fineness.js";
+import { MOST_BYTES } from "./page/scale.js";
 
 declare global {
   interface Window { geoembz: GeoembzPage }
@@ -19,21 +21,22 @@ function meta(name: string): string {
   return document.querySelector<HTMLMetaElement>(`meta[name="${name}"]`)?.content ?? "";
 }
 
-/** The store in the address (`?store=…`), or the one that this page was made for. */
-function whichStore(): { url: string; name: string } {
+/** The store in the address (`?store=…`), or the one that this page was made for, and what is told of it. */
+function whichStore(): Told & { url: string } {
   const asked = new URLSearchParams(location.search).get("store");
   const told = asked ?? meta("geoembz-store");
   if (told === "") throw new Error("no store is named; open this page with ?store=ADDRESS at its end");
   const url = new URL(told, location.href).href.replace(/\/+$/, "");
-  return { url, name: asked === null ? meta("geoembz-name") || url : url };
+  if (asked !== null) return { url, name: url, mostBytes: MOST_BYTES };
+  return { url, name: meta("geoembz-name") || url, mostBytes: Number(meta("geoembz-at-once")) || MOST_BYTES };
 }
 
 async function open(): Promise<App> {
-  const { url, name } = whichStore();
+  const { url, ...told } = whichStore();
   const store = await openStore(url);
-  const app = new App(store, createEngine(store), name, element("map"));
+  const app = new App(store, createEngine(store), told, element("map"));
   app.addEventListener("fail", (event) => showError((event as CustomEvent).detail));
-  for (const bind of [bindPage, bindMap, bindPointer, bindResults, bindColours, bindTime, bindLabels]) bind(app);
+  for (const bind of [bindPage, bindMap, bindFineness, bindPointer, bindResults, bindColours, bindTime, bindLabels]) bind(app);
   app.changed();
   return app;
 }

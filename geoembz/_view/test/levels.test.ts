@@ -5,7 +5,7 @@ import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type Level, type Store, centreOf, createEngine, levelFor, openStore, pixelAt } from "../src/core/index.js";
+import { type Level, type Store, centreOf, codeBytes, createEngine, levelFor, openStore, pixelAt } from "../src/core/index.js";
 import { type Served, serve } from "./serve.js";
 
 const GOLDEN = join(process.env["GEOEMBZ_VECTORS"] ?? "../../spec/vectors", "0.2", "overviews", "int8-plain.zarr");
@@ -70,6 +70,18 @@ test("the level for a screen is the coarsest that is fine enough", () => {
   const side = attributes["spatial:transform"][0] as number;
   const found = [0.1, 1, 1.9, 2, 3.9, 4, 500].map((sides) => levelFor(grid, sides * side));
   assert.deepEqual(found, [0, 0, 0, 1, 1, 2, 2]);
+});
+
+test("codes of a window are those of the chunks that it touches, as far as the level goes", () => {
+  const level = { ...half, height: 100, width: 70, chunk: [32, 32] as const };
+  const perPixel = level.arrays.embedding.shape.at(-3) as number; // int8
+  const bytes = (row: number, col: number, height: number, width: number) =>
+    codeBytes(level, { row, col, height, width }) / perPixel;
+  assert.equal(bytes(0, 0, 100, 70), 100 * 70);
+  assert.equal(bytes(-50, -50, 300, 300), 100 * 70);
+  assert.equal(bytes(31, 5, 2, 1), 64 * 32);
+  assert.equal(bytes(97, 65, 1, 1), 4 * 6);
+  assert.equal(bytes(100, 0, 5, 5), 0);
 });
 
 test("the centre of a pixel lies in it", () => {

@@ -1,5 +1,6 @@
 /** The core of the viewer: stores, codes, scores; no DOM. */
 
+export { codeBytes } from "./budget.js";
 export type { ChangeMetric } from "./change.js";
 export { type Classes, NO_CLASS } from "./classify.js";
 export { type Codes, Encoding } from "./encoding.js";

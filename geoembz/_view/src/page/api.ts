@@ -1,9 +1,10 @@
 // `window.geoembz`: the page for tests and scripts (docs/reference/view.md).
 
 import type { Metric, Traffic } from "../core/index.js";
-import type { App, Found } from "./app.js";
+import type { App } from "./app.js";
 import type { LonLat } from "./geography.js";
 import { type Value, valueAt } from "./pointer.js";
+import type { Found } from "./search.js";
 import { spotsAt } from "./spots.js";
 
 export interface Question { for: LonLat[]; against?: LonLat[]; metric?: Metric; k?: number }
@@ -35,17 +36,18 @@ export function pageOf(opening: Promise<App>, ready: Promise<void>): GeoembzPage
 }
 
 async function ask(app: App, question: Question): Promise<Answer> {
-  app.metric = question.metric ?? app.metric;
-  app.k = question.k ?? app.k;
+  const { search } = app;
+  search.metric = question.metric ?? search.metric;
+  search.k = question.k ?? search.k;
   const found = (places: readonly LonLat[], isFor: boolean) =>
-    places.map((place) => app.exampleAt(place, isFor, true));
-  await app.find(await Promise.all([...found(question.for, true), ...found(question.against ?? [], false)]));
+    places.map((place) => search.exampleAt(place, isFor, true));
+  await search.find(await Promise.all([...found(question.for, true), ...found(question.against ?? [], false)]));
   await app.view.drawn();
-  return app.best.map(({ lonLat, score }) => ({ lonLat, score }));
+  return search.best.map(({ lonLat, score }) => ({ lonLat, score }));
 }
 
 async function similarityAt(app: App, lon: readonly number[], lat: readonly number[]): Promise<number[]> {
-  const query = app.query;
+  const { query } = app.search;
   if (query === null) throw new Error("geoembz.similarityAt: there is no query yet; call geoembz.query first");
   return Promise.all(lon.map(async (longitude, i) => {
     for (const { ground, row, col } of spotsAt(app.grounds, [longitude, lat[i]!])) {

@@ -1,52 +1,48 @@
-// What the page is doing: one store, one look at it, one question.
+// What the page is doing: one store, one look at it, one overlay.
 
-import {
-  type Engine, type LinearModel, type Metric, type Query, type Store, type Window, ViewerError,
-  combine, largerIsNearer, standout, train,
-} from "../core/index.js";
+import { type Engine, type LinearModel, type Store, type Window, standout, train } from "../core/index.js";
 import { type Dated, Ranges, at } from "./ranges.js";
 import { type Ground, type LonLat, groundsOf } from "./geography.js";
 import { Labels } from "./labels.js";
 import { ClassOverlay, type Overlay, ScoreOverlay } from "./overlays.js";
 import { paintColours } from "./painting.js";
-import { ramp } from "./palette.js";
-import { FULL, type LevelOf, type Spot, inWords, spotsAt } from "./spots.js";
+import { classColour, css, ramp } from "./palette.js";
+import { Scale } from "./scale.js";
+import { Search } from "./search.js";
 import type { Pixels } from "./tiles.js";
 import { type Mark, MapView } from "./view.js";
-import { classColour, css } from "./palette.js";
 
-/** `asked` is where somebody pointed; of the levels, either the one that is drawn is meant, or full resolution. */
-export interface Example { asked: LonLat; spot: Spot; isFor: boolean; isFull: boolean; vector: Float32Array }
-export interface Found { ground: Ground; place: [number, number]; lonLat: LonLat; score: number }
+/** `name` is what a terminal calls the store; `mostBytes` of codes are read at once to score what is in view. */
+export interface Told { name: string; mostBytes: number }
 
 export class App extends EventTarget {
   readonly grounds: Ground[];
   readonly view: MapView;
+  readonly scale: Scale;
+  readonly search: Search;
   readonly labels = new Labels();
   readonly dates: readonly string[];
+  readonly name: string;
   components: [number, number, number];
   date: string | null;
   since: string | null = null;
-  metric: Metric;
-  k = 10;
   palette = "viridis";
   opacity = 0.85;
-  examples: Example[] = [];
-  query: Query | null = null;
-  best: Found[] = [];
-  bestLevel = 0;
   overlay: Overlay | null = null;
   model: LinearModel | null = null;
+  /** Questions that are being answered. */
+  waiting = 0;
+  /** Counts questions: answers to earlier ones are not shown. */
+  turn = 0;
   private readonly ranges: Ranges;
-  private asked = 0;
 
-  constructor(readonly store: Store, readonly engine: Engine, readonly name: string, target: HTMLElement) {
+  constructor(readonly store: Store, readonly engine: Engine, told: Told, target: HTMLElement) {
     super();
+    this.name = told.name;
     this.grounds = groundsOf(store);
     this.ranges = new Ranges(store, (window) => this.engine.components(window, [window.component]));
     this.dates = [...new Set(store.grids.flatMap((grid) => grid.dates))].sort();
     this.date = this.dates.at(-1) ?? null;
-    this.metric = store.encoding.metrics()[0]!;
     const last = store.encoding.nComponents - 1;
     this.components = [0, Math.min(1, last), Math.min(2, last)];
     const paints = {
@@ -54,6 +50,8 @@ export class App extends EventTarget {
       overlay: (window: Window) => this.paintOverlay(window),
     };
     this.view = new MapView(target, this.grounds, paints, (error) => this.fail(error));
+    this.scale = new Scale(this.view, told.mostBytes);
+    this.search = new Search(this);
   }
 
   changed(): void {
@@ -62,6 +60,27 @@ export class App extends EventTarget {
 
   fail(error: unknown): void {
     this.dispatchEvent(new CustomEvent("fail", { detail: error }));
+  }
+
+  /** Say that the page is at work until something is done. */
+  async during(work: Promise<void>): Promise<void> {
+    this.waiting += 1;
+    this.dispatchEvent(new Event("busy"));
+    try {
+      await work;
+    } finally {
+      this.waiting -= 1;
+      this.dispatchEvent(new Event("busy"));
+    }
+  }
+
+  /** Begin to answer a question; what earlier ones find is not shown any more. */
+  nextTurn(): number {
+    return ++this.turn;
+  }
+
+  isTurn(turn: number): boolean {
+    return turn === this.turn;
   }
 
   // ---- painting ---------------------------------------------------------------------------------
@@ -95,7 +114,8 @@ export class App extends EventTarget {
   }
 
   showWhereExamplesStandOut(): void {
-    if (this.query !== null) this.setComponents(standout(this.store.encoding, this.query.vector, 3));
+    const { query } = this.search;
+    if (query !== null) this.setComponents(standout(this.store.encoding, query.vector, 3));
   }
 
   /** Draw with another palette, opacity or threshold. */
@@ -108,127 +128,47 @@ export class App extends EventTarget {
     this.changed();
   }
 
-  private setOverlay(overlay: Overlay | null): void {
+  // ---- the overlay, and how coarse it is --------------------------------------------------------
+
+  setOverlay(overlay: Overlay | null): void {
     this.overlay = overlay;
     this.view.repaintOverlay();
     this.view.showOverlay(overlay !== null, this.opacity);
+    this.limitOverlay();
+  }
+
+  /** Draw the overlay as finely as was chosen, and say how finely that is. */
+  limitOverlay(): void {
+    this.view.limitOverlay(this.scale.limitOf);
     this.changed();
   }
 
-  // ---- what is like an example ------------------------------------------------------------------
-
-  private levelOf(isFull: boolean): LevelOf {
-    return isFull ? FULL : (ground) => this.view.levelInView(ground);
+  /** Choose how finely what is in view is scored. */
+  chooseScale(): void {
+    this.scale.choose(this.since === null ? 1 : 2);
   }
 
-  /** The vector at a place, of the first grid that has one there; null where there is none. */
-  private async vectorAt(asked: LonLat, isFull: boolean): Promise<{ spot: Spot; vector: Float32Array } | null> {
-    for (const spot of spotsAt(this.grounds, asked, this.levelOf(isFull))) {
-      const pixel = this.dated({ grid: spot.ground.index, level: spot.level, row: spot.row, col: spot.col });
-      const [vector] = pixel === null ? [null] : await this.engine.vectors([pixel]);
-      if (vector) return { spot, vector };
-    }
-    return null;
-  }
-
-  /** An example at a place. */
-  async exampleAt(asked: LonLat, isFor: boolean, isFull: boolean): Promise<Example> {
-    const found = await this.vectorAt(asked, isFull);
-    if (found !== null) return { asked, isFor, isFull, ...found };
-    throw new ViewerError(
-      "invalid-query", this.store.url,
-      `There is no embedding at ${inWords(asked)}; choose a place that is drawn.`,
-    );
-  }
-
-  /** Take the examples again: another date or level is shown. Those that are not there any more go. */
-  private async examplesAnew(): Promise<Example[]> {
-    const found = await Promise.all(this.examples.map((example) => this.vectorAt(example.asked, example.isFull)));
-    return this.examples.flatMap((example, i) => (found[i] ? [{ ...example, ...found[i] }] : []));
-  }
-
-  /** The map was moved: find the nearest of what is in view now. */
-  async look(): Promise<void> {
-    if (this.overlay?.kind !== "similarity") return;
-    const isOld = ({ spot, isFull }: Example) => spot.level !== this.levelOf(isFull)(spot.ground).index;
-    if (!this.examples.some(isOld)) return this.findBest();
-    const { asked, overlay: { from } } = this;
-    const examples = await this.examplesAnew();
-    if (asked === this.asked) await this.find(examples, from);
-  }
-
-  /** Take a place as an example: for, against, or as the only one. */
-  async addExample(place: LonLat, role: "new" | "for" | "against"): Promise<void> {
-    const example = await this.exampleAt(place, role !== "against", false);
-    const others = role === "new" ? [] : this.examples;
-    if (!example.isFor && !others.some((other) => other.isFor)) {
-      throw new ViewerError("invalid-query", this.store.url, "First choose a place whose like is to be found.");
-    }
-    await this.find([...others, example]);
-  }
-
-  removeExample(example: Example): Promise<void> {
-    return this.find(this.examples.filter((other) => other !== example));
-  }
-
-  setMetric(metric: Metric): Promise<void> {
-    this.metric = metric;
-    return this.find(this.examples);
-  }
-
-  /** Ask for what is like some examples and unlike others. */
-  async find(examples: readonly Example[], from = 0): Promise<void> {
-    const asked = ++this.asked;
-    this.examples = [...examples];
-    this.mark();
-    if (!examples.some((example) => example.isFor)) {
-      this.examples = [];
-      this.query = null;
-      this.best = [];
-      this.mark();
-      this.setOverlay(null);
-      return;
-    }
-    const vectors = (isFor: boolean) => examples.filter((e) => e.isFor === isFor).map((e) => e.vector);
-    const query = combine(this.metric, { for: vectors(true), against: vectors(false) });
-    const isNearSmall = !largerIsNearer(query.metric);
-    const overlay = new ScoreOverlay("similarity", (window) => this.engine.scores(window, query), isNearSmall);
-    overlay.from = from;
-    this.query = query;
-    this.changed();
-    await overlay.measure(this.inView().map(({ window }) => window), true);
-    if (asked !== this.asked) return;
-    this.setOverlay(overlay);
-    await this.findBest();
-  }
-
-  /** The pixels that are in view at the date that is shown. */
+  /** The pixels that are scored, of the date that is shown. */
   inView() {
-    return this.view.windowsInView().flatMap((part) => {
+    return this.view.windowsInView(this.scale.levelOf).flatMap((part) => {
       const window = this.dated(part.window);
       return window === null ? [] : [{ ...part, window }];
     });
   }
 
-  /** Find the nearest places of what is in view. */
-  async findBest(): Promise<void> {
-    const { asked, query, overlay } = this;
-    if (query === null) return;
-    const parts = this.inView();
-    const found = await Promise.all(parts.map(async ({ ground, level, window }) => {
-      const places = await this.engine.best(window, query, this.k);
-      return places.map(({ row, col, score }) => {
-        const place = ground.centre(level, row, col);
-        return { ground, place, lonLat: ground.toLonLat(place), score };
-      });
-    }));
-    if (overlay instanceof ScoreOverlay) await overlay.measure(parts.map(({ window }) => window), false);
-    if (asked !== this.asked) return;
-    const sign = largerIsNearer(query.metric) ? -1 : 1;
-    this.best = found.flat().sort((a, b) => sign * (a.score - b.score)).slice(0, this.k);
-    this.bestLevel = Math.max(0, ...parts.map(({ level }) => level.index));
-    this.mark();
-    this.changed();
+  /** The map was moved: score what is in view now, as finely as that may be. */
+  async look(): Promise<void> {
+    const { overlay } = this;
+    if (overlay === null) return;
+    this.chooseScale();
+    if (overlay.kind === "similarity") return this.search.look();
+    this.limitOverlay();
+  }
+
+  /** Score what is drawn, however much that reads. */
+  refine(): Promise<void> {
+    this.scale.refine();
+    return this.look();
   }
 
   // ---- time -------------------------------------------------------------------------------------
@@ -240,29 +180,30 @@ export class App extends EventTarget {
     this.changed();
     if (this.since !== null) return this.showChange(this.since);
     if (this.overlay?.kind === "classes") this.view.repaintOverlay();
-    const examples = await this.examplesAnew();
-    if (date === this.date && this.examples.length > 0) await this.find(examples);
+    const examples = await this.search.examplesAnew();
+    if (date === this.date && this.search.examples.length > 0) await this.search.find(examples);
   }
 
   /** Show how much changed from a date to the one that is shown; null ends it. */
   async showChange(since: string | null): Promise<void> {
-    const asked = ++this.asked;
+    const turn = this.nextTurn();
     this.since = since;
-    if (since === null) return this.find(this.examples);
+    if (since === null) return this.search.find(this.search.examples);
     const read = async (window: Window) => {
       const from = at(this.store, window, since)?.date, to = window.date;
       if (from === undefined || to === undefined) return new Float32Array(window.height * window.width).fill(NaN);
       return this.engine.change(window, from, to, "cosine");
     };
     const overlay = new ScoreOverlay("change", read, false);
-    await overlay.measure(this.inView().map(({ window }) => window), true);
-    if (asked === this.asked) this.setOverlay(overlay);
+    this.chooseScale();
+    await this.during(overlay.measure(this.inView().map(({ window }) => window), true));
+    if (this.isTurn(turn)) this.setOverlay(overlay);
   }
 
   // ---- classes ----------------------------------------------------------------------------------
 
   async label(place: LonLat, className: string): Promise<void> {
-    const { spot, vector } = await this.exampleAt(place, true, true);
+    const { spot, vector } = await this.search.exampleAt(place, true, true);
     this.labels.set({ className, spot, vector, date: this.date });
     this.mark();
     this.changed();
@@ -270,12 +211,13 @@ export class App extends EventTarget {
 
   /** Train a logistic regression on the labels, and map its classes. */
   mapClasses(): void {
-    ++this.asked;
+    this.nextTurn();
     const { points, classes } = this.labels;
     const model = train(points.map((point) => point.vector), points.map((point) => point.className));
     const colours = model.classes.map((name) => classes.indexOf(name));
     this.model = model;
     this.since = null;
+    this.chooseScale();
     this.setOverlay(new ClassOverlay(
       async (window) => (await this.engine.classes(window, model)).labels, colours,
     ));
@@ -285,11 +227,11 @@ export class App extends EventTarget {
 
   mark(): void {
     const marks: Mark[] = [
-      ...this.best.map(({ ground, place }) => ({ ground, place, text: "", colour: "#d55e00" })),
+      ...this.search.best.map(({ ground, place }) => ({ ground, place, text: "", colour: "#d55e00" })),
       ...this.labels.points.map(({ spot, className }) => ({
         ...spot, text: "", colour: css(classColour(this.labels.classes.indexOf(className))),
       })),
-      ...this.examples.map(({ spot, isFor }) => ({
+      ...this.search.examples.map(({ spot, isFor }) => ({
         ...spot, text: isFor ? "+" : "−", colour: isFor ? "#0b5cad" : "#8a2b06",
       })),
     ];

@@ -12,24 +12,34 @@ export interface SearchLine {
   metric: string;
   time: string | null;
   level: number;
-  /** In the CRS of the store; null for all of it. */
-  box: readonly [number, number, number, number] | null;
+  /** Its CRS is null where that is the store's; null for all of the store. */
+  box: { corners: readonly number[]; crs: string | null } | null;
 }
+
+const METRES_DECIMALS = 2; // of a box on the map
 
 export function searchLine(line: SearchLine): string {
   const decimals = Math.min(Math.max(Math.ceil(-Math.log10(line.pixel / 100)), 0), 12);
-  const list = (numbers: readonly number[]) => numbers.map((number) => number.toFixed(decimals)).join(",");
   const words = ["geoembz", "search", quoted(line.store)];
-  for (const point of line.for) words.push(flag("point", list(point)));
-  for (const point of line.against) words.push(flag("against", list(point)));
+  for (const point of line.for) words.push(flag("point", listed(point, decimals)));
+  for (const point of line.against) words.push(flag("against", listed(point, decimals)));
   if (line.for.length > 1) words.push("--together");
   if (line.crs !== null) words.push("--crs", quoted(line.crs));
-  if (line.box !== null) words.push(flag("bbox", list(line.box)));
+  if (line.box !== null) words.push(...boxWords(line.box, decimals));
   if (line.time !== null) words.push("--time", line.time);
   if (line.level > 0) words.push("--level", String(line.level));
   words.push("--k", String(line.k));
   if (line.metric !== "cosine") words.push("--metric", line.metric);
   return words.join(" ");
+}
+
+function boxWords({ corners, crs }: NonNullable<SearchLine["box"]>, decimals: number): string[] {
+  if (crs === null) return [flag("bbox", listed(corners, decimals))];
+  return [flag("bbox", listed(corners, METRES_DECIMALS)), "--bbox-crs", quoted(crs)];
+}
+
+function listed(numbers: readonly number[], decimals: number): string {
+  return numbers.map((number) => number.toFixed(decimals)).join(",");
 }
 
 /** Numbers may begin with a minus, which must not look like an option. */

@@ -28,6 +28,6 @@ export function showLegend(app: App): void {
     context.fillRect(step, 0, 1, canvas.height);
   }
   const end = (share: number) => scoreAt(share, overlay.range, overlay.isNearSmall).toFixed(3);
-  const about = overlay.kind === "change" ? `1 − cosine since ${app.since}` : app.query?.metric ?? "";
+  const about = overlay.kind === "change" ? `1 − cosine since ${app.since}` : app.search.query?.metric ?? "";
   caption.replaceChildren(make("span", end(0)), make("span", about), make("span", end(1)));
 }

@@ -3,6 +3,7 @@
 import { App } from "./app.js";
 import { button, element, input, make, options, select } from "./dom.js";
 import { tried } from "./errors.js";
+import { refine } from "./fineness.js";
 import type { LonLat } from "./geography.js";
 import { showLegend } from "./legend.js";
 import { PALETTES, classColour, css } from "./palette.js";
@@ -21,7 +22,7 @@ function setMode(wanted: Mode): void {
 /** Do at a place what a click does in a mode. */
 function act(app: App, place: LonLat, wanted: Mode): void {
   if (wanted !== "label") {
-    tried(app.addExample(place, wanted));
+    tried(app.search.addExample(place, wanted));
     return;
   }
   if (app.labels.classes.length === 0) app.labels.addClass("class 1");
@@ -43,11 +44,14 @@ export function bindMap(app: App): void {
     clearTimeout(waiting);
     waiting = setTimeout(() => app.look().catch(() => undefined), 200); // tiles say what is wrong
   });
-  map.on("loadstart", () => { element("busy").hidden = false; });
-  map.on("loadend", () => {
-    element("busy").hidden = true;
+  let isLoading = false;
+  const showBusy = () => {
+    element("busy").hidden = !isLoading && app.waiting === 0;
     showTraffic(app);
-  });
+  };
+  map.on("loadstart", () => { isLoading = true; showBusy(); });
+  map.on("loadend", () => { isLoading = false; showBusy(); });
+  app.addEventListener("busy", showBusy);
   bindKeys(app);
 }
 
@@ -58,7 +62,8 @@ function bindKeys(app: App): void {
     if (event.ctrlKey || event.metaKey || event.altKey || target.matches("input[type=text], input[type=url], input[type=number], select")) return;
     const wanted = modes[event.key.toLowerCase()];
     if (wanted !== undefined) setMode(wanted);
-    else if (event.key === "Escape") tried(app.find([]));
+    else if (event.key.toLowerCase() === "r") tried(refine(app));
+    else if (event.key === "Escape") tried(app.search.find([]));
     else if (event.key === "[" || event.key === "]") step(app, event.key === "]" ? 1 : -1);
     else if (event.key === "Enter" && target.id === "map") act(app, app.view.lonLat(app.view.map.getView().getCenter()!), mode());
     else return;
@@ -160,6 +165,14 @@ export function bindPage(app: App): void {
   const about = [store.recipe, size, `${store.encoding.nComponents} components`];
   if (app.view.isBounded) about.push("without overviews, so it is drawn part by part (geoembz overviews adds them)");
   element("about").textContent = about.join(", ");
+  if (app.grounds.length > 1) {
+    element("grids").replaceChildren(...app.grounds.map((ground) => {
+      const item = make("li"), show = make("button", ground.grid.name, { type: "button" });
+      show.addEventListener("click", () => app.view.showGrid(ground));
+      item.append(show);
+      return item;
+    }));
+  }
   input("basemap").addEventListener("change", () => app.view.showBaseMap(input("basemap").value.trim()));
   showTraffic(app);
 }

@@ -23,7 +23,7 @@ export async function valueAt(app: App, place: LonLat): Promise<Value | null> {
     const every = Array.from({ length: app.store.encoding.nComponents }, (_, component) => component);
     const { values, valid } = await app.engine.components(window, every);
     if (!valid[0]) continue;
-    const score = app.query === null ? null : (await app.engine.scores(window, app.query))[0]!;
+    const score = app.search.query === null ? null : (await app.engine.scores(window, app.search.query))[0]!;
     return { lon, lat, grid: ground.grid.name, row, col, x, y, time: app.date, components: [...values], score };
   }
   return null;
@@ -43,18 +43,18 @@ export function bindPointer(app: App): void {
   });
 }
 
-/** Look at the level that is drawn, which is in memory; return what shows it. */
+/** Look at the level that is scored, which is in memory, or at the one that is drawn; return what shows it. */
 export async function peek(app: App, place: LonLat): Promise<() => void> {
   for (const { ground } of spotsAt(app.grounds, place)) {
-    const level = app.view.levelInView(ground);
+    const level = app.search.query === null ? app.view.levelInView(ground) : app.scale.levelOf(ground);
     const pixel = ground.pixelAtLonLat(place, level);
     const window = pixel && app.dated({ grid: ground.index, level: level.index, ...pixel, height: 1, width: 1 });
     if (!window) continue;
     const every = Array.from({ length: app.store.encoding.nComponents }, (_, component) => component);
     const { values, valid } = await app.engine.components(window, every);
     if (!valid[0]) continue;
-    const score = app.query === null ? null : (await app.engine.scores(window, app.query))[0]!;
-    const text = [inWords(place), `row ${window.row}, column ${window.col}`, level.factor > 1 ? `mean of ${level.factor} × ${level.factor}` : "", score === null ? "" : `${app.query!.metric} ${score.toFixed(4)}`];
+    const score = app.search.query === null ? null : (await app.engine.scores(window, app.search.query))[0]!;
+    const text = [inWords(place), `row ${window.row}, column ${window.col}`, level.factor > 1 ? `mean of ${level.factor} × ${level.factor}` : "", score === null ? "" : `${app.search.query!.metric} ${score.toFixed(4)}`];
     return () => show(text.filter(Boolean).join(" · "), values);
   }
   return () => show(`${inWords(place)} · no embedding here`, null);

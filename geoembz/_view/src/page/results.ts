@@ -1,11 +1,12 @@
 // The part of the panel that says what was found: examples, threshold, nearest places, command.
 
-import { App, type Example } from "./app.js";
+import type { App } from "./app.js";
 import { commandOf } from "./asked.js";
 import { button, element, ink, input, make, options, select, sized } from "./dom.js";
 import { tried } from "./errors.js";
 import { ScoreOverlay } from "./overlays.js";
 import { scoreAt } from "./painting.js";
+import type { Example } from "./search.js";
 import { inWords } from "./spots.js";
 
 const STEPS = 1000; // of the slider
@@ -14,17 +15,17 @@ export function bindResults(app: App): void {
   const metrics = app.store.encoding.metrics();
   options(select("metric"), metrics);
   select("metric").addEventListener("change", () => {
-    tried(app.setMetric(metrics[select("metric").selectedIndex]!));
+    tried(app.search.setMetric(metrics[select("metric").selectedIndex]!));
   });
   input("threshold").addEventListener("input", () => {
     app.restyle({ from: Number(input("threshold").value) / STEPS });
   });
   input("k").addEventListener("change", () => {
-    app.k = Math.min(Math.max(Math.round(Number(input("k").value)) || 10, 1), 200);
-    input("k").value = String(app.k);
-    tried(app.findBest());
+    app.search.k = Math.min(Math.max(Math.round(Number(input("k").value)) || 10, 1), 200);
+    input("k").value = String(app.search.k);
+    tried(app.search.findBest());
   });
-  button("clear").addEventListener("click", () => tried(app.find([])));
+  button("clear").addEventListener("click", () => tried(app.search.find([])));
   button("standout").addEventListener("click", () => app.showWhereExamplesStandOut());
   button("copy").addEventListener("click", () => tried(copyCommand()));
   app.addEventListener("change", () => showResults(app));
@@ -45,14 +46,14 @@ async function copyCommand(): Promise<void> {
 }
 
 function showResults(app: App): void {
-  const isAsked = app.query !== null;
+  const isAsked = app.search.query !== null;
   element("similar").hidden = !isAsked;
   button("standout").hidden = !isAsked;
   if (!isAsked) return;
-  select("metric").value = app.metric;
-  element("examples").replaceChildren(...app.examples.map((example) => chip(app, example)));
+  select("metric").value = app.search.metric;
+  element("examples").replaceChildren(...app.search.examples.map((example) => chip(app, example)));
   showThreshold(app);
-  element("best").replaceChildren(...app.best.map((found, rank) => {
+  element("best").replaceChildren(...app.search.best.map((found, rank) => {
     const item = make("li");
     const line = make("button", "", { type: "button" });
     line.append(make("span", `${rank + 1}. ${inWords(found.lonLat)}`), make("span", found.score.toFixed(4)));
@@ -60,7 +61,7 @@ function showResults(app: App): void {
     item.append(line);
     return item;
   }));
-  const factor = app.store.grids[0]!.levels[app.bestLevel]?.factor ?? 1;
+  const factor = app.store.grids[0]!.levels[app.search.bestLevel]?.factor ?? 1;
   element("best-note").textContent = factor === 1
     ? "Of all pixels in view."
     : `Of means of ${factor} × ${factor} pixels in view; zoom in for single ones.`;
@@ -71,7 +72,7 @@ function showResults(app: App): void {
 function chip(app: App, example: Example): HTMLLIElement {
   const item = make("li", `${example.isFor ? "like" : "unlike"} ${inWords(example.spot.lonLat)}`);
   const remove = make("button", "×", { type: "button", "aria-label": "Remove this example" });
-  remove.addEventListener("click", () => tried(app.removeExample(example)));
+  remove.addEventListener("click", () => tried(app.search.removeExample(example)));
   item.append(remove);
   return item;
 }

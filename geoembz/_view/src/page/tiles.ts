@@ -10,9 +10,9 @@ export const TILE = 256;
 export type Pixels = Uint8ClampedArray<ArrayBuffer>;
 export type Paint = (window: Window, signal: AbortSignal) => Promise<Pixels | null>;
 
-/** Zoom levels of a grid: the coarsest of its levels is 0. */
-export function tileGridOf(ground: Ground): TileGrid {
-  const levels = [...ground.grid.levels].reverse();
+/** Zoom levels of a grid: the coarsest of its levels is 0, the last one the finest that may be drawn. */
+export function tileGridOf(ground: Ground, finest = 0): TileGrid {
+  const levels = ground.grid.levels.slice(finest).reverse();
   const [west, , , north] = ground.extent();
   return new TileGrid({
     extent: ground.extent(),
@@ -30,6 +30,7 @@ export function windowOf(ground: Ground, z: number, x: number, y: number): Windo
 
 export class PaintedSource extends DataTileSource {
   private revision = 0;
+  private finest = 0;
 
   constructor(readonly ground: Ground, paint: Paint, onError: (error: unknown) => void) {
     super({
@@ -48,6 +49,14 @@ export class PaintedSource extends DataTileSource {
         }
       },
     });
+  }
+
+  /** Draw no finer level than this; until its tiles are there, the old ones, whose numbers stay the same, stand in for them. */
+  limit(finest: number): void {
+    if (finest === this.finest) return;
+    this.finest = finest;
+    this.tileGrid = tileGridOf(this.ground, finest);
+    this.repaint();
   }
 
   /** Paint all tiles anew; the old ones are shown until the new ones are there. */

@@ -5,7 +5,7 @@ import View from "ol/View.js";
 import ScaleLine from "ol/control/ScaleLine.js";
 import { defaults as defaultControls } from "ol/control/defaults.js";
 import { defaults as defaultInteractions } from "ol/interaction/defaults.js";
-import { createEmpty, extend, getHeight, getIntersection, getWidth, isEmpty } from "ol/extent.js";
+import { getIntersection, isEmpty } from "ol/extent.js";
 import type { Extent } from "ol/extent.js";
 import Feature from "ol/Feature.js";
 import Point from "ol/geom/Point.js";
@@ -18,10 +18,9 @@ import XYZ from "ol/source/XYZ.js";
 import { Circle, Fill, Stroke, Style, Text } from "ol/style.js";
 import type { Level, Window } from "../core/index.js";
 import { type Ground, type LonLat, projectionOfMap } from "./geography.js";
+import { extentOnMap, openingOf } from "./opening.js";
+import type { LevelOf } from "./spots.js";
 import { type Paint, PaintedSource } from "./tiles.js";
-
-/** Widest side, in pixels of the coarsest level, of what is drawn at once. */
-const WIDEST = 2048;
 
 export interface Mark { ground: Ground; place: [number, number]; text: string; colour: string }
 
@@ -44,12 +43,9 @@ export class MapView {
     this.colours = grounds.map((ground) => new PaintedSource(ground, paints.colours, onError));
     this.overlays = grounds.map((ground) => new PaintedSource(ground, paints.overlay, onError));
     this.overlayLayers = this.overlays.map((source) => new TileLayer({ source, visible: false }));
-    const everything = this.everything();
-    const widest = Math.max(...grounds.map((ground) => this.widestResolution(ground)));
-    const coarsest = Math.max(...grounds.map((ground) => this.mapUnits(ground, ground.grid.levels.at(-1)!)));
-    const size = [target.clientWidth || 800, target.clientHeight || 600];
-    const fitting = 1.1 * Math.max(getWidth(everything) / size[0]!, getHeight(everything) / size[1]!);
-    this.isBounded = fitting > widest * 1.1;
+    const size = [target.clientWidth || 800, target.clientHeight || 600] as const;
+    const opening = openingOf(grounds, this.projection, size);
+    this.isBounded = opening.isBounded;
     this.map = new OlMap({
       target,
       controls: defaultControls({ attribution: false }).extend([new ScaleLine()]),
@@ -60,36 +56,8 @@ export class MapView {
         ...this.overlayLayers,
         new VectorLayer({ source: this.marks, style: (feature) => feature.get("style") as Style }),
       ],
-      view: new View({
-        projection: this.projection,
-        center: [(everything[0]! + everything[2]!) / 2, (everything[1]! + everything[3]!) / 2],
-        resolution: Math.min(fitting, widest),
-        maxResolution: Math.min(Math.max(fitting, coarsest), widest) * 1.0001,
-        minResolution: Math.min(...grounds.map((ground) => this.mapUnits(ground, ground.grid.levels[0]!))) / 32,
-        showFullExtent: true,
-      }),
+      view: new View(opening.view),
     });
-  }
-
-  everything(): Extent {
-    const all = createEmpty();
-    for (const ground of this.grounds) {
-      extend(all, transformExtent(ground.extent(), ground.projection, this.projection, 16));
-    }
-    return all;
-  }
-
-  /** Units of the map that a pixel of a level is wide. */
-  private mapUnits(ground: Ground, level: Level): number {
-    const extent = ground.extent(level);
-    return getWidth(transformExtent(extent, ground.projection, this.projection, 16)) / level.width;
-  }
-
-  private widestResolution(ground: Ground): number {
-    const coarsest = ground.grid.levels.at(-1)!;
-    const screens = Math.max(WIDEST, coarsest.width, coarsest.height) / WIDEST;
-    const whole = Math.max(coarsest.width, coarsest.height) / 300; // of a screen that is small
-    return this.mapUnits(ground, coarsest) * (screens > 1 ? WIDEST / 1000 : Math.max(whole, 4));
   }
 
   repaintColours(): void {
@@ -98,6 +66,11 @@ export class MapView {
 
   repaintOverlay(): void {
     for (const source of this.overlays) source.repaint();
+  }
+
+  /** Draw no finer level of the overlay than one of each grid. */
+  limitOverlay(limitOf: LevelOf): void {
+    for (const source of this.overlays) source.limit(limitOf(source.ground).index);
   }
 
   showOverlay(isShown: boolean, opacity: number): void {
@@ -132,11 +105,16 @@ export class MapView {
     return Math.hypot(right[0]! - left[0]!, right[1]! - left[1]!) || 1;
   }
 
-  /** The pixels of each grid that are in view, at the level that is drawn. */
-  windowsInView(): { ground: Ground; level: Level; window: Window; isWhole: boolean }[] {
-    const extent = this.map.getView().calculateExtent(this.map.getSize());
+  /** Corners of the map: xmin, ymin, xmax, ymax of `projection`. */
+  extent(): Extent {
+    return this.map.getView().calculateExtent(this.map.getSize());
+  }
+
+  /** The pixels of each grid that are in view, at a level of each. */
+  windowsInView(levelOf: LevelOf): { ground: Ground; level: Level; window: Window; isWhole: boolean }[] {
+    const extent = this.extent();
     return this.grounds.flatMap((ground) => {
-      const level = this.levelInView(ground);
+      const level = levelOf(ground);
       const seen = getIntersection(
         transformExtent(extent, this.projection, ground.projection, 16), ground.extent(level),
       );
@@ -162,9 +140,17 @@ export class MapView {
   }
 
   goTo(ground: Ground, place: [number, number]): void {
-    const view = this.map.getView();
-    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
-    view.animate({ center: ground.toMap(place, this.projection), duration: calm ? 0 : 250 });
+    this.map.getView().animate({ center: ground.toMap(place, this.projection), duration: this.moves });
+  }
+
+  /** Show all of a grid, as far as the map zooms out. */
+  showGrid(ground: Ground): void {
+    const margin = [24, 24, 24, 24];
+    this.map.getView().fit(extentOnMap(ground, this.projection), { padding: margin, duration: this.moves });
+  }
+
+  private get moves(): number {
+    return window.matchMedia("(prefers-reduced-motion: reduce)").matches ? 0 : 250; // ms
   }
 
   /** Resolve when everything in view is drawn. */
