@@ -16,8 +16,11 @@ import pytest
 import geoembz
 from geoembz._view import bundle
 from tests.conftest import MakeRaster
+from tests.sources.serving import serving
 
-PAGE = b'<meta name="geoembz-store" content="" /><meta name="geoembz-name" content="" />'
+PAGE = b"".join(
+    b'<meta name="geoembz-%s" content="" />' % name for name in (b"store", b"name", b"at-once")
+)
 
 
 @pytest.fixture
@@ -96,6 +99,19 @@ def test_view_refuses_tables(tmp_path: Path, built: Path) -> None:
     geoembz.convert(tmp_path / "t.parquet", tmp_path / "t.zarr", fit_samples=50)
     with pytest.raises(geoembz.GeoembzError, match="a table has no pixels to draw"):
         geoembz.view(tmp_path / "t.zarr", browser=False)
+
+
+def test_the_page_may_read_more_at_once_of_a_store_on_this_machine(
+    store: Path, built: Path
+) -> None:
+    """A slow line may lie before any other."""
+    with geoembz.view(store, browser=False) as viewer:
+        assert b'"geoembz-at-once" content="256000000"' in content(viewer.url)
+    with (
+        serving(store.parent) as url,
+        geoembz.view(f"{url}/{store.name}", browser=False) as viewer,
+    ):
+        assert b'"geoembz-at-once" content=""' in content(viewer.url)
 
 
 def test_names_cannot_break_out_of_the_page(built: Path) -> None:
