@@ -27,10 +27,12 @@ def recipes(draw: st.DrawFn) -> Recipe:
     }
     if draw(st.booleans()):
         parts |= {"projection": draw(st.sampled_from(KINDS)), "n_components": draw(COUNTS)}
-        if parts["rotate"] or quantizer == "pq":
+        if parts["rotate"] or quantizer in {"pq", "rq"}:
             parts["whiten"] = draw(st.floats(0, 1))
     if quantizer == "pq":
         parts["n_subquantizers"] = draw(COUNTS)
+    if quantizer == "rq":
+        parts["n_stages"] = draw(st.integers(1, 32))
     if quantizer == "power":
         law = st.floats(1e-3, 1e6)
         parts["power"] = (draw(law), draw(law))
@@ -63,6 +65,7 @@ def test_any_text_is_a_recipe_or_an_error(text: str) -> None:
         ("svd16-int2-quantile", {"projection": "svd", "method": "quantile"}),
         ("select48-ternary", {"projection": "select", "quantizer": "ternary"}),
         ("pca32-rot-pq8x8", {"quantizer": "pq", "n_subquantizers": 8}),
+        ("l2-pca64w0.5-rq8x8", {"quantizer": "rq", "n_stages": 8, "whiten": 0.5}),
         ("l2-pca64-int4-lloyd", {"normalize": True}),
         ("pca64w0.5-rot-int4", {"whiten": 0.5}),
         ("pca64w0.5-pq16x8", {"whiten": 0.5, "rotate": False}),
@@ -124,7 +127,18 @@ def test_the_nearest_word_is_suggested(name: str, hint: str) -> None:
     [
         *("", "-", "l2", "rot", "pca64", "l2-pca64", "pca64-rot", "pca-int8", "pca0-int8"),
         *("int8-pca64", "rot-pca64-int8", "pca64-l2-int8", "int8-int8", "int8-lloyd-lloyd"),
-        *("pq0x8", "pq8x8-lloyd", "aef-minmax", "float32-lloyd", "binary-lloyd", "int8-mean"),
+        *(
+            "pq0x8",
+            "pq8x8-lloyd",
+            "rq0x8",
+            "rq33x8",
+            "rq8",
+            "pq",
+            "aef-minmax",
+            "float32-lloyd",
+            "binary-lloyd",
+            "int8-mean",
+        ),
         *("power", "pq", "power0x1", "power2x0", "power-1x2", "power1e3x2"),
         *("pca64w0.5-int8", "w0.5-rot-int8", "pca64w1.5-rot-int8", "pca64w-rot-int8"),
         *("pca99999999-int8", "pca" + "9" * 5000 + "-int8", "pca\u0663-int8"),
@@ -149,6 +163,9 @@ def test_other_names_are_refused(name: str) -> None:
         {"quantizer": "pq"},
         {"quantizer": "pq", "n_subquantizers": 0},
         {"n_subquantizers": 3},
+        {"quantizer": "rq"},
+        {"quantizer": "rq", "n_stages": 33},
+        {"n_stages": 3},
         {"quantizer": "power"},
         {"quantizer": "power", "power": (float("nan"), 1.0)},
         {"power": (2.0, 127.5)},

@@ -93,7 +93,8 @@ class StorageOptions:
         see `geoembz.store.choose_layout`.
     prefix_chunks
         Components per chunk, rounded up to whole bytes, so that a reader who asks for the first few
-        reads no others; None keeps vectors whole. Not after a rotation, nor with `pq`.
+        reads no others; None keeps vectors whole. Not after a rotation, nor with `pq`; of `rq`,
+        stages per chunk.
     access
         What the store is read for, which chooses what the three above leave open: ``browser``
         (tiles of a map), ``points`` (single pixels) or ``bulk`` (all of it); ``--for`` on the

@@ -144,7 +144,7 @@ def _outermost_codewords(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
     """Return the smallest and largest codeword of each component, where codes are per component."""
     quantizer = encoding.quantizer
-    if quantizer.bits not in {2, 4, 8} or quantizer.kind == "pq":
+    if quantizer.bits not in {2, 4, 8} or quantizer.kind in {"pq", "rq"}:
         return None
     beyond = np.full((quantizer.n_components, 1), _BEYOND, np.float32)
     low, high = (quantizer.dequantize(quantizer.quantize(end))[:, 0] for end in (-beyond, beyond))

@@ -22,7 +22,7 @@ from geoembz.errors import InvalidConfigError
 _BAND_PIXELS = 1 << 15
 """Pixels that one thread takes at a time."""
 
-_CODE_AXES = ("component", "component_byte", "subquantizer")
+_CODE_AXES = ("component", "component_byte", "subquantizer", "stage")
 
 type _Outputs = Callable[[NDArray[np.float32]], NDArray[Any]]
 

@@ -14,9 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz.encoding import Encoding
+from geoembz.encoding._kernel import code_length
 from geoembz.encoding._packing import Bits, unpack
 from geoembz.encoding._projection import cached_pixels, multiply_padded
-from geoembz.encoding._quantization import Codes, FloatQuantizer, LinearQuantizer, Quantizer
+from geoembz.encoding._quantization import (
+    Codes,
+    FloatQuantizer,
+    LinearQuantizer,
+    Quantizer,
+    ResidualQuantizer,
+)
 from geoembz.errors import InvalidConfigError
 
 type Way = Literal["codes", "tables", "values"]
@@ -182,6 +189,9 @@ class LinearFold:
     @cached_property
     def tables(self) -> NDArray[np.float32]:
         """Contribution of each stored byte, float32, shape ``(code_length, 256, n_outputs)``."""
+        if isinstance(self.quantizer, ResidualQuantizer):  # each byte adds to all components
+            words = self.quantizer.codebook.astype(np.float64)
+            return (words @ self.weights.T).astype(np.float32)
         values = components_of_bytes(self.quantizer).astype(np.float64)
         starts = first_components(self.quantizer)
         sums = [np.add.reduceat(row[:, np.newaxis] * values, starts) for row in self.weights]
@@ -206,8 +216,9 @@ def choose(quantizer: Quantizer, n_outputs: int) -> Way:
     """Return the way that should be fastest for codes of this kind."""
     if isinstance(quantizer, LinearQuantizer | FloatQuantizer):
         return "codes"
-    looking_up = len(first_components(quantizer)) * (_LOOK_UP + _LOOK_UP_OUTPUT * n_outputs)
-    decoding = quantizer.n_components * (_DECODE + _DECODE_OUTPUT * n_outputs)
+    looking_up = code_length(quantizer) * (_LOOK_UP + _LOOK_UP_OUTPUT * n_outputs)
+    times = quantizer.n_codes if isinstance(quantizer, ResidualQuantizer) else 1
+    decoding = quantizer.n_components * (times * _DECODE + _DECODE_OUTPUT * n_outputs)
     return "tables" if looking_up <= decoding else "values"
 
 
@@ -223,6 +234,7 @@ def first_components(quantizer: Quantizer) -> NDArray[np.intp]:
 def components_of_bytes(quantizer: Quantizer) -> NDArray[np.float32]:
     """Return the components where every stored byte is v, for all v; NaN for nodata.
 
+    Not of `rq`, where every byte speaks of all components.
     float32, shape ``(n_components, 256)``.
     """
     n_bytes = len(first_components(quantizer))

@@ -20,7 +20,7 @@ from geoembz._search.linear_fold import (
 )
 from geoembz._search.scorer import Scorer
 from geoembz.encoding import Encoding
-from geoembz.encoding._quantization import Codes, LinearQuantizer, Quantizer
+from geoembz.encoding._quantization import Codes, LinearQuantizer, Quantizer, ResidualQuantizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +127,70 @@ class SquaredNorms:
         return np.ones(len(self.offset), dtype=np.float32), self.offset.astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class NormsOfSums:
+    """``|x - shift|**2`` of decoded vectors x that are sums of codewords, as of `rq`.
+
+    The square of a sum is the sum of the products of all pairs: each pair of stages has a table of
+    256 x 256 products, whatever the basis.
+
+    Parameters
+    ----------
+    single
+        What a codeword adds by itself, float32, shape ``(n_stages, 256)``.
+    pairs
+        What two add together, float32, shape ``(65536,)``, by stage and earlier stage.
+    residual
+        What all vectors share.
+    """
+
+    single: NDArray[np.float32]
+    pairs: dict[tuple[int, int], NDArray[np.float32]]
+    residual: float
+
+    @classmethod
+    def of(cls, encoding: Encoding, shift: NDArray[Any] | None = None) -> Self:
+        """Prepare the norms of an encoding's vectors, `shift` subtracted from them."""
+        quantizer, projection = encoding.quantizer, encoding.projection
+        assert isinstance(quantizer, ResidualQuantizer)  # noqa: S101 - see `squared_norms`
+        constant = np.zeros(encoding.dimension)
+        if projection.mean is not None:
+            constant = constant + projection.mean
+        if shift is not None:
+            constant = constant - shift
+        words = quantizer.codebook.astype(np.float64)
+        others = words  # what codewords are multiplied with: their lengths are those of vectors
+        if projection.matrix is not None:
+            matrix = projection.matrix.astype(np.float64)
+            others, inside = words @ (matrix @ matrix.T), matrix @ constant
+        else:
+            inside = constant
+        single = np.einsum("mik,mik->mi", words, others) + 2 * (words @ inside)
+        pairs = {
+            (stage, earlier): (2 * words[earlier] @ others[stage].T).astype(np.float32).reshape(-1)
+            for stage in range(len(words))
+            for earlier in range(stage)
+        }
+        return cls(single.astype(np.float32), pairs, float(constant @ constant))
+
+    def __call__(self, codes: Codes) -> NDArray[np.float32]:
+        """Return squared lengths, float32, shape ``(n_pixels,)``."""
+        squares = np.full(codes.shape[1], self.residual)
+        for alone, chosen in zip(self.single, codes, strict=True):
+            squares += np.take(alone, chosen)
+        for (stage, earlier), together in self.pairs.items():
+            squares += np.take(together, codes[earlier].astype(np.int32) * 256 + codes[stage])
+        return np.asarray(np.maximum(squares, 0), dtype=np.float32)
+
+
+def squared_norms(
+    encoding: Encoding, shift: NDArray[Any] | None = None
+) -> SquaredNorms | NormsOfSums:
+    """Prepare the squared lengths of decoded vectors, `shift` subtracted from them."""
+    is_sum = isinstance(encoding.quantizer, ResidualQuantizer)
+    return NormsOfSums.of(encoding, shift) if is_sum else SquaredNorms.of(encoding, shift)
+
+
 type VectorMetric = Literal["cosine", "dot", "euclidean"]
 
 
@@ -169,7 +233,7 @@ class VectorScorer(Scorer):
             weights = -wide
         self._squares = np.square(lengths).astype(np.float32)[:, np.newaxis]
         self._fold = LinearFold.of(encoding, weights, shift=shift)
-        self._norms = None if metric == "dot" else SquaredNorms.of(encoding, shift)
+        self._norms = None if metric == "dot" else squared_norms(encoding, shift)
 
     @property
     def n_queries(self) -> int:
@@ -191,10 +255,10 @@ class VectorScorer(Scorer):
         return out
 
     def _with_squares(
-        self, codes: Codes, norms: SquaredNorms
+        self, codes: Codes, norms: SquaredNorms | NormsOfSums
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return outputs and squared lengths; codes are converted once where both can use them."""
-        if self._fold.way == "tables" or norms.way != self._fold.way:
+        if isinstance(norms, NormsOfSums) or not norms.way == self._fold.way != "tables":
             return self._fold(codes), norms(codes)
         out = np.empty((self.n_queries, codes.shape[1]), dtype=np.float32)
         squares = np.empty(codes.shape[1], dtype=np.float32)

@@ -36,6 +36,7 @@ CODECS = {
     "ternary": "three states in two bits; the fourth is nodata",
     "binary": "one bit per component, eight to a byte; no nodata",
     "pq": "one byte per group of components; no nodata",
+    "rq": "one byte per stage, whose codewords add up; no nodata",
     "power": "the signed power law of AlphaEarth and OlmoEarth, −128 for nodata",
     "float16": "half-precision components, NaN for nodata",
 }

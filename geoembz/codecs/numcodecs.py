@@ -26,6 +26,7 @@ __all__ = [
     "Power",
     "Pq",
     "Projection",
+    "Rq",
     "Ternary",
 ]
 
@@ -125,5 +126,6 @@ Int2 = _filter("int2")
 Ternary = _filter("ternary")
 Binary = _filter("binary")
 Pq = _filter("pq")
+Rq = _filter("rq")
 Power = _filter("power")
 Float16 = _filter("float16")

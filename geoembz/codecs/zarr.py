@@ -29,6 +29,7 @@ __all__ = [
     "PowerCodec",
     "PqCodec",
     "ProjectionCodec",
+    "RqCodec",
     "TernaryCodec",
     "codec_chain",
 ]
@@ -130,6 +131,7 @@ Int2Codec = _codec("int2")
 TernaryCodec = _codec("ternary")
 BinaryCodec = _codec("binary")
 PqCodec = _codec("pq")
+RqCodec = _codec("rq")
 PowerCodec = _codec("power")
 Float16Codec = _codec("float16")
 

@@ -113,6 +113,8 @@ class EncodingFitter:
         """Return what the recipe says of its quantizer beside kind and method."""
         if self.recipe.n_subquantizers is not None:
             return {"n_subquantizers": self.recipe.n_subquantizers, "seed": self.seed}
+        if self.recipe.n_stages is not None:
+            return {"n_stages": self.recipe.n_stages, "seed": self.seed}
         if self.recipe.power is not None:
             exponent, factor = self.recipe.power
             return {"exponent": exponent, "factor": factor}

@@ -203,12 +203,14 @@ class Decoder:
             raise InvalidConfigError(f"space {space!r}; expected 'original' or 'reduced'")
         if weights is not None and space != "reduced":
             raise InvalidConfigError("whiten: weights components; expected space='reduced'")
-        stored, total = quantizer.n_codes, quantizer.n_components
-        if components is not None and components != total:
-            if not 1 <= components < total:
-                raise InvalidConfigError(f"components={components}; expected 1 to {total}")
-            projection, quantizer = projection.select(components), quantizer.select(components)
-            weights = None if weights is None else weights[:components]
+        stored, most = quantizer.n_codes, quantizer.n_prefixes
+        if components is not None and components != most:
+            if not 1 <= components < most:
+                raise InvalidConfigError(f"components={components}; expected 1 to {most}")
+            quantizer = quantizer.select(components)
+            if quantizer.n_components < projection.n_components:
+                projection = projection.select(components)
+                weights = None if weights is None else weights[:components]
         reduction = projection.reduction(weights) if space == "reduced" else None
         return cls(projection, quantizer, space, stored, reduction)
 

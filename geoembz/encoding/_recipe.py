@@ -12,17 +12,20 @@ from typing import Any, Self
 import numpy as np
 
 from geoembz.encoding._projection import KINDS as PROJECTIONS
-from geoembz.encoding._quantization import ALPHAEARTH, BITS, METHODS
+from geoembz.encoding._quantization import ALPHAEARTH, BITS, MAX_STAGES, METHODS
 from geoembz.errors import InvalidConfigError
 
 _COUNT, _NUMBER = "([1-9][0-9]{0,4})", r"([0-9]*\.?[0-9]+)"
 _PROJECTION = re.compile(rf"({'|'.join(PROJECTIONS)}){_COUNT}(?:w{_NUMBER})?")
-_PRODUCT = re.compile(f"pq{_COUNT}x8")
+_BYTES = re.compile(f"(pq|rq){_COUNT}x8")
+_COUNTED = {"pq": "n_subquantizers", "rq": "n_stages"}
+"""Quantizers whose names say how many bytes a code has, and the field that holds it."""
+
 _POWER = re.compile(f"power{_NUMBER}x{_NUMBER}")
 _EXAMPLES = (
     *(f"{name}64" for name in PROJECTIONS),
-    *("l2", "rot", "aef", "pq8x8", "power2x127.5"),
-    *(name for name in BITS if name not in {"pq", "power"}),
+    *("l2", "rot", "aef", "pq8x8", "rq8x8", "power2x127.5"),
+    *(name for name in BITS if name not in {*_COUNTED, "power"}),
     *dict.fromkeys(method for methods in METHODS.values() for method in methods),
 )
 
@@ -34,8 +37,8 @@ class Recipe:
     Parameters
     ----------
     quantizer
-        ``int8``, ``int4``, ``int2``, ``ternary``, ``binary``, ``pq``, ``power``, ``float16`` or
-        ``float32``.
+        ``int8``, ``int4``, ``int2``, ``ternary``, ``binary``, ``pq``, ``rq``, ``power``,
+        ``float16`` or ``float32``.
     method
         How the quantizer is fitted, where there is a choice: ``minmax``, ``quantile`` or ``lloyd``
         for integers; ``std`` or ``tertiles`` for ``ternary``; ``mean``, ``median`` or ``zero`` for
@@ -46,13 +49,15 @@ class Recipe:
         Components that the projection keeps.
     whiten
         Power of the standard deviation that components are divided by, 0 to 1; needs `rotate` or
-        ``pq``, since other quantizers scale every component by itself.
+        ``pq`` or ``rq``, since other quantizers scale every component by itself.
     rotate
         Rotate the components at random.
     normalize
         Scale vectors to length 1 first (``l2``).
     n_subquantizers
         Bytes of a ``pq`` code.
+    n_stages
+        Bytes of an ``rq`` code.
     power
         Exponent and factor of ``power``.
 
@@ -77,6 +82,7 @@ class Recipe:
     rotate: bool = False
     normalize: bool = False
     n_subquantizers: int | None = None
+    n_stages: int | None = None
     power: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
@@ -132,8 +138,8 @@ class Recipe:
         return BITS[self.quantizer]
 
     def n_codes(self, dimension: int) -> int:
-        """Return the codes of one vector: components, or bytes of ``pq``."""
-        return self.n_subquantizers or self.n_components or dimension
+        """Return the codes of one vector: components, or bytes of ``pq`` and ``rq``."""
+        return self.n_subquantizers or self.n_stages or self.n_components or dimension
 
     def bytes_per_vector(self, dimension: int) -> int:
         """Return the nominal size of one encoded vector of `dimension` numbers, in bytes.
@@ -166,8 +172,8 @@ class Recipe:
             )
 
     def _quantizer_name(self) -> str:
-        if self.quantizer == "pq":
-            return f"pq{self.n_subquantizers}x8"
+        if self.quantizer in _COUNTED:
+            return f"{self.quantizer}{getattr(self, _COUNTED[self.quantizer])}x8"
         if self.quantizer == "power" and self.power is not None:
             exponent, factor = self.power
             law = f"power{_decimal(exponent)}x{_decimal(factor)}"
@@ -191,30 +197,39 @@ class Recipe:
             yield "a projection and a number of components go together, as in 'pca64-int8'"
         if not 0 <= self.whiten <= 1:
             yield f"whitening {self.whiten}; expected 0 to 1"
-        if self.whiten and (self.projection is None or not (self.rotate or self.quantizer == "pq")):
+        mixes = self.rotate or self.quantizer in _COUNTED
+        if self.whiten and (self.projection is None or not mixes):
             yield (
-                "whitening needs a projection before it and a rotation or pq after it; elsewhere "
-                "it changes no code: ask for it when reading (whiten=)"
+                "whitening needs a projection before it and a rotation, pq or rq after it; "
+                "elsewhere it changes no code: ask for it when reading (whiten=)"
             )
-        if (self.quantizer == "pq") != (self.n_subquantizers is not None):
-            yield "pq and a number of sub-quantizers go together, as in 'pca32-rot-pq8x8'"
-        if self.n_subquantizers is not None and self.n_subquantizers < 1:
-            yield f"{self.n_subquantizers} sub-quantizers; expected 1 or more"
+        yield from self._problems_of_counts()
         if (self.quantizer == "power") != (self.power is not None):
             yield "power and its exponent and factor go together, as in 'power2x127.5'"
         if self.power is not None and not all(1e-3 <= number <= 1e6 for number in self.power):
             yield f"power law {self.power}; expected exponent and factor from 0.001 to 1000000"
 
+    def _problems_of_counts(self) -> Iterator[str]:
+        """Yield what is wrong with the numbers of bytes of ``pq`` and ``rq``."""
+        if (self.quantizer == "pq") != (self.n_subquantizers is not None):
+            yield "pq and a number of sub-quantizers go together, as in 'pca32-rot-pq8x8'"
+        if self.n_subquantizers is not None and self.n_subquantizers < 1:
+            yield f"{self.n_subquantizers} sub-quantizers; expected 1 or more"
+        if (self.quantizer == "rq") != (self.n_stages is not None):
+            yield "rq and a number of stages go together, as in 'pca64-rq8x8'"
+        if self.n_stages is not None and not 1 <= self.n_stages <= MAX_STAGES:
+            yield f"{self.n_stages} stages; expected 1 to {MAX_STAGES}"
+
 
 def _quantizer(name: str, word: str) -> dict[str, Any]:
     """Read a quantizer's word."""
-    if match := _PRODUCT.fullmatch(word):
-        return {"quantizer": "pq", "n_subquantizers": int(match[1])}
+    if match := _BYTES.fullmatch(word):
+        return {"quantizer": match[1], _COUNTED[match[1]]: int(match[2])}
     if match := _POWER.fullmatch(word):
         return {"quantizer": "power", "power": (float(match[1]), float(match[2]))}
     if word == "aef":
         return {"quantizer": "power", "power": ALPHAEARTH}
-    if word in BITS and word not in {"pq", "power"}:
+    if word in BITS and word not in {*_COUNTED, "power"}:
         return {"quantizer": word}
     raise _unknown(name, word)
 
@@ -254,5 +269,5 @@ def _closest(word: str) -> str | None:
 def _grammar() -> str:
     return (
         "[l2-][PROJECTION-][rot-]QUANTIZER[-METHOD], for example 'pca64-int8', "
-        "'l2-pca64-int4-lloyd', 'pca32-rot-pq8x8', 'rot-binary' or 'aef'"
+        "'l2-pca64-int4-lloyd', 'pca32-rot-pq8x8', 'pca64-rq8x8', 'rot-binary' or 'aef'"
     )

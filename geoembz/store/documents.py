@@ -65,9 +65,14 @@ _ENCODING_DIMENSIONS: dict[tuple[str, int], tuple[str, ...]] = {
     ("threshold", 1): ("component",),
     ("threshold", 2): ("component", "boundary"),
     ("codebook", 2): ("component", "level"),
-    ("codebook", 3): ("subquantizer", "level", "subcomponent"),
 }
 """Names of the dimensions of every array of an encoding, by its name and number of dimensions."""
+
+_CENTRES_DIMENSIONS = {
+    "subquantizer": ("subquantizer", "level", "subcomponent"),
+    "stage": ("stage", "level", "component"),
+}
+"""Those of a codebook of whole vectors, or of parts of them, by the axis of the codes."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class StorePlan:
         quantizer = encoding.quantizer
         if quantizer.bits < 8:
             return "component_byte"
-        return "component" if quantizer.n_codes == quantizer.n_components else "subquantizer"
+        return quantizer.axis
 
 
 def array_options() -> dict[str, Any]:
@@ -210,7 +215,7 @@ def store_documents(
     memory = MemoryStore(objects)
     root = zarr.create_group(memory, attributes=attributes.to_json())
     _write_raster(root, plan, attributes.grid)
-    write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    write_encoding(root.create_group("encoding"), plan.encoding)
     _write_levels(root, plan, attributes)
     if records_digests(attributes.version):
         write_digests(root, objects, plan.arrays, stored, date)
@@ -429,10 +434,11 @@ def _write_time(root: zarr.Group, dates: tuple[str, ...]) -> None:
     array[...] = days
 
 
-def write_encoding(group: zarr.Group, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+def write_encoding(group: zarr.Group, encoding: Encoding) -> None:
     """Write the arrays of an encoding."""
-    for name, array in sorted(arrays.items()):
-        write_small(group, name, array, _ENCODING_DIMENSIONS[name, array.ndim], {})
+    for name, array in sorted(encoding.arrays().items()):
+        names = _ENCODING_DIMENSIONS.get((name, array.ndim))
+        write_small(group, name, array, names or _CENTRES_DIMENSIONS[encoding.quantizer.axis], {})
 
 
 def write_small(

@@ -102,7 +102,7 @@ def table_documents(
     mapping: dict[str, Any] = CRS.from_wkt(attributes.crs_wkt).to_cf()
     mapping["spatial_ref"] = mapping["crs_wkt"]
     write_small(root, "spatial_ref", np.array(0, dtype=np.int64), (), mapping)
-    write_encoding(root.create_group("encoding"), plan.encoding.arrays())
+    write_encoding(root.create_group("encoding"), plan.encoding)
     if records_digests(attributes.version):
         write_digests(root, objects, row_arrays(plan), stored)
     return consolidated(memory, objects)

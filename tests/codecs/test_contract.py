@@ -34,13 +34,14 @@ CASES = {
        for method in ("minmax", "quantile", "lloyd")},
     **{kind: kind for kind in ("ternary", "binary", "float16")},
     "pq": "pq3x8",
+    "rq": "rq3x8",
     "power": "aef",
 }  # fmt: skip
 """Every codec and each of its laws, with the recipe that fits it."""
 quick = settings(max_examples=6, deadline=None)
 DEFAULT = [
     *("normalize", "projection", "projection-biorthogonal", "int8-minmax", "int4-lloyd"),
-    *("ternary", "binary", "float16", "pq", "power"),
+    *("ternary", "binary", "float16", "pq", "rq", "power"),
 ]
 """Every codec and law of its own; other widths and fits of the same law run as slow."""
 every_codec = pytest.mark.parametrize("name", rows(CASES, DEFAULT))

@@ -25,10 +25,15 @@ from tests.rows import rows
 type Floats = NDArray[np.float32]
 
 quick = settings(max_examples=25, deadline=None)
+COUNTED = {"pq": ("product", "n_subquantizers"), "rq": ("residual", "n_stages")}
+"""Quantizers whose bytes stand for several components: their law, and what counts the bytes."""
 SCALARS = [
-    (kind, method) for kind in BITS if kind != "pq" for method in METHODS.get(kind) or (None,)
+    (kind, method)
+    for kind in BITS
+    if kind not in COUNTED
+    for method in METHODS.get(kind) or (None,)
 ]
-"""Quantizers of single components, by every method; pq knows no order and no prefix."""
+"""Quantizers of single components, by every method."""
 DEFAULT = [
     *(("int8", "minmax"), ("int4", "minmax"), ("int8", "lloyd"), ("int4", "quantile")),
     *(("ternary", "tertiles"), ("binary", "median"), ("power", None), ("float16", None)),
@@ -42,11 +47,11 @@ def label(member: tuple[str, str | None]) -> str:
 
 def members(chosen: list[tuple[str, str | None]]) -> pytest.MarkDecorator:
     """Run over quantizers, all but the default ones only with the slow tests."""
-    default = [member for member in (*DEFAULT, ("pq", None)) if member in chosen]
+    default = [member for member in (*DEFAULT, ("pq", None), ("rq", None)) if member in chosen]
     return pytest.mark.parametrize(("kind", "method"), rows(chosen, default, label))
 
 
-every_member = members([*SCALARS, ("pq", None)])
+every_member = members([*SCALARS, ("pq", None), ("rq", None)])
 every_scalar = members(SCALARS)
 every_fitted = members([one for one in SCALARS if one[0] not in {"power", "float16"}])
 """Quantizers whose codes span the sample."""
@@ -64,7 +69,7 @@ def samples(max_components: int = 4, max_pixels: int = 12) -> st.SearchStrategy[
 def fit(kind: str, method: str | None, sample: Floats) -> Quantizer:
     """Fit on the sample, repeated until there are enough pixels for 256 codewords."""
     repeated = np.tile(sample, (1, -(-256 // sample.shape[1])))
-    options = {"n_subquantizers": len(sample)} if kind == "pq" else {}
+    options = {COUNTED[kind][1]: len(sample)} if kind in COUNTED else {}
     return fit_quantizer(kind, repeated, method, **options)
 
 
@@ -209,16 +214,17 @@ def test_contract(kind: str, method: str | None, sample: Floats) -> None:
     """Every quantizer passes every check; the traceback names the one that fails."""
     quantizer = fixed_or_fit(kind, method, sample)
     assert quantizer.kind == kind
-    for check in CHECKS if kind == "pq" else (*CHECKS, *SCALAR_CHECKS):
+    for check in CHECKS if kind in COUNTED else (*CHECKS, *SCALAR_CHECKS):
         check(quantizer, sample)
 
 
 def fixed_or_fit(kind: str, method: str | None, sample: Floats) -> Quantizer:
-    """Fit; but take pq's centres as they come, since k-means is slow."""
-    if kind != "pq":
+    """Fit; but take centres as they come, since k-means is slow."""
+    if kind not in COUNTED:
         return fit(kind, method, sample)
     rng = np.random.default_rng(0)
-    config = {"kind": "pq", "law": "product", "n_components": len(sample), "n_subquantizers": 1}
+    law, count = COUNTED[kind]
+    config = {"kind": kind, "law": law, "n_components": len(sample), count: 1}
     centres = rng.normal(size=(1, 256, len(sample))).astype(np.float32)
     return quantizer_from_state(config, {"codebook": centres})
 
@@ -297,10 +303,11 @@ def test_a_constant_component_is_exact(
     np.testing.assert_array_equal(quantizer.dequantize(quantizer.quantize(sample)), sample)
 
 
-def test_constant_vectors_are_exact_in_groups() -> None:
+@pytest.mark.parametrize("kind", sorted(COUNTED))
+def test_constant_vectors_are_exact_in_groups(kind: str) -> None:
     """K-means on one distinct point, without a warning."""
     sample = np.full((4, 300), 2.5, np.float32)
-    quantizer = fit_quantizer("pq", sample, n_subquantizers=2)
+    quantizer = fit_quantizer(kind, sample, **{COUNTED[kind][1]: 2})
     np.testing.assert_array_equal(quantizer.dequantize(quantizer.quantize(sample)), sample)
 
 
@@ -386,7 +393,7 @@ def test_impossible_samples_are_refused(kind: str, sample: Floats) -> None:
         *(("int4", method, 16) for method in ("quantile", "lloyd")),
         *(("int2", method, 4) for method in ("quantile", "lloyd")),
         *(("ternary", method, 3) for method in METHODS["ternary"]),
-        ("pq", None, 256),
+        *((kind, None, 256) for kind in COUNTED),
     ],
 )
 def test_fewer_samples_than_codewords_are_refused(
@@ -394,7 +401,7 @@ def test_fewer_samples_than_codewords_are_refused(
 ) -> None:
     """The message says how many it takes."""
     sample = np.random.default_rng(0).normal(size=(2, enough)).astype(np.float32)
-    options = {"n_subquantizers": 1} if kind == "pq" else {}
+    options: dict[str, Any] = {COUNTED[kind][1]: 1} if kind in COUNTED else {}
     with pytest.raises(InvalidConfigError, match=f"at least {enough}"):
         fit_quantizer(kind, sample[:, :-1], method, **options)
     assert fit_quantizer(kind, sample, method, **options).n_components == 2

@@ -119,6 +119,11 @@ def dequantize(
         book = arrays["codebook"]
         parts = [book[group][codes[group]] for group in range(len(book))]
         return np.moveaxis(np.concatenate(parts, axis=-1), -1, 0), valid
+    if law == "residual":
+        total = np.zeros((*codes.shape[1:], count), "f4")
+        for stage, chosen in zip(arrays["codebook"], codes, strict=True):
+            total += stage[chosen]
+        return np.moveaxis(total, -1, 0), valid
     if law == "power":
         size = np.abs(codes.astype("f8")) / quantizer["factor"]
         return (np.sign(codes) * size ** quantizer["exponent"]).astype("f4"), valid
@@ -140,7 +145,8 @@ def plain(document: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     dtype, fill = "uint8", 255 if kind == "ternary" else 0
     if kind in {"int8", "power"}:
         dtype, fill = "int8", -128
-    length = quantizer.get("n_subquantizers", -(-count * min(bits, 8) // 8))
+    length = -(-count * min(bits, 8) // 8)
+    length = quantizer.get("n_subquantizers", quantizer.get("n_stages", length))
     outer = [length, *document["chunk_grid"]["configuration"]["chunk_shape"][1:]]
     codecs = [plain_codec(codec, length) for codec in document["codecs"] if is_standard(codec)]
     return {

@@ -14,6 +14,7 @@ from geoembz.encoding._quantization import (
     PowerQuantizer,
     ProductQuantizer,
     Quantizer,
+    ResidualQuantizer,
     TernaryQuantizer,
 )
 
@@ -79,6 +80,8 @@ def quantizer(recipe: Recipe, n_components: int) -> Quantizer:
     if recipe.quantizer == "pq":
         groups = recipe.n_subquantizers or 1
         return ProductQuantizer(_centres(groups, n_components // groups))
+    if recipe.n_stages is not None:
+        return ResidualQuantizer(_codewords(recipe.n_stages, n_components))
     if recipe.power is not None:
         return PowerQuantizer(n_components, *recipe.power)
     return FloatQuantizer(recipe.bits, n_components)
@@ -102,6 +105,12 @@ def _centres(n_subquantizers: int, width: int) -> Floats:
     return centres
 
 
+def _codewords(n_stages: int, n_components: int) -> Floats:
+    """Return 256 codewords per stage, each stage with steps of an eighth of the one before."""
+    stages = _centres(n_stages, n_components)
+    return np.asarray(stages * 8.0 ** -np.arange(n_stages)[:, np.newaxis, np.newaxis], np.float32)
+
+
 def codec_cases() -> list[tuple[str, Stage, Floats]]:
     """Return name, stage and input ``(length, 2, 3)`` of every codec, and of each of its laws."""
 
@@ -123,6 +132,7 @@ def codec_cases() -> list[tuple[str, Stage, Floats]]:
         ("int2", quantized("int2", 5), tiny),
         ("int2-codebook", quantized("int2-lloyd", 5), tiny),
         ("ternary", quantized("ternary", 5), _with_gaps(values((5, 2, 3), step=0.03125))),
+        ("rq", quantized("rq2x8", 4), values((4, 2, 3), step=0.125) + np.float32(0.0625)),
         ("pq", quantized("pq2x8", 8), values((8, 2, 3), step=0.125) + np.float32(0.0625)),
         ("power", quantized("aef", 3), _power_values()),
         ("power-linear", quantized("power1x64", 3), _with_gaps(values((3, 2, 3), step=0.0625))),

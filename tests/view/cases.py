@@ -31,6 +31,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "pca12-binary": {},
     "rot-binary": {},
     "pca8-pq4x8": {},
+    "pca8-rq4x8": {},
+    "pca8w0.5-rq3x8": {},
     "pca8w0.5-rot-pq4x8": {},
     "pca8w1-rot-int8-quantile": {},
     "random8-float16": {},

@@ -12,6 +12,7 @@ from geoembz.encoding._quantization.codebook import CodebookQuantizer
 from geoembz.encoding._quantization.linear import FloatQuantizer, LinearQuantizer
 from geoembz.encoding._quantization.power import ALPHAEARTH, PowerQuantizer, power_values
 from geoembz.encoding._quantization.product import ProductQuantizer
+from geoembz.encoding._quantization.residual import MAX_STAGES, ResidualQuantizer
 from geoembz.encoding._quantization.thresholds import BinaryQuantizer, TernaryQuantizer
 from geoembz.encoding._state import Arrays
 from geoembz.errors import EncodingError, InvalidConfigError
@@ -19,6 +20,7 @@ from geoembz.errors import EncodingError, InvalidConfigError
 __all__ = [
     "ALPHAEARTH",
     "BITS",
+    "MAX_STAGES",
     "METHODS",
     "BinaryQuantizer",
     "CodebookQuantizer",
@@ -28,6 +30,7 @@ __all__ = [
     "PowerQuantizer",
     "ProductQuantizer",
     "Quantizer",
+    "ResidualQuantizer",
     "TernaryQuantizer",
     "fit_quantizer",
     "power_values",
@@ -41,6 +44,7 @@ _CLASSES: tuple[type[Quantizer], ...] = (
     TernaryQuantizer,
     BinaryQuantizer,
     ProductQuantizer,
+    ResidualQuantizer,
     PowerQuantizer,
     FloatQuantizer,
 )
@@ -72,7 +76,8 @@ def fit_quantizer(
     method
         One of ``METHODS[kind]``; None for the first.
     **options
-        ``n_subquantizers`` and ``seed`` of ``pq``, ``exponent`` and ``factor`` of ``power``.
+        ``n_subquantizers`` and ``seed`` of ``pq``, ``n_stages`` and ``seed`` of ``rq``,
+        ``exponent`` and ``factor`` of ``power``.
 
     Raises
     ------

@@ -36,6 +36,9 @@ class Quantizer(ABC):
     methods: ClassVar[tuple[str, ...]] = ()
     """How it can be fitted, where there is a choice; the first one is the default."""
 
+    axis: ClassVar[str] = "component"
+    """What the codes of a vector stand for, one each: the name of their axis in stores."""
+
     bits: int
     """Width of one code, in bits: 1, 2, 4, 8 (packed into uint8 below 8), 16 or 32."""
 
@@ -61,6 +64,11 @@ class Quantizer(ABC):
     @property
     def n_codes(self) -> int:
         """Codes per vector: one per component, or fewer where one code stands for several."""
+        return self.n_components
+
+    @property
+    def n_prefixes(self) -> int:
+        """How long `select` can be told to cut; the whole is as long."""
         return self.n_components
 
     @property
@@ -128,7 +136,7 @@ class Quantizer(ABC):
         """
 
     def select(self, n_components: int) -> Self:
-        """Return the quantizer of the first `n_components` components."""
+        """Return the quantizer of the first `n_components` components, at most `n_prefixes`."""
         cut: dict[str, Any] = {name: array[:n_components] for name, array in self.arrays().items()}
         return replace(self, **cut or {"n_components": n_components})  # type: ignore[type-var]
 

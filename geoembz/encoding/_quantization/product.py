@@ -1,6 +1,5 @@
 """Product quantization: one byte for each group of components (spec/codecs/pq)."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,15 +10,18 @@ from numpy.typing import NDArray
 
 from geoembz._util.threads import for_each, single_threaded_blas, worker_count
 from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
+from geoembz.encoding._quantization.centres import (
+    N_CENTRES,
+    choose_pixels,
+    code_in_blocks,
+    k_means,
+    repeated_centres,
+)
 from geoembz.encoding._state import stored_length
 from geoembz.errors import EncodingError, InvalidConfigError
 
-_N_CODEWORDS = 256
 _BLOCK_PIXELS = 1024
-"""Pixels whose distances are computed at once; every block has this width, padded with zeros,
-because BLAS rounds differently from width to width and codes must not depend on the window."""
-_MAX_SAMPLES = 65_536
-"""Pixels that k-means sees, 256 for each codeword; more gain nothing measurable."""
+"""Pixels whose distances are computed at once."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,15 +40,16 @@ class ProductQuantizer(Quantizer):
     law = "product"
     bits = 8
     nodata = None
+    axis = "subquantizer"
 
     codebook: NDArray[np.float32]
 
     def __post_init__(self) -> None:
         """Refuse a codebook of another shape."""
-        if self.codebook.ndim != 3 or self.codebook.shape[1] != _N_CODEWORDS:
+        if self.codebook.ndim != 3 or self.codebook.shape[1] != N_CENTRES:
             raise EncodingError(
                 f"pq: codebook of shape {self.codebook.shape}; expected "
-                f"(n_subquantizers, {_N_CODEWORDS}, width)"
+                f"(n_subquantizers, {N_CENTRES}, width)"
             )
 
     @property
@@ -110,32 +113,19 @@ class ProductQuantizer(Quantizer):
         >>> ProductQuantizer.fit(sample, n_subquantizers=2).quantize(sample).shape
         (2, 300)
         """
-        n_components, n_pixels = components.shape
+        n_components = len(components)
         if n_subquantizers < 1 or n_components % n_subquantizers:
             raise InvalidConfigError(
                 f"pq: {n_subquantizers} sub-quantizers for {n_components} components; expected a "
                 f"divisor of {n_components}"
             )
-        if n_pixels < _N_CODEWORDS:
-            raise InvalidConfigError(
-                f"pq: {n_pixels} sampled pixels for {_N_CODEWORDS} codewords; "
-                f"take at least {_N_CODEWORDS}"
-            )
-        groups = np.split(_choose(components, seed), n_subquantizers)
+        groups = np.split(choose_pixels("pq", components, seed), n_subquantizers)
         points = [np.ascontiguousarray(group.T) for group in groups]
         return cls(_centres_of_groups(points, seed, n_iterations))
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; one row of codes per group."""
-        n_pixels = components.shape[1]
-        codes = np.empty((self.n_subquantizers, n_pixels), dtype=np.uint8)
-        block = np.zeros((self.n_components, _BLOCK_PIXELS), dtype=np.float32)
-        for start in range(0, n_pixels, _BLOCK_PIXELS):
-            width = min(_BLOCK_PIXELS, n_pixels - start)
-            block[:, :width] = components[:, start : start + width]
-            block[:, width:] = 0
-            codes[:, start : start + width] = self._nearest(block)[:, :width]
-        return codes
+        return code_in_blocks(components, self.n_subquantizers, _BLOCK_PIXELS, self._nearest)
 
     def _nearest(self, block: NDArray[np.float32]) -> NDArray[np.intp]:
         """Nearest centre of each group: largest product minus half the centre's squared length."""
@@ -187,16 +177,7 @@ class ProductQuantizer(Quantizer):
         groups = stored_length("pq", config, "n_subquantizers")
         if count % groups:
             raise EncodingError(f"pq: n_subquantizers is {groups}; expected a divisor of {count}")
-        return {"codebook": (groups, _N_CODEWORDS, count // groups)}
-
-
-def _choose(components: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """Return at most `_MAX_SAMPLES` pixels, in their order, chosen by `seed`."""
-    n_pixels = components.shape[1]
-    if n_pixels <= _MAX_SAMPLES:
-        return components
-    chosen = np.random.default_rng(seed).choice(n_pixels, _MAX_SAMPLES, replace=False)
-    return components[:, np.sort(chosen)]
+        return {"codebook": (groups, N_CENTRES, count // groups)}
 
 
 def _centres_of_groups(
@@ -208,24 +189,9 @@ def _centres_of_groups(
     the number of threads. Shape ``(n_groups, 256, width)``; centres are repeated where there are
     fewer distinct points.
     """
-    from sklearn.exceptions import ConvergenceWarning
 
     def centres(number: int) -> NDArray[np.float32]:
-        return _centres(groups[number], seed + number, n_iterations)
+        return k_means(groups[number], seed + number, n_iterations)
 
-    # Filters of warnings belong to the process: set them once, outside the threads.
-    with warnings.catch_warnings(), single_threaded_blas():
-        # Fewer distinct points than centres is no mistake here: repeated centres lose nothing.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with repeated_centres(), single_threaded_blas():
         return np.stack(for_each(range(len(groups)), centres, worker_count()))
-
-
-def _centres(points: NDArray[np.float32], seed: int, n_iterations: int) -> NDArray[np.float32]:
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    model = KMeans(_N_CODEWORDS, n_init=1, max_iter=n_iterations, tol=0.0, random_state=seed)
-    # Threads add their partial sums in the order in which they finish: one thread, one result.
-    with threadpool_limits(limits=1):
-        model.fit(points)
-    return np.ascontiguousarray(model.cluster_centers_, dtype=np.float32)

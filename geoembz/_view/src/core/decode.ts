@@ -89,7 +89,7 @@ export class Dequantizer {
   private readonly table: Float32Array | null;
 
   constructor(readonly encoding: Encoding) {
-    this.table = encoding.isBytes ? componentsOfBytes(encoding) : null;
+    this.table = encoding.isBytes && encoding.quantizer.law !== "residual" ? componentsOfBytes(encoding) : null;
   }
 
   /**
@@ -99,6 +99,10 @@ export class Dequantizer {
    * @param out receives `stop - start` numbers, from its index `at`
    */
   write(codes: Codes, n: number, k: number, start: number, stop: number, out: Float32Array | Float64Array, at = 0): void {
+    if (this.encoding.quantizer.law === "residual") {
+      this.addStages(asBytes(codes), n, k, start, stop, out, at);
+      return;
+    }
     const row = Math.floor(k / this.encoding.componentsPerCode) * n;
     if (this.table === null) {
       for (let p = start; p < stop; p += 1) out[at + p - start] = codes[row + p] as number;
@@ -107,6 +111,28 @@ export class Dequantizer {
     const bytes = asBytes(codes);
     const values = this.table.subarray(k * 256, k * 256 + 256);
     for (let p = start; p < stop; p += 1) out[at + p - start] = values[bytes[row + p] as number] as number;
+  }
+
+  /** Write component k of sums of codewords, each sum rounded to float32 as the stages are added. */
+  private addStages(
+    bytes: Uint8Array,
+    n: number,
+    k: number,
+    start: number,
+    stop: number,
+    out: Float32Array | Float64Array,
+    at: number,
+  ): void {
+    const { codeLength, nComponents } = this.encoding;
+    const codebook = this.encoding.array("codebook");
+    for (let p = start; p < stop; p += 1) {
+      let sum = 0;
+      for (let stage = 0; stage < codeLength; stage += 1) {
+        const word = stage * 256 + (bytes[stage * n + p] as number);
+        sum = Math.fround(sum + (codebook[word * nComponents + k] as number));
+      }
+      out[at + p - start] = sum;
+    }
   }
 
   /** Return the components of one pixel, shape `(K,)`. */

@@ -10,10 +10,11 @@ export type QuantizerKind =
   | "ternary"
   | "binary"
   | "pq"
+  | "rq"
   | "power"
   | "float16"
   | "float32";
-export type QuantizerLaw = "linear" | "codebook" | "product" | "power" | "identity";
+export type QuantizerLaw = "linear" | "codebook" | "product" | "residual" | "power" | "identity";
 export type ProjectionLaw = "identity" | "orthonormal" | "biorthogonal";
 
 export interface Quantizer {
@@ -23,6 +24,8 @@ export interface Quantizer {
   readonly law: QuantizerLaw;
   /** Groups of components with one code each; only of `pq`. */
   readonly nSubquantizers: number | null;
+  /** Codewords of a vector, one code each; only of `rq`. */
+  readonly nStages: number | null;
   /** Only of `power`. */
   readonly exponent: number;
   readonly factor: number;
@@ -51,6 +54,7 @@ export interface EncodingState {
 }
 
 const LARGEST = 65_536;
+const MOST_STAGES = 32;
 
 const BITS: Readonly<Record<QuantizerKind, number>> = {
   int8: 8,
@@ -59,6 +63,7 @@ const BITS: Readonly<Record<QuantizerKind, number>> = {
   ternary: 2,
   binary: 1,
   pq: 8,
+  rq: 8,
   power: 8,
   float16: 16,
   float32: 32,
@@ -71,6 +76,7 @@ const LAWS: Readonly<Record<QuantizerKind, readonly QuantizerLaw[]>> = {
   ternary: ["codebook"],
   binary: ["codebook"],
   pq: ["product"],
+  rq: ["residual"],
   power: ["power"],
   float16: ["identity"],
   float32: ["identity"],
@@ -111,14 +117,16 @@ export class Encoding {
 
   /** L, stored numbers per pixel. */
   get codeLength(): number {
-    const { bits, nSubquantizers } = this.quantizer;
-    if (nSubquantizers !== null) return nSubquantizers;
+    const { bits, nSubquantizers, nStages } = this.quantizer;
+    const counted = nSubquantizers ?? nStages;
+    if (counted !== null) return counted;
     return Math.ceil((this.nComponents * Math.min(bits, 8)) / 8);
   }
 
-  /** Components that one stored number speaks of. */
+  /** Components that one stored number speaks of: of `rq` each adds to all. */
   get componentsPerCode(): number {
-    const { bits, nSubquantizers } = this.quantizer;
+    const { bits, nSubquantizers, nStages } = this.quantizer;
+    if (nStages !== null) return this.nComponents;
     if (nSubquantizers !== null) return this.nComponents / nSubquantizers;
     return bits < 8 ? 8 / bits : 1;
   }
@@ -130,13 +138,19 @@ export class Encoding {
 
   /** Whether invalid pixels are told by an array `valid` and not by their codes. */
   get needsMask(): boolean {
-    return ["int4", "int2", "binary", "pq"].includes(this.quantizer.kind);
+    return ["int4", "int2", "binary", "pq", "rq"].includes(this.quantizer.kind);
   }
 
   /** Whether the first components are an encoding by themselves (spec/format.md, "Prefixes"). */
   get isOrdered(): boolean {
     const { law, rotated } = this.projection;
-    return law !== "identity" && !rotated && this.quantizer.kind !== "pq";
+    return law !== "identity" && !rotated && !["pq", "rq"].includes(this.quantizer.kind);
+  }
+
+  /** Return how many of the first stored numbers hold a component. */
+  codesUpTo(component: number): number {
+    if (this.quantizer.nStages !== null) return this.codeLength;
+    return Math.floor(component / this.componentsPerCode) + 1;
   }
 
   /** Variance of each component in the sample before whitening and rotation, shape `(K,)`. */
@@ -188,7 +202,7 @@ export class Encoding {
 
   /** Names and shapes of the arrays that this kind of encoding has, of all `count` components. */
   private shapes(count: number): Record<string, number[]> {
-    const { kind, law, nSubquantizers } = this.quantizer;
+    const { kind, law, nSubquantizers, nStages } = this.quantizer;
     const shapes: Record<string, number[]> = { variance: [count] };
     if (this.projection.law !== "identity") {
       shapes["projection"] = [count, this.dimension];
@@ -199,6 +213,7 @@ export class Encoding {
     if (law === "linear") Object.assign(shapes, { scale: [count], offset: [count] });
     if (law === "codebook") shapes["codebook"] = [count, LEVELS[kind] ?? 0];
     if (law === "product") shapes["codebook"] = [nSubquantizers ?? 1, 256, count / (nSubquantizers ?? 1)];
+    if (law === "residual") shapes["codebook"] = [nStages ?? 1, 256, count];
     if (kind === "binary") shapes["threshold"] = [count];
     return shapes;
   }
@@ -227,11 +242,12 @@ function readProjection(json: Json): Projection {
 }
 
 function readQuantizer(json: Json, nComponents: number): Quantizer {
-  onlyKeys(json, ["kind", "bits", "law", "n_components", "n_subquantizers", "exponent", "factor"]);
+  onlyKeys(json, ["kind", "bits", "law", "n_components", "n_subquantizers", "n_stages", "exponent", "factor"]);
   const kind = oneOf(json.at("kind"), Object.keys(BITS) as QuantizerKind[]);
   const law = oneOf(json.at("law"), LAWS[kind]);
   const isPower = law === "power";
   const nSubquantizers = kind === "pq" ? json.at("n_subquantizers").integer(1, nComponents) : null;
+  const nStages = kind === "rq" ? json.at("n_stages").integer(1, MOST_STAGES) : null;
   if (json.at("n_components").integer(1, LARGEST) !== nComponents || nComponents % (nSubquantizers ?? 1) !== 0) {
     throw unsupported(json, "its numbers of components do not agree");
   }
@@ -240,6 +256,7 @@ function readQuantizer(json: Json, nComponents: number): Quantizer {
     bits: json.at("bits").integer(BITS[kind], BITS[kind]),
     law,
     nSubquantizers,
+    nStages,
     exponent: isPower ? json.at("exponent").number() : 1,
     factor: isPower ? json.at("factor").number() : 1,
   };

@@ -3,7 +3,7 @@
  *
  * `weights · x + bias` of a decoded `x = projectionᵀ · z + mean` is linear in the components z; so weights fold into
  * the projection once. What a stored byte adds then comes out of a table of 256 entries, whatever it stands for: a
- * code of 8 bits, several narrow ones, or a centre of `pq`.
+ * code of 8 bits, several narrow ones, a centre of `pq`, or a codeword of `rq`.
  */
 
 import { asBytes, componentsOfBytes, product } from "./decode.js";
@@ -44,7 +44,15 @@ export class CodeSum {
   /** Return `weights · z + constant` of the components z. */
   static linear(encoding: Encoding, weights: Float64Array, constant: number): CodeSum {
     if (!encoding.isBytes) return new CodeSum(null, weights, constant);
+    if (encoding.quantizer.law === "residual") return CodeSum.ofStages(encoding, weights, constant);
     return CodeSum.ofTerms(encoding, (k, value) => (weights[k] as number) * value, constant);
+  }
+
+  /** Return the same of sums of codewords: each of them adds its own product. */
+  private static ofStages(encoding: Encoding, weights: Float64Array, constant: number): CodeSum {
+    const { codeLength, nComponents } = encoding;
+    const tables = product(encoding.array("codebook"), weights.subarray(0, nComponents), codeLength * 256);
+    return new CodeSum(Float32Array.from(tables), new Float64Array(0), constant);
   }
 
   /** Return the number of bits in which stored bytes differ from `bits`, shape `(L,)`. */

@@ -35,7 +35,7 @@ export class Isometry {
     const whole = constant.reduce((sum, value) => sum + value * value, 0);
     this.residual = matrix === null ? 0 : Math.max(whole - inside, 0);
     this.squares =
-      this.triangle === null && encoding.isBytes
+      this.triangle === null && encoding.isBytes && encoding.quantizer.law !== "residual"
         ? CodeSum.ofTerms(encoding, (k, value) => (value + (this.offset[k] as number)) ** 2, this.residual)
         : null;
   }

@@ -101,7 +101,7 @@ export class TaskRunner {
     const size = part.height * part.width;
     const values = new Float32Array(which.length * size).fill(Number.NaN);
     const valid = new Uint8Array(size);
-    const needed = Math.floor(Math.max(...which, 0) / this.encoding.componentsPerCode) + 1;
+    const needed = this.encoding.codesUpTo(Math.max(...which, 0));
     await this.eachBlock(part, needed, signal, (block, where) => {
       const row = new Float32Array(block.n);
       which.forEach((k, index) => {

@@ -1,0 +1,145 @@
+"""Residual quantization: sums of codewords, the beam, prefixes, fits, and what is refused."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from geoembz.encoding import Encoding
+from geoembz.encoding._quantization import (
+    ProductQuantizer,
+    ResidualQuantizer,
+    quantizer_from_state,
+)
+from geoembz.encoding._quantization import residual as module
+from geoembz.errors import EncodingError, InvalidConfigError
+
+type Floats = NDArray[np.float32]
+
+
+def gaussian(n_components: int, n_pixels: int, seed: int = 0) -> Floats:
+    """Components of falling spread: neither alike nor independent, as principal ones are."""
+    rng = np.random.default_rng(seed)
+    spread = np.geomspace(1, 0.1, n_components)[:, np.newaxis]
+    return (rng.standard_normal((n_components, n_pixels)) * spread).astype(np.float32)
+
+
+def invented(n_stages: int, n_components: int, seed: int = 0) -> ResidualQuantizer:
+    """Random codewords, smaller from stage to stage: what needs no fit is tested without one."""
+    words = gaussian(n_components, n_stages * 256, seed).T.reshape(n_stages, 256, n_components)
+    halves = (0.5 ** np.arange(n_stages)).astype(np.float32)
+    return ResidualQuantizer(words * halves[:, np.newaxis, np.newaxis])
+
+
+def squared_errors(quantizer: ResidualQuantizer, values: Floats) -> NDArray[np.float64]:
+    decoded = quantizer.dequantize(quantizer.quantize(values))
+    return np.asarray(np.square(values.astype(np.float64) - decoded).sum(axis=0))
+
+
+def test_one_stage_finds_the_nearest_codeword() -> None:
+    quantizer, values = invented(1, 6), gaussian(6, 700, seed=1)
+    distances = np.square(values.T[:, np.newaxis].astype(np.float64) - quantizer.codebook[0])
+    nearest = distances.sum(axis=2).min(axis=1)
+    np.testing.assert_allclose(squared_errors(quantizer, values), nearest, rtol=1e-4, atol=1e-6)
+
+
+def test_the_beam_is_that_of_the_text() -> None:
+    """A search of one pixel at a time in float64, as spec/codecs/rq says, finds as good sums."""
+    quantizer, values = invented(4, 5), gaussian(5, 60, seed=2)
+    expected = []
+    for vector in values.T.astype(np.float64):
+        beam: list[tuple[float, NDArray[np.float64]]] = [(0.0, np.zeros(5))]
+        for stage, words in enumerate(quantizer.codebook.astype(np.float64)):
+            sums = [total + word for _, total in beam for word in words]
+            ranked = sorted(
+                ((float(np.square(vector - s).sum()), s) for s in sums), key=lambda p: p[0]
+            )
+            beam = ranked[: 1 if stage == 3 else 5]
+        expected.append(beam[0][0])
+    np.testing.assert_allclose(squared_errors(quantizer, values), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_a_beam_is_better_than_one_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    quantizer, values = invented(4, 6), gaussian(6, 500, seed=3)
+    with_beam = squared_errors(quantizer, values).mean()
+    monkeypatch.setattr(module, "_BEAM", 1)
+    assert with_beam < 0.97 * squared_errors(quantizer, values).mean()
+
+
+def test_codes_do_not_depend_on_the_window() -> None:
+    """A pixel has the same code alone, in a narrow window and in a wide one."""
+    quantizer, values = invented(3, 4), gaussian(4, 900)
+    codes = quantizer.quantize(values)
+    for window in (slice(0, 1), slice(500, 600), slice(7, 900)):
+        np.testing.assert_array_equal(quantizer.quantize(values[:, window]), codes[:, window])
+
+
+def test_the_fit_is_seeded_and_loses_less_with_every_stage() -> None:
+    values = gaussian(8, 2000)
+    options: dict[str, Any] = {"seed": 3, "n_iterations": 4}
+    first = ResidualQuantizer.fit(values, n_stages=3, **options)
+    again = ResidualQuantizer.fit(values, n_stages=3, **options)
+    np.testing.assert_array_equal(first.codebook, again.codebook)
+    lost = [squared_errors(first.select(stages), values).mean() for stages in (1, 2, 3)]
+    assert lost[2] < 0.6 * lost[1] < 0.36 * lost[0]
+
+
+def test_sums_lose_less_than_groups_of_as_many_bytes() -> None:
+    """What the quantizer is for: held-out vectors of correlated components at four bytes."""
+    mixing = np.random.default_rng(5).normal(size=(16, 16)).astype(np.float32)
+    train, other = mixing @ gaussian(16, 4000), mixing @ gaussian(16, 1000, seed=9)
+    sums = ResidualQuantizer.fit(train, n_stages=4, n_iterations=8)
+    groups = ProductQuantizer.fit(train, n_subquantizers=4, n_iterations=8)
+    decoded = groups.dequantize(groups.quantize(other))
+    assert squared_errors(sums, other).mean() < 0.9 * np.square(other - decoded).sum(axis=0).mean()
+
+
+def test_the_first_codes_are_a_coarser_code() -> None:
+    """`components` counts stages; reduced vectors keep their length, whatever the projection."""
+    samples = gaussian(12, 800).T
+    for recipe in ("pca8-rq4x8", "pca8-rot-rq4x8", "rq4x8"):
+        encoding = Encoding.fit(samples, recipe)
+        codes = encoding.encode(samples)
+        assert encoding.prefix_length(2) == 2
+        errors = [
+            float(np.square(encoding.decode(codes, components=m) - samples).mean())
+            for m in (1, 2, 3, 4)
+        ]
+        assert errors == sorted(errors, reverse=True)
+        reduced = encoding.decode(codes, "reduced", components=2)
+        assert reduced.shape == (800, encoding.n_components)
+        with pytest.raises(InvalidConfigError, match="expected 1 to 4"):
+            encoding.decode(codes, components=5)
+
+
+def test_fewer_distinct_pixels_than_codewords_lose_nothing() -> None:
+    """All-equal data and small palettes come back, without a warning."""
+    for palette in (np.ones((4, 1), np.float32), gaussian(4, 9)):
+        values = np.tile(palette, 300)[:, :300]
+        quantizer = ResidualQuantizer.fit(values, n_stages=2)
+        decoded = quantizer.dequantize(quantizer.quantize(values))
+        np.testing.assert_allclose(decoded, values, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "codebook"),
+    [
+        ({}, np.zeros((3, 255, 6), np.float32)),
+        ({}, np.zeros((3, 256, 5), np.float32)),
+        ({"n_stages": 4}, np.zeros((3, 256, 6), np.float32)),
+        ({"n_stages": 33}, np.zeros((33, 256, 6), np.float32)),
+        ({"n_stages": 0}, np.zeros((0, 256, 6), np.float32)),
+    ],
+)
+def test_state_that_does_not_fit_is_refused(config: dict[str, Any], codebook: Any) -> None:
+    state = {"kind": "rq", "law": "residual", "n_components": 6, "n_stages": 3}
+    with pytest.raises(EncodingError):
+        quantizer_from_state(state | config, {"codebook": codebook})
+
+
+def test_vectors_beyond_float32_have_a_code() -> None:
+    """The largest finite numbers overflow in products; they are coded all the same."""
+    quantizer = invented(2, 3)
+    values = np.full((3, 2), np.finfo(np.float32).max, np.float32)
+    assert quantizer.quantize(values).shape == (2, 2)
