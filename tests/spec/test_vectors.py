@@ -28,7 +28,7 @@ ENCODINGS = [path for version in VERSIONS for path in sorted((version / "encodin
 STORES = [path for version in VERSIONS for path in sorted((version / "stores").glob("*.zarr"))]
 WHITENED = [path for path in STORES if path.with_suffix(".whitened.npy").exists()]
 WIDTHS: tuple[Bits, ...] = (1, 2, 4)
-LARGEST_VECTORS_BYTES = 1_100_000
+LARGEST_VECTORS_BYTES = 1_150_000
 
 each_codec = pytest.mark.parametrize("folder", CODECS, ids=lambda path: path.name)
 each_store = pytest.mark.parametrize(
