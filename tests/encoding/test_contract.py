@@ -307,7 +307,8 @@ def test_a_constant_component_is_exact(
 def test_constant_vectors_are_exact_in_groups(kind: str) -> None:
     """K-means on one distinct point, without a warning."""
     sample = np.full((4, 300), 2.5, np.float32)
-    quantizer = fit_quantizer(kind, sample, **{COUNTED[kind][1]: 2})
+    options: dict[str, Any] = {COUNTED[kind][1]: 2}
+    quantizer = fit_quantizer(kind, sample, **options)
     np.testing.assert_array_equal(quantizer.dequantize(quantizer.quantize(sample)), sample)
 
 
