@@ -29,7 +29,7 @@ from geoembz.sources.wrappers import reorder_bands, with_traits
 from geoembz.store import StoreReader
 from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import UNKNOWN_MODEL
-from geoembz.store.digests import sealed_objects
+from geoembz.store.digests import read_seal
 from geoembz.store.documents import EMBEDDING, StorePlan
 from geoembz.store.layout import ChunkLayout, layout_of, stored_level_layouts
 from geoembz.store.open import open_array
@@ -279,7 +279,7 @@ class DateAppending:
             figures = {position: levels.figures}
             attributes = with_levels(attributes, figures, unit_length=unit_length)
             stored |= levels.stored
-        former = sealed_objects({"attributes": reader.group.attrs.asdict()})
+        former = read_seal({"attributes": reader.group.attrs.asdict()})
         writer.finish(attributes, stored, build.fence, former)
         return written
 

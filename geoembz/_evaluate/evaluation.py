@@ -10,7 +10,7 @@ from geoembz._objects.tree import ObjectTree
 from geoembz._text import aligned, printable
 from geoembz._util.results import Result
 from geoembz.errors import StoreError
-from geoembz.store.digests import ROOT, root_content, sealed_objects
+from geoembz.store.digests import ROOT, read_seal, root_content
 from geoembz.store.grids import grid_names, write_root
 
 
@@ -214,7 +214,7 @@ def record_in_store(evaluation: Evaluation, store: str) -> list[str]:
     document["attributes"]["geoembz:report"] = found
     document["attributes"]["geoemb:benchmark"] = [f"urn:geoembz:report:sha256:{digest}"]
     try:
-        tree.write(ROOT, root_content(document, sealed_objects(document)))
+        tree.write(ROOT, root_content(document, read_seal(document)))
     except OSError as error:
         raise StoreError(
             f"{store}: the summary cannot be recorded ({error.strerror}); pass --no-record"

@@ -25,7 +25,7 @@ from geoembz.store.digests import (
     ROOT,
     SEAL,
     is_sealed,
-    sealed_objects,
+    read_seal,
 )
 from geoembz.store.grids import grid_names
 from geoembz.store.guard import check_together
@@ -61,7 +61,7 @@ def check_small_objects(tree: ObjectTree, present: frozenset[str] | None) -> set
         if content is None or not isinstance(version, str) or not records_digests(version):
             return set()
         return {Problem(ROOT, f"gives no digests ({SEAL}), which format {version} has")}
-    objects = sealed_objects(document)
+    objects = read_seal(document)
     if content is None or objects is None:
         return {Problem(ROOT, f"{SEAL} is malformed")}
     found = for_each(sorted(objects), lambda key: _check_object(tree, key, objects[key]), _WORKERS)

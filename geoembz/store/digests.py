@@ -52,14 +52,18 @@ def root_content(document: Mapping[str, Any], objects: Mapping[str, str] | None)
     """
     if objects is None:
         return json.dumps(document, indent=2).encode()
-    seal = {"algorithm": ALGORITHM, "objects": dict(sorted(objects.items())), "document": _UNKNOWN}
-    attributes = {**document["attributes"], SEAL: seal}
+    own_seal = {
+        "algorithm": ALGORITHM,
+        "objects": dict(sorted(objects.items())),
+        "document": _UNKNOWN,
+    }
+    attributes = {**document["attributes"], SEAL: own_seal}
     content = json.dumps({**document, "attributes": attributes}, indent=2).encode()
     own = f'"document": "{_UNKNOWN}"'.encode()
     return content.replace(own, own.replace(_UNKNOWN.encode(), sha256(content).encode()), 1)
 
 
-def sealed(objects: Mapping[str, bytes], others: Mapping[str, str]) -> dict[str, bytes]:
+def seal(objects: Mapping[str, bytes], others: Mapping[str, str]) -> dict[str, bytes]:
     """Return a store's objects with their digests in the root document, which stays the last.
 
     Parameters
@@ -74,7 +78,7 @@ def sealed(objects: Mapping[str, bytes], others: Mapping[str, str]) -> dict[str,
     return {**objects, ROOT: root_content(document, {**others, **digests})}
 
 
-def sealed_objects(document: Any) -> Mapping[str, str] | None:
+def read_seal(document: Any) -> Mapping[str, str] | None:
     """Return the digests that a root document gives; None where it gives none, or malformed ones.
 
     Parameters

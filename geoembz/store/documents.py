@@ -37,7 +37,7 @@ from geoembz.store.digests import (
     ROOT,
     ZSTD_LEVEL,
     StoredObjects,
-    sealed_objects,
+    read_seal,
     write_digests,
 )
 from geoembz.store.layout import ChunkLayout
@@ -276,7 +276,7 @@ def without_levels(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
         ]
     listed = document[CONSOLIDATED]
     members = {key: value for key, value in listed["metadata"].items() if is_kept(key)}
-    digests = sealed_objects(document) or {}
+    digests = read_seal(document) or {}
     return (
         {**document, "attributes": attributes, CONSOLIDATED: {**listed, "metadata": members}},
         {key: value for key, value in digests.items() if is_kept(key)},

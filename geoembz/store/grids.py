@@ -13,7 +13,7 @@ from geoembz._objects.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.store.attributes import RootAttributes, StoreAttributes
 from geoembz.store.conventions import GRIDS, records_digests
-from geoembz.store.digests import ROOT, root_content, sealed_objects, sha256
+from geoembz.store.digests import ROOT, read_seal, root_content, sha256
 from geoembz.store.documents import CONSOLIDATED, consolidated, insert_documents
 from geoembz.store.open import open_group
 from geoembz.store.reader import StoreReader
@@ -152,7 +152,7 @@ def write_root(url: str | ObjectTree, names: Sequence[str]) -> RootAttributes:
 def grids_ahead(url: str, names: Sequence[str]) -> set[str]:
     """Return the stores that have changed since their root was written, which comes last."""
     tree = ObjectTree(url)
-    told = sealed_objects(tree.read_json(ROOT)) or {}
+    told = read_seal(tree.read_json(ROOT)) or {}
     keys = {name: f"{name}/{ROOT}" for name in names}
     return {
         name

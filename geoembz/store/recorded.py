@@ -13,7 +13,7 @@ from geoembz._objects.names import check_key
 from geoembz._util.bounded_json import parse_object
 from geoembz.errors import GeoembzError, StoreError
 from geoembz.store.conventions import GRIDS
-from geoembz.store.digests import DIGEST_BYTES, DIGESTS, ROOT, sealed_objects
+from geoembz.store.digests import DIGEST_BYTES, DIGESTS, ROOT, read_seal
 from geoembz.store.guard import MOST_CHUNK_BYTES
 from geoembz.store.zstd import decompress
 
@@ -59,7 +59,7 @@ def recorded_digests(root: bytes, read: Read) -> dict[str, str] | None:
 
 def _recorded(root: bytes, read: Read) -> dict[str, str] | None:
     document = parse_object(root, ROOT, error=StoreError)
-    objects = sealed_objects(document)
+    objects = read_seal(document)
     if objects is None:
         return None
     found = {check_key(key): digest for key, digest in objects.items()}

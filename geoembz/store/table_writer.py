@@ -1,10 +1,10 @@
 """Write a table store: shards in any order, the other columns in one file, metadata at the end."""
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,10 @@ from geoembz.store.attributes import TableAttributes
 from geoembz.store.conventions import records_digests
 from geoembz.store.digests import (
     ALGORITHM,
-    ROOT,
     StoredObject,
     StoredObjects,
     check_stored,
-    sealed,
+    seal,
     write_digests,
 )
 from geoembz.store.documents import (
@@ -43,7 +42,7 @@ from geoembz.store.documents import (
 from geoembz.store.journal import FOLDER
 from geoembz.store.layout import TablePlan
 from geoembz.store.lock import Fence
-from geoembz.store.writer import ChunkWriter, writable_store, write_faults
+from geoembz.store.writer import ChunkWriter, Writer, writable_store, write_faults
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -128,9 +127,6 @@ def _create_rows(
     )
 
 
-if TYPE_CHECKING:
-    from zarr.core.buffer import Buffer
-
 _ROW_GROUP_ROWS = 16_384
 """Rows that a reader of the file takes at once: some MB, with footers that stay small."""
 
@@ -139,7 +135,7 @@ _ALWAYS = np.ones(1, np.bool_)
 """Places and columns are stored whatever they hold: absent, they would read as the fill value."""
 
 
-class TableWriter:
+class TableWriter(Writer):
     """Writes one table store.
 
     Parameters
@@ -151,15 +147,8 @@ class TableWriter:
     """
 
     def __init__(self, url: str | ObjectTree, plan: TablePlan) -> None:
-        self._tree = url if isinstance(url, ObjectTree) else ObjectTree(url)
-        self.url, self.plan = self._tree.url, plan
-        objects: dict[str, Buffer] = {}
-        create_arrays(zarr.create_group(MemoryStore(objects)), plan)
-        self._documents = {
-            key.removesuffix("/zarr.json"): json.loads(content.to_bytes())
-            for key, content in objects.items()
-            if key.endswith("/zarr.json")
-        }
+        super().__init__(url, partial(create_arrays, plan=plan))
+        self.plan = plan
 
     def write_shard(
         self,
@@ -196,7 +185,7 @@ class TableWriter:
         if others is not None:
             sink = pa.BufferOutputStream()
             parquet.write_table(others, sink, compression="zstd")
-            self._tree.write(_part(start), sink.getvalue().to_pybytes())
+            self.tree.write(_part(start), sink.getvalue().to_pybytes())
         known = {"x": places[:, 0], "y": places[:, 1]}
         known |= {f"{COLUMNS}/{name}": values for name, values in columns.items()}
         stored: dict[str, StoredObject] = {}
@@ -239,20 +228,17 @@ class TableWriter:
         StoreError
             If a shard was lost or cut since it was written.
         """
-        check_stored(self._tree, stored)
+        check_stored(self.tree, stored)
         others = {} if attributes.table is None else {TABLE: self._join_parts(starts, footer)}
         objects = table_documents(self.plan, attributes, chunk_bbox, stored)
-        for key, content in sealed(objects, others).items():
-            if fence is not None and key == ROOT:
-                fence.check()
-            self._tree.write(key, content)
+        self._write_in_order(seal(objects, others), fence)
 
     def _join_parts(self, starts: Sequence[int], footer: Mapping[bytes, bytes]) -> str:
         """Write the shards' parts as one Parquet file, in order; return its SHA-256."""
         with local_faults(self.url), self._workplace() as path:
             writer = None
             for start in starts:
-                content = self._tree.read(_part(start))
+                content = self.tree.read(_part(start))
                 part = parquet.read_table(pa.BufferReader(content))
                 if writer is None:
                     schema = part.schema.with_metadata(dict(footer))
@@ -262,17 +248,17 @@ class TableWriter:
                 writer.close()
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, ALGORITHM).hexdigest()
-            if self._tree.is_local:
-                path.replace(self._tree.local_path / TABLE)
+            if self.tree.is_local:
+                path.replace(self.tree.local_path / TABLE)
             else:
-                self._tree.filesystem.put_file(str(path), f"{self._tree.root}/{TABLE}")
+                self.tree.filesystem.put_file(str(path), f"{self.tree.root}/{TABLE}")
         return digest
 
     @contextmanager
     def _workplace(self) -> Iterator[Path]:
         """Name a local file to write to, which goes to its place afterwards."""
-        if self._tree.is_local:  # a rename must not leave the disk
-            yield self._tree.local_path / FOLDER / f"{TABLE}{PARTIAL}"
+        if self.tree.is_local:  # a rename must not leave the disk
+            yield self.tree.local_path / FOLDER / f"{TABLE}{PARTIAL}"
             return
         folder = scratch_folder()
         try:
@@ -281,7 +267,7 @@ class TableWriter:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _array(self, name: str) -> ChunkWriter:
-        array = open_codes(writable_store(self._tree), self._documents[name], name)
+        array = open_codes(writable_store(self.tree), self._documents[name], name)
         return ChunkWriter(array)
 
 

@@ -17,7 +17,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from geoembz.errors import StoreError
-from geoembz.store.digests import DIGESTS, ROOT, SEAL, sealed_objects
+from geoembz.store.digests import DIGESTS, ROOT, SEAL, read_seal
 from geoembz.store.documents import EMBEDDING, VALID
 
 REMOTE_SECONDS = 10.0
@@ -129,7 +129,7 @@ def _dates(attributes: Mapping[str, Any]) -> list[Any]:
 
 def _shard_digests(attributes: Mapping[str, Any]) -> dict[str, str]:
     """Return the digests of the chunks that hold those of shards; each is of one date."""
-    objects = sealed_objects({"attributes": attributes}) if SEAL in attributes else None
+    objects = read_seal({"attributes": attributes}) if SEAL in attributes else None
     start = f"{DIGESTS}/"
     return {k: v for k, v in (objects or {}).items() if k.startswith(start) and "/c/" in k}
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ from geoembz.store.digests import (
     StoredObject,
     StoredObjects,
     check_stored,
-    sealed,
+    seal,
 )
 from geoembz.store.documents import (
     EMBEDDING,
@@ -159,10 +160,6 @@ def _any(needed: NDArray[np.bool_] | None, region: tuple[slice, ...]) -> bool:
     return bool(needed[tuple(slice(None) if n == 1 else part for n, part in axes)].any())
 
 
-if TYPE_CHECKING:
-    from zarr.core.buffer import Buffer
-
-
 @dataclass(frozen=True)
 class WrittenCodes:
     """Reads the codes of a store that has no metadata yet. It can be pickled.
@@ -195,7 +192,37 @@ class WrittenCodes:
             return read_array(array, (*((date,) if self.has_time else ()), *selection))
 
 
-class StoreWriter:
+class Writer:
+    """Where a store is written, and the metadata that its arrays of shards will have.
+
+    Parameters
+    ----------
+    url
+        Destination: its URL, or its objects.
+    create
+        Creates these arrays in a group.
+    """
+
+    def __init__(self, url: str | ObjectTree, create: "Callable[[zarr.Group], None]") -> None:
+        self.tree = url if isinstance(url, ObjectTree) else ObjectTree(url)
+        self.url = self.tree.url
+        objects: dict[str, Buffer] = {}
+        create(zarr.create_group(MemoryStore(objects)))
+        self._documents = {
+            key.removesuffix(f"/{ROOT}"): json.loads(content.to_bytes())
+            for key, content in objects.items()
+            if key.endswith(f"/{ROOT}")
+        }
+
+    def _write_in_order(self, objects: Mapping[str, bytes], fence: Fence | None) -> None:
+        """Write what is no shard, the root last; the fence is asked before it."""
+        for key, content in objects.items():
+            if fence is not None and key == ROOT:
+                fence.check()
+            self.tree.write(key, content)
+
+
+class StoreWriter(Writer):
     """Writes one store. It can be pickled: every process opens the destination by itself.
 
     Parameters
@@ -213,19 +240,9 @@ class StoreWriter:
     def __init__(
         self, url: str | ObjectTree, plan: StorePlan, date: int = 0, below: str = ""
     ) -> None:
-        self.tree = url if isinstance(url, ObjectTree) else ObjectTree(url)
-        self.url, self.plan, self._below = self.tree.url, plan, below
+        super().__init__(url, partial(_create_arrays, plan))
+        self.plan, self._below = plan, below
         self._at: tuple[int, ...] = (date,) if plan.dates else ()
-        objects: dict[str, Buffer] = {}
-        group = zarr.create_group(MemoryStore(objects))
-        create_codes(group, plan)
-        if plan.has_mask:
-            create_mask(group, plan)
-        self._documents = {
-            name: json.loads(objects[f"{name}/zarr.json"].to_bytes())
-            for name in (EMBEDDING, VALID)
-            if f"{name}/zarr.json" in objects
-        }
         self._arrays: dict[str, ChunkWriter] = {}
 
     @property
@@ -306,11 +323,8 @@ class StoreWriter:
         check_stored(self.tree, stored, self.date)
         objects = store_documents(self.plan, attributes, stored, self.date or 0)
         if records_digests(attributes.version):
-            objects = sealed(objects, self._of_other_dates(former or {}))
-        for key, content in objects.items():
-            if fence is not None and key == ROOT:
-                fence.check()
-            self.tree.write(key, content)
+            objects = seal(objects, self._of_other_dates(former or {}))
+        self._write_in_order(objects, fence)
 
     def finish_levels(
         self,
@@ -340,10 +354,7 @@ class StoreWriter:
         check_stored(self.tree, stored)
         bare, others = without_levels(document)  # interrupted behind its root, it has them already
         objects = level_documents(bare, self.plan, attributes, stored)
-        for key, content in sealed(objects, others).items():
-            if key == ROOT:
-                fence.check()
-            self.tree.write(key, content)
+        self._write_in_order(seal(objects, others), fence)
 
     def _of_other_dates(self, former: Mapping[str, str]) -> dict[str, str]:
         """Return the SHA-256 of the chunks of `digests` that belong to other dates of the store."""
@@ -363,6 +374,13 @@ class StoreWriter:
             array = open_codes(store, document, path, first_axis_slowest=cut)
             self._arrays[name] = ChunkWriter(array)
         return self._arrays[name]
+
+
+def _create_arrays(plan: StorePlan, group: zarr.Group) -> None:
+    """Create the codes, and their validity where it is an array of its own."""
+    create_codes(group, plan)
+    if plan.has_mask:
+        create_mask(group, plan)
 
 
 def open_zarr_store(url: str) -> ReadStore | FsspecStore:

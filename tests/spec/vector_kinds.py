@@ -17,7 +17,7 @@ from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.attributes import StoreAttributes, TableAttributes
-from geoembz.store.digests import StoredObject, sealed_objects
+from geoembz.store.digests import StoredObject, read_seal
 from geoembz.store.documents import StorePlan, open_codes, plain_document
 from geoembz.store.grids import write_root
 from geoembz.store.journal import Journal
@@ -66,7 +66,7 @@ def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
         together = tuple(source for entry in entries for source in entry["sources"])
         attributes_now = replace(alone, times=tuple(entries), pixels=total, sources=together)
         root = ObjectTree(url).read_json("zarr.json")  # of the first date, if this is the second
-        writer.finish(attributes_now, stored, former=sealed_objects(root))
+        writer.finish(attributes_now, stored, former=read_seal(root))
     reader = StoreReader.open(url)
     window = reader.attributes.grid.window
     np.save(folder / "two-dates.codes.npy", np.stack(whole))
