@@ -1,12 +1,10 @@
 """What `cost` is asked: one group of options, from the command line to the arithmetic."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from geoembz._cost.sizes import bits_per_value, bytes_per_embedding, get_model
-from geoembz._util import options
 from geoembz.encoding import Recipe
 
 
@@ -109,16 +107,3 @@ class CostKeywords(TypedDict, total=False):
     read_window: int
     egress_tb: float
     prices: str | Path | None
-
-
-def gather(flat: Mapping[str, Any], given: CostOptions | None) -> CostOptions:
-    """Put flat keywords into the group; see `geoembz._util.options.gather`.
-
-    Examples
-    --------
-    >>> gather({"dims": 64}, CostOptions(years=3)).years
-    3
-    """
-    gathered = options.gather("cost", flat, {"options": given}, {"options": CostOptions()})
-    found: CostOptions = gathered["options"]
-    return found

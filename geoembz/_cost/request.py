@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from geoembz._cost.estimate import TB, CostEstimate, Holding, Usage, estimate
-from geoembz._cost.options import CostKeywords, CostOptions, gather
+from geoembz._cost.options import CostKeywords, CostOptions
 from geoembz._cost.prices import Provider, load_provider
 from geoembz._cost.report import CostReport, draw_costs
 from geoembz._cost.sizes import LAND_AREA_KM2, MODELS, geodesic_area_km2, pixels_from_area
 from geoembz._geo.geoparquet import CRS84
 from geoembz._util.bounded_json import MOST_BYTES, parse_object
+from geoembz._util.options import gather_one
 from geoembz.errors import InvalidConfigError, SourceError
 
 _CHART_RECIPES = (
@@ -66,7 +67,8 @@ def cost(
     >>> aef.holding.total_bytes, round(aef.usd_per_year)
     (96000000000000, 26496)
     """
-    request = CostRequest(None if store is None else str(store), gather(flat, options))
+    asked = gather_one("cost", flat, "options", options, CostOptions())
+    request = CostRequest(None if store is None else str(store), asked)
     results = request.estimates()
     if plot is not None:
         bars, chosen = request.chart(results)

@@ -9,9 +9,10 @@ from geoembz._evaluate.evaluation import Evaluation
 from geoembz._evaluate.experiment import Experiment, Progress
 from geoembz._evaluate.inputs import read_sample, read_table
 from geoembz._evaluate.labels import read_labels
-from geoembz._evaluate.options import ExperimentKeywords, ExperimentOptions, gather
+from geoembz._evaluate.options import DEFAULTS, ExperimentKeywords, ExperimentOptions
 from geoembz._evaluate.sample import Sample
 from geoembz._evaluate.tasks import choose_tasks
+from geoembz._util.options import gather_one
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
@@ -87,7 +88,7 @@ def evaluate(
     >>> evaluation.recipes[0].recipe, evaluation.split["kind"]
     ('pca16-int8', 'blocked')
     """
-    options = gather("evaluate", flat, experiment)
+    options = gather_one("evaluate", flat, "experiment", experiment, DEFAULTS)
     reader = _open_store(store, source, table)
     if options.samples < 10:
         raise InvalidConfigError(f"evaluate: {options.samples} samples; expected 10 or more")

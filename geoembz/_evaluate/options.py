@@ -1,11 +1,9 @@
 """Options of `evaluate` and `plan`: which rows are judged, and how they are divided."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from geoembz._util import options
 from geoembz.sources import Source
 
 SAMPLES = 20_000
@@ -66,18 +64,3 @@ class ExperimentKeywords(TypedDict, total=False):
 
 DEFAULTS = ExperimentOptions()
 """Options that were not given."""
-
-
-def gather(
-    function: str, flat: Mapping[str, Any], experiment: ExperimentOptions | None
-) -> ExperimentOptions:
-    """Put flat keywords into the group; see `geoembz._util.options.gather`.
-
-    Examples
-    --------
-    >>> gather("plan", {"seed": 3}, ExperimentOptions(samples=500)).samples
-    500
-    """
-    gathered = options.gather(function, flat, {"experiment": experiment}, {"experiment": DEFAULTS})
-    found: ExperimentOptions = gathered["experiment"]
-    return found

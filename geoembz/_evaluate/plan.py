@@ -9,12 +9,13 @@ from typing import Unpack
 from geoembz._evaluate.evaluate import open_once, raster_sample, table_sample
 from geoembz._evaluate.experiment import Progress
 from geoembz._evaluate.inputs import is_table
-from geoembz._evaluate.options import ExperimentKeywords, ExperimentOptions, gather
+from geoembz._evaluate.options import DEFAULTS, ExperimentKeywords, ExperimentOptions
 from geoembz._evaluate.planned import Option, Plan, mark_frontier
 from geoembz._evaluate.sample import Sample
 from geoembz._evaluate.selection import Goal, Selection
 from geoembz._geo import pixel_area
 from geoembz._geo.grid import Grid
+from geoembz._util.options import gather_one
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source
 
@@ -81,7 +82,7 @@ def plan(
     >>> found.chosen.bytes <= 16
     True
     """
-    options = gather("plan", flat, experiment)
+    options = gather_one("plan", flat, "experiment", experiment, DEFAULTS)
     goal = Goal(_DEFAULT_LOSS if budget is None and max_loss is None else max_loss, budget)
     grid: Grid | None = None
     if isinstance(source, Sample) or (isinstance(source, str | Path) and is_table(source)):

@@ -50,3 +50,17 @@ def gather(
                 f"{keyword} {value!r}, but {home}.{keyword} is {said!r}; give it once"
             )
     return {name: replace(given[name] or defaults[name], **parts[name]) for name in defaults}
+
+
+def gather_one[Group](
+    function: str, flat: Mapping[str, Any], name: str, given: Group | None, default: Group
+) -> Group:
+    """Put flat keywords into the only group of options of a function; see `gather`.
+
+    Examples
+    --------
+    >>> gather_one("cost", {"dims": 64}, "options", None, geoembz.CostOptions(years=3)).years
+    3
+    """
+    group: Group = gather(function, flat, {name: given}, {name: default})[name]
+    return group
