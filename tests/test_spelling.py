@@ -15,7 +15,7 @@ from geoembz._convert.options import ConvertKeywords
 from geoembz._cost.estimate import Usage
 from geoembz._cost.options import CostKeywords
 from geoembz._cost.reads import window_read
-from geoembz._evaluate.options import ExperimentKeywords
+from geoembz._evaluate.sample import ExperimentKeywords
 from geoembz._publish import verify_objects
 from geoembz._spelling import KEYWORDS, ONLY_FLAGS, flags, spelled
 from geoembz.errors import DestinationExistsError, MissingPackageError

@@ -8,11 +8,10 @@ from typing import Any
 from geoembz._convert.basis import check_coverage
 from geoembz._convert.conversion import Fit, fit_once
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, run_tasks
+from geoembz._convert.executors import Progress, Workers, merge_stored, run_tasks
 from geoembz._convert.levels import with_levels, write_levels
 from geoembz._convert.placing import REPLACES
 from geoembz._convert.record import Written, summarise, total_pixels
-from geoembz._convert.resuming import merge_stored
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz._convert.shard_task import write_shards
 from geoembz._convert.site import Build, Site

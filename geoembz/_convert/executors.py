@@ -1,17 +1,22 @@
 """Run the tasks of a conversion: on threads of this process here, or on a cluster.
 
-Where one task fails no further one begins, and the first failure is raised.
+Where one task fails no further one begins, and the first failure is raised. What a journal has is
+not done again: that of a conversion that was interrupted.
 """
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from geoembz._geo.grid import Window
+from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import for_each, single_threaded_blas
 from geoembz.errors import InvalidConfigError
+from geoembz.store.digests import StoredObject, StoredObjects, lost_objects
+from geoembz.store.journal import Journal
 
 type Progress = Callable[[int, int], None]
 """Called with the number of finished tasks and the number of all."""
@@ -148,3 +153,86 @@ def make_absolute(place: Any) -> Any:
     path = Path(place)
     names_files = path.parent.exists() or _PATTERN.search(str(place))
     return str(path.absolute()) if names_files else place
+
+
+class Recorded(Protocol):
+    """The result of a task, as a journal records it."""
+
+    @property
+    def stored(self) -> StoredObjects:
+        """The objects of the store that the task wrote, by key."""
+        ...
+
+    @property
+    def kept(self) -> StoredObjects:
+        """What it wrote beside the journal, for other tasks."""
+        ...
+
+
+def run_recorded[Result: Recorded](
+    task: Callable[[Window], Result],
+    shards: Sequence[Window],
+    journal: Journal,
+    tree: ObjectTree,
+    date: int | None,
+    read: Callable[[Mapping[str, Any]], Result],
+    workers: Workers,
+    progress: Progress | None,
+) -> list[Result]:
+    """Run a task on the shards that the journal lacks; return the results of all, in order.
+
+    Parameters
+    ----------
+    task
+        Writes a shard, and records it.
+    shards
+        All of them.
+    journal
+        Says what is finished.
+    tree, date
+        Where it is, and its position on the time axis; None where there is no such axis.
+    read
+        Reads a result that was recorded.
+    workers
+        Run the tasks.
+    progress
+        Called with the numbers of finished and of missing shards.
+    """
+    done = _find_finished(journal, tree, date, read)
+    missing = [shard for shard in shards if (shard.row, shard.col) not in done] if done else shards
+    fresh = workers.run(task, missing, progress=progress)
+    tree.remove_partials()  # a killed worker may have left some
+    if not done:
+        return fresh
+    new = iter(fresh)
+    known = (done.get((shard.row, shard.col)) for shard in shards)
+    return [next(new) if result is None else result for result in known]
+
+
+def _find_finished[Result: Recorded](
+    journal: Journal,
+    tree: ObjectTree,
+    date: int | None,
+    read: Callable[[Mapping[str, Any]], Result],
+) -> dict[tuple[int, int], Result]:
+    """Return what the journal says is done, and the store still has."""
+    done = {key: read(document) for key, document in journal.finished().items()}
+    lost = find_lost(tree, {key: result.stored for key, result in done.items()}, date)
+    lost |= find_lost(journal.tree, {key: result.kept for key, result in done.items()})
+    return {key: result for key, result in done.items() if key not in lost}
+
+
+def find_lost[Key](
+    tree: ObjectTree, stored: Mapping[Key, StoredObjects], date: int | None = None
+) -> set[Key]:
+    """Return the finished shards whose objects were lost or cut since: they are written again.
+
+    A journal may outlive what it records: power fails, a disk is cleaned.
+    """
+    lost = set(lost_objects(tree, merge_stored(stored.values()), date))
+    return {key for key, objects in stored.items() if not lost.isdisjoint(objects)}
+
+
+def merge_stored(parts: Iterable[StoredObjects]) -> dict[str, StoredObject]:
+    """Return the objects of all shards, by key."""
+    return {key: entry for part in parts for key, entry in part.items()}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from geoembz._convert.executors import Progress, Workers
+from geoembz._convert.executors import Progress, Workers, merge_stored, run_recorded
 from geoembz._convert.level_tasks import (
     CoarserTask,
     CodesReader,
@@ -18,7 +18,6 @@ from geoembz._convert.level_tasks import (
     LevelTask,
 )
 from geoembz._convert.record import total_pixels
-from geoembz._convert.resuming import merge_stored, run_recorded
 from geoembz._convert.site import Build
 from geoembz._convert.summary import mean_fidelity
 from geoembz.encoding._fidelity import FidelitySums

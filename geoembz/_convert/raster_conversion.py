@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from geoembz._convert.conversion import Conversion, Fit, build_store, fit_once
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, run_tasks
+from geoembz._convert.executors import Progress, Workers, merge_stored, run_tasks
 from geoembz._convert.levels import has_unit_length, with_levels, write_levels
 from geoembz._convert.record import store_attributes, summarise
-from geoembz._convert.resuming import merge_stored
 from geoembz._convert.sampling import PixelRoles, SampleCache, draw_sample, sample_mean
 from geoembz._convert.shard_task import write_shards
 from geoembz._convert.site import Build

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert.executors import Progress, Workers
-from geoembz._convert.resuming import run_recorded
+from geoembz._convert.executors import Progress, Workers, run_recorded
 from geoembz._convert.sampling import PixelRoles, read_shape
 from geoembz._convert.site import Build
 from geoembz._geo.grid import Window, pick, split

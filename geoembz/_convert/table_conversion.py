@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.conversion import Conversion, fit_once
-from geoembz._convert.executors import Progress
+from geoembz._convert.executors import Progress, merge_stored
 from geoembz._convert.record import table_attributes, table_footer
-from geoembz._convert.resuming import merge_stored
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert.executors import Progress, run_tasks
-from geoembz._convert.resuming import find_lost
+from geoembz._convert.executors import Progress, find_lost, run_tasks
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build
 from geoembz._convert.table_rows import VALID, RowFormat, Spill, X, Y

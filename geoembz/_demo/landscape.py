@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from geoembz._demo.fields import Floats, draw_field, paint_line, standardize, within
 from geoembz._demo.parcels import Parcels
-from geoembz._demo.terrain import Terrain
-from geoembz._demo.town import Town
+from geoembz._demo.terrain import Terrain, Town
 
 COVERS = (
     *("water", "houses", "sealed", "broadleaved wood", "coniferous wood"),

@@ -21,8 +21,7 @@ from geoembz._evaluate.metrics.splits import (
     random_split,
     without_unseen_classes,
 )
-from geoembz._evaluate.options import DEFAULTS, ExperimentOptions
-from geoembz._evaluate.sample import Sample
+from geoembz._evaluate.sample import DEFAULTS, ExperimentOptions, Sample
 from geoembz.errors import InvalidConfigError
 
 type SplitKind = Literal["given", "random", "stratified", "grouped", "blocked"]

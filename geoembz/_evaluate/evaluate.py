@@ -9,8 +9,7 @@ from geoembz._evaluate.evaluation import Evaluation
 from geoembz._evaluate.experiment import Experiment, Progress
 from geoembz._evaluate.inputs import read_sample, read_table
 from geoembz._evaluate.labels import read_labels
-from geoembz._evaluate.options import DEFAULTS, ExperimentKeywords, ExperimentOptions
-from geoembz._evaluate.sample import Sample
+from geoembz._evaluate.sample import DEFAULTS, ExperimentKeywords, ExperimentOptions, Sample
 from geoembz._evaluate.tasks import choose_tasks
 from geoembz._util.options import gather_one
 from geoembz.encoding import Encoding, Recipe

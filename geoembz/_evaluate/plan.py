@@ -9,9 +9,8 @@ from typing import Unpack
 from geoembz._evaluate.evaluate import open_once, raster_sample, table_sample
 from geoembz._evaluate.experiment import Progress
 from geoembz._evaluate.inputs import is_table
-from geoembz._evaluate.options import DEFAULTS, ExperimentKeywords, ExperimentOptions
 from geoembz._evaluate.planned import Option, Plan, mark_frontier
-from geoembz._evaluate.sample import Sample
+from geoembz._evaluate.sample import DEFAULTS, ExperimentKeywords, ExperimentOptions, Sample
 from geoembz._evaluate.selection import Goal, Selection
 from geoembz._geo import pixel_area
 from geoembz._geo.grid import Grid

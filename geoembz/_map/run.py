@@ -19,9 +19,15 @@ import numpy as np
 from geoembz._convert.cluster import open_workers
 from geoembz._convert.conversion import fit_once
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, check_scheduler, make_absolute
+from geoembz._convert.executors import (
+    Progress,
+    Workers,
+    check_scheduler,
+    make_absolute,
+    merge_stored,
+    run_recorded,
+)
 from geoembz._convert.placing import discard
-from geoembz._convert.resuming import merge_stored, run_recorded
 from geoembz._convert.site import Build, Site
 from geoembz._export.region import Region
 from geoembz._map.kernel import Kernel

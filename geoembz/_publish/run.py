@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from geoembz._objects.faults import RetryPolicy
 from geoembz._publish.manifest import Digest, Manifest, digest, manifest_name, manifest_of
 from geoembz._publish.page import write_page
-from geoembz._publish.plan import ROOT, Original, leftovers, phases
-from geoembz._publish.target import Target, hold
+from geoembz._publish.plan import ROOT, Original, Target, hold, leftovers, phases
 from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._spelling import spelled
 from geoembz._util.results import Result

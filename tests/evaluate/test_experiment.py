@@ -9,8 +9,7 @@ import pytest
 from geoembz import ExperimentOptions, evaluate, plan
 from geoembz._evaluate import Evaluation, Sample
 from geoembz._evaluate.cross_validation import divide
-from geoembz._evaluate.options import ExperimentKeywords
-from geoembz._evaluate.sample import clean
+from geoembz._evaluate.sample import ExperimentKeywords, clean
 from geoembz.errors import InvalidConfigError
 
 
