@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import free_name
-from geoembz._geo.wkb import encode_points
+from geoembz._geo.wkb import point_column
 from geoembz._objects.tree import local_faults
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import SourceError
@@ -107,13 +107,8 @@ class RowFormat:
             return None
         table = rows.select([self._key_of(name) for name in names]).rename_columns(list(names))
         if self.geometry is None:
-            points = encode_points(places[:, 0], places[:, 1])
-            kind = pa.binary(points.shape[1])
-            buffers = [None, pa.py_buffer(points.tobytes())]
-            wkb = pa.FixedSizeBinaryArray.from_buffers(kind, len(points), buffers)
-            table = table.append_column(
-                free_name(GEOMETRY, self.schema.names), wkb.cast(pa.binary())
-            )
+            points = point_column(places[:, 0], places[:, 1])
+            table = table.append_column(free_name(GEOMETRY, self.schema.names), points)
         return table
 
     def _key_of(self, name: str) -> str:

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from geoembz._geo import BBox
 from geoembz._geo.geoparquet import free_name, read_geo, write_emb, write_geo
-from geoembz._geo.wkb import encode_points
+from geoembz._geo.wkb import point_column
 from geoembz._util.output import output_file
 from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError
@@ -153,7 +153,7 @@ def _block_table(
         columns.setdefault(str(place["x"]), pa.array(x))
         columns.setdefault(str(place["y"]), pa.array(y))
         if others is None:
-            columns[_geometry(reader)] = pa.array([row.tobytes() for row in encode_points(x, y)])
+            columns[_geometry(reader)] = point_column(x, y)
     columns[free_name(EMBEDDING, columns)] = vector_array(vectors, reader.known(rows))
     return pa.table(columns)
 

@@ -37,6 +37,22 @@ def encode_points(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.
     return records.view(np.uint8).reshape(len(x), _POINT_BYTES)
 
 
+def point_column(x: NDArray[np.float64], y: NDArray[np.float64]) -> Any:
+    """Return points as a column of WKB, a `pyarrow.Array` of binary.
+
+    Examples
+    --------
+    >>> point_column(np.array([1.0]), np.array([2.0])).type
+    DataType(binary)
+    """
+    import pyarrow as pa
+
+    points = encode_points(x, y)
+    buffers = [None, pa.py_buffer(points.tobytes())]
+    packed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(_POINT_BYTES), len(points), buffers)
+    return packed.cast(pa.binary())
+
+
 def from_wkb(cells: Sequence[bytes | None]) -> NDArray[np.object_]:
     """Return points, lines and areas from WKB, without Z and M; None where one is null.
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import write_geo
-from geoembz._geo.wkb import encode_points
+from geoembz._geo.wkb import point_column
 from geoembz._search.metrics import Metric
 from geoembz._text import aligned
 from geoembz._util.output import output_file
@@ -132,8 +132,7 @@ class SearchResult(Result):
         from pyarrow import parquet
 
         lon, lat = self.lon.reshape(-1), self.lat.reshape(-1)
-        points = [point.tobytes() for point in encode_points(lon, lat)]
-        table = self.to_arrow().append_column("geometry", pa.array(points, pa.binary()))
+        table = self.to_arrow().append_column("geometry", point_column(lon, lat))
         geo = write_geo("geometry", "OGC:CRS84", ["Point"], None)
         parquet.write_table(table.replace_schema_metadata({b"geo": geo}), path)
 

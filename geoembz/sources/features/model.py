@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyarrow import compute
 
 from geoembz._geo import parse_crs, same_crs
-from geoembz._geo.wkb import encode_points
+from geoembz._geo.wkb import point_column
 from geoembz.errors import InvalidConfigError, SourceError
 
 _AREAS = {"Polygon", "MultiPolygon"}
@@ -131,10 +131,7 @@ class Features:
             import shapely
 
             return pa.array(shapely.to_wkb(self.geometries).tolist(), pa.binary())
-        x, y = self.points.T
-        packed = pa.FixedSizeBinaryArray.from_buffers(
-            pa.binary(21), len(x), [None, pa.py_buffer(encode_points(x, y).tobytes())]
-        ).cast(pa.binary())
+        packed = point_column(*self.points.T)
         known = pa.array(np.isfinite(self.points).all(axis=1))
         return compute.if_else(known, packed, pa.scalar(None, pa.binary()))
 
