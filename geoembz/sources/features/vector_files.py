@@ -60,18 +60,7 @@ def read_vector_file(
         If it has several layers and none is named, or no CRS.
     """
     pyogrio = _pyogrio(path)
-    with path.open("rb") as file:
-        start, size = file.read(32), path.stat().st_size
-    if not start.startswith(SUFFIXES[path.suffix.lower()]):
-        raise SourceError(
-            f"{path}: begins with {start[:16]!r}, as no file of type {path.suffix} does; expected "
-            "what its name says: rename it, or fetch it again"
-        )
-    if path.suffix.lower() == ".shp" and int.from_bytes(start[24:28], "big") * 2 > size:
-        raise SourceError(  # GDAL takes shapes that are not there for missing ones
-            f"{path}: cannot be read: {size:,} bytes, {int.from_bytes(start[24:28], 'big') * 2:,} "
-            "by its header; the file is truncated: fetch it again"
-        )
+    _check_start(path)
     try:
         wanted = _layer(pyogrio, path, layer)
         # Not by Arrow: GDAL's stream of a FlatGeobuf with missing geometries has broken offsets.
@@ -87,19 +76,38 @@ def read_vector_file(
             f"{path}: cannot be read ({error}); the file is truncated or damaged, or lacks one "
             "that belongs to it: fetch it again"
         ) from error
-    known = crs or meta["crs"] or unknown_crs
-    if known is None:
-        raise InvalidConfigError(
-            f"{path}: declares no CRS (a Shapefile says it in a .prj file beside it); give it one "
-            "with --crs"
-        )
     return Features(
         name=str(path),
-        crs=known,
+        crs=_known_crs(path, crs or meta["crs"] or unknown_crs),
         points=None,
         geometries=from_wkb(cells),
         columns=pa.table(columns) if columns else number_rows(len(cells)),
     )
+
+
+def _check_start(path: Path) -> None:
+    """Refuse a file of another type than its name says, and a Shapefile that ends early."""
+    with path.open("rb") as file:
+        start, size = file.read(32), path.stat().st_size
+    if not start.startswith(SUFFIXES[path.suffix.lower()]):
+        raise SourceError(
+            f"{path}: begins with {start[:16]!r}, as no file of type {path.suffix} does; expected "
+            "what its name says: rename it, or fetch it again"
+        )
+    if path.suffix.lower() == ".shp" and int.from_bytes(start[24:28], "big") * 2 > size:
+        raise SourceError(  # GDAL takes shapes that are not there for missing ones
+            f"{path}: cannot be read: {size:,} bytes, {int.from_bytes(start[24:28], 'big') * 2:,} "
+            "by its header; the file is truncated: fetch it again"
+        )
+
+
+def _known_crs(path: Path, crs: str | None) -> str:
+    if crs is None:
+        raise InvalidConfigError(
+            f"{path}: declares no CRS (a Shapefile says it in a .prj file beside it); give it one "
+            "with --crs"
+        )
+    return crs
 
 
 def _layer(pyogrio: Any, path: Path, wanted: str | None) -> str:
