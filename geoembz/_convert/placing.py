@@ -32,12 +32,12 @@ from geoembz._convert.executors import run_tasks
 from geoembz._objects.files import exchange
 from geoembz._objects.tree import ObjectTree
 from geoembz.errors import StoreError
+from geoembz.store.contents import GONE, TOKEN
 from geoembz.store.digests import DIGESTS, ROOT
 from geoembz.store.documents import EMBEDDING, VALID
 from geoembz.store.journal import FOLDER, Journal
 from geoembz.store.levels import OVERVIEWS
 from geoembz.store.lock import Fence
-from geoembz.store.traces import GONE, TOKEN
 
 _ROOT = "zarr.json"
 _ARRAYS = (EMBEDDING, VALID)

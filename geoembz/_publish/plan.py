@@ -15,9 +15,8 @@ from geoembz._publish.manifest import Digest, digest, is_metadata
 from geoembz._publish.store_metadata import check_root
 from geoembz._publish.tree import PublishedTree
 from geoembz.errors import DestinationExistsError, StoreError
+from geoembz.store.contents import Trace, find_traces, is_trace, recorded_digests
 from geoembz.store.lock import DestinationLock, is_lock
-from geoembz.store.recorded import recorded_digests
-from geoembz.store.traces import Trace, find_traces, is_trace
 
 
 @dataclass(frozen=True)

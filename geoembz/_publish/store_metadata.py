@@ -8,8 +8,8 @@ from geoembz._objects.names import is_codes, is_of_level
 from geoembz._publish.tree import PublishedTree
 from geoembz._util.bounded_json import parse_object
 from geoembz.errors import StoreError
+from geoembz.store.contents import is_trace
 from geoembz.store.schema import check_if_known
-from geoembz.store.traces import is_trace
 
 PROJ_FIELDS = ("proj:code", "proj:wkt2", "proj:projjson")
 

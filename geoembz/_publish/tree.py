@@ -17,9 +17,9 @@ from geoembz._objects.stores import Access
 from geoembz._objects.tree import Listed, ObjectTree
 from geoembz._publish.manifest import Digest, content_type, digest, manifest_name, parse_manifest
 from geoembz.errors import StoreError
+from geoembz.store.contents import recorded_digests
 from geoembz.store.digests import ROOT
 from geoembz.store.lock import DestinationLock
-from geoembz.store.recorded import recorded_digests
 
 _SINGLE_PUT_BYTES = 5 * 2**30
 

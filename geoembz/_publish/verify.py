@@ -13,7 +13,7 @@ from geoembz._publish.manifest import Entry, Manifest, digest, manifest_name, pa
 from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._util.threads import for_each
 from geoembz.errors import GeoembzError
-from geoembz.store.traces import is_trace
+from geoembz.store.contents import is_trace
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -20,9 +20,9 @@ from geoembz._publish import Problem
 from geoembz._text import printable
 from geoembz._util.results import Result
 from geoembz.store import StoreReader, TableReader
+from geoembz.store.contents import Trace, find_traces, is_trace
 from geoembz.store.conventions import FIRST_VERSION, records_digests
 from geoembz.store.digests import ROOT
-from geoembz.store.traces import Trace, find_traces, is_trace
 
 
 @dataclass(frozen=True)

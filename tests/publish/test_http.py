@@ -10,7 +10,7 @@ from geoembz._publish.manifest import manifest_name
 from geoembz._publish.tree import open_tree
 from geoembz._verify import verify
 from geoembz.errors import StoreError
-from geoembz.store.recorded import recorded_digests
+from geoembz.store.contents import recorded_digests
 from tests.sources.serving import serving_apart
 from tests.trees import files, objects
 from tests.verification.kinds import KINDS
