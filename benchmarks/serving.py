@@ -3,6 +3,9 @@
     python -m benchmarks.serving FOLDER [--latency SECONDS] [--port N]
 
 prints its port and serves until it is ended. Benchmarks and tests use it alike.
+
+It stands for other people's web servers, of which geoembz is a client, and so shares nothing with
+`geoembz._view.server`: what both misunderstood about ranges, no test would find.
 """
 
 import argparse
