@@ -49,6 +49,11 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._predict import apply_model as apply_model
     from geoembz._publish import PublishReport as PublishReport
     from geoembz._publish import publish as publish
+    from geoembz._seams import BorderStep as BorderStep
+    from geoembz._seams import ModelWindows as ModelWindows
+    from geoembz._seams import OutlierTile as OutlierTile
+    from geoembz._seams import SeamReport as SeamReport
+    from geoembz._seams import check_seams as check_seams
     from geoembz._search import SearchResult as SearchResult
     from geoembz._search import search as search
     from geoembz._search import vectors_at as vectors_at
@@ -93,6 +98,7 @@ _ROOMS = {
     "_predict": ("AppliedModel", "apply_model"),
     "_publish": ("PublishReport", "publish"),
     "_search": ("SearchResult", "search", "vectors_at"),
+    "_seams": ("BorderStep", "ModelWindows", "OutlierTile", "SeamReport", "check_seams"),
     "_verify": ("Verification", "verify"),
     "_view": ("Viewer", "view"),
     "encoding": ("Encoding", "Recipe"),

@@ -99,6 +99,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
         "search": [str(store), *point, "--k", "2"],
         "preview": [str(store), str(out / "a.png")],
         "export": [str(store), str(out / "a.tif"), "--components", "2"],
+        "check seams": [str(store)],
         "map similar": [str(store), str(out / "b.tif"), "--like", point[1], "--crs", crs],
     }
     return [*name.split(), *of_commands[name]]

@@ -99,7 +99,8 @@ def test_every_flag_in_a_message_has_a_keyword() -> None:
     functions = (
         geoembz.convert, geoembz.append, geoembz.evaluate, geoembz.plan, geoembz.search,
         geoembz.verify, geoembz.open, geoembz.sample, geoembz.preview, geoembz.export,
-        geoembz.publish, geoembz.view, geoembz.cost, verify_objects, window_read, Usage,
+        geoembz.publish, geoembz.view, geoembz.check_seams, geoembz.map_similar, geoembz.cost,
+        verify_objects, window_read, Usage,
     )  # fmt: skip
     keywords = {name for function in functions for name in inspect.signature(function).parameters}
     for group in (ConvertKeywords, CostKeywords, ExperimentKeywords):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from geoembz._cli import convert, evaluate, maps, reading, stores
+from geoembz._cli import check, convert, evaluate, maps, reading, stores
 
 MEANT = {"open": "info", "show": "info", "ls": "info", "stat": "info", "compress": "convert"}
 """Commands that people try, and what they are called here."""
@@ -93,9 +93,13 @@ map_ = typer.Typer(no_args_is_help=True, help="Map a whole store: what is alike,
 for each in (maps.similar,):
     map_.command()(each)
 
+check_ = typer.Typer(no_args_is_help=True, help="Check what no single pixel tells: seams.")
+check_.command()(check.seams)
+
 app.command()(convert.convert)
 app.add_typer(basis, name="basis")
 app.add_typer(map_, name="map")
+app.add_typer(check_, name="check")
 for command in (
     stores.info,
     convert.demo,

@@ -32,12 +32,15 @@ def verify(
     manifest: Annotated[
         bool, typer.Option("--manifest", help="Compare with the manifest beside the store.")
     ] = False,
+    seams: Annotated[
+        bool, typer.Option("--seams", help="Look for steps between tiles: `check seams`.")
+    ] = False,
     workers: Workers = None,
 ) -> None:
     """Read a whole store again and name what is wrong; exit 1 if anything is."""
     from geoembz import verify as verify_store
 
-    found = verify_store(store, against=against, manifest=manifest, workers=workers)
+    found = verify_store(store, against=against, manifest=manifest, seams=seams, workers=workers)
     output.show(found)
     if found.problems:
         raise typer.Exit(1)

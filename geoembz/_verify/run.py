@@ -9,6 +9,7 @@ from zarr.core.metadata import ArrayV3Metadata
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
 from geoembz._publish import Problem, verify_against, verify_objects
+from geoembz._seams import check_seams
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._verify.digests import check_small_objects
 from geoembz._verify.documents import check_documents
@@ -26,6 +27,7 @@ from geoembz._verify.table import check_table
 from geoembz.errors import GeoembzError, InvalidConfigError, redact
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import GRIDS
+from geoembz.store.documents import EMBEDDING
 from geoembz.store.open import is_table_store, open_group
 from geoembz.store.table_writer import TABLE
 
@@ -35,6 +37,7 @@ def verify(
     *,
     against: str | Path | None = None,
     manifest: bool = False,
+    seams: bool = False,
     workers: int | None = None,
 ) -> Verification:
     """Read every object of a store and check what it means.
@@ -48,6 +51,8 @@ def verify(
         Another copy, compared object by object.
     manifest
         Compare every object with the manifest that `publish` wrote beside the store.
+    seams
+        Measure the steps where tiles and shards meet, too; see `check_seams`.
     workers
         Shards read at once; None for one per core.
 
@@ -84,7 +89,29 @@ def verify(
         problems |= set(verify_against(url, str(against)))
     elif manifest:
         problems |= set(verify_objects(url))
-    return Verification(redact(url), found.shards, tuple(sorted(problems)), found.notes)
+    notes = found.notes
+    if seams:
+        more = _check_seams(url, workers, is_whole=not problems)
+        problems |= more.problems
+        notes += more.notes
+    return Verification(redact(url), found.shards, tuple(sorted(problems)), notes)
+
+
+def _check_seams(url: str, workers: int | None, *, is_whole: bool) -> Part:
+    """Return the seams of a store as problems."""
+    if not is_whole:
+        return Part(0, frozenset(), ("seams: not looked for in a store with problems",))
+    if is_table_store(open_group(url)):
+        return Part(0, frozenset(), ("seams: a table has no borders",))
+    report = check_seams(url, workers=workers)
+    problems = {
+        Problem(
+            EMBEDDING if seam.grid is None else f"{seam.grid}/{EMBEDDING}",
+            f"a step of {seam.effect:.2f} (p {seam.p_adjusted:.1g}) between {seam.where}",
+        )
+        for seam in report.seams
+    }
+    return Part(0, frozenset(problems), report.notes)
 
 
 def _check_content(store: str, workers: int) -> Part:
