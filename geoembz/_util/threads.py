@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from threading import Event
@@ -140,6 +140,8 @@ if hasattr(os, "register_at_fork"):  # a child has no threads, and would wait fo
 
 _TASKS_PER_WORKER = 32
 
+_WAKE_SECONDS = 0.2
+
 
 def check_workers(command: str, workers: int | None) -> None:
     """Refuse a number of threads that a command cannot work with; None leaves it to the command.
@@ -195,36 +197,58 @@ def in_order[T, R](
         for item in items:
             waiting.append(pool.submit(guard.run, item))
             if len(waiting) > ahead:
-                yield waiting.popleft().result()
+                yield _result(waiting.popleft())
         while waiting:
-            yield waiting.popleft().result()
+            yield _result(waiting.popleft())
     except CancelledError as error:  # of an earlier item, that a later one's failure kept
         pool.shutdown(wait=True, cancel_futures=True)
         raise (guard.failures or [error])[0] from None
     except (Exception, GeneratorExit):
-        guard.stopped.set()
+        guard.stop(seconds=None)
         pool.shutdown(wait=True, cancel_futures=True)
         raise
-    except BaseException:
-        guard.stopped.set()
-        within(RUNNING_SECONDS, lambda: pool.shutdown(wait=True, cancel_futures=True))
+    except (
+        BaseException
+    ):  # Ctrl-C may come while the pool starts a thread that it does not know yet
+        guard.stop(RUNNING_SECONDS)
+        pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown(wait=True)
 
 
+def _result[R](future: Future[R]) -> R:
+    """Wait for a result, and wake now and then: so Python can tell of a signal to another thread."""
+    while not future.done():
+        wait((future,), _WAKE_SECONDS)
+    return future.result()
+
+
 class _Guard[T, R]:
-    """Lets no task begin after one has failed."""
+    """Lets no task begin after one has failed, or after `stop`, and knows which are running."""
 
     def __init__(self, action: Callable[[T], R]) -> None:
         self._action = action
-        self.stopped, self.failures = Event(), list[BaseException]()
+        self._idle, self._running, self._stopped = threading.Condition(), 0, False
+        self.failures: list[BaseException] = []
 
     def run(self, item: T) -> R:
-        if self.stopped.is_set():
-            raise CancelledError
+        with self._idle:
+            if self._stopped:
+                raise CancelledError
+            self._running += 1
         try:
             return self._action(item)
         except BaseException as error:
             self.failures.append(error)
-            self.stopped.set()
+            self._stopped = True
             raise
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
+
+    def stop(self, seconds: float | None) -> None:
+        """Let no task begin, and wait for those that run, no longer than some seconds."""
+        with self._idle:
+            self._stopped = True
+            self._idle.wait_for(lambda: not self._running, seconds)
