@@ -115,13 +115,29 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20_240_501)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Let ``-n logical`` be one process more than processors: a quarter of the time is waiting."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave cases that take long, beside a first one that does the same, to longer runs."""
-    listed = long_cases()
+    """Leave cases that take long, beside a first one that does the same, to longer runs.
+
+    The first case of a test, and every third one of the list, is for `.ci/run`. What it runs on
+    Ceph's gateway it does not run on moto too, unless the default run does.
+    """
+    listed, functions = long_cases(), set()
+    names = {item.nodeid for item in items}
     for item in items:
+        function = item.nodeid.partition("[")[0]
         if (number := listed.get(item.nodeid)) is not None:
-            item.add_marker(pytest.mark.slow if number % 3 == 0 else pytest.mark.long)
+            is_slow = number % 3 == 0 or function not in functions
+            item.add_marker(pytest.mark.slow if is_slow else pytest.mark.long)
+        functions.add(function)
+        gateway = item.nodeid.replace("moto", "gateway")
+        if gateway != item.nodeid and gateway in names and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.long)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

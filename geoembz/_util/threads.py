@@ -187,8 +187,8 @@ def in_order[T, R](
 
     Examples
     --------
-    >>> sum(in_order(range(1_000_000), lambda item: item % 2, workers=2, ahead=8))
-    500000
+    >>> sum(in_order(range(10_000), lambda item: item % 2, workers=2, ahead=8))
+    5000
     """
     guard = _Guard(action)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="geoembz-each")

@@ -109,7 +109,7 @@ def running_cluster(folder: Path) -> Iterator[tuple[str, list["subprocess.Popen[
 
 
 @pytest.mark.parametrize("scheduler", [None, "local"], ids=["threads", "processes"])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_the_client_is_killed(
     scheduler: str | None,
     seed: int,
@@ -138,7 +138,9 @@ def test_the_client_is_killed(
     assert len(done) + len(reads(again.log)) == len(reads(tmp_path / "whole.log"))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))]
+)
 def test_a_worker_is_killed(
     seed: int, raster_with_holes: Path, whole: dict[str, bytes], tmp_path: Path
 ) -> None:

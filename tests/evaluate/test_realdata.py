@@ -52,6 +52,7 @@ def test_regions_of_points_are_groups() -> None:
     assert abs(evaluation.recipes[0].tasks["knn"]["delta"]) < 0.01
 
 
+@pytest.mark.long
 def test_int8_is_free_on_eurosat() -> None:
     """The article's first finding, on another backbone."""
     evaluation = evaluate(table=EUROSAT, recipes=["int8", "rot-binary"], tasks=["knn", "hamming"])

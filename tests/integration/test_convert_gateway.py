@@ -17,7 +17,7 @@ from tests.trees import objects
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.usefixtures("short_pauses")]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.long) for n in (1, 2))])
 def test_gateway_killed_while_converting(
     seed: int,
     raster_with_holes: Path,

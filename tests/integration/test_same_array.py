@@ -213,7 +213,7 @@ def test_every_door_gives_the_same_store(case: Case, make_folder: MakeFolder) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=20, **QUIET)
+@settings(max_examples=8, **QUIET)
 @given(case=cases())
 def test_every_door_gives_the_same_store_in_depth(case: Case, make_folder: MakeFolder) -> None:
     check_doors(case, make_folder())

@@ -39,10 +39,10 @@ def proxy(bucket: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     ("fault", "seed"),
     [
         ("SlowDown", 0),
-        ("SlowDown", 1),
+        pytest.param("SlowDown", 1, marks=pytest.mark.long),
         ("InternalError", 2),
         ("drop", 3),
-        ("drop", 4),
+        pytest.param("drop", 4, marks=pytest.mark.long),
         ("stall", 5),
     ],
 )
