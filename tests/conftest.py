@@ -127,6 +127,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The first case of a test, and every third one of the list, is for `.ci/run`. What it runs on
     Ceph's gateway it does not run on moto too, unless the default run does.
     """
+    items.sort(key=lambda item: item.path.name != "test_docs.py")  # a page takes a minute: begin
     listed, functions = long_cases(), set()
     names = {item.nodeid for item in items}
     for item in items:

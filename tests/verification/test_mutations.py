@@ -67,7 +67,7 @@ def test_verify_names_what_changes_a_reading(pair: tuple[Path, Path], kind: str)
     assert seen["changed"] > 1
 
 
-@rounds(few=9, many=75)
+@rounds(few=20, many=75)
 def test_verify_names_what_changes_a_reading_of_many(
     pair: tuple[Path, Path], kind: str, n_rounds: int
 ) -> None:
