@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from threading import Event
 from typing import Any
 
 from geoembz.errors import InvalidConfigError
@@ -217,7 +216,7 @@ def in_order[T, R](
 
 
 def _result[R](future: Future[R]) -> R:
-    """Wait for a result, and wake now and then: so Python can tell of a signal to another thread."""
+    """Wait for a result; wake now and then, so that Python can tell of signals to other threads."""
     while not future.done():
         wait((future,), _WAKE_SECONDS)
     return future.result()
