@@ -310,7 +310,8 @@ def test_interrupted_conversion_is_finished_by_the_same_call(
     done: list[Any] = []
 
     def failing(*arguments: Any) -> Any:
-        if len(done) == 3:
+        # Not "== 3": threads may pass it between two looks.
+        if len(done) >= 3:
             raise OSError("disk full")
         done.append(plain_write(*arguments))
         return done[-1]
