@@ -195,17 +195,23 @@ def export(
         typer.Option(help="What to write.", show_default="by the name of OUT"),
     ] = None,
     grid: GridName = None,
+    aggregate: Annotated[
+        int | None, typer.Option(metavar="N", help="Pool cells of N x N pixels.")
+    ] = None,
+    pool: Pools = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
     from geoembz import export as export_store
 
+    cells: dict[str, Any] = {"aggregate": aggregate, "pool": pool}
     summary = export_store(
         store,
         out,
         to=to,
         grid=grid,
         overwrite=overwrite,
+        **cells,
         **part,
         **view,
     )

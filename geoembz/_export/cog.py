@@ -112,12 +112,12 @@ def export_cog(
         raise InvalidConfigError(f"space {space!r}; expected 'original', 'reduced' or 'codes'")
     region = open_region(store, bbox, bbox_crs, time, grid, level)
     bands = region.reader.length(space, components, whiten)
-    raster = Raster(region.grid, bands, *_number(region, space))
+    raster = Raster(region.grid, bands, *number_type(region.reader, space))
 
     def fill(draft: Any) -> None:
         draft.descriptions = band_labels(region.reader, space, bands)
         _fill(draft, region, space, components, whiten)
-        draft.update_tags(**_tags(region, space))
+        draft.update_tags(**raster_tags(region, space))
 
     write_cog(target, raster, fill)
     return ExportSummary(
@@ -131,9 +131,12 @@ def export_cog(
     )
 
 
-def _number(region: Region, space: View) -> tuple[np.dtype[Any], float | None]:
-    """Return the type of the numbers, and that of pixels without an embedding."""
-    encoding = region.reader.encoding
+def number_type(reader: StoreReader, space: View) -> tuple[np.dtype[Any], float | None]:
+    """Return the type of the numbers of a space, and what pixels without an embedding hold.
+
+    The latter is None where a mask says it.
+    """
+    encoding = reader.encoding
     if space != "codes":
         return np.dtype(np.float32), np.nan
     return encoding.code_dtype, None if encoding.nodata is None else encoding.fill_value
@@ -160,7 +163,8 @@ def _fill(raster: Any, region: Region, space: View, components: int | None, whit
             raster.write_mask(mask[turn], window=target)
 
 
-def _tags(region: Region, space: View) -> dict[str, str]:
+def raster_tags(region: Region, space: View) -> dict[str, str]:
+    """Return what a written raster says about where its numbers come from."""
     reader, attributes = region.reader, region.reader.attributes
     tags = {
         "geoembz_space": space,

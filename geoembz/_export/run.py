@@ -1,16 +1,24 @@
 """Write a store as a file that other tools read: rasters as GeoTIFF, tables as GeoParquet."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from geoembz._export.aggregate import Cells, write_cells_cog, write_cells_table
 from geoembz._export.cog import ExportSummary, export_cog
+from geoembz._export.lookup import ViewOptions
+from geoembz._export.pooling import Pool, check_pools
+from geoembz._export.region import open_region
 from geoembz._export.table import TableExportSummary, export_table
 from geoembz._geo import BBox
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.features.write import PARQUET, check_output
 from geoembz.store import StoreReader, TableReader, View
 from geoembz.store.open import is_table_store, open_group
 
 type Format = Literal["cog", "geoparquet"]
+
+_TIFF = (".tif", ".tiff")
 
 
 def export(
@@ -26,6 +34,8 @@ def export(
     whiten: float = 0.0,
     grid: str | None = None,
     level: int | None = None,
+    aggregate: int | None = None,
+    pool: Pool | Sequence[Pool] | None = None,
     overwrite: bool = False,
 ) -> ExportSummary | TableExportSummary:
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet.
@@ -33,12 +43,17 @@ def export(
     Blocks are decoded one by one, so memory does not grow with the store. A GeoTIFF is north up,
     with one band per component; a table comes back with every column, its geometry and vectors.
 
+    With `aggregate` each pixel is a cell of so many pixels of the store each way, pooled, counted
+    from the north-west corner. Cells at the edges, and round nodata, are of the pixels that they
+    have: `n_pixels`, the last band or a column, says how many. A GeoParquet of cells has one row
+    for each that has any, at its centre.
+
     Parameters
     ----------
     store
         Path, URL, or an open reader.
     out
-        ``.tif``, or ``.parquet``.
+        ``.tif``, or ``.parquet`` of a table, or of cells.
     to
         ``cog`` or ``geoparquet``; None goes by the name of `out`.
     bbox
@@ -57,6 +72,10 @@ def export(
         Name of the grid to write, of a store that has several; None where `bbox` meets only one.
     level
         Number of the level to write, of a raster with overviews; 0 is the full resolution.
+    aggregate
+        Side of a cell, in pixels.
+    pool
+        How the pixels of a cell become one vector, or several ways; see `geoembz.sample`.
     overwrite
         Replace a file that exists.
 
@@ -78,27 +97,38 @@ def export(
     >>> summary = geoembz.convert(files.embedding, tmp_path / "export.zarr", pca=16)
     >>> geoembz.export(tmp_path / "export.zarr", tmp_path / "out.tif", space="reduced").bands
     16
+    >>> cells = tmp_path / "cells.tif"
+    >>> geoembz.export(tmp_path / "export.zarr", cells, aggregate=32, pool="std").shape
+    (2, 2)
     """
-    options: dict[str, Any] = {
-        "bbox": bbox,
-        "bbox_crs": bbox_crs,
-        "space": space,
-        "components": components,
-        "whiten": whiten,
-        "overwrite": overwrite,
-    }
-    if isinstance(store, StoreReader) or (
-        not isinstance(store, TableReader) and (to or _format_of(str(store), out)) == "cog"
+    part: dict[str, Any] = {"bbox": bbox, "bbox_crs": bbox_crs}
+    of_raster: dict[str, Any] = {"time": time, "grid": grid, "level": level}
+    view: dict[str, Any] = {"space": space, "components": components, "whiten": whiten}
+    if isinstance(store, TableReader) or (
+        not isinstance(store, StoreReader) and _is_table(str(store), out, to, aggregate)
     ):
-        return export_cog(store, out, time=time, grid=grid, level=level, **options)
-    for name, value in {"time": time, "grid": grid, "level": level}.items():
+        _refuse(of_raster, "tables have no {name}s; leave it out")
+        _refuse({"aggregate": aggregate, "pool": pool}, "tables have no pixels; leave it out")
+        return export_table(store, out, **part, **view, overwrite=overwrite)
+    if aggregate is None:
+        _refuse({"pool": pool}, "of which cells? expected a side as well (--aggregate 32)")
+        return export_cog(store, out, **part, **of_raster, **view, overwrite=overwrite)
+    suffixes = {"cog": _TIFF, "geoparquet": PARQUET}.get(to or "", (*_TIFF, *PARQUET))
+    target, pools = check_output(out, suffixes, overwrite=overwrite), check_pools(pool)
+    found = Cells(open_region(store, **part, **of_raster), aggregate, pools, ViewOptions(**view))
+    write = write_cells_cog if target.suffix.lower() in _TIFF else write_cells_table
+    return write(found, target)
+
+
+def _refuse(options: Mapping[str, Any], why: str) -> None:
+    """Refuse options that have a value."""
+    for name, value in options.items():
         if value is not None:
-            raise InvalidConfigError(f"{name} {value!r}: tables have no {name}s; leave it out")
-    return export_table(store, out, **options)
+            raise InvalidConfigError(f"{name} {value!r}: {why.format(name=name)}")
 
 
-def _format_of(store: str, out: str | Path) -> Format:
-    """Return the format of a file by its name, or else by the kind of the store."""
-    if Path(out).suffix.lower() in {".tif", ".tiff"}:
-        return "cog"
-    return "geoparquet" if is_table_store(open_group(store)) else "cog"
+def _is_table(store: str, out: str | Path, to: Format | None, aggregate: int | None) -> bool:
+    """Whether a table is meant: by the format, the name of the file, or the kind of the store."""
+    if to == "cog" or (to is None and Path(out).suffix.lower() in _TIFF):
+        return False
+    return (to == "geoparquet" and aggregate is None) or is_table_store(open_group(store))

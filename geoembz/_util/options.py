@@ -1,7 +1,8 @@
-"""Groups of options, frozen dataclasses, and flat keywords, which are the fields of the groups."""
+"""Options: groups of them, frozen dataclasses; flat keywords, which are their fields; counts."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from numbers import Integral
 from typing import Any
 
 from geoembz.errors import InvalidConfigError
@@ -64,3 +65,16 @@ def gather_one[Group](
     """
     group: Group = gather(function, flat, {name: given}, {name: default})[name]
     return group
+
+
+def is_whole(value: object, least: int, most: int | None = None) -> bool:
+    """Whether an option that counts something is a whole number within bounds; a bool is none.
+
+    Examples
+    --------
+    >>> is_whole(2, 1), is_whole(2.0, 1), is_whole(True, 1), is_whole(9, 1, 8)
+    (True, False, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return least <= int(value) and (most is None or int(value) <= most)
