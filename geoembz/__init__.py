@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._export import preview as preview
     from geoembz._export import sample as sample
     from geoembz._map import MapSummary as MapSummary
+    from geoembz._map import map_change as map_change
     from geoembz._map import map_similar as map_similar
     from geoembz._predict import AppliedModel as AppliedModel
     from geoembz._predict import apply_model as apply_model
@@ -94,7 +95,7 @@ _ROOMS = {
         "ExportSummary", "PreviewSummary", "Sampled", "TableExportSummary", "export", "preview",
         "sample",
     ),
-    "_map": ("MapSummary", "map_similar"),
+    "_map": ("MapSummary", "map_change", "map_similar"),
     "_predict": ("AppliedModel", "apply_model"),
     "_publish": ("PublishReport", "publish"),
     "_search": ("SearchResult", "search", "vectors_at"),

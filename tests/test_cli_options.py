@@ -15,6 +15,7 @@ from geoembz._cli.app import app
 from geoembz._export.run import Format
 from geoembz._map.similar import RULES
 from geoembz._search import METRICS
+from geoembz._search.pairs import PAIR_METRICS
 from geoembz.sources.options import Overlap
 from geoembz.store import View
 from geoembz.store.conventions import Layout
@@ -57,6 +58,7 @@ def test_choices_are_those_of_the_library() -> None:
         ("search", "metric"): METRICS,
         ("map similar", "metric"): METRICS,
         ("map similar", "rule"): RULES,
+        ("map change", "metric"): PAIR_METRICS,
     }
     for (name, option), words in types.items():
         annotation = inspect.signature(COMMANDS[name].callback).parameters[option].annotation
@@ -100,6 +102,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
         "preview": [str(store), str(out / "a.png")],
         "export": [str(store), str(out / "a.tif"), "--components", "2"],
         "check seams": [str(store)],
+        "map change": [str(store), str(store), str(out / "c.tif")],
         "map similar": [str(store), str(out / "b.tif"), "--like", point[1], "--crs", crs],
     }
     return [*name.split(), *of_commands[name]]

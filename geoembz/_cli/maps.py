@@ -6,14 +6,29 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from geoembz._cli.options import GridName, Overwrite, Scheduler, Store, Workers, printed, takes
+from geoembz._cli.options import (
+    BBoxCrs,
+    BBoxText,
+    GridName,
+    Level,
+    Overwrite,
+    Scheduler,
+    Seed,
+    Store,
+    Workers,
+    parse_bbox,
+    printed,
+    takes,
+)
 from geoembz._cli.output import Output
 from geoembz._cli.reading import Metric, parse_point, part_options
+from geoembz.errors import InvalidConfigError
 
 if TYPE_CHECKING:
     from geoembz import MapSummary
 
 Rule = Literal["mean", "logistic"]
+PairMetric = Literal["cosine", "euclidean"]
 
 Map = Annotated[
     str, typer.Argument(metavar="OUT", help="New .tif (cloud-optimized GeoTIFF), or .zarr.")
@@ -101,6 +116,63 @@ def similar(
             rule=rule,
             threshold=threshold,
             **part,
+            **how,
+            **shown,
+        )
+    output.show(summary)
+
+
+def place_options(
+    bbox: BBoxText = None, bbox_crs: BBoxCrs = None, level: Level = None
+) -> dict[str, Any]:
+    """Return the keywords of which part of a store is read, at dates of their own."""
+    return {"bbox": parse_bbox(bbox), "bbox_crs": bbox_crs, "level": level}
+
+
+@takes(place=place_options, how=map_options, output=printed)
+def change(
+    stores: Annotated[
+        list[str],
+        typer.Argument(metavar="STORE…", help="A store with two dates, or two of one encoding."),
+    ],
+    out: Map,
+    *,
+    place: dict[str, Any],
+    how: dict[str, Any],
+    output: Output,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="Year or date before.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Year or date after.")
+    ] = None,
+    metric: Annotated[PairMetric, typer.Option(help="How to compare.")] = "cosine",
+    difference: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Write the difference of the first K components instead."),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Map what changed between two dates, and how unusual that is.
+
+    Two bands: the distance of the vectors, and its z-score among those of other pixels.
+    """
+    from geoembz import map_change
+
+    if len(stores) > 2:
+        raise InvalidConfigError(f"map change: {len(stores)} stores; expected one or two")
+    store, other = (*stores, None)[:2]
+    with mapped(output) as shown:
+        summary: MapSummary = map_change(
+            str(store),
+            out,
+            other=other,
+            start=start,
+            end=end,
+            metric=metric,
+            difference=difference,
+            seed=seed,
+            **place,
             **how,
             **shown,
         )

@@ -318,14 +318,15 @@ def _identify(region: Region) -> dict[str, Any]:
 def _describe(inputs: Sequence[Region]) -> dict[str, Any]:
     """Return what a map says of the stores that it was made from."""
     first = inputs[0].reader
+    licenses = dict.fromkeys(region.reader.attributes.license for region in inputs)
     about: dict[str, Any] = {
         "model": first.attributes.model,
         "recipe": str(first.encoding.recipe),
         "encoding_hash": first.attributes.encoding_hash,
         "software": f"geoembz {__version__}",
     }
-    if first.attributes.license is not None:
-        about["license"] = first.attributes.license
+    if known := [terms for terms in licenses if terms is not None]:
+        about["license"] = " AND ".join(known)
     dates = [region.reader.dates[region.date] for region in inputs if region.reader.dates]
     return {**about, "dates": dates} if dates else about
 

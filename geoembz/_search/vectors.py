@@ -65,20 +65,7 @@ class SquaredNorms:
     @classmethod
     def of(cls, encoding: Encoding, shift: NDArray[Any] | None = None) -> Self:
         """Prepare the norms of an encoding's vectors, `shift` subtracted from them."""
-        projection = encoding.projection
-        if projection.matrix is None or projection.mean is None:
-            constant = np.zeros(encoding.dimension)
-            return cls(encoding.quantizer, constant if shift is None else constant - shift, 0.0)
-        mean = projection.mean.astype(np.float64)
-        constant = mean if shift is None else mean - shift
-        matrix = projection.matrix.astype(np.float64)
-        if projection.inverse is not None:
-            triangle = np.linalg.qr(np.column_stack([matrix.T, constant]), mode="r")
-            zeros = np.zeros(len(matrix))
-            return cls(encoding.quantizer, zeros, 0.0, triangle.astype(np.float32))
-        inside = matrix @ constant
-        outside = constant - matrix.T @ inside
-        return cls(encoding.quantizer, inside, float(outside @ outside))
+        return cls(encoding.quantizer, *measure_basis(encoding, shift))
 
     @property
     def way(self) -> Way:
@@ -125,6 +112,31 @@ class SquaredNorms:
         if self.way == "codes" and isinstance(self.quantizer, LinearQuantizer):
             return self.quantizer.scale, (self.offset + self.quantizer.offset).astype(np.float32)
         return np.ones(len(self.offset), dtype=np.float32), self.offset.astype(np.float32)
+
+
+def measure_basis(
+    encoding: Encoding, shift: NDArray[Any] | None = None
+) -> tuple[NDArray[np.float64], float, NDArray[np.float32] | None]:
+    """Return how components give the lengths of vectors, `shift` subtracted from them.
+
+    Returns
+    -------
+    offset, residual, triangle
+        As `SquaredNorms` has them.
+    """
+    projection = encoding.projection
+    if projection.matrix is None or projection.mean is None:
+        constant = np.zeros(encoding.dimension)
+        return constant if shift is None else constant - shift, 0.0, None
+    mean = projection.mean.astype(np.float64)
+    constant = mean if shift is None else mean - shift
+    matrix = projection.matrix.astype(np.float64)
+    if projection.inverse is not None:
+        triangle = np.linalg.qr(np.column_stack([matrix.T, constant]), mode="r")
+        return np.zeros(len(matrix)), 0.0, triangle.astype(np.float32)
+    inside = matrix @ constant
+    outside = constant - matrix.T @ inside
+    return inside, float(outside @ outside), None
 
 
 @dataclass(frozen=True, eq=False)

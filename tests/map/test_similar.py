@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from geoembz._search import Metric
 
 RECIPES = (
-    "pca8-int8", "pca8-int4", "pca8-binary", "rot-binary", "pca8-pq4x8", "power2x60",
+    "pca8-int8", "pca8-int4", "pca8-binary", "rot-binary", "pca8-pq4x8", "pca8-rq2x8", "power2x60",
     "l2-pca8-int8",
     "pca8w0.5-rot-int8", "pca8w0.5-pq4x8", "float32",
 )  # fmt: skip

@@ -1,0 +1,146 @@
+"""Distances between two vectors of one encoding, from the codes of both.
+
+Components suffice: with an orthonormal basis lengths and differences are those of the vectors but
+for the part that all share; otherwise components pass through the triangle that has the basis'
+lengths and angles, as in `SquaredNorms`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoembz._search.linear_fold import LinearFold
+from geoembz._search.scorer import has_accelerator
+from geoembz._search.vectors import measure_basis
+from geoembz.encoding import Encoding
+from geoembz.encoding._quantization import Codes
+from geoembz.errors import InvalidConfigError
+
+type PairMetric = Literal["cosine", "euclidean"]
+
+PAIR_METRICS: tuple[PairMetric, ...] = get_args(PairMetric.__value__)
+
+
+@dataclass(frozen=True, eq=False)
+class PairDistances:
+    """``1 - cosine``, or the Euclidean distance, of vectors that two codes stand for.
+
+    Parameters
+    ----------
+    fold
+        Decodes components.
+    metric
+        ``cosine`` or ``euclidean``.
+    offset
+        Added to components, float32, shape ``(n_components, 1)``.
+    residual
+        Square of the part outside the subspace, which all vectors share.
+    triangle
+        float32, shape ``(n, n_components + 1)``; None for an orthonormal basis.
+    accelerate
+        Use numba.
+    """
+
+    fold: LinearFold
+    metric: PairMetric
+    offset: NDArray[np.float32]
+    residual: np.float32
+    triangle: NDArray[np.float32] | None
+    accelerate: bool
+
+    @classmethod
+    def of(cls, encoding: Encoding, metric: PairMetric, *, accelerate: bool | None = None) -> Self:
+        """Prepare distances between codes of an encoding.
+
+        Parameters
+        ----------
+        encoding
+            Of both codes.
+        metric
+            ``cosine`` or ``euclidean``.
+        accelerate
+            Use numba; None for where it is installed.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the metric is unknown.
+
+        Examples
+        --------
+        >>> samples = np.random.default_rng(0).normal(size=(500, 8)).astype("float32")
+        >>> encoding = Encoding.fit(samples, "pca4-int8")
+        >>> codes = encoding.encode(samples).T
+        >>> distances = PairDistances.of(encoding, "euclidean")(codes[:, :2], codes[:, [0, 5]])
+        >>> float(distances[0]), bool(distances[1] > 0)
+        (0.0, True)
+        """
+        if metric not in PAIR_METRICS:
+            raise InvalidConfigError(
+                f"metric {metric!r}; expected one of {', '.join(PAIR_METRICS)}"
+            )
+        wide, residual, triangle = measure_basis(encoding)
+        count = encoding.quantizer.n_components
+        fold = LinearFold(encoding.quantizer, np.zeros((1, count)), np.zeros(1), "values")
+        offset = wide.astype(np.float32)[:, np.newaxis]
+        if metric == "euclidean":  # what all vectors share falls out, with the digits it costs
+            offset = np.zeros_like(offset)
+            triangle = None if triangle is None else triangle * (np.arange(count + 1) < count)
+        fast = has_accelerator() if accelerate is None else accelerate
+        return cls(fold, metric, offset, np.float32(residual), triangle, fast)
+
+    def __call__(self, one: Codes, two: Codes) -> NDArray[np.float32]:
+        """Return distances, float32, shape ``(n_pixels,)``.
+
+        Parameters
+        ----------
+        one, two
+            As stored, shape ``(code_length, n_pixels)``.
+        """
+        out = np.empty(one.shape[1], dtype=np.float32)
+        first, second = self.fold.scratch(), self.fold.scratch()
+        sums = np.empty((3, self.fold.tile_pixels), dtype=np.float32)
+        step = self.fold.tile_pixels
+        for start in range(0, one.shape[1], step):
+            columns = slice(start, start + step)
+            left = self.fold.numbers(one[:, columns], first)
+            right = self.fold.numbers(two[:, columns], second)
+            part = out[columns]
+            part[:] = self._of_components(left, right, sums)[: len(part)]
+        return out
+
+    def _of_components(
+        self, one: NDArray[np.float32], two: NDArray[np.float32], sums: NDArray[np.float32]
+    ) -> NDArray[Any]:
+        if self.triangle is not None:
+            one, two = (self._turn(components) for components in (one, two))
+        else:
+            one += self.offset
+            two += self.offset
+        self._sum_squares(one, two, sums)
+        apart, first, second = sums
+        if self.metric == "euclidean":
+            return np.asarray(np.sqrt(apart))
+        # 1 - cosine, from the difference: exactly 0 for equal codes, no digits lost for near ones.
+        first, second = np.sqrt(first + self.residual), np.sqrt(second + self.residual)
+        product = first * second
+        twice = np.maximum(apart - np.square(first - second), 0)
+        return np.asarray(np.divide(twice, 2 * product, out=np.ones_like(twice), where=product > 0))
+
+    def _turn(self, components: NDArray[np.float32]) -> NDArray[np.float32]:
+        assert self.triangle is not None  # noqa: S101 - what the caller has looked at
+        return np.asarray(self.triangle[:, :-1] @ components + self.triangle[:, -1:])
+
+    def _sum_squares(
+        self, one: NDArray[np.float32], two: NDArray[np.float32], sums: NDArray[np.float32]
+    ) -> None:
+        """Write the squared lengths of differences, of `one`, and of `two`."""
+        if self.accelerate:
+            from geoembz._search.compiled import pair_squares
+
+            pair_squares(one, two, sums)
+            return
+        for values, out in zip((one - two, one, two), sums, strict=True):
+            np.sum(np.square(values), axis=0, out=out)

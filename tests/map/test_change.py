@@ -1,0 +1,209 @@
+"""`map change`: distances are those of plain NumPy on decoded vectors of both dates."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import xarray as xr
+from numpy.typing import NDArray
+
+import geoembz
+from geoembz._search.pairs import PairDistances
+from geoembz.errors import InvalidConfigError
+from geoembz.store import StoreReader
+from tests.conftest import MakeRaster
+from tests.map.conftest import MakeStore, content_of, read_tiff, scene, vectors
+from tests.map.test_similar import RECIPES
+
+
+def later(values: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return what a year does: a little noise everywhere, a square of another kind, a gap."""
+    changed = values + 0.05 * rng.normal(size=values.shape).astype(np.float32)
+    changed[:, 50:58, 20:30] = -changed[:, 50:58, 20:30]
+    changed[:, 60, 30] = np.nan
+    return changed
+
+
+def two_dates(make_store: MakeStore, make_raster: MakeRaster, **options: Any) -> StoreReader:
+    """Return a store of `scene` in 2023, and `later` in 2024."""
+    rng = np.random.default_rng(3)
+    values = scene(rng)
+    reader = make_store("years", values, time="2023", **options)
+    folder = Path(reader.url).parent
+    source = make_raster(folder / "later.tif", later(values, rng))
+    geoembz.append(reader.url, source, time="2024")
+    return StoreReader.open(reader.url)
+
+
+def distances(
+    one: NDArray[np.float64], two: NDArray[np.float64], metric: str
+) -> NDArray[np.float64]:
+    """Return distances by the formulas."""
+    if metric == "euclidean":
+        return np.asarray(np.linalg.norm(one - two, axis=0))
+    lengths = np.linalg.norm(one, axis=0) * np.linalg.norm(two, axis=0)
+    return np.asarray(1 - (one * two).sum(axis=0) / lengths)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_distances_are_those_of_decoded_vectors(
+    recipe: str, make_store: MakeStore, make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    """To 1e-4 of the largest, for every kind of code; the z-score is of the median and the MAD."""
+    reader = two_dates(make_store, make_raster, recipe=recipe)
+    one, two = vectors(reader, 0), vectors(reader, 1)
+    for metric in ("cosine", "euclidean"):
+        out = tmp_path / f"{metric}.tif"
+        summary = geoembz.map_change(
+            reader.url,
+            out,
+            start="2023",
+            end="2024",
+            metric=metric,
+        )
+        wanted = distances(one, two, metric)
+        found, scores = read_tiff(out)
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(wanted))
+        tolerance = 1e-4 * max(1.0, float(np.nanmax(wanted)))
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance)
+        known = wanted[np.isfinite(wanted)]
+        median = np.median(known)
+        deviation = 1.4826 * np.median(np.abs(known - median))
+        assert summary.details["median"] == pytest.approx(median, abs=tolerance)
+        if deviation > 1e-6:  # all pixels are sampled here: the same figures
+            assert summary.details["deviation"] == pytest.approx(deviation, rel=1e-3)
+            np.testing.assert_allclose(
+                scores[np.isfinite(scores)], (known - median) / deviation, rtol=2e-3, atol=2e-3
+            )
+
+
+@pytest.mark.parametrize("recipe", ["pca8-int8", "pca8w0.5-rot-int8", "rot-binary"])
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_compiled_loops_find_the_same(recipe: str, metric: Any, rng: np.random.Generator) -> None:
+    """With numba or without."""
+    pytest.importorskip("numba")
+    samples = rng.normal(size=(3000, 12)).astype(np.float32)
+    encoding = geoembz.Encoding.fit(samples, recipe)
+    one, two = encoding.encode(samples).T, encoding.encode(samples[::-1]).T
+    slow = PairDistances.of(encoding, metric, accelerate=False)(one, two)
+    fast = PairDistances.of(encoding, metric, accelerate=True)(one, two)
+    np.testing.assert_allclose(fast, slow, rtol=1e-5, atol=1e-6)
+    assert (PairDistances.of(encoding, metric)(one, one) == 0).all()
+
+
+@pytest.fixture
+def years(make_store: MakeStore, make_raster: MakeRaster) -> StoreReader:
+    """Return a store of two dates."""
+    return two_dates(make_store, make_raster, recipe="pca8-int8")
+
+
+def test_what_changed_stands_out(years: StoreReader, tmp_path: Path) -> None:
+    """Pixels of another kind are beyond 3.5, the usual border; few others are."""
+    geoembz.map_change(years.url, tmp_path / "a.tif", start="2023", end="2024")
+    _, scores = read_tiff(tmp_path / "a.tif")
+    changed = np.zeros(scores.shape, np.bool_)
+    changed[50:58, 20:30] = True
+    assert (scores[changed] > 3.5).all()
+    assert np.nanmean(scores[~changed] > 3.5) < 0.1
+
+
+def test_differences_are_those_of_components(years: StoreReader, tmp_path: Path) -> None:
+    """int8 times the scale, within half a step where the scale reaches; both formats say it."""
+    out = tmp_path / "d.tif"
+    summary = geoembz.map_change(years.url, out, start="2023", end="2024", difference=8)
+    window = years.attributes.grid.window
+    one, two = (years.read(window, "reduced", 8, date=date) for date in (0, 1))
+    found, scale = read_tiff(out), summary.details["scale"]
+    with rasterio.open(out) as raster:
+        assert raster.nodata == -128
+        assert raster.scales == (scale,) * 8
+        assert raster.dtypes == ("int8",) * 8
+    wanted = two - one
+    np.testing.assert_array_equal(found == -128, np.isnan(wanted))
+    clipped = np.clip(wanted, -127 * scale, 127 * scale)
+    known = np.isfinite(wanted)
+    assert np.abs(found * scale - clipped)[known].max() <= 0.5001 * scale
+    assert (np.abs(wanted) > 127.5 * scale)[known].mean() < 0.002
+    geoembz.map_change(
+        years.url, tmp_path / "d.zarr", start="2023", end="2024", difference=8, workers=3
+    )
+    opened = xr.open_zarr(tmp_path / "d.zarr")["map"].values
+    np.testing.assert_allclose(opened, np.where(known, found * scale, np.nan), rtol=1e-5)
+
+
+def test_a_map_of_two_stores_carries_both_licenses(make_store: MakeStore, tmp_path: Path) -> None:
+    """Who uses it must keep to both; of one license, to that."""
+    values = scene(np.random.default_rng(3))
+    one = make_store("one", values, pca=4, license="CC-BY-4.0")
+    two = make_store("two", values, basis=one.url, license="CC-BY-SA-4.0")
+    for other, license_ in ((two, "CC-BY-4.0 AND CC-BY-SA-4.0"), (one, "CC-BY-4.0")):
+        geoembz.map_change(one, tmp_path / "c.tif", other=other, overwrite=True)
+        with rasterio.open(tmp_path / "c.tif") as raster:
+            assert raster.tags()["geoembz_license"] == license_
+
+
+def test_small_stores_are_sampled_whole(make_store: MakeStore, tmp_path: Path) -> None:
+    """One chunk gives as many pixels as many chunks would."""
+    store = make_store(pca=8, chunk=80, shard=80)
+    summary = geoembz.map_change(store, tmp_path / "a.tif", other=store)
+    assert summary.details["sampled_pixels"] == summary.valid_pixels
+
+
+def test_two_stores_of_one_encoding(
+    years: StoreReader, make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    """As two dates of one store; the same bytes whatever the workers."""
+    rng = np.random.default_rng(3)
+    values = scene(rng)
+    for name, given in {"one": values, "two": later(values, rng)}.items():
+        source = make_raster(tmp_path / f"{name}.tif", given)
+        geoembz.convert(source, tmp_path / f"{name}.zarr", basis=years.url, chunk=16, shard=32)
+    pair = tmp_path / "one.zarr", tmp_path / "pair.tif"
+    geoembz.map_change(*pair, other=tmp_path / "two.zarr", workers=1)
+    geoembz.map_change(years.url, tmp_path / "dates.tif", start="2023", end="2024", workers=4)
+    np.testing.assert_array_equal(read_tiff(pair[1]), read_tiff(tmp_path / "dates.tif"))
+    geoembz.map_change(pair[0], tmp_path / "again.tif", other=tmp_path / "two.zarr", workers=4)
+    assert content_of(pair[1]) == content_of(tmp_path / "again.tif")
+
+
+def refusals() -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield options that cannot work, and what is said of them."""
+    yield {}, "expected two dates"
+    yield {"start": "2023"}, "expected two dates"
+    yield {"start": "2023", "end": "2023"}, "to the same date"
+    yield {"start": "2023", "end": "1999"}, "time '1999'"
+    yield {"start": "2023", "end": "2024", "metric": "dot"}, "metric 'dot'"
+    yield {"start": "2023", "end": "2024", "difference": 9}, "components=9"
+
+
+@pytest.mark.parametrize(("options", "said"), list(refusals()))
+def test_what_cannot_be_compared_is_refused(
+    options: dict[str, Any], said: str, years: StoreReader, tmp_path: Path
+) -> None:
+    """In words, and nothing is left."""
+    with pytest.raises(InvalidConfigError, match=said):
+        geoembz.map_change(years.url, tmp_path / "map.tif", **options)
+    assert not [path for path in tmp_path.iterdir() if "map" in path.name]
+
+
+def test_strangers_are_refused(
+    make_store: MakeStore, make_raster: MakeRaster, tmp_path: Path
+) -> None:
+    """Stores of two encodings, of two models, or of two grids, were they one pixel apart."""
+    values = scene(np.random.default_rng(3))
+    one, two = make_store("one", values, pca=8), make_store("two", values, pca=4)
+    east = make_raster(
+        tmp_path / "e.tif", values, transform=(10.0, 0.0, 500_010.0, 0.0, -10.0, 5.3e6)
+    )
+    geoembz.convert(east, tmp_path / "e.zarr", basis=one.url, chunk=16, shard=32)
+    a, b = (make_store(name, values, basis=one.url, model=f"urn:test:{name}") for name in "ab")
+    for first, second, said in (
+        (one.url, two.url, "expected two stores of one encoding"),
+        (one.url, tmp_path / "e.zarr", "expected the grid of"),
+        (a.url, b.url, "model urn:test:b, but .* holds urn:test:a"),
+    ):
+        with pytest.raises(InvalidConfigError, match=said):
+            geoembz.map_change(first, tmp_path / "map.tif", other=second)
