@@ -63,6 +63,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._view import Viewer as Viewer
     from geoembz._view import view as view
     from geoembz._xarray.backend import open_store
+    from geoembz._xarray.patch import open_patch as open_patch
     from geoembz.encoding import Encoding as Encoding
     from geoembz.encoding import Recipe as Recipe
     from geoembz.errors import BasisWarning as BasisWarning
@@ -102,6 +103,7 @@ _ROOMS = {
     "_seams": ("BorderStep", "ModelWindows", "OutlierTile", "SeamReport", "check_seams"),
     "_verify": ("Verification", "verify"),
     "_view": ("Viewer", "view"),
+    "_xarray.patch": ("open_patch",),
     "encoding": ("Encoding", "Recipe"),
     "errors": ("BasisWarning", "GeoembzError"),
     "sources": ("ReadOptions", "Source", "open_source"),

@@ -195,6 +195,23 @@ def export(
         typer.Option(help="What to write.", show_default="by the name of OUT"),
     ] = None,
     grid: GridName = None,
+    crs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CRS",
+            help="Write the pixels of another grid, looked up in all grids; also CRS of --bbox.",
+            show_default="the store's",
+        ),
+    ] = None,
+    resolution: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R", help="With --crs: side of a pixel.", show_default="about the store's"
+        ),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="RASTER", help="Write the pixels of this raster's grid.")
+    ] = None,
     aggregate: Annotated[
         int | None, typer.Option(metavar="N", help="Pool cells of N x N pixels.")
     ] = None,
@@ -204,6 +221,7 @@ def export(
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
     from geoembz import export as export_store
 
+    lattice: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like}
     cells: dict[str, Any] = {"aggregate": aggregate, "pool": pool}
     summary = export_store(
         store,
@@ -211,6 +229,7 @@ def export(
         to=to,
         grid=grid,
         overwrite=overwrite,
+        **lattice,
         **cells,
         **part,
         **view,

@@ -129,7 +129,20 @@ def open_regions(
         If the box is empty, not finite, or lies outside the store, or the date or the
         level is not there.
     """
-    readers = open_readers(store, grid, level=level)
+    return regions_of(store, open_readers(store, grid, level=level), bbox, bbox_crs, time)
+
+
+def regions_of(
+    store: str | Path | StoreReader,
+    readers: Sequence[StoreReader],
+    bbox: BBox | None = None,
+    bbox_crs: str | None = None,
+    time: str | None = None,
+) -> list[Region]:
+    """Find the pixels of open grids that a bounding box touches; `store` is for messages.
+
+    The rest is as in `open_regions`.
+    """
     refuse_vague_box(store, readers, bbox, bbox_crs)
     regions = [
         Region(reader, window, date_position(reader, time))

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from geoembz._export.aggregate import Cells, write_cells_cog, write_cells_table
 from geoembz._export.cog import ExportSummary, export_cog
 from geoembz._export.lookup import ViewOptions
+from geoembz._export.patch import export_patch, patch_of_store
 from geoembz._export.pooling import Pool, check_pools
 from geoembz._export.region import open_region
 from geoembz._export.table import TableExportSummary, export_table
@@ -34,6 +35,9 @@ def export(
     whiten: float = 0.0,
     grid: str | None = None,
     level: int | None = None,
+    crs: str | None = None,
+    resolution: float | None = None,
+    like: str | Path | None = None,
     aggregate: int | None = None,
     pool: Pool | Sequence[Pool] | None = None,
     overwrite: bool = False,
@@ -42,6 +46,10 @@ def export(
 
     Blocks are decoded one by one, so memory does not grow with the store. A GeoTIFF is north up,
     with one band per component; a table comes back with every column, its geometry and vectors.
+
+    With `crs` or `like` the pixels are those of another grid, over all grids of the store. Each
+    takes what the pixel of the store has that its centre lies in; of several grids, the first in
+    the store's list that has an embedding there. Nothing is interpolated.
 
     With `aggregate` each pixel is a cell of so many pixels of the store each way, pooled, counted
     from the north-west corner. Cells at the edges, and round nodata, are of the pixels that they
@@ -59,7 +67,7 @@ def export(
     bbox
         ``(xmin, ymin, xmax, ymax)``: pixels that it touches, or rows whose centres lie in it.
     bbox_crs
-        CRS of `bbox`; None for the store's.
+        CRS of `bbox`; None for `crs`, or else the store's.
     time
         Year or date to write, of a raster that has several.
     space
@@ -72,6 +80,12 @@ def export(
         Name of the grid to write, of a store that has several; None where `bbox` meets only one.
     level
         Number of the level to write, of a raster with overviews; 0 is the full resolution.
+    crs
+        CRS of the pixels to write, in place of the store's; `bbox` is covered, or the store.
+    resolution
+        Side of a pixel, in units of `crs`; None for about that of the store's pixels.
+    like
+        Raster whose pixels to write: says CRS, resolution and extent.
     aggregate
         Side of a cell, in pixels.
     pool
@@ -102,22 +116,31 @@ def export(
     (2, 2)
     """
     part: dict[str, Any] = {"bbox": bbox, "bbox_crs": bbox_crs}
-    of_raster: dict[str, Any] = {"time": time, "grid": grid, "level": level}
+    when: dict[str, Any] = {"time": time, "level": level}
     view: dict[str, Any] = {"space": space, "components": components, "whiten": whiten}
+    lattice: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like}
+    cells = {"aggregate": aggregate, "pool": pool}
     if isinstance(store, TableReader) or (
         not isinstance(store, StoreReader) and _is_table(str(store), out, to, aggregate)
     ):
-        _refuse(of_raster, "tables have no {name}s; leave it out")
-        _refuse({"aggregate": aggregate, "pool": pool}, "tables have no pixels; leave it out")
+        _refuse({**when, "grid": grid}, "tables have no {name}s; leave it out")
+        _refuse({**lattice, **cells}, "tables have no pixels; leave it out")
         return export_table(store, out, **part, **view, overwrite=overwrite)
-    if aggregate is None:
-        _refuse({"pool": pool}, "of which cells? expected a side as well (--aggregate 32)")
-        return export_cog(store, out, **part, **of_raster, **view, overwrite=overwrite)
-    suffixes = {"cog": _TIFF, "geoparquet": PARQUET}.get(to or "", (*_TIFF, *PARQUET))
-    target, pools = check_output(out, suffixes, overwrite=overwrite), check_pools(pool)
-    found = Cells(open_region(store, **part, **of_raster), aggregate, pools, ViewOptions(**view))
-    write = write_cells_cog if target.suffix.lower() in _TIFF else write_cells_table
-    return write(found, target)
+    if aggregate is not None:
+        _refuse(lattice, "with aggregate, which pools the store's own pixels; choose one")
+        suffixes = {"cog": _TIFF, "geoparquet": PARQUET}.get(to or "", (*_TIFF, *PARQUET))
+        target, pools = check_output(out, suffixes, overwrite=overwrite), check_pools(pool)
+        region = open_region(store, **part, **when, grid=grid)
+        found = Cells(region, aggregate, pools, ViewOptions(**view))
+        write = write_cells_cog if target.suffix.lower() in _TIFF else write_cells_table
+        return write(found, target)
+    _refuse({"pool": pool}, "of which cells? expected a side as well (--aggregate 32)")
+    if not any(value is not None for value in lattice.values()):
+        return export_cog(store, out, **part, **when, grid=grid, **view, overwrite=overwrite)
+    _refuse({"grid": grid}, "with crs or like, which look in all grids; leave it out")
+    target = check_output(out, _TIFF, overwrite=overwrite)
+    patch = patch_of_store(store, ViewOptions(**view), **lattice, **part, **when)
+    return export_patch(patch, target)
 
 
 def _refuse(options: Mapping[str, Any], why: str) -> None:

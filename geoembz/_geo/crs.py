@@ -78,6 +78,36 @@ def same_crs(one: str, other: str) -> bool:
     )
 
 
+def placed_points(points: NDArray[np.float64], crs: str, target: str) -> NDArray[np.float64]:
+    """Return points in another CRS, NaN where PROJ has no answer.
+
+    Parameters
+    ----------
+    points
+        x and y, shape ``(n, 2)``.
+    crs, target
+        In any form that PROJ knows.
+
+    Raises
+    ------
+    InvalidConfigError
+        If PROJ does not know one of the two.
+    """
+    if same_crs(crs, target):
+        return points
+    moved = np.column_stack(_transformer(crs, target).transform(points[:, 0], points[:, 1]))
+    moved[~np.isfinite(moved).all(axis=1)] = np.nan
+    return moved
+
+
+@lru_cache(maxsize=256)
+def _transformer(crs: str, target: str) -> Any:
+    """Return a transformer of x and y; to make one takes longer than thousands of points."""
+    from pyproj import Transformer
+
+    return Transformer.from_crs(parse_crs(crs), parse_crs(target), always_xy=True)
+
+
 def is_geographic(crs: str) -> bool:
     """Whether x and y are longitude and latitude."""
     return bool(horizontal(crs).is_geographic)

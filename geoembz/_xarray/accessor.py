@@ -18,9 +18,14 @@ from geoembz._export import (
     preview,
     sample,
 )
+from geoembz._export.lookup import ViewOptions
+from geoembz._export.patch import Patch, grid_over
+from geoembz._export.region import Region, regions_of
 from geoembz._geo import BBox
+from geoembz._geo.grid import Grid
 from geoembz._search import Metric, SearchResult, search
 from geoembz._xarray.origin import Origin, origin
+from geoembz._xarray.patch import grid_of, patch_dataset
 from geoembz._xarray.tables import table_origin
 from geoembz.store.table_writer import SAMPLE
 
@@ -109,6 +114,57 @@ class GeoembzAccessor:
         found = origin(self._dataset)
         return search(query=query, k=k, metric=metric, **_part(found), **options)
 
+    def reproject(
+        self,
+        crs: str,
+        *,
+        resolution: float | None = None,
+        bbox: BBox | None = None,
+        bbox_crs: str | None = None,
+        chunks: Any = None,
+    ) -> xr.Dataset:
+        """Return the dataset on a grid of another CRS, looked up lazily, nothing interpolated.
+
+        Parameters
+        ----------
+        crs, resolution, bbox, bbox_crs
+            As in `geoembz.export`; without `bbox` the dataset's extent.
+        chunks
+            As in `geoembz.open_patch`.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the dataset is no longer what a store holds, or the options cannot work.
+        """
+        found = origin(self._dataset)
+        target = grid_over([_region(found)], crs, resolution, bbox, bbox_crs)
+        return _on_grid(found, target, chunks)
+
+    def reproject_match(
+        self, match: str | Path | xr.Dataset | xr.DataArray, *, chunks: Any = None
+    ) -> xr.Dataset:
+        """Return the dataset on the grid of another one, as rioxarray's method of this name.
+
+        Pixels are looked up lazily, and nothing is interpolated.
+
+        Parameters
+        ----------
+        match
+            xarray object with a CRS, or the path of a raster.
+        chunks
+            As in `geoembz.open_patch`.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the dataset is no longer what a store holds, or the two do not meet.
+        SourceError
+            If `match` has no grid.
+        """
+        found = origin(self._dataset)
+        return _on_grid(found, grid_of(match), chunks)
+
     def select(self, bbox: BBox, crs: str | None = None) -> xr.Dataset:
         """Select the rows of a table whose centres lie in a box, reading only chunks it meets.
 
@@ -127,6 +183,16 @@ class GeoembzAccessor:
         """
         reader = table_origin(self._dataset, "select", compare=False)
         return self._dataset.isel({SAMPLE: reader.select(bbox, crs)})
+
+
+def _region(found: Origin) -> Region:
+    return Region(found.reader, found.window, found.date)
+
+
+def _on_grid(found: Origin, target: Grid, chunks: Any) -> xr.Dataset:
+    time = found.reader.dates[found.date] if found.reader.dates else None
+    regions_of(found.reader, [found.reader], target.bbox, target.crs_wkt, time)  # or says where
+    return patch_dataset(Patch(target, (_region(found),), ViewOptions(**found.view)), chunks)
 
 
 def _part(found: Origin) -> dict[str, Any]:

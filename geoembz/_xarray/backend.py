@@ -14,11 +14,11 @@ from xarray.core import indexing
 from geoembz._geo.grid import Window
 from geoembz._xarray.accessor import register
 from geoembz._xarray.plain_attributes import plain_attributes
+from geoembz._xarray.rasters import first_dimension, grid_coordinates, window_of
 from geoembz._xarray.tables import dimension_coordinate, table_dataset
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader, TableReader, View
-from geoembz.store.conventions import CF_TIME, TIME, cf_axis, cf_grid_mapping
-from geoembz.store.documents import StorePlan
+from geoembz.store.conventions import CF_TIME, TIME
 from geoembz.store.grids import grid_names, open_one
 from geoembz.store.open import is_table_store, open_group, unreplaced
 
@@ -220,12 +220,7 @@ class _LazyEmbedding(BackendArray):
 
     def _read_date(self, key: tuple[int | slice, ...], date: int) -> NDArray[Any]:
         first, *spatial = key
-        spans = [_span(index, size) for index, size in zip(spatial, self.shape[-2:], strict=True)]
-        window = Window(spans[0].start, spans[1].start, len(spans[0]), len(spans[1]))
-        inner = tuple(
-            index - span.start if isinstance(index, int) else slice(None, None, index.step)
-            for index, span in zip(spatial, spans, strict=True)
-        )
+        window, inner = window_of(tuple(spatial), self.shape[-2:])
         if not window.size:
             return np.empty(self.shape[-3:], self.dtype)[key]
         return self._window(window, date)[first, *inner]
@@ -269,16 +264,6 @@ class _LazyMask(BackendArray):
         return np.stack(parts) if parts else np.empty(self.shape, self.dtype)[key]
 
 
-def _span(index: int | slice, size: int) -> range:
-    """Return the contiguous range that an index touches; steps are taken afterwards."""
-    if isinstance(index, int):
-        return range(index, index + 1)
-    touched = range(*index.indices(size))
-    if not touched:
-        return range(0)
-    return range(min(touched), max(touched) + 1)
-
-
 def _dataset(reader: StoreReader, space: View, components: int | None, whiten: float) -> xr.Dataset:
     if space not in VIEWS:
         raise InvalidConfigError(f"space {space!r}; expected one of {', '.join(VIEWS)}")
@@ -286,7 +271,7 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
     shards = {**dict.fromkeys(_time_axis(reader), 1), "y": rows, "x": cols}
     attributes = {"grid_mapping": "spatial_ref"}
     embedding = xr.Variable(
-        (*_time_axis(reader), _first_dimension(reader, space), "y", "x"),
+        (*_time_axis(reader), first_dimension(reader, space), "y", "x"),
         indexing.LazilyIndexedArray(_LazyEmbedding(reader, space, components, whiten)),
         attributes,
         encoding={
@@ -327,21 +312,12 @@ def _time_axis(reader: StoreReader) -> tuple[str, ...]:
     return (TIME,) if reader.dates else ()
 
 
-def _first_dimension(reader: StoreReader, space: View) -> str:
-    if space == "original":
-        return "dimension"
-    return StorePlan.axis_of(reader.encoding) if space == "codes" else "component"
-
-
 def _coordinates(reader: StoreReader) -> dict[str, xr.Variable]:
     """Make the coordinates from the grid: exact, and no request; dates in order of time."""
     reader.check_size()
-    grid = reader.attributes.grid
     dates = np.array(sorted(reader.dates), dtype="datetime64[ns]")
     time = {name: CF_TIME[name] for name in ("axis", "standard_name", "long_name")}
     return {
         **{name: xr.Variable((name,), dates, time) for name in _time_axis(reader)},
-        "y": xr.Variable(("y",), grid.y, cf_axis(grid, "y")),
-        "x": xr.Variable(("x",), grid.x, cf_axis(grid, "x")),
-        "spatial_ref": xr.Variable((), np.int64(0), cf_grid_mapping(grid)),
+        **grid_coordinates(reader.attributes.grid),
     }

@@ -152,6 +152,7 @@ def test_what_cannot_be_aggregated_is_refused(store: StoreReader, tmp_path: Path
     for options, message in (
         ({"aggregate": 1}, "aggregate 1; expected a whole number of pixels each way, 2 or more"),
         ({"aggregate": 4.0}, r"aggregate 4\.0; expected a whole number"),
+        ({"aggregate": 4, "crs": "EPSG:4326"}, r"crs 'EPSG:4326': with aggregate"),
         ({"aggregate": 4, "space": "moved"}, "space 'moved'"),
         ({"aggregate": 4, "space": "codes"}, "a mean of codes means nothing"),
         ({"pool": "mean"}, r"pool 'mean': of which cells\?"),

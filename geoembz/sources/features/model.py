@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
-from geoembz._geo import parse_crs, same_crs
+from geoembz._geo import placed_points, same_crs
 from geoembz._geo.wkb import point_column
 from geoembz.errors import InvalidConfigError, SourceError
 
@@ -107,20 +107,13 @@ class Features:
         """
         if same_crs(self.crs, crs):
             return replace(self, crs=crs)
-        from pyproj import Transformer
-
-        transformer = Transformer.from_crs(parse_crs(self.crs), parse_crs(crs), always_xy=True)
-
-        def move(vertices: NDArray[np.float64]) -> NDArray[np.float64]:
-            moved = np.column_stack(transformer.transform(vertices[:, 0], vertices[:, 1]))
-            moved[~np.isfinite(moved).all(axis=1)] = np.nan
-            return moved
-
         if self.points is not None:
-            return replace(self, crs=crs, points=move(self.points))
+            return replace(self, crs=crs, points=placed_points(self.points, self.crs, crs))
         import shapely
 
-        shapes = shapely.transform(self.geometries, move)
+        shapes = shapely.transform(
+            self.geometries, lambda vertices: placed_points(vertices, self.crs, crs)
+        )
         vertices, owners = shapely.get_coordinates(shapes, return_index=True)
         shapes[owners[np.isnan(vertices).any(axis=1)]] = None
         return replace(self, crs=crs, geometries=shapes)
