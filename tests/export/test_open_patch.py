@@ -7,6 +7,7 @@ import dask
 import numpy as np
 import pytest
 import rasterio
+import rioxarray  # noqa: F401 - registers .rio
 import xarray as xr
 from numpy.typing import NDArray
 
