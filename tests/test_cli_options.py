@@ -14,7 +14,6 @@ from geoembz._cli import main
 from geoembz._cli.app import app
 from geoembz._export.run import Format
 from geoembz._map.similar import RULES
-from geoembz._search import METRICS
 from geoembz._search.pairs import PAIR_METRICS
 from geoembz.sources.options import Overlap
 from geoembz.store import View
@@ -55,8 +54,6 @@ def test_choices_are_those_of_the_library() -> None:
         ("convert", "overlap"): get_args(Overlap.__value__),
         ("export", "space"): get_args(View.__value__),
         ("export", "to"): get_args(Format.__value__),
-        ("search", "metric"): METRICS,
-        ("map similar", "metric"): METRICS,
         ("map similar", "rule"): RULES,
         ("map change", "metric"): PAIR_METRICS,
     }

@@ -59,6 +59,10 @@ def convert(
         str | None, typer.Option(metavar="URI", help="Model that made the embeddings.")
     ] = None,
     license_: License = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What searches should compare by, such as cosine-w0.5."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Compare the store with its inputs, place by place.")
     ] = False,
@@ -98,6 +102,7 @@ def convert(
             basis=basis,
             model=model,
             license=license_,
+            metric=metric,
             time=time,
             read=read,
             fit=fit,

@@ -21,7 +21,7 @@ from geoembz._cli.options import (
     takes,
 )
 from geoembz._cli.output import Output
-from geoembz._cli.reading import Metric, parse_point, part_options
+from geoembz._cli.reading import MetricText, parse_point, part_options
 from geoembz.errors import InvalidConfigError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def similar(
         typer.Option(metavar="C", help="Column of FILE: above 0 (or true) is wanted, else not."),
     ] = None,
     crs: Crs = None,
-    metric: Annotated[Metric, typer.Option(help="How to compare.")] = "cosine",
+    metric: MetricText = None,
     rule: Annotated[
         Rule,
         typer.Option(help="Mean of what is wanted less that of what is not, or a fit of both."),

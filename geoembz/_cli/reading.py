@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 # As the library's own types say: to import those would take longer than `--help` may.
 Space = Literal["original", "reduced", "codes"]
-Metric = Literal["cosine", "dot", "euclidean", "hamming"]
 Format = Literal["cog", "geoparquet"]
 Pools = Annotated[
     list[str] | None,
@@ -37,6 +36,16 @@ Pools = Annotated[
         metavar="HOW",
         help="How pixels become one vector: mean, std, min, max, gem or mean+std; repeatable.",
         show_default="mean",
+    ),
+]
+
+
+MetricText = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How to compare: cosine, dot, euclidean, hamming, or cosine-w0.5 and the like.",
+        show_default="what the store recommends, or cosine",
     ),
 ]
 
@@ -114,7 +123,7 @@ def search(
         Path | None, typer.Option(metavar="FILE.npy", help="Search for these vectors.")
     ] = None,
     k: Annotated[int, typer.Option("--k", metavar="K", help="How many to find for each.")] = 10,
-    metric: Annotated[Metric, typer.Option(help="How to compare.")] = "cosine",
+    metric: MetricText = None,
     crs: Annotated[
         str | None,
         typer.Option(metavar="CRS", help="CRS of the points.", show_default="lon, lat"),

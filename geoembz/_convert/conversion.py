@@ -74,7 +74,7 @@ class Conversion[Input: (Source, TableSource)](ABC):
         Threads of this process that draw the sample.
     is_part
         One grid of several: the basis was already checked on all grids.
-    read, fit, storage, model, license
+    read, fit, storage, model, license, metric
         As in `geoembz.convert`.
     """
 
@@ -87,6 +87,7 @@ class Conversion[Input: (Source, TableSource)](ABC):
     workers: int
     model: str
     license: str | None
+    metric: str | None
     is_part: bool = False
 
     def run(
@@ -139,5 +140,6 @@ class Conversion[Input: (Source, TableSource)](ABC):
             "shard": self.storage.shard,
             "model": self.model,
             "license": self.license,
+            "metric": self.metric,
             "checksum": self.read.checksum,
         }

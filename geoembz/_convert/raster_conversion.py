@@ -68,7 +68,12 @@ class RasterConversion(Conversion[Source]):
         )
         written = summarise(self.source, results, checksum=self.read.checksum)
         attributes = store_attributes(
-            self.source, writer.plan, written, model=self.model, license=self.license
+            self.source,
+            writer.plan,
+            written,
+            model=self.model,
+            license=self.license,
+            metric=self.metric,
         )
         stored = merge_stored(result.stored for result in results)
         if writer.plan.levels:

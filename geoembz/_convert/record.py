@@ -100,6 +100,7 @@ def store_attributes(
     *,
     model: str,
     license: str | None,  # noqa: A002 - the field's word
+    metric: str | None,
 ) -> StoreAttributes:
     """Return the attributes of a store whose shards are written.
 
@@ -111,7 +112,7 @@ def store_attributes(
         Encoding, layout and dates (none, or the first) of the store.
     written
         Provenance, pixels and fidelity.
-    model, license
+    model, license, metric
         As in `geoembz.convert`.
     """
     encoding, traits = plan.encoding, traits_of(source)
@@ -133,6 +134,7 @@ def store_attributes(
         skipped=traits.skipped,
         software=f"geoembz {__version__}",
         license=license,
+        metric=metric,
     )
 
 
@@ -145,6 +147,7 @@ def table_attributes(
     *,
     model: str,
     license: str | None,  # noqa: A002 - the field's word
+    metric: str | None,
     checksum: bool,
 ) -> TableAttributes:
     """Return the attributes of a store whose shards are written.
@@ -159,7 +162,7 @@ def table_attributes(
         Measured on held-out rows.
     valid
         Rows that hold a vector.
-    model, license, checksum
+    model, license, metric, checksum
         As in `geoembz.convert`.
     """
     from pyproj import CRS
@@ -194,6 +197,7 @@ def table_attributes(
         fidelity=fidelity.summary(),
         software=f"geoembz {__version__}",
         license=license,
+        metric=metric,
         band_names=source.band_names,
     )
 

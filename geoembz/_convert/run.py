@@ -26,7 +26,7 @@ from geoembz._convert.sampling import SampleCache
 from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_conversion import TableConversion
 from geoembz._util.threads import worker_count
-from geoembz.encoding import Encoding, Recipe
+from geoembz.encoding import Encoding, Metric, Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.base import SourceTraits, traits_of
@@ -43,6 +43,7 @@ def convert(
     basis: str | Path | Encoding | None = None,
     model: str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
+    metric: str | None = None,
     time: str | None = None,
     read: ReadOptions | None = None,
     fit: FitOptions | None = None,
@@ -80,6 +81,9 @@ def convert(
         URI of the model that made the embeddings; None for the product's.
     license
         License of the embeddings, as an SPDX name or URL; None for the product's.
+    metric
+        What the store recommends that searches compare by, such as ``cosine-w0.5``, as `plan` names
+        it; None for cosines. Searches and maps that name none take this one.
     time
         Make a store with a time axis, and this its first date: ``YYYY``, ``YYYY-MM`` or
         ``YYYY-MM-DD``. Also chooses the year of products that hold several.
@@ -148,14 +152,16 @@ def convert(
         source, store = make_absolute(source), make_absolute(store)
     destination = Destination.check(store, overwrite=overwrite, breaks_lock=break_lock)
     asked = groups.fit.recipe(recipe)
+    fixed = load_fixed(basis, asked)
     request = _Request(
         source=source,
         destination=destination,
         asked=asked,
-        fixed=load_fixed(basis, asked),
+        fixed=fixed,
         groups=groups,
         model=model,
         license=license,
+        metric=None if metric is None else Metric.parse(metric),
         time=time,
         check=check,
         workers=workers,
@@ -178,6 +184,7 @@ class _Request:
     groups: Groups
     model: str | None
     license: str | None
+    metric: Metric | None
     time: str | None
     check: bool
     workers: int
@@ -205,6 +212,7 @@ class _Request:
             workers=self.workers,
             model=model,
             license=self.license,
+            metric=self._metric(recipe),
         ).run(self.destination, self.progress, self.started)
 
     def convert_rasters(self) -> ConvertSummary:
@@ -276,9 +284,21 @@ class _Request:
             workers=self.workers,
             model=self.model or traits.model or UNKNOWN_MODEL,
             license=self.license or traits.license,
+            metric=self._metric(recipe),
             pool=pool,
             date=date,
         )
+
+    def _metric(self, recipe: Recipe) -> str | None:
+        """Return the name of the metric to recommend, after a look whether it suits the recipe."""
+        if self.metric is None:
+            return None
+        if self.fixed is not None:
+            self.fixed.check_metric(self.metric)
+        else:
+            has_order = recipe.projection is not None or not recipe.rotate
+            self.metric.check(str(recipe), kind=recipe.quantizer, has_order=has_order)
+        return str(self.metric)
 
     def _run(self, parts: Mapping[str, RasterConversion]) -> ConvertSummary:
         """Run one conversion, or several below one root."""

@@ -132,6 +132,7 @@ class TableConversion(Conversion[TableSource]):
             valid,
             model=self.model,
             license=self.license,
+            metric=self.metric,
             checksum=self.read.checksum,
         )
         done = find_finished(build.journal)

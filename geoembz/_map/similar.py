@@ -18,10 +18,11 @@ from geoembz._map.run import MapOptions, write_map
 from geoembz._map.summary import MapSummary
 from geoembz._predict.linear import read_model
 from geoembz._search.linear_fold import LinearFold
-from geoembz._search.metrics import METRICS, Metric, check_queries, scorer
-from geoembz._search.nearest import join_examples
+from geoembz._search.metrics import check_queries, scorer
+from geoembz._search.nearest import choose_metric, join_examples
 from geoembz._search.scorer import Scorer
 from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding import Metric
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
@@ -30,7 +31,6 @@ type Rule = Literal["mean", "logistic"]
 
 RULES: tuple[Rule, ...] = get_args(Rule.__value__)
 
-_SMALLER_IS_NEARER = ("euclidean", "hamming")
 _UNLIKE, _LIKE = (225, 225, 225), (200, 30, 90)
 
 
@@ -41,10 +41,7 @@ class _Cut:
     kind: str
     threshold: float | None
     tags: Mapping[str, str]
-
-    @property
-    def is_distance(self) -> bool:
-        return self.kind in _SMALLER_IS_NEARER
+    is_distance: bool
 
     @property
     def bands(self) -> MapBands:
@@ -185,7 +182,7 @@ def map_similar(
     column: str | None = None,
     vector: NDArray[Any] | None = None,
     crs: str | None = None,
-    metric: Metric = "cosine",
+    metric: str | None = None,
     rule: Rule = "mean",
     threshold: float | None = None,
     bbox: BBox | None = None,
@@ -226,7 +223,7 @@ def map_similar(
     crs
         CRS of the examples, where they declare none or another.
     metric
-        ``cosine``, ``dot``, ``euclidean``, or ``hamming`` for binary codes.
+        As in `geoembz.search`; None: what the store recommends, else ``cosine``.
     rule
         How examples become one query. ``mean``: the mean of the vectors that are like, less the
         mean of those that are unlike (for cosines, of their directions), as `vectors_at` has it.
@@ -293,30 +290,32 @@ def map_similar(
     options.check(out)
     _check(metric, rule, threshold)
     region = open_region(options.place(store), bbox, bbox_crs, time, grid, level)
-    cut = _Cut(metric if rule == "mean" else "probability", threshold, {"rule": rule})
+    chosen = choose_metric(metric, region.reader)
+    if rule == "mean":
+        cut = _Cut(str(chosen), threshold, {"rule": rule}, chosen.is_distance)
+    else:
+        cut = _Cut("probability", threshold, {"rule": rule}, is_distance=False)
     details: Mapping[str, Any] = {}
     with single_threaded_blas():
         if vector is not None:
             _refuse_both(rule, like, unlike, examples)
             query = np.asarray(vector)
-            kernel: Kernel = SimilarKernel.of(region, query, metric, cut)
+            kernel: Kernel = SimilarKernel.of(region, query, chosen, cut)
         else:
             found = gather_examples(store, like, unlike, examples, column, crs, time, level)
             details = found.to_json()
             if rule == "mean":
-                query = join_examples(found.like, found.unlike_or_none, metric)
-                kernel = SimilarKernel.of(region, query, metric, cut)
+                query = join_examples(found.like, found.unlike_or_none, chosen)
+                kernel = SimilarKernel.of(region, query, chosen, cut)
             else:
                 kernel = LogisticKernel.of(region, found, cut)
     return write_map([region], kernel, out, options, details)
 
 
-def _check(metric: str, rule: str, threshold: float | None) -> None:
-    if metric not in METRICS:
-        raise InvalidConfigError(f"metric {metric!r}; expected one of {', '.join(METRICS)}")
+def _check(metric: str | None, rule: str, threshold: float | None) -> None:
     if rule not in RULES:
         raise InvalidConfigError(f"rule {rule!r}; expected one of {', '.join(RULES)}")
-    if rule == "logistic" and metric != "cosine":
+    if rule == "logistic" and metric is not None:
         raise InvalidConfigError(
             f"metric {metric!r} with rule 'logistic': its score is a probability; leave one out"
         )

@@ -4,20 +4,14 @@ Float metrics compare a query as it is with the vector that a code decodes to (a
 alone is compressed. Hamming compares the bits of both.
 """
 
-from typing import Literal, get_args
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz._search.hamming import HammingScorer
 from geoembz._search.scorer import Scorer, has_accelerator
-from geoembz._search.vectors import VectorMetric, VectorScorer
-from geoembz.encoding import Encoding
+from geoembz._search.vectors import VectorScorer
+from geoembz.encoding import Encoding, Metric
 from geoembz.errors import InvalidConfigError
-
-type Metric = VectorMetric | Literal["hamming"]
-
-METRICS: tuple[Metric, ...] = (*get_args(VectorMetric.__value__), "hamming")
 
 _WORTHWHILE_BYTES = 2**28
 """Bytes compared, by their bits, below which loading numba takes longer than it saves."""
@@ -27,7 +21,7 @@ _WORTHWHILE_PRODUCTS = 2**33
 
 
 def scorer(
-    encoding: Encoding, queries: ArrayLike, metric: Metric, *, n_pixels: int | None = None
+    encoding: Encoding, queries: ArrayLike, metric: Metric | str, *, n_pixels: int | None = None
 ) -> Scorer:
     """Prepare queries for the codes of an encoding.
 
@@ -39,7 +33,8 @@ def scorer(
         Finite vectors in original space, shape ``(dimension,)`` or ``(n_queries, dimension)``.
         Encodings that scale vectors to length 1 (``l2-…``) scale queries too.
     metric
-        ``cosine``, ``dot``, ``euclidean``, or ``hamming`` for binary codes.
+        ``cosine``, ``dot``, ``euclidean``, or ``hamming`` for binary codes; ``cosine-w0.5`` and
+        the like weigh components by a power of their deviation first (see `Metric`).
     n_pixels
         About how many pixels will be compared: few are not worth loading the accelerator.
 
@@ -56,18 +51,16 @@ def scorer(
     >>> int(cosine.distances(encoding.encode(samples).T).argmin())
     7
     """
-    if metric not in METRICS:
-        raise InvalidConfigError(f"metric {metric!r}; expected one of {', '.join(METRICS)}")
+    metric = Metric.parse(metric) if isinstance(metric, str) else metric
+    encoding.check_metric(metric)
     vectors = check_queries(encoding, queries)
-    if metric != "hamming":
+    if metric.whiten:
+        vectors = encoding.reduce(vectors, metric.whiten)
+        encoding = encoding.in_reduced_space(metric.whiten)
+    if metric.name != "hamming":
         products = None if n_pixels is None else n_pixels * vectors.size
         accelerate = _is_worthwhile(products, _WORTHWHILE_PRODUCTS)
-        return VectorScorer(encoding, vectors, metric, accelerate=accelerate)
-    if encoding.quantizer.kind != "binary":
-        raise InvalidConfigError(
-            f"metric 'hamming': it counts bits, and {encoding.recipe} has {encoding.quantizer.kind}"
-            " codes; use 'cosine', or convert with a binary recipe such as rot-binary"
-        )
+        return VectorScorer(encoding, vectors, metric.name, accelerate=accelerate)
     bits = encoding.encode(vectors).view(np.uint8)
     compared = None if n_pixels is None else n_pixels * bits.size
     return HammingScorer(bits, accelerate=_is_worthwhile(compared, _WORTHWHILE_BYTES))

@@ -12,15 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 from geoembz._export import sample
 from geoembz._geo import BBox, into_range
 from geoembz._geo.geoparquet import CRS84
-from geoembz._search.metrics import Metric, scorer
+from geoembz._search.metrics import scorer
 from geoembz._search.parts import AnyStore, Part, RasterPart, TablePart, open_parts
 from geoembz._search.result import SearchResult
 from geoembz._search.scorer import BestK, Scorer, valid_codes
 from geoembz._util.threads import check_workers, for_each, single_threaded_blas, worker_count
+from geoembz.encoding import Metric
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources.features import Features
 from geoembz.sources.features.write import PARQUET, check_output
 from geoembz.store import StoreReader, TableReader
+from geoembz.store.grids import open_readers
 
 
 def vectors_at(
@@ -29,7 +31,7 @@ def vectors_at(
     *,
     against: Any = None,
     together: bool = False,
-    metric: Metric = "cosine",
+    metric: str | None = None,
     crs: str | None = None,
     time: str | None = None,
     level: int | None = None,
@@ -48,8 +50,8 @@ def vectors_at(
     together
         Return one vector, the mean of those at `points`, also without `against`.
     metric
-        What the search compares by: for cosines, vectors count by their direction alone, and
-        have length 1 before means are taken.
+        What the search compares by, as there: for cosines, vectors count by their direction alone,
+        and have length 1 before means are taken.
     crs
         CRS of the points.
     time
@@ -88,7 +90,7 @@ def vectors_at(
     if not together and against is None:
         return vectors
     others = None if against is None else _vectors(store, against, crs, time, level)
-    return join_examples(vectors, others, metric)
+    return join_examples(vectors, others, choose_metric(metric, store))
 
 
 def join_examples(
@@ -114,7 +116,7 @@ def join_examples(
 
     Examples
     --------
-    >>> join_examples(np.eye(2, dtype=np.float32), None, "dot")
+    >>> join_examples(np.eye(2, dtype=np.float32), None, Metric("dot"))
     array([[0.5, 0.5]], dtype=float32)
     """
     joined = _mean(like, metric)
@@ -123,10 +125,30 @@ def join_examples(
     return joined.astype(np.float32)[np.newaxis]
 
 
+def choose_metric(metric: str | None, store: str | Path | StoreReader | TableReader) -> Metric:
+    """Return the metric that is named, else the one that the store recommends.
+
+    Raises
+    ------
+    InvalidConfigError
+        If there is no such metric.
+    """
+    if metric is not None:
+        return Metric.parse(metric)
+    reader = next(iter(open_readers(store))) if isinstance(store, str | Path) else store
+    recommended = reader.attributes.metric
+    try:
+        return Metric.parse(recommended or "cosine")
+    except InvalidConfigError as error:
+        raise InvalidConfigError(
+            f"{reader.url}: recommends {error}; name a metric, or take a newer geoembz"
+        ) from error
+
+
 def _mean(vectors: NDArray[np.float32], metric: Metric) -> NDArray[np.float64]:
     """Return the mean of vectors; where directions are compared, of those alone."""
     wide = vectors.astype(np.float64)
-    if metric == "cosine":
+    if metric.name == "cosine":
         lengths = np.linalg.norm(wide, axis=1, keepdims=True)
         wide = wide / np.where(lengths > 0, lengths, 1)
     mean: NDArray[np.float64] = wide.mean(axis=0)
@@ -153,7 +175,7 @@ def search(
     store: AnyStore,
     query: ArrayLike,
     k: int = 10,
-    metric: Metric = "cosine",
+    metric: str | None = None,
     *,
     bbox: BBox | None = None,
     bbox_crs: str | None = None,
@@ -180,7 +202,9 @@ def search(
         How many to find for each.
     metric
         ``cosine``, ``dot`` or ``euclidean`` between the query and the vector that a code stands
-        for; or ``hamming``, which encodes the query and counts differing bits, for binary codes.
+        for, or ``cosine-w0.5`` and the like, which divide components by a power of their standard
+        deviation first; or ``hamming``, which encodes the query and counts differing bits, for
+        binary codes. None: what the store recommends (``geoembz:metric``), else ``cosine``.
     bbox
         ``(xmin, ymin, xmax, ymax)``: search only there.
     bbox_crs
@@ -230,13 +254,14 @@ def search(
     check_workers("search", workers)
     parts = open_parts(store, bbox, bbox_crs, time, level)
     total = sum(part.count for part in parts)
-    queries = scorer(parts[0].encoding, query, metric, n_pixels=total)
+    chosen = choose_metric(metric, parts[0].reader)
+    queries = scorer(parts[0].encoding, query, chosen, n_pixels=total)
     best = _scan(parts, queries, k, worker_count(workers))
     found = int((best.distances[0] != best.farthest).sum())
     if not found:
         raise NoValidPixelsError(f"search: not one of {total:,} pixels holds an embedding")
     scores = queries.scores(best.distances[:, :found])
-    return _result(parts, metric, scores, best.positions[:, :found], total, target)
+    return _result(parts, str(chosen), scores, best.positions[:, :found], total, target)
 
 
 def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK:
@@ -281,7 +306,7 @@ def _first_positions(parts: Sequence[Part]) -> NDArray[np.int64]:
 
 def _result(
     parts: Sequence[RasterPart] | Sequence[TablePart],
-    metric: Metric,
+    metric: str,
     scores: NDArray[Any],
     positions: NDArray[np.int64],
     total: int,

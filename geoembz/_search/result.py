@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import write_geo
 from geoembz._geo.wkb import point_column
-from geoembz._search.metrics import Metric
 from geoembz._text import aligned
 from geoembz._util.output import output_file
 from geoembz._util.results import Result
@@ -52,7 +51,7 @@ class SearchResult(Result):
         File that was written, if any.
     """
 
-    metric: Metric
+    metric: str
     scores: NDArray[Any]
     rows: NDArray[np.int64]
     cols: NDArray[np.int64]

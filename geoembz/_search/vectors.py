@@ -6,7 +6,7 @@ compressed.
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from geoembz._search.linear_fold import (
     first_components,
 )
 from geoembz._search.scorer import Scorer
-from geoembz.encoding import Encoding
+from geoembz.encoding import Encoding, MetricName
 from geoembz.encoding._quantization import Codes, LinearQuantizer, Quantizer, ResidualQuantizer
 
 
@@ -203,9 +203,6 @@ def squared_norms(
     return NormsOfSums.of(encoding, shift) if is_sum else SquaredNorms.of(encoding, shift)
 
 
-type VectorMetric = Literal["cosine", "dot", "euclidean"]
-
-
 class VectorScorer(Scorer):
     """Cosine, dot product or Euclidean distance to the vectors that codes stand for.
 
@@ -227,7 +224,7 @@ class VectorScorer(Scorer):
         self,
         encoding: Encoding,
         queries: NDArray[np.float32],
-        metric: VectorMetric,
+        metric: MetricName,
         *,
         accelerate: bool | None = None,
     ) -> None:

@@ -23,7 +23,7 @@ from geoembz._export.patch import Patch, grid_over
 from geoembz._export.region import Region, regions_of
 from geoembz._geo import BBox
 from geoembz._geo.grid import Grid
-from geoembz._search import Metric, SearchResult, search
+from geoembz._search import SearchResult, search
 from geoembz._xarray.origin import Origin, origin
 from geoembz._xarray.patch import grid_of, patch_dataset
 from geoembz._xarray.tables import table_origin
@@ -90,7 +90,7 @@ class GeoembzAccessor:
         return export(out=out, **_part(found), **found.view, **options)
 
     def search(
-        self, query: ArrayLike, k: int = 10, metric: Metric = "cosine", **options: Any
+        self, query: ArrayLike, k: int = 10, metric: str | None = None, **options: Any
     ) -> SearchResult:
         """Find the dataset's pixels, or its table's rows, that are nearest to query vectors.
 

@@ -1,7 +1,7 @@
 """The Encoding: a recipe with its fitted state; everything needed to encode and to decode."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -14,8 +14,14 @@ from geoembz.encoding import _kernel as kernel
 from geoembz.encoding import _state as state
 from geoembz.encoding._fit import EncodingFitter
 from geoembz.encoding._kernel import Decoder, Space
+from geoembz.encoding._metric import Metric
 from geoembz.encoding._projection import Projection, scale_to_unit
-from geoembz.encoding._quantization import Codes, Quantizer, quantizer_from_state
+from geoembz.encoding._quantization import (
+    Codes,
+    FloatQuantizer,
+    Quantizer,
+    quantizer_from_state,
+)
 from geoembz.encoding._recipe import Recipe
 from geoembz.encoding._state import FitReport
 from geoembz.errors import EncodingError, InvalidConfigError
@@ -305,6 +311,83 @@ class Encoding:
         """
         weights = self._weights(whiten) if whiten else None
         return Decoder.of(self.projection, self.quantizer, space, components, weights)
+
+    def check_metric(self, metric: Metric) -> None:
+        """Refuse a metric that does not suit the codes.
+
+        Raises
+        ------
+        InvalidConfigError
+            If they are no bits, or nothing says how components vary.
+        """
+        is_lost = self.projection.rotated and self.projection.rotation is None
+        metric.check(self.recipe, kind=self.quantizer.kind, has_order=not is_lost)
+
+    def reduce(self, vectors: ArrayLike, whiten: float = 0.0) -> NDArray[np.float32]:
+        """Return vectors of shape ``(…, dimension)`` in reduced space, without quantization.
+
+        What ``decode(codes, "reduced")`` gives for codes, this gives for floats: queries that are
+        compared with decoded vectors lose nothing but what the projection leaves out.
+
+        Parameters
+        ----------
+        vectors
+            Real numbers.
+        whiten
+            As in `decoder`.
+
+        Returns
+        -------
+        vectors
+            float32, shape ``(…, n_components)``.
+
+        Raises
+        ------
+        EncodingError
+            If the last axis is not `dimension` long.
+
+        Examples
+        --------
+        >>> samples = np.random.default_rng(0).normal(size=(500, 8)).astype("float32")
+        >>> encoding = Encoding.fit(samples, "pca4-int8")
+        >>> decoded = encoding.decode(encoding.encode(samples), "reduced")
+        >>> bool(np.abs(encoding.reduce(samples) - decoded).max() < 0.1)
+        True
+        """
+        array = np.asarray(vectors)
+        if array.dtype.kind not in "fiu" or not array.ndim or array.shape[-1] != self.dimension:
+            raise EncodingError(
+                f"reduce: vectors of shape {array.shape} and type {array.dtype}; this encoding "
+                f"expects real numbers of shape (…, {self.dimension})"
+            )
+        floats = FloatQuantizer(32, self.n_components)
+        weights = self._weights(whiten) if whiten else None
+        decoder = Decoder.of(self.projection, floats, "reduced", None, weights)
+        scores = self.projection.transform(self.target(array.reshape(-1, self.dimension).T))
+        reduced = np.ascontiguousarray(decoder.decode(scores).T)
+        return reduced.reshape(*array.shape[:-1], self.n_components)
+
+    def in_reduced_space(self, whiten: float = 0.0) -> Self:
+        """Return the encoding of the same codes whose original vectors are the reduced ones.
+
+        Whatever compares vectors with codes then compares what `reduce` returns with them.
+
+        Parameters
+        ----------
+        whiten
+            As in `decoder`.
+
+        Examples
+        --------
+        >>> samples = np.random.default_rng(0).normal(size=(500, 8)).astype("float32")
+        >>> encoding = Encoding.fit(samples, "pca4-int8")
+        >>> codes, reduced = encoding.encode(samples), encoding.in_reduced_space()
+        >>> bool(np.allclose(reduced.decode(codes), encoding.decode(codes, "reduced"), atol=1e-5))
+        True
+        """
+        weights = self._weights(whiten) if whiten else None
+        projection = self.projection.in_reduced_space(weights)
+        return replace(self, projection=projection, normalize=False, band_names=())
 
     def target(self, values: NDArray[Any]) -> NDArray[np.float32]:
         """Return what decoding rebuilds of ``(dimension, n_pixels)``: unit vectors after `l2`.

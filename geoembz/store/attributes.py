@@ -54,6 +54,8 @@ class Attributes:
         Name and version of the writer.
     license
         Licence of the embeddings, as an SPDX name or URL; None where it was not given.
+    metric
+        Name of the metric that is recommended for searches; None for cosines.
     band_names
         One name per component of the original vectors, None for those without; may be empty where
         none has a name.
@@ -74,6 +76,7 @@ class Attributes:
     fidelity: Mapping[str, Any] = field(default_factory=dict)
     software: str = ""
     license: str | None = None
+    metric: str | None = None
     band_names: tuple[str | None, ...] = ()
     version: str = FORMAT_VERSION
 
@@ -137,6 +140,7 @@ class Attributes:
             "sources": [dict(source) for source in self.sources],
             "software": self.software,
             **({} if self.license is None else {"license": self.license}),
+            **({} if self.metric is None else {"metric": self.metric}),
             **{name: value for name, value in optional.items() if value},
         }
         return {
@@ -165,6 +169,7 @@ class Attributes:
             "fidelity": _mapping(attributes.get("geoembz:fidelity", {})),
             "software": str(attributes.get("geoembz:software", "")),
             "license": attributes.get("geoembz:license"),
+            "metric": attributes.get("geoembz:metric"),
             "band_names": read_band_names(attributes),
             "version": str(attributes["geoembz:version"]),
         }
@@ -442,6 +447,7 @@ _ROOT_KEYS = (
     "geoembz:encoding_hash",
     "geoembz:software",
     "geoembz:license",
+    "geoembz:metric",
     BAND_NAMES,
 )
 

@@ -118,6 +118,8 @@ class StoreInfo(Result):
         `bytes_stored` / `pixels`.
     explained_variance, cosine, cosine_centred, rmse
         As measured by the conversion.
+    metric
+        What the store recommends that searches compare by; None for cosines.
     levels
         The levels below the full resolution, finest first; empty where there are no overviews.
     """
@@ -148,6 +150,7 @@ class StoreInfo(Result):
     cosine: float | None
     cosine_centred: float | None
     rmse: float | None
+    metric: str | None = None
     levels: tuple[LevelInfo, ...] = ()
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -160,6 +163,7 @@ class StoreInfo(Result):
             ("format", f"{self.version}, layout {self.layout}"),
             ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
             ("encoding", self.encoding_hash),
+            *([("compare by", self.metric)] if self.metric else []),
             ("grid", f"{width} x {height} pixels (width x height), {self.crs}, {cut}"),
             *(level.row() for level in self.levels),
             *([("dates", ", ".join(self.dates))] if self.dates else []),
@@ -257,6 +261,8 @@ class TableInfo(Result):
         Nominal size of one code; size of all objects; that by row.
     explained_variance, cosine, cosine_centred, rmse
         As measured by the conversion.
+    metric
+        As in `StoreInfo`.
     """
 
     store: str
@@ -282,6 +288,7 @@ class TableInfo(Result):
     cosine: float | None
     cosine_centred: float | None
     rmse: float | None
+    metric: str | None = None
 
     def _rows(self) -> list[tuple[str, ...]]:
         bbox = "unknown" if self.bbox is None else ", ".join(f"{v:.10g}" for v in self.bbox)
@@ -290,6 +297,7 @@ class TableInfo(Result):
             ("format", f"{self.version}, a table"),
             ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
             ("encoding", self.encoding_hash),
+            *([("compare by", self.metric)] if self.metric else []),
             ("rows", f"{self.rows:,}, {self.valid_rows:,} with a vector"),
             ("cut", f"chunks of {self.chunk:,} rows in shards of {self.shard:,}"),
             ("columns", ", ".join(self.columns) or "none but the place"),
@@ -392,6 +400,7 @@ def _describe_grid(store: str, reader: StoreReader) -> StoreInfo:
         cosine=attributes.fidelity.get("cosine"),
         cosine_centred=attributes.fidelity.get("cosine_centred"),
         rmse=attributes.fidelity.get("rmse"),
+        metric=attributes.metric,
         levels=tuple(LevelInfo.of(n, level) for n, level in enumerate(attributes.levels, 1)),
     )
 
@@ -431,4 +440,5 @@ def describe_table(store: str, group: zarr.Group | None = None) -> TableInfo:
         cosine=attributes.fidelity.get("cosine"),
         cosine_centred=attributes.fidelity.get("cosine_centred"),
         rmse=attributes.fidelity.get("rmse"),
+        metric=attributes.metric,
     )

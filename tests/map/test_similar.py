@@ -1,7 +1,7 @@
 """`map similar`: the scores are those of plain NumPy on decoded vectors."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 
 import geoembz
 from tests.map.conftest import MakeStore, place_of, read_tiff, vectors
-
-if TYPE_CHECKING:
-    from geoembz._search import Metric
 
 RECIPES = (
     "pca8-int8", "pca8-int4", "pca8-binary", "rot-binary", "pca8-pq4x8", "pca8-rq2x8", "power2x60",
@@ -50,7 +47,7 @@ def test_scores_are_those_of_decoded_vectors(
     """Every metric of every kind of code, with counter-examples, to 1e-4 of the largest score."""
     reader = make_store(recipe=recipe)
     values = vectors(reader)
-    metrics: tuple[Metric, ...] = ("cosine", "dot", "euclidean")
+    metrics = ("cosine", "dot", "euclidean")
     for metric in metrics:
         out = tmp_path / f"{metric}.tif"
         summary = geoembz.map_similar(

@@ -20,8 +20,7 @@ from geoembz._search import (
 )
 from geoembz._search.metrics import check_queries
 from geoembz._search.scorer import NOWHERE
-from geoembz._search.vectors import VectorMetric
-from geoembz.encoding import Encoding
+from geoembz.encoding import Encoding, Metric, MetricName
 from geoembz.errors import InvalidConfigError
 
 RECIPES = (
@@ -77,11 +76,61 @@ def test_scores_are_those_of_decoded_vectors(
     if encoding.normalize:
         exact /= np.linalg.norm(exact, axis=1, keepdims=True)
     expected = exhaustive(metric, exact, encoding.decode(codes).astype(np.float64))
-    compared = scorer(encoding, queries, metric)  # type: ignore[arg-type]
+    compared = scorer(encoding, queries, metric)
     scores = compared.scores(compared.distances(codes.T))
     if metric == "euclidean":  # squares are what float32 sums
         scores, expected = np.square(scores), np.square(expected)
     np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=2e-6 * np.abs(expected).max())
+
+
+WEIGHED = ("int8", "l2-pca8w0.5-rot-int2-lloyd", "pca8-rot-binary", "svd8-int4", "pca8-rq4x8")
+
+
+@pytest.mark.parametrize("recipe", WEIGHED)
+@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean"])
+def test_weighed_scores_are_those_of_reduced_vectors(
+    vectors: NDArray[np.float32], recipe: str, name: MetricName
+) -> None:
+    """What `open(space="reduced", whiten=1)` reads, compared in float64."""
+    encoding, queries = Encoding.fit(vectors, recipe), vectors[:3] + np.float32(0.1)
+    codes = encoding.encode(vectors)
+    decoded = encoding.decoder("reduced", whiten=1.0).decode(np.ascontiguousarray(codes.T)).T
+    reduced = encoding.reduce(queries, whiten=1.0).astype(np.float64)
+    expected = exhaustive(name, reduced, decoded.astype(np.float64))
+    compared = scorer(encoding, queries, Metric(name, 1.0))
+    scores = compared.scores(compared.distances(codes.T))
+    if name == "euclidean":
+        scores, expected = np.square(scores), np.square(expected)
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("recipe", ["int8", "pca8-int8", "l2-pca8w0.5-rot-float32"])
+def test_reducing_is_decoding_without_codes(vectors: NDArray[np.float32], recipe: str) -> None:
+    """Of float codes there is nothing to lose; of others the same vectors come near."""
+    encoding = Encoding.fit(vectors, recipe)
+    decoded = encoding.decode(encoding.encode(vectors), "reduced")
+    atol = 1e-5 if recipe.endswith("float32") else 0.02
+    atol *= float(np.abs(decoded).max())
+    np.testing.assert_allclose(encoding.reduce(vectors), decoded, atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("manhattan", "expected one of cosine"),
+        ("cosine-w2", "expected one of cosine"),
+        ("cosine-", "expected one of cosine"),
+        ("hamming-w0.5", "not weighed"),
+        ("hamming", "counts bits"),
+        ("cosine-w0.5", "rotates vectors without a projection"),
+    ],
+)
+def test_metrics_that_cannot_work_are_refused(
+    vectors: NDArray[np.float32], text: str, message: str
+) -> None:
+    encoding = Encoding.fit(vectors, "rot-int8")
+    with pytest.raises(InvalidConfigError, match=message):
+        scorer(encoding, vectors[0], text)
 
 
 @pytest.mark.parametrize("recipe", ["pca8-int4-lloyd", "pca7-ternary", "pca8-rot-pq4x8"])
@@ -104,7 +153,7 @@ WAYS = sorted({False, has_accelerator()})
 @pytest.mark.parametrize("recipe", ["pca8-int8", "pca8-int4-lloyd", "svd8-int8", "rot-binary"])
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "dot"])
 def test_nearest_codes_are_the_exhaustive_ones(
-    vectors: NDArray[np.float32], metric: VectorMetric, recipe: str, *, accelerate: bool
+    vectors: NDArray[np.float32], metric: MetricName, recipe: str, *, accelerate: bool
 ) -> None:
     """Threads and tiles find what sorting all scores finds, invalid pixels left out."""
     encoding = Encoding.fit(vectors, recipe)
@@ -223,7 +272,7 @@ def test_queries_that_cannot_work_are_refused(
 ) -> None:
     encoding = Encoding.fit(vectors, "pca8-int8")
     with pytest.raises(InvalidConfigError, match=message):
-        scorer(encoding, query, metric)  # type: ignore[arg-type]
+        scorer(encoding, query, metric)
 
 
 def test_a_query_of_length_zero_is_no_nearer_to_anything(vectors: NDArray[np.float32]) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 from numpy.typing import NDArray
 
 import geoembz
 from geoembz._cli import main
 from geoembz._search import vectors_at
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
+from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
 
 SHAPE, DIMENSION = (70, 50), 12
@@ -227,3 +229,45 @@ def test_examples_for_and_against_make_one_query(
     code, shown = run(capsys, "search", str(store), *vector, "--together")
     assert code == 2
     assert "--against and --together go with --point" in shown.err
+
+
+def test_a_store_recommends_its_metric(tmp_path: Path, source: Path) -> None:
+    """Searches that name no metric take the store's, say so, and another one where it is named."""
+    store, query = tmp_path / "store.zarr", scene()[:, 30, 30]
+    geoembz.convert(source, store, recipe="pca8-int8", metric="cosine-w0.5")
+    assert geoembz.verify(store).problems == ()
+    assert geoembz.info(store).to_json()["metric"] == "cosine-w0.5"
+    found = geoembz.search(store, query, 5)
+    assert found.metric == "cosine-w0.5"
+    assert "by cosine-w0.5" in found.to_table()
+    reduced = geoembz.open(store, space="reduced", whiten=0.5).embedding.values
+    at = reduced[:, found.rows[0], found.cols[0]].astype(np.float64)
+    weighed = StoreReader.open(str(store)).encoding.reduce(query, 0.5).astype(np.float64)
+    cosines = weighed @ at / np.linalg.norm(at, axis=0) / np.linalg.norm(weighed)
+    np.testing.assert_allclose(found.scores[0], cosines, atol=1e-5)
+    assert geoembz.search(store, query, 5, "cosine").metric == "cosine"
+    geoembz.map_similar(store, tmp_path / "like.tif", vector=query)
+    with rasterio.open(tmp_path / "like.tif") as mapped:
+        np.testing.assert_allclose(
+            mapped.read(1)[found.rows[0], found.cols[0]], found.scores[0], atol=1e-6
+        )
+
+
+def test_a_metric_that_does_not_suit_the_recipe_is_refused(tmp_path: Path, source: Path) -> None:
+    """Before anything is written."""
+    for metric, recipe in (("hamming", "int8"), ("cosine-w0.5", "rot-int8"), ("l7", "int8")):
+        with pytest.raises(InvalidConfigError, match="metric"):
+            geoembz.convert(source, tmp_path / "none.zarr", recipe=recipe, metric=metric)
+    assert not (tmp_path / "none.zarr").exists()
+
+
+def test_a_recommendation_of_a_newer_version_is_named(tmp_path: Path, source: Path) -> None:
+    store = tmp_path / "store.zarr"
+    geoembz.convert(source, store, recipe="pca8-int8", metric="dot")
+    document = store / "zarr.json"
+    text = document.read_text()
+    assert text.count('"geoembz:metric": "dot"') > 0
+    document.write_text(text.replace('"geoembz:metric": "dot"', '"geoembz:metric": "l7"'))
+    with pytest.raises(InvalidConfigError, match="recommends metric 'l7'"):
+        geoembz.search(store, scene()[:, 30, 30], 5)
+    assert geoembz.search(store, scene()[:, 30, 30], 5, "dot").metric == "dot"

@@ -170,6 +170,22 @@ class Projection:
         scaled = (lengths if weights is None else lengths * weights)[:, np.newaxis] * back
         return _with_shift(scaled, self.offset)
 
+    def in_reduced_space(self, weights: NDArray[np.float64] | None = None) -> Self:
+        """Return the projection from reduced vectors to the same scores.
+
+        Parameters
+        ----------
+        weights
+            As in `reduction`.
+        """
+        count, reduction = self.n_components, self.reduction(weights)
+        if reduction is None:
+            shift = np.zeros(count, np.float32) if self.offset is None else self.offset[:, 0]
+            return type(self)(self.kind, count, np.eye(count, dtype=np.float32), shift)
+        matrix, shift = np.ascontiguousarray(reduction[:, :-1].T), reduction[:, -1].copy()
+        inverse = np.linalg.inv(matrix.T.astype(np.float64)).astype(np.float32)
+        return type(self)(self.kind, count, matrix, shift, inverse, rotated=True)
+
     @cached_property
     def synthesis(self) -> NDArray[np.float32] | None:
         """``[matrix.T, mean]``, float32, shape ``(dimension, n_components + 1)``."""

@@ -29,7 +29,7 @@ export function searchLine(line: SearchLine): string {
   if (line.time !== null) words.push("--time", line.time);
   if (line.level > 0) words.push("--level", String(line.level));
   words.push("--k", String(line.k));
-  if (line.metric !== "cosine") words.push("--metric", line.metric);
+  words.push("--metric", line.metric); // also cosine: a store may recommend another one
   return words.join(" ");
 }
 
