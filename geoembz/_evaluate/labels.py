@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +51,55 @@ def read_labels(
     column: str | None = None,
     groups: str | None = None,
     nodata: float | None = None,
+    option: str = "--label-column",
 ) -> PixelLabels:
-    """Read the labels of a grid's pixels.
+    """Read the labels of a grid's pixels, of which there must be some.
+
+    Parameters
+    ----------
+    path, grid, column, groups, nodata, option
+        As in `find_labels`.
+
+    Raises
+    ------
+    SourceError
+        If the labels cannot be read, or none lies on the grid.
+    InvalidConfigError
+        If a column is missing.
+    """
+    found = find_labels(path, grid, column, groups, nodata, option)
+    if not len(found):
+        refuse_no_label(path, [grid], found.exclusions)
+    return found
+
+
+def refuse_no_label(
+    path: str | Path, grids: Sequence[Grid], exclusions: Mapping[str, int]
+) -> NoReturn:
+    """Say that labels and grids lie apart.
+
+    Raises
+    ------
+    SourceError
+        Always.
+    """
+    bounds = "; ".join(", ".join(f"{value:.6g}" for value in grid.bbox) for grid in grids[:3])
+    excluded = "".join(f"; {count:,} {why}" for why, count in exclusions.items())
+    raise SourceError(
+        f"{path}: no label lies on the source (its bounds are {bounds}{excluded}); "
+        "expected labels that overlap it: check both CRSs and the nodata value"
+    )
+
+
+def find_labels(
+    path: str | Path,
+    grid: Grid,
+    column: str | None = None,
+    groups: str | None = None,
+    nodata: float | None = None,
+    option: str = "--label-column",
+) -> PixelLabels:
+    """Find the labels of a grid's pixels; there may be none.
 
     Parameters
     ----------
@@ -67,11 +114,13 @@ def read_labels(
         Attribute or column with the group, or, for raster labels, a raster of groups.
     nodata
         Label that means none; of a raster the declared one by default.
+    option
+        What the command calls `column`, for messages.
 
     Raises
     ------
     SourceError
-        If the labels cannot be read, or none lies on the grid.
+        If the labels cannot be read.
     InvalidConfigError
         If a column is missing.
     """
@@ -79,31 +128,25 @@ def read_labels(
     if not path.exists():
         raise SourceError(f"{path}: no such file; expected labels: a raster, GeoJSON or a table")
     if is_feature_file(path):
-        found = _feature_labels(path, grid, column, groups)
-        if nodata is not None:
-            found = found.without(np.asarray(found.labels == nodata), "label nodata")
-    else:
-        from geoembz._evaluate.label_raster import raster_labels
+        found = _feature_labels(path, grid, column, groups, option)
+        if nodata is None:
+            return found
+        return found.without(np.asarray(found.labels == nodata), "label nodata")
+    from geoembz._evaluate.label_raster import raster_labels
 
-        found = raster_labels(path, grid, groups, nodata)
-    if not len(found):
-        bounds = ", ".join(f"{value:.6g}" for value in grid.bbox)
-        excluded = "".join(f"; {count:,} {why}" for why, count in found.exclusions.items())
-        raise SourceError(
-            f"{path}: no label lies on the source (its bounds are {bounds}{excluded}); "
-            "expected labels that overlap it: check both CRSs and the nodata value"
-        )
-    return found
+    return raster_labels(path, grid, groups, nodata)
 
 
-def _feature_labels(path: Path, grid: Grid, column: str | None, groups: str | None) -> PixelLabels:
+def _feature_labels(
+    path: Path, grid: Grid, column: str | None, groups: str | None, option: str
+) -> PixelLabels:
     """Return labels from a file of places: a table's points, or features of any geometry."""
     features = read_rows(path, unknown_crs=grid.crs_wkt)
     is_points = features.points is not None
     names = features.attributes if is_points else sorted(features.attributes)
     if not is_points and (features.geometries is None or not len(features.geometries)):
         raise SourceError(f"{path}: no feature; expected labelled polygons or points")
-    label_name = choose_column(path, names, column, "--label-column")
+    label_name = choose_column(path, names, column, option)
     group_name = None if groups is None else choose_column(path, names, groups, "--groups")
     labels = features.columns[label_name].to_pylist()
     group = None if group_name is None else _as_array(features.columns[group_name].to_pylist())

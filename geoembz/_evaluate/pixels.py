@@ -169,14 +169,14 @@ def source_reader(source: Source) -> ReadWindow:
     return read
 
 
-def codes_reader(reader: StoreReader) -> ReadWindow:
-    """Return a function that reads a store's codes."""
+def codes_reader(reader: StoreReader, date: int = 0) -> ReadWindow:
+    """Return a function that reads a store's codes at one date."""
     encoding = reader.encoding
 
     def read(window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        codes = reader.read_codes(window)
+        codes = reader.read_codes(window, date)
         if encoding.nodata is None:
-            return codes, reader.read_mask(window)
+            return codes, reader.read_mask(window, date)
         return codes, ~encoding.is_nodata(codes[0])
 
     return read

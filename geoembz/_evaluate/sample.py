@@ -129,6 +129,8 @@ class Sample(Rows):
         The store's encoding, which `codes` were made with.
     name
         What to call the sample in messages.
+    quantities
+        The labels are quantities, whatever their type; otherwise whole numbers are classes.
     exclusions, messages
         See `Rows`.
     """
@@ -143,6 +145,7 @@ class Sample(Rows):
     codes: NDArray[Any] | None = None
     encoding: Encoding | None = None
     name: str = "sample"
+    quantities: bool = False
 
     def __post_init__(self) -> None:
         """Refuse arrays of different lengths, and nothing at all."""
@@ -174,7 +177,7 @@ class Sample(Rows):
     @property
     def has_classes(self) -> bool:
         """Whether the labels are classes: strings, integers, or numbers that are integers."""
-        if self.labels is None:
+        if self.labels is None or self.quantities:
             return False
         if self.labels.dtype.kind != "f":
             return True
@@ -202,11 +205,12 @@ def clean(sample: Sample) -> Sample:
         sample = replace(sample, groups=sample.groups.astype(str))
     if sample.labels is None:
         return sample
-    sample = sample.without(_find_missing(sample.labels), "label missing")
+    sample = sample.without(find_missing(sample.labels), "label missing")
     return _without_lone_classes(sample) if sample.has_classes else sample
 
 
-def _find_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+def find_missing(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which labels are missing."""
     if labels.dtype.kind == "f":
         return np.isnan(labels)
     if labels.dtype.kind == "O":
