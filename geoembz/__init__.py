@@ -43,8 +43,14 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._export import export as export
     from geoembz._export import preview as preview
     from geoembz._export import sample as sample
+    from geoembz._map import ClusterMap as ClusterMap
     from geoembz._map import MapSummary as MapSummary
+    from geoembz._map import ModelMap as ModelMap
+    from geoembz._map import TrainingOptions as TrainingOptions
     from geoembz._map import map_change as map_change
+    from geoembz._map import map_classify as map_classify
+    from geoembz._map import map_cluster as map_cluster
+    from geoembz._map import map_regress as map_regress
     from geoembz._map import map_similar as map_similar
     from geoembz._predict import AppliedModel as AppliedModel
     from geoembz._predict import apply_model as apply_model
@@ -96,7 +102,10 @@ _ROOMS = {
         "ExportSummary", "PreviewSummary", "Sampled", "TableExportSummary", "export", "preview",
         "sample",
     ),
-    "_map": ("MapSummary", "map_change", "map_similar"),
+    "_map": (
+        "ClusterMap", "MapSummary", "ModelMap", "TrainingOptions", "map_change", "map_classify",
+        "map_cluster", "map_regress", "map_similar",
+    ),
     "_predict": ("AppliedModel", "apply_model"),
     "_publish": ("PublishReport", "publish"),
     "_search": ("SearchResult", "search", "vectors_at"),

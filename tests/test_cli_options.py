@@ -81,6 +81,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
     features.write_text(f"x,y\n{float(place.x[50])},{float(place.y[5])}\n")
     crs = str(place.attrs["proj:code"])
     point = ["--point", f"{float(place.x[50])},{float(place.y[5])}", "--crs", crs]
+    labels = ["--labels", str(store.parent / "labels.tif"), "--samples", "200"]
     judged = ["--recipes", "int8,int4", "--samples", "200"]
     of_commands: dict[str, list[str]] = {
         "convert": [source, str(out / "b.zarr")],
@@ -101,6 +102,9 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
         "check seams": [str(store)],
         "map change": [str(store), str(store), str(out / "c.tif")],
         "map similar": [str(store), str(out / "b.tif"), "--like", point[1], "--crs", crs],
+        "map classify": [str(store), str(out / "c.tif"), *labels],
+        "map regress": [str(store), str(out / "d.tif"), *labels],
+        "map cluster": [str(store), str(out / "e.tif"), "--k", "3"],
     }
     return [*name.split(), *of_commands[name]]
 

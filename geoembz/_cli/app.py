@@ -90,7 +90,7 @@ basis = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for
 basis.command("save")(stores.save_basis)
 
 map_ = typer.Typer(no_args_is_help=True, help="Map a whole store: what is alike, what changed.")
-for each in (maps.similar, maps.change):
+for each in (maps.similar, maps.change, maps.classify, maps.regress, maps.cluster):
     map_.command()(each)
 
 check_ = typer.Typer(no_args_is_help=True, help="Check what no single pixel tells: seams.")

@@ -10,6 +10,8 @@ from geoembz._cli.options import (
     BBoxCrs,
     BBoxText,
     GridName,
+    LabelColumn,
+    Labels,
     Level,
     Overwrite,
     Scheduler,
@@ -25,7 +27,7 @@ from geoembz._cli.reading import MetricText, parse_point, part_options
 from geoembz.errors import InvalidConfigError
 
 if TYPE_CHECKING:
-    from geoembz import MapSummary
+    from geoembz import MapSummary, TrainingOptions
 
 Rule = Literal["mean", "logistic"]
 PairMetric = Literal["cosine", "euclidean"]
@@ -36,6 +38,11 @@ Map = Annotated[
 Crs = Annotated[
     str | None,
     typer.Option(metavar="CRS", help="CRS of the examples.", show_default="lon, lat"),
+]
+
+SaveModel = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Also save the model, .json, to be given as --model."),
 ]
 
 
@@ -177,3 +184,139 @@ def change(
             **shown,
         )
     output.show(summary)
+
+
+def training_options(
+    labels: Labels = None,
+    column: LabelColumn = None,
+    label_nodata: Annotated[
+        float | None,
+        typer.Option(metavar="V", help="Label that means none.", show_default="as declared"),
+    ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C",
+            help="Column (or raster) of groups that are held out whole.",
+            show_default="each feature, or blocks",
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="random, stratified, grouped or blocked.",
+            show_default="what the labels allow",
+        ),
+    ] = None,
+    block_size: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="Side of split blocks, in metres.", show_default="1/10"),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(metavar="N", help="Labelled pixels to learn from.")
+    ] = 20_000,
+    seed: Seed = 0,
+) -> "TrainingOptions":
+    """Return which pixels a model learns from, and how it is tested."""
+    from geoembz import TrainingOptions
+
+    return TrainingOptions(
+        labels=labels,
+        column=column,
+        label_nodata=label_nodata,
+        groups=groups,
+        split=split,
+        block_size=block_size,
+        samples=samples,
+        seed=seed,
+    )
+
+
+@takes(training=training_options, part=part_options, how=map_options, output=printed)
+def classify(
+    store: Store,
+    out: Map,
+    *,
+    training: "TrainingOptions",
+    part: dict[str, Any],
+    how: dict[str, Any],
+    output: Output,
+    model: Annotated[
+        str,
+        typer.Option(metavar="M", help="logistic, ridge or knn; or the .json of a saved model."),
+    ] = "logistic",
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Also write OUT-probabilities.")
+    ] = False,
+    save_model: SaveModel = None,
+) -> None:
+    """Map classes: learn from labelled places, test on others, classify every pixel."""
+    from geoembz import map_classify
+
+    with mapped(output) as shown:
+        result = map_classify(
+            store,
+            out,
+            model=model,
+            probabilities=probabilities,
+            save_model=save_model,
+            training=training,
+            **part,
+            **how,
+            **shown,
+        )
+    output.show(result)
+
+
+@takes(training=training_options, part=part_options, how=map_options, output=printed)
+def regress(
+    store: Store,
+    out: Map,
+    *,
+    training: "TrainingOptions",
+    part: dict[str, Any],
+    how: dict[str, Any],
+    output: Output,
+    model: Annotated[
+        str, typer.Option(metavar="M", help="ridge or knn; or the .json of a saved model.")
+    ] = "ridge",
+    save_model: SaveModel = None,
+) -> None:
+    """Map a quantity: learn where it is known, test elsewhere, predict every pixel."""
+    from geoembz import map_regress
+
+    with mapped(output) as shown:
+        result = map_regress(
+            store,
+            out,
+            model=model,
+            save_model=save_model,
+            training=training,
+            **part,
+            **how,
+            **shown,
+        )
+    output.show(result)
+
+
+@takes(part=part_options, how=map_options, output=printed)
+def cluster(
+    store: Store,
+    out: Map,
+    *,
+    part: dict[str, Any],
+    how: dict[str, Any],
+    output: Output,
+    k: Annotated[int, typer.Option("--k", metavar="K", help="How many clusters, up to 255.")],
+    samples: Annotated[
+        int, typer.Option(metavar="N", help="Pixels to find their centres on.")
+    ] = 65_536,
+    seed: Seed = 0,
+) -> None:
+    """Map clusters: k-means on a sample, then the nearest centre of every pixel."""
+    from geoembz import map_cluster
+
+    with mapped(output) as shown:
+        result = map_cluster(store, out, k=k, samples=samples, seed=seed, **part, **how, **shown)
+    output.show(result)

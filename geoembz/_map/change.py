@@ -6,7 +6,8 @@ from geoembz._convert.executors import Progress
 from geoembz._export.region import Region, open_region
 from geoembz._geo import BBox
 from geoembz._map.difference import DifferenceKernel, DistanceKernel
-from geoembz._map.run import MapOptions, write_map
+from geoembz._map.options import MapOptions
+from geoembz._map.run import write_map
 from geoembz._map.summary import MapSummary
 from geoembz._search.pairs import PairMetric
 from geoembz._util.threads import single_threaded_blas

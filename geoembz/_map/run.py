@@ -20,9 +20,7 @@ from geoembz._convert.cluster import open_workers
 from geoembz._convert.conversion import fit_once
 from geoembz._convert.destination import Destination
 from geoembz._convert.executors import (
-    Progress,
     Workers,
-    check_scheduler,
     make_absolute,
     merge_stored,
     run_recorded,
@@ -31,18 +29,17 @@ from geoembz._convert.placing import discard
 from geoembz._convert.site import Build, Site
 from geoembz._export.region import Region
 from geoembz._map.kernel import Kernel
+from geoembz._map.options import MapOptions
 from geoembz._map.picture import write_quick_look
 from geoembz._map.statistics import MapFigures
 from geoembz._map.summary import MapSummary
 from geoembz._map.task import MapShard, MapTask
-from geoembz._map.tiff import SUFFIXES, is_tiff, write_tiff
+from geoembz._map.tiff import is_tiff, write_tiff
 from geoembz._map.writer import ATTRIBUTE, FIGURES, MapPlan, MapWriter
 from geoembz._objects.tree import ObjectTree
-from geoembz._util.threads import check_workers, worker_count
+from geoembz._util.threads import worker_count
 from geoembz._version import __version__
-from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.sources.features.write import check_output
-from geoembz.store import StoreReader
+from geoembz.errors import NoValidPixelsError
 from geoembz.store.digests import ROOT
 from geoembz.store.layout import ChunkLayout, layout_of
 
@@ -57,57 +54,6 @@ _LARGEST_CHUNK = 512
 
 _SHARD_BYTES = 64 * 2**20
 """Of the values that one task holds."""
-
-
-@dataclass(frozen=True)
-class MapOptions:
-    """How a map is written; the same for all commands.
-
-    Parameters
-    ----------
-    png
-        Also write a quick look, ``.png``.
-    workers
-        Shards at once; None for one per core.
-    scheduler
-        Where shards are made instead; see `geoembz.convert`.
-    overwrite
-        Replace what is there.
-    break_lock
-        Take the destination from a command that seems to hold it: on another machine, and dead.
-    progress
-        Called with the numbers of finished and of all shards.
-    """
-
-    png: str | Path | None = None
-    workers: int | None = None
-    scheduler: str | None = None
-    overwrite: bool = False
-    break_lock: bool = False
-    progress: Progress | None = None
-
-    def place(self, store: str | Path | StoreReader) -> str | Path | StoreReader:
-        """Return a store as workers find it, who may run in another folder."""
-        return store if self.scheduler is None else make_absolute(store)
-
-    def check(self, out: str | Path) -> None:
-        """Refuse what cannot work, before anything is read.
-
-        Raises
-        ------
-        InvalidConfigError
-            If an option is wrong, or `out` names neither a GeoTIFF nor a Zarr store.
-        DestinationExistsError
-            If a file or store is there and is not to be replaced.
-        """
-        check_workers("map", self.workers)
-        check_scheduler(self.scheduler)
-        if is_tiff(out):
-            check_output(out, SUFFIXES, overwrite=self.overwrite)
-        elif Path(str(out)).suffix.lower() != ".zarr":
-            raise InvalidConfigError(f"{out}: expected a name that ends in .tif or .zarr")
-        if self.png is not None:
-            check_output(self.png, (".png",), overwrite=self.overwrite)
 
 
 def write_map(
@@ -204,9 +150,9 @@ class _Making:
         """Return where shards are built: the store itself, or a hidden folder beside a file."""
         if not self.is_tiff:
             return Destination.check(self.out, overwrite=self.overwrites, breaks_lock=breaks_lock)
-        path = Path(self.out)
-        hidden = path.with_name(f".{path.name}.{_UNFINISHED}")
-        return Destination(str(hidden), gives_up=self.overwrites, breaks_lock=breaks_lock)
+        return Destination(
+            str(_hidden(self.out)), gives_up=self.overwrites, breaks_lock=breaks_lock
+        )
 
     def identity(self) -> dict[str, Any]:
         """Return all that the bytes of the map depend on, as the journal records it."""
@@ -263,8 +209,20 @@ class _Making:
             return sum(ObjectTree(self.out).sizes().values())
         path = Path(self.out)
         with suppress(OSError):  # an interrupted run made the folder, so its end leaves it
-            path.with_name(f".{path.name}.{_UNFINISHED}").rmdir()
+            _hidden(self.out).rmdir()
         return path.stat().st_size
+
+
+def _hidden(out: str) -> Path:
+    """Return the folder where a GeoTIFF is built."""
+    path = Path(out)
+    return path.with_name(f".{path.name}.{_UNFINISHED}")
+
+
+def is_unfinished(out: str | Path) -> bool:
+    """Whether a map was begun there, and not ended: the same command will finish it."""
+    place = str(_hidden(str(out)) if is_tiff(out) else out)
+    return any(journal.exists() for journal in Site(Destination(place)).journals())
 
 
 def choose_chunks(region: Region, pixel_bytes: int) -> ChunkLayout:

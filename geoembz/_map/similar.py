@@ -14,7 +14,8 @@ from geoembz._geo import BBox
 from geoembz._map.bands import MapBands, MapClass
 from geoembz._map.examples import Examples, gather_examples
 from geoembz._map.kernel import Kernel, fingerprint
-from geoembz._map.run import MapOptions, write_map
+from geoembz._map.options import MapOptions
+from geoembz._map.run import write_map
 from geoembz._map.summary import MapSummary
 from geoembz._predict.linear import read_model
 from geoembz._search.linear_fold import LinearFold
