@@ -24,7 +24,7 @@ from geoembz.store.documents import (
     write_small,
 )
 from geoembz.store.layout import ChunkLayout
-from geoembz.store.local_chunks import read_array
+from geoembz.store.local_chunks import reader_of
 from geoembz.store.lock import Fence
 from geoembz.store.writer import ChunkWriter, open_zarr_store, writable_store, write_faults
 
@@ -122,7 +122,7 @@ class MapWriter:
     def read(self, window: Window) -> NDArray[Any]:
         """Read what was written of a window, shape ``(n_bands, height, width)``."""
         array = open_codes(open_zarr_store(self.tree.url), self._document, MAP)
-        return read_array(array, (slice(None), *window.slices))
+        return reader_of(array)((slice(None), *window.slices))
 
     def finish(self, attributes: Mapping[str, Any], stored: StoredObjects, fence: Fence) -> None:
         """Write the small arrays, then all metadata, the root's last: the map now exists.

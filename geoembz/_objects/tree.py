@@ -4,7 +4,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Buffer, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -228,13 +228,21 @@ class ObjectTree:
 
         return self._ask("PUT", key, put)
 
-    def write(self, key: str, content: bytes) -> None:
-        """Write an object; a reader sees all of it or nothing."""
+    def write(self, key: str, content: Buffer, *, sync: bool = True) -> None:
+        """Write an object; a reader sees all of it or nothing.
+
+        Parameters
+        ----------
+        key, content
+            Where, and what.
+        sync
+            Whether to wait until this machine's disk has it; not for what can be made again.
+        """
         if self.is_local:
             with local_faults(self.url):
-                self._write_local(self.local_path / key, content)
+                self._write_local(self.local_path / key, content, sync=sync)
         else:
-            put = partial(self.filesystem.pipe_file, f"{self.root}/{key}", content)
+            put = partial(self.filesystem.pipe_file, f"{self.root}/{key}", bytes(content))
             self._ask("PUT", key, put)
 
     def copy(self, key: str, target: "ObjectTree") -> None:
@@ -245,14 +253,14 @@ class ObjectTree:
         paths = f"{self.root}/{key}", f"{target.root}/{key}"
         self._ask("COPY", key, lambda: self.filesystem.cp_file(*paths))
 
-    def _write_local(self, path: Path, content: bytes) -> None:
+    def _write_local(self, path: Path, content: Buffer, *, sync: bool) -> None:
         root = self.local_path if self.must_exist else None
         try:
-            write_file(path, content, root=root)
+            write_file(path, content, root=root, sync=sync)
         except FileNotFoundError as error:
             if self.must_exist:
                 raise StoreError(gone(self.url)) from error
-            write_file(path, content)  # its folder went the moment after it was made
+            write_file(path, content, sync=sync)  # its folder went the moment after it was made
 
     def _create_local(self, path: Path, content: bytes) -> bool:
         """Link a complete file to its name: of several who try, one succeeds."""

@@ -7,6 +7,7 @@ whoever writes a root's ``zarr.json`` writes it by `root_content`.
 
 import hashlib
 import json
+from collections.abc import Buffer as BytesLike
 from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -137,15 +138,16 @@ class StoredObject(NamedTuple):
     size: int
 
     @classmethod
-    def of(cls, content: bytes) -> Self:
-        """Return what identifies an object of this content.
+    def of(cls, content: BytesLike) -> Self:
+        """Return what identifies an object of this content, bytes or such as can be viewed so.
 
         Examples
         --------
         >>> StoredObject.of(b"")
         StoredObject(digest='e3b0c44298fc1c149afbf4c8996fb924', size=0)
         """
-        return cls(hashlib.sha256(content).hexdigest()[: 2 * DIGEST_BYTES], len(content))
+        digest = hashlib.sha256(content).hexdigest()[: 2 * DIGEST_BYTES]
+        return cls(digest, memoryview(content).nbytes)
 
 
 type StoredObjects = Mapping[str, StoredObject]

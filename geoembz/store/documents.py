@@ -325,7 +325,8 @@ def consolidated(memory: MemoryStore, objects: "Mapping[str, Buffer]") -> dict[s
         # Zarr v3 readers look for consolidated metadata although v3 does not specify it yet.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
         zarr.consolidate_metadata(memory)
-    return {key: objects[key].to_bytes() for key in sorted(objects, key=_write_order)}
+    order = sorted(objects, key=lambda key: (write_stage(key), key))
+    return {key: objects[key].to_bytes() for key in order}
 
 
 def open_codes(
@@ -404,11 +405,11 @@ def _shapes(plan: StorePlan, *components: int) -> dict[str, Any]:
     }
 
 
-def _write_order(key: str) -> tuple[int, str]:
-    """Order data before metadata, and the root's metadata last."""
-    if key == "zarr.json":
-        return 2, key
-    return (1, key) if key.endswith("zarr.json") else (0, key)
+def write_stage(key: str) -> int:
+    """Return when an object is written: data first, then metadata, the root's metadata last."""
+    if key == ROOT:
+        return 2
+    return 1 if key.endswith(ROOT) else 0
 
 
 def write_coordinates(root: zarr.Group, grid: Grid) -> None:

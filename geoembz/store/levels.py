@@ -108,11 +108,11 @@ def count_levels(shape: tuple[int, int], asked: int | None = None) -> int:
     if asked is None:
         return default
     most = min(until_one, default + _MORE_LEVELS)
-    if not 1 <= asked <= most:
+    if asked % 1 or not 1 <= asked <= most:
         raise InvalidConfigError(
             f"levels {asked}; expected 1 to {most} for {shape[0]:,} x {shape[1]:,} pixels"
         )
-    return asked
+    return int(asked)
 
 
 def multiscales(grid: Grid, levels: Sequence[Level], *, unit_length: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -172,10 +173,18 @@ class LocalChunks:
         out[tuple(target)] = decompress(content, self.chunk, dtype)[tuple(source)]
 
 
-def read_array(array: zarr.Array[Any], selection: Sequence[int | slice]) -> NDArray[Any]:
-    """Read a contiguous selection of an array, on this machine without Zarr's pipeline."""
+type ReadArray = Callable[[Sequence[int | slice]], NDArray[Any]]
+"""Reads a contiguous selection of one array."""
+
+
+def reader_of(array: zarr.Array[Any]) -> ReadArray:
+    """Return what reads an array, on this machine without Zarr's pipeline."""
     local = LocalChunks.of(array)
-    return np.asarray(array[tuple(selection)]) if local is None else local.read(selection)
+    return partial(_read_by_zarr, array) if local is None else local.read
+
+
+def _read_by_zarr(array: zarr.Array[Any], selection: Sequence[int | slice]) -> NDArray[Any]:
+    return np.asarray(array[tuple(selection)])
 
 
 def _read(piece: _Piece) -> NDArray[np.uint8] | None:

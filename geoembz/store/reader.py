@@ -19,7 +19,7 @@ from geoembz.store.attributes import Attributes, StoreAttributes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guard_array
 from geoembz.store.levels import find_level
-from geoembz.store.local_chunks import read_array
+from geoembz.store.local_chunks import ReadArray, reader_of
 from geoembz.store.open import (
     array_of,
     complete_array,
@@ -274,13 +274,24 @@ class StoreReader(Reader):
             Read no more than these need: less of a store with prefix chunks.
         """
         length = None if components is None else self.encoding.prefix_length(components)
-        return self._read(self.codes, (*self._at(date), slice(length), *window.slices))
+        selection = (*self._at(date), slice(length), *window.slices)
+        return self._read(self.codes, self._reads_codes, selection)
 
     def read_mask(self, window: Window, date: int = 0) -> NDArray[np.bool_] | None:
         """Read the validity of a window at one date, where it is an array of its own."""
         if self.mask is None:
             return None
-        return self._read(self.mask, (*self._at(date), *window.slices))
+        return self._read(self.mask, self._reads_mask, (*self._at(date), *window.slices))
+
+    @cached_property
+    def _reads_codes(self) -> ReadArray:
+        return reader_of(self.codes)
+
+    @cached_property
+    def _reads_mask(self) -> ReadArray:
+        if self.mask is None:
+            raise RuntimeError("validity is no array of its own")
+        return reader_of(self.mask)
 
     def _at(self, date: int) -> tuple[int, ...]:
         """Return the index of a date on the time axis; nothing where there is no such axis."""
@@ -370,9 +381,11 @@ class StoreReader(Reader):
         valid = None if mask is None else mask.reshape(-1)[pixels]
         return self.encoding.decoder(space, components, whiten).decode(codes, valid)
 
-    def _read(self, array: zarr.Array[Any], selection: tuple[int | slice, ...]) -> NDArray[Any]:
+    def _read(
+        self, array: zarr.Array[Any], read: ReadArray, selection: tuple[int | slice, ...]
+    ) -> NDArray[Any]:
         with unreplaced(self.watch), read_faults(self.url, array.path, selection):
-            return read_array(array, selection)
+            return read(selection)
 
 
 def _claim(out: NDArray[np.float32]) -> list[Future[None]]:

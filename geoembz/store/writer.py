@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
+from functools import cached_property, partial
+from itertools import groupby, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from geoembz._geo.grid import Window
 from geoembz._objects.files import write_file
 from geoembz._objects.stores import ranged_http, remote_faults, storage_options
 from geoembz._objects.tree import ObjectTree, local_faults
+from geoembz._util.threads import for_each
 from geoembz.encoding._quantization import Codes
 from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import records_digests
@@ -46,9 +47,10 @@ from geoembz.store.documents import (
     open_codes,
     store_documents,
     without_levels,
+    write_stage,
 )
 from geoembz.store.levels import OVERVIEWS
-from geoembz.store.local_chunks import read_array
+from geoembz.store.local_chunks import ReadArray, reader_of
 from geoembz.store.lock import Fence
 from geoembz.store.watch import ReadStore
 
@@ -56,6 +58,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from zarr.core.buffer import Buffer
+
+_WRITERS = 8
+"""Small objects that are written at once."""
 
 
 class ChunkWriter:
@@ -112,7 +117,7 @@ class ChunkWriter:
             if content is not None:
                 first = (i // size for i, size in zip(corner, self._shape, strict=True))
                 key = self._put(tuple(i + j for i, j in zip(first, place, strict=True)), content)
-                stored[key] = StoredObject.of(content.to_bytes())
+                stored[key] = StoredObject.of(content.as_buffer_like())
         return stored
 
     def _encode(self, values: NDArray[Any], *, is_needed: bool) -> "Buffer | None":
@@ -187,9 +192,16 @@ class WrittenCodes:
         return self._read(VALID, date, window.slices) if VALID in self.documents else None
 
     def _read(self, name: str, date: int, selection: tuple[slice, ...]) -> NDArray[Any]:
-        array = open_codes(open_zarr_store(self.url), self.documents[name], name)
         with store_faults(self.url, f"GET {name}"):
-            return read_array(array, (*((date,) if self.has_time else ()), *selection))
+            return self._readers[name]((*((date,) if self.has_time else ()), *selection))
+
+    @cached_property
+    def _readers(self) -> dict[str, ReadArray]:
+        store = open_zarr_store(self.url)
+        return {
+            name: reader_of(open_codes(store, document, name))
+            for name, document in self.documents.items()
+        }
 
 
 class Writer:
@@ -215,11 +227,15 @@ class Writer:
         }
 
     def _write_in_order(self, objects: Mapping[str, bytes], fence: Fence | None) -> None:
-        """Write what is no shard, the root last; the fence is asked before it."""
-        for key, content in objects.items():
-            if fence is not None and key == ROOT:
+        """Write small arrays, then documents, then the root's, before which the fence is asked.
+
+        Each waits for the disk or the server: those of a stage wait together, once.
+        """
+        for _, stage in groupby(objects.items(), lambda item: write_stage(item[0])):
+            items = list(stage)
+            if fence is not None and ROOT in dict(items):
                 fence.check()
-            self.tree.write(key, content)
+            for_each(items, lambda item: self.tree.write(*item), min(len(items), _WRITERS))
 
 
 class StoreWriter(Writer):
