@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from geoembz._convert.sampling import PixelRoles
 from geoembz._geo.grid import Window, split
+from geoembz._util.memory import allocate
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._means import MeanEncoder, Sums
 from geoembz.encoding._quantization import Codes
@@ -29,11 +30,12 @@ from geoembz.store.writer import StoreWriter
 _SQUARE_LEVELS = 3
 """Levels that are encoded square by square; coarser ones have few pixels, and are all at once."""
 
-_SQUARE_NUMBERS = 2**18
-"""Components of a square, 1 MiB: they stay in cache."""
+_SQUARE_BYTES = 2**24
+"""Numbers that are added up at once, at most. Smaller ones would stay in cache, but make threads
+wait for each other at every call into NumPy, which costs more."""
 
-_READ_NUMBERS = 2**24
-"""Bytes of codes that are read at once, about."""
+_READ_BYTES = 2**24
+"""Codes that are read at once, at most."""
 
 
 class CodesReader(Protocol):
@@ -101,7 +103,8 @@ class Part(NamedTuple):
         """Return a window without a valid pixel."""
         encoding = writer.plan.encoding
         shape = (encoding.code_length, *window.shape)
-        codes = np.full(shape, encoding.fill_value, encoding.code_dtype)
+        codes = allocate(shape, encoding.code_dtype)
+        codes.fill(encoding.fill_value)
         return cls(window, codes, np.zeros(window.shape, np.bool_))
 
     def put(self, other: "Part") -> None:
@@ -171,13 +174,14 @@ class LevelTask(ABC):
 
     def _keep(self, shard: Window, parts: Sequence[Part]) -> dict[str, StoredObject]:
         is_empty = not any(part.valid.any() for part in parts)
-        content = (
-            b""
-            if is_empty
-            else b"".join(array.tobytes() for part in parts for array in (part.codes, part.valid))
+        arrays = [] if is_empty else [array for part in parts for array in part[1:]]
+        content = memoryview(
+            np.concatenate(
+                [np.empty(0, np.uint8), *(one.reshape(-1).view(np.uint8) for one in arrays)]
+            )
         )
         key = kept_key(self.journal, shard)
-        self.journal.tree.write(key, content)
+        self.journal.tree.write(key, content, sync=False)  # lost, it is made again
         return {key: StoredObject.of(content)}
 
 
@@ -227,12 +231,9 @@ class FinestTask(LevelTask):
     def _squares(self, shard: Window, depth: int) -> Iterator[tuple[Window, Sums]]:
         """Yield the squares of pixels below a shard that have a valid one, and their sums."""
         encoding = self.encoder.encoding
-        side = 2**depth
-        while 4 * side * side * encoding.n_components <= _SQUARE_NUMBERS:
-            side *= 2
-        block = side
-        while 4 * block * block * encoding.bytes_per_vector <= _READ_NUMBERS:
-            block *= 2
+        vector_bytes = encoding.n_components * self.encoder.number_bytes
+        side = _largest(2**depth, vector_bytes, _SQUARE_BYTES)
+        block = _largest(side, encoding.bytes_per_vector, _READ_BYTES)
         height, width = self.shape
         row, col = 2 * shard.row, 2 * shard.col
         below = Window(
@@ -247,6 +248,13 @@ class FinestTask(LevelTask):
                 sums = self.encoder.sums(codes[:, rows, cols], valid, side)
                 if sums.counts.any():
                     yield square, sums
+
+
+def _largest(side: int, vector_bytes: int, most: int) -> int:
+    """Return the side of the largest square of at most so many bytes: `side`, or doubled."""
+    while 4 * side * side * vector_bytes <= most:
+        side *= 2
+    return side
 
 
 @dataclass(frozen=True)
@@ -270,13 +278,18 @@ class Tested:
         share = PixelRoles(0, shape).held_out_share
         return cls(shape[1], int(1 / share) | 1 if share else 0)  # odd: no column of even rasters
 
-    def mask(self, window: Window) -> NDArray[np.bool_]:
-        """Return which pixels of a window are tested, row by row, bool ``(size,)``."""
+    def positions(self, window: Window) -> NDArray[np.intp]:
+        """Return which pixels of a window are tested: ``row * width + col`` in it, ascending."""
         if not self.step:
-            return np.zeros(window.size, np.bool_)
-        rows = np.arange(window.row, window.row + window.height)[:, np.newaxis]
-        cols = np.arange(window.col, window.col + window.width)
-        return np.asarray((rows * self.width + cols) % self.step == 0).reshape(-1)
+            return np.empty(0, np.intp)
+        rows = np.arange(window.height)[:, np.newaxis]
+        first = (window.row + rows) * self.width + window.col
+        cols = -first % self.step + np.arange(0, window.width, self.step)
+        return np.asarray((rows * window.width + cols)[cols < window.width])
+
+
+type _TestedPixels = tuple[NDArray[np.intp], NDArray[np.float32], Codes]
+"""Where they are, the components of their means, and their codes."""
 
 
 @dataclass
@@ -288,14 +301,14 @@ class _Making:
     tested: list[Tested]
 
     def __post_init__(self) -> None:
-        self._tested: list[list[tuple[NDArray[np.float32], Codes]]] = [[] for _ in self.parts]
+        self._tested: list[list[_TestedPixels]] = [[] for _ in self.parts]
 
     def coarse_sums(self, depth: int) -> Sums:
         """Return zeros for the sums at the coarsest level that squares have."""
         window, step = self.parts[depth - 1].window, 2 ** (len(self.parts) - depth)
         shape = tuple(0 if step == 1 else -(-side // step) * step for side in window.shape)
         components = np.zeros((self.encoder.encoding.n_components, *shape), np.float32)
-        return Sums(components, np.zeros(shape, np.float32))
+        return Sums(components, np.zeros(shape, np.float32), 4**depth)
 
     def collect(self, rest: Sums, depth: int, square: Window, sums: Sums) -> None:
         """Put the sums of a square among those that are encoded at the end, if there are any."""
@@ -320,27 +333,35 @@ class _Making:
         if found is None:
             return
         inside = np.s_[..., : found.height, : found.width]
-        cut = Sums(np.ascontiguousarray(sums.components[inside]), sums.counts[inside])
+        components = np.ascontiguousarray(sums.components[inside])
+        cut = Sums(components, sums.counts[inside], sums.pixels)
         valid = (cut.counts > 0).reshape(-1)
         means = self.encoder.means(cut)
-        tested = np.flatnonzero(self.tested[number].mask(found) & valid)
+        tested = self.tested[number].positions(found)
+        tested = tested[valid[tested]]
         originals = means[:, tested]
         codes = np.empty((encoding.code_length, found.size), encoding.code_dtype)
         self.encoder.encode(means, valid, codes)
         if len(tested):
-            self._tested[number].append((originals, codes[:, tested]))
+            rows, cols = np.divmod(tested, found.width)
+            place = (rows + found.row) * part.window.width + cols + found.col
+            self._tested[number].append((place, originals, codes[:, tested]))
         shape = found.shape
         part.put(Part(found, codes.reshape(-1, *shape), valid.reshape(shape)))
 
     def fidelity(self, number: int) -> FidelitySums:
-        """Return the fidelity of a level's held-out pixels: decoded together, which costs less."""
+        """Return the fidelity of a level's tested pixels: decoded together, which costs less.
+
+        They are put in the order of the raster, so that sums do not depend on how it was cut.
+        """
         if not self._tested[number]:
             return FidelitySums()
-        means, codes = (
-            np.concatenate(parts, axis=1) for parts in zip(*self._tested[number], strict=True)
+        places, means, codes = (
+            np.concatenate(parts, axis=-1) for parts in zip(*self._tested[number], strict=True)
         )
-        originals = self.encoder.vectors(means)
-        decoded = self.encoder.encoding.decode_block(codes)
+        order = np.argsort(places)
+        originals = self.encoder.vectors(means[:, order])
+        decoded = self.encoder.encoding.decode_block(codes[:, order])
         return FidelitySums.of(originals.T, decoded.T, self.encoder.centre)
 
 

@@ -6,7 +6,9 @@ import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import zarr
 
 from geoembz._convert.cluster import open_workers
 from geoembz._convert.conversion import Fit, fit_once
@@ -21,6 +23,7 @@ from geoembz._version import __version__
 from geoembz.encoding._means import MeanEncoder
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store import StoreReader
+from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import records_digests
 from geoembz.store.digests import DIGESTS, ROOT, StoredObject, root_content
 from geoembz.store.documents import StorePlan, without_levels
@@ -97,6 +100,7 @@ def overviews(
     if scheduler is not None:  # workers may run in another folder
         store = make_absolute(store)
     url = str(store)
+    content = ObjectTree(url).read(ROOT) or b""  # before it is opened: what comes later shows
     group = open_group(url)
     if is_table_store(group):
         raise StoreError(
@@ -110,19 +114,34 @@ def overviews(
             )
             for name in names or ("",)
         }
-        for one in adding.values():
-            one.check()
+        grids = {}
         if not names:
-            adding[""].run(progress, breaks_lock=break_lock)
+            opened = adding[""].open(content, group)
+            grids[""] = adding[""].run(opened, progress, breaks_lock=break_lock)
         else:
+            before = {name: one.open() for name, one in adding.items()}
             with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
                 ahead = grids_ahead(url, names)
                 for name, one in adding.items():
-                    one.run(progress, breaks_lock=break_lock, is_ahead=name in ahead)
+                    grids[name] = one.run(
+                        before[name], progress, breaks_lock=break_lock, is_ahead=name in ahead
+                    )
                 lock.fence.check()
                 write_root(url, names)
-    readers = {name: StoreReader.open(one.url) for name, one in adding.items()}
-    return OverviewsSummary.of(url, readers, clock.perf_counter() - started)
+    return OverviewsSummary.of(url, grids, clock.perf_counter() - started)
+
+
+class _Opened(NamedTuple):
+    """A store, and its root's ``zarr.json`` as it was read before it was opened."""
+
+    reader: StoreReader
+    content: bytes
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The root's document."""
+        document: dict[str, Any] = json.loads(self.content)
+        return document
 
 
 @dataclass(frozen=True)
@@ -146,8 +165,13 @@ class _LevelsAdding:
     pool: Workers
     overwrites: bool
 
-    def check(self) -> StoreReader:
-        """Refuse a store that can have no levels, before anything is written.
+    def open(self, content: bytes | None = None, group: zarr.Group | None = None) -> _Opened:
+        """Open the store; refuse one that can have no levels, before anything is written.
+
+        Parameters
+        ----------
+        content, group
+            Its root, where that was read and then opened already.
 
         Raises
         ------
@@ -156,7 +180,8 @@ class _LevelsAdding:
         InvalidConfigError
             If its raster has not so many.
         """
-        reader = StoreReader.open(self.url)
+        content = ObjectTree(self.url).read(ROOT) or b"" if content is None else content
+        reader = StoreReader.open(self.url, group)
         if not records_digests(reader.attributes.version):
             raise StoreError(
                 f"{self.url}: format version {reader.attributes.version}, which has no overviews; "
@@ -168,20 +193,29 @@ class _LevelsAdding:
                 "as they were written; fetch it again, or convert again"
             )
         count_levels(reader.shape, self.asked)
-        return reader
+        return _Opened(reader, content)
 
-    def run(self, progress: Progress | None, *, breaks_lock: bool, is_ahead: bool = False) -> None:
-        """Add the levels; readers see the store as it was until the metadata are written.
+    def run(
+        self,
+        before: _Opened,
+        progress: Progress | None,
+        *,
+        breaks_lock: bool,
+        is_ahead: bool = False,
+    ) -> StoreAttributes:
+        """Add the levels; return what the store then says of itself.
 
-        An interrupted call may have added them here, of several grids, already: `is_ahead`.
+        Readers see the store as it was until the metadata are written. An interrupted call
+        may have added them here, of several grids, already: `is_ahead`.
         """
         with Site(Destination(self.url, breaks_lock=breaks_lock)) as site:
-            reader = self.check()
-            document = ObjectTree(self.url).read_json(ROOT)
-            plan = self._plan(reader, document)
+            is_same = ObjectTree(self.url).read(ROOT) == before.content
+            opened = before if is_same else self.open()  # until now it was anybody's
+            reader = opened.reader
+            plan = self._plan(opened)
             is_here = is_ahead and len(reader.attributes.levels) == plan["overviews"]
             if plan in site.ended or (is_here and not self.overwrites):
-                return
+                return reader.attributes
             is_begun = any(journal.matches(plan) for journal in site.journals())
             if reader.attributes.levels and not (self.overwrites or is_begun):
                 have = ", ".join(str(level.factor) for level in reader.attributes.levels)
@@ -190,14 +224,19 @@ class _LevelsAdding:
                     "--overwrite to make them anew"
                 )
             build = site.begin(plan)
-            if not build.is_complete:
-                fit_once(build, lambda: self._begin(build, reader))
-                self._write(build, StoreReader.open(self.url), progress)
-                site.finish()
+            if build.is_complete:
+                return StoreReader.open(self.url).attributes
+            fit_once(build, lambda: self._begin(build, opened))
+            if reader.attributes.levels:  # they are gone
+                reader = StoreReader.open(self.url)
+            attributes = self._write(build, reader, opened.document, progress)
+            site.finish()
+            return attributes
 
-    def _plan(self, reader: StoreReader, document: Mapping[str, Any]) -> dict[str, Any]:
+    def _plan(self, opened: _Opened) -> dict[str, Any]:
         """Return all that the bytes of the levels depend on: the objects of the full resolution."""
-        objects = json.dumps(without_levels(document)[1], sort_keys=True).encode()
+        reader = opened.reader
+        objects = json.dumps(without_levels(opened.document)[1], sort_keys=True).encode()
         return {
             "overviews": count_levels(reader.shape, self.asked),
             "software": __version__,
@@ -205,35 +244,36 @@ class _LevelsAdding:
             "objects": hashlib.sha256(objects).hexdigest(),
         }
 
-    def _write(self, build: Build, reader: StoreReader, progress: Progress | None) -> None:
+    def _write(
+        self,
+        build: Build,
+        reader: StoreReader,
+        document: Mapping[str, Any],
+        progress: Progress | None,
+    ) -> StoreAttributes:
         full = layout_of(reader.codes)
         layouts = level_layouts(full, build.plan["overviews"])
         attributes, unit_length = reader.attributes, has_unit_length(reader.attributes)
-        document = ObjectTree(self.url).read_json(ROOT)
         plan = StorePlan(reader.encoding, full, attributes.layout, reader.dates, layouts)
         figures: dict[int, Sequence[LevelFigures]] = {}
         stored: dict[str, StoredObject] = {}
         for date in range(max(1, len(reader.dates))):
+            writer = StoreWriter(build.tree, plan, date)
             written = write_levels(
-                build,
-                StoreWriter(build.tree, plan, date),
-                reader,
-                self.pool,
-                progress,
-                unit_length=unit_length,
+                build, writer, reader, self.pool, progress, unit_length=unit_length
             )
             figures[date] = written.figures
             stored.update(written.stored)
         attributes = with_levels(attributes, figures, unit_length=unit_length)
-        writer = StoreWriter(build.tree, plan)
         writer.finish_levels(document, attributes, stored, build.fence)
+        return attributes
 
-    def _begin(self, build: Build, reader: StoreReader) -> Fit:
+    def _begin(self, build: Build, opened: _Opened) -> Fit:
         """Take away what was there; there is nothing to fit."""
-        tree = ObjectTree(self.url)
+        tree, reader = ObjectTree(self.url), opened.reader
         if reader.attributes.levels:
             build.fence.check()
-            tree.write(ROOT, root_content(*without_levels(tree.read_json(ROOT))))
+            tree.write(ROOT, root_content(*without_levels(opened.document)))
         for place in (OVERVIEWS, f"{DIGESTS}/{OVERVIEWS}"):
             build.fence.check()
             tree.remove(place)

@@ -13,6 +13,7 @@ from geoembz.store.levels import OVERVIEWS
 
 if TYPE_CHECKING:
     from geoembz.store import StoreReader, TableReader
+    from geoembz.store.attributes import StoreAttributes
     from geoembz.store.levels import Level
 
 REJECTED = "no embeddings: damaged, or a fill value that nobody declared"
@@ -313,7 +314,7 @@ class OverviewsSummary(Result):
     seconds: float
 
     @classmethod
-    def of(cls, url: str, readers: Mapping[str, "StoreReader"], seconds: float) -> Self:
+    def of(cls, url: str, grids: Mapping[str, "StoreAttributes"], seconds: float) -> Self:
         """Return what the stores say of themselves, by the name of their grid."""
         sizes = ObjectTree(url).sizes()
         own = sum(size for key, size in sizes.items() if f"{OVERVIEWS}/" in key)
@@ -321,10 +322,10 @@ class OverviewsSummary(Result):
             url,
             tuple(
                 LevelSummary.of(name, level)
-                for name, reader in readers.items()
-                for level in reader.attributes.levels
+                for name, attributes in grids.items()
+                for level in attributes.levels
             ),
-            next(iter(readers.values())).attributes.unit_length,
+            next(iter(grids.values())).unit_length,
             own,
             sum(sizes.values()) - own,
             seconds,

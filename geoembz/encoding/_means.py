@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._util.memory import allocate
 from geoembz.encoding._kernel import quantize_tile, unpack_codes
 from geoembz.encoding._model import Encoding
-from geoembz.encoding._quantization import Codes
+from geoembz.encoding._quantization import Codes, LinearQuantizer
 
 type Floats = NDArray[np.float32]
+
+_LARGEST_CODE = 128
+"""Of 8 bits: sums of up to 255 codes fit into 16 bits, which are added faster than floats."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,13 @@ class Sums:
         their codes, where components are linear in them. Codes of single pixels are integers.
     counts
         How many valid pixels each has, float32 ``(height, width)``.
+    pixels
+        How many pixels each has, valid or not.
     """
 
     components: NDArray[Any]
     counts: Floats
+    pixels: int = 1
 
     def halved(self) -> "Sums":
         """Return the sums over squares of twice the side; both sides must be even.
@@ -43,14 +50,18 @@ class Sums:
         >>> Sums(ones, ones[0]).halved().counts
         array([[4., 4.]], dtype=float32)
         """
-        return Sums(_halved(self.components), _halved(self.counts))
+        values, pixels = self.components, 4 * self.pixels
+        is_exact = values.dtype.kind == "i" and pixels * _LARGEST_CODE <= np.iinfo(np.int16).max
+        added = _halved(values, np.int16 if is_exact else np.float32)
+        return Sums(added, _halved(self.counts, np.float32), pixels)
 
 
-def _halved(values: NDArray[Any]) -> Floats:
-    wide = np.dtype(np.int16) if values.dtype.kind == "i" else values.dtype  # of 8-bit codes
-    rows = np.add(values[..., 0::2, :], values[..., 1::2, :], dtype=wide)
-    squares = np.add(rows[..., 0::2], rows[..., 1::2], dtype=wide)
-    return np.asarray(squares, np.float32)
+def _halved(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    *first, height, width = values.shape
+    rows = allocate((*first, height // 2, width), dtype)
+    np.copyto(rows, values[..., 0::2, :])
+    np.add(rows, values[..., 1::2, :], out=rows, dtype=dtype)
+    return np.asarray(rows[..., 0::2] + rows[..., 1::2])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +85,11 @@ class MeanEncoder:
         quantizer = self.encoding.quantizer
         return quantizer.law == "linear" and quantizer.bits == 8
 
+    @property
+    def number_bytes(self) -> int:
+        """Bytes of one number while it is added up, about."""
+        return 1 if self._adds_codes else 4
+
     def sums(self, codes: Codes, valid: NDArray[np.bool_] | None, side: int) -> Sums:
         """Return the components of a square of pixels as sums of one each.
 
@@ -86,16 +102,9 @@ class MeanEncoder:
         side
             Of the square that is returned; what the codes do not reach is invalid.
         """
-        shape, quantizer = codes.shape[1:], self.encoding.quantizer
-        flat = np.ascontiguousarray(codes).reshape(len(codes), -1)
-        known = ~self.encoding.is_nodata(flat[0]).reshape(shape) if valid is None else valid
-        if self._adds_codes:
-            values = flat.reshape(codes.shape)
-        else:
-            unpacked = unpack_codes(quantizer, flat, quantizer.n_codes)
-            values = quantizer.dequantize(unpacked).reshape(-1, *shape)
-        if not known.all():
-            values = np.where(known, values, values.dtype.type(0))
+        shape = codes.shape[1:]
+        known = ~self.encoding.is_nodata(codes[0]) if valid is None else valid
+        values = self._values(codes, known)
         if shape == (side, side):
             return Sums(values, known.astype(np.float32))
         whole = Sums(
@@ -105,16 +114,34 @@ class MeanEncoder:
         whole.counts[: shape[0], : shape[1]] = known
         return whole
 
+    def _values(self, codes: Codes, known: NDArray[np.bool_]) -> NDArray[Any]:
+        """Return what is added up, zero where nothing is known."""
+        if self._adds_codes:
+            if known.all():
+                return codes
+            return np.bitwise_and(codes, -known.view(np.int8))  # -1 has all bits, 0 has none
+        quantizer = self.encoding.quantizer
+        flat = np.ascontiguousarray(codes).reshape(len(codes), -1)
+        unpacked = unpack_codes(quantizer, flat, quantizer.n_codes)
+        values = quantizer.dequantize(unpacked).reshape(-1, *known.shape)
+        return values if known.all() else np.where(known, values, values.dtype.type(0))
+
     def means(self, sums: Sums) -> Floats:
         """Return the components of means, ``(n_components, n_pixels)``; zeros where invalid."""
-        counts = np.maximum(sums.counts.reshape(-1), np.float32(1))
-        means: Floats = np.divide(sums.components.reshape(len(sums.components), -1), counts)
-        if self._adds_codes:
-            means = self.encoding.quantizer.dequantize(means)
-            means[:, sums.counts.reshape(-1) == 0] = 0.0
+        counts = sums.counts.reshape(-1)
+        means = allocate((len(sums.components), counts.size), np.float32)
+        added = sums.components.reshape(means.shape)
+        quantizer, is_whole = self.encoding.quantizer, bool((counts == sums.pixels).all())
+        if is_whole and isinstance(quantizer, LinearQuantizer) and self._adds_codes:
+            quantizer.dequantize_mean(added, sums.pixels, means)
+        else:
+            np.divide(added, np.maximum(counts, np.float32(1)), out=means)
+            if self._adds_codes:
+                quantizer.dequantize(means, means)
         if self.unit_length:
             self._scale(means)
-            means[:, sums.counts.reshape(-1) == 0] = 0.0
+        if (self._adds_codes or self.unit_length) and not (is_whole or counts.all()):
+            means[:, counts == 0] = 0.0
         return means
 
     def encode(self, means: Floats, valid: NDArray[np.bool_], out: Codes) -> None:

@@ -178,6 +178,18 @@ def test_several_grids_on_one_cluster(cluster: Any, make_raster: Any, tmp_path: 
     assert objects(tmp_path / "out") == objects(tmp_path / "threads")
 
 
+@pytest.mark.parametrize("time", [None, "2020"])
+def test_a_cluster_adds_the_same_overviews(
+    time: str | None, cluster: Any, raster_with_holes: Path, tmp_path: Path
+) -> None:
+    for name in ("threads", "out"):
+        geoembz.convert(raster_with_holes, tmp_path / name, pca=3, chunk=8, shard=16, time=time)
+    summary = geoembz.overviews(tmp_path / "threads", levels=3)
+    found = geoembz.overviews(tmp_path / "out", levels=3, scheduler=cluster.scheduler_address)
+    assert objects(tmp_path / "out") == objects(tmp_path / "threads")
+    assert found.levels == summary.levels
+
+
 def test_a_worker_that_sees_another_disk_is_found_out(
     workers: ClusterWorkers, tmp_path: Path
 ) -> None:

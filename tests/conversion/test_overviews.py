@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz._convert import level_tasks
 from geoembz._convert.level_tasks import LevelResult, LevelTask
 from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
@@ -194,6 +195,17 @@ def test_the_number_of_workers_and_of_shards_changes_no_vector(
     geoembz.overviews(wide, levels=4)
     for factor in (2, 4, 8, 16):
         np.testing.assert_array_equal(read_level(wide, factor)[0], read_level(copy, factor)[0])
+
+
+@pytest.mark.parametrize("recipe", ["pca5-int8", "pca5-int4"])
+def test_how_much_is_added_up_at_once_changes_no_byte(
+    recipe: str, raster_with_holes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = convert(raster_with_holes, tmp_path / "a.zarr", recipe, shard=32, overviews=True)
+    monkeypatch.setattr(level_tasks, "_SQUARE_BYTES", 1)
+    monkeypatch.setattr(level_tasks, "_READ_BYTES", 1)
+    parts = convert(raster_with_holes, tmp_path / "b.zarr", recipe, shard=32, overviews=True)
+    assert objects(parts) == objects(whole)
 
 
 def test_a_date_comes_to_every_level(raster: Path, raster_with_holes: Path, tmp_path: Path) -> None:
