@@ -230,26 +230,3 @@ def squared_lengths(
         for pixel in range(len(row)):
             value = row[pixel] * factor + addend
             out[pixel] += value * value
-
-
-@compiled
-def pair_squares(
-    one: NDArray[np.float32], two: NDArray[np.float32], sums: NDArray[np.float32]
-) -> None:
-    """Write the squared lengths of ``one - two``, of `one` and of `two`, added up by rows.
-
-    Parameters
-    ----------
-    one, two
-        Shape ``(n_components, n_pixels)``.
-    sums
-        Shape ``(3, n_pixels)``.
-    """
-    sums[:] = 0
-    for component in range(len(one)):
-        first, second = one[component], two[component]
-        for pixel in range(len(first)):
-            a, b = first[pixel], second[pixel]
-            sums[0, pixel] += (a - b) * (a - b)
-            sums[1, pixel] += a * a
-            sums[2, pixel] += b * b

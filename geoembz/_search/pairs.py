@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._search.linear_fold import LinearFold
-from geoembz._search.scorer import has_accelerator
 from geoembz._search.vectors import measure_basis
 from geoembz.encoding import Encoding
 from geoembz.encoding._quantization import Codes
@@ -39,8 +38,6 @@ class PairDistances:
         Square of the part outside the subspace, which all vectors share.
     triangle
         float32, shape ``(n, n_components + 1)``; None for an orthonormal basis.
-    accelerate
-        Use numba.
     """
 
     fold: LinearFold
@@ -48,10 +45,9 @@ class PairDistances:
     offset: NDArray[np.float32]
     residual: np.float32
     triangle: NDArray[np.float32] | None
-    accelerate: bool
 
     @classmethod
-    def of(cls, encoding: Encoding, metric: PairMetric, *, accelerate: bool | None = None) -> Self:
+    def of(cls, encoding: Encoding, metric: PairMetric) -> Self:
         """Prepare distances between codes of an encoding.
 
         Parameters
@@ -60,8 +56,6 @@ class PairDistances:
             Of both codes.
         metric
             ``cosine`` or ``euclidean``.
-        accelerate
-            Use numba; None for where it is installed.
 
         Raises
         ------
@@ -88,8 +82,7 @@ class PairDistances:
         if metric == "euclidean":  # what all vectors share falls out, with the digits it costs
             offset = np.zeros_like(offset)
             triangle = None if triangle is None else triangle * (np.arange(count + 1) < count)
-        fast = has_accelerator() if accelerate is None else accelerate
-        return cls(fold, metric, offset, np.float32(residual), triangle, fast)
+        return cls(fold, metric, offset, np.float32(residual), triangle)
 
     def __call__(self, one: Codes, two: Codes) -> NDArray[np.float32]:
         """Return distances, float32, shape ``(n_pixels,)``.
@@ -119,7 +112,8 @@ class PairDistances:
         else:
             one += self.offset
             two += self.offset
-        self._sum_squares(one, two, sums)
+        for values, sum_ in zip((one - two, one, two), sums, strict=True):
+            np.sum(np.square(values), axis=0, out=sum_)
         apart, first, second = sums
         if self.metric == "euclidean":
             return np.asarray(np.sqrt(apart))
@@ -132,15 +126,3 @@ class PairDistances:
     def _turn(self, components: NDArray[np.float32]) -> NDArray[np.float32]:
         assert self.triangle is not None  # noqa: S101 - what the caller has looked at
         return np.asarray(self.triangle[:, :-1] @ components + self.triangle[:, -1:])
-
-    def _sum_squares(
-        self, one: NDArray[np.float32], two: NDArray[np.float32], sums: NDArray[np.float32]
-    ) -> None:
-        """Write the squared lengths of differences, of `one`, and of `two`."""
-        if self.accelerate:
-            from geoembz._search.compiled import pair_squares
-
-            pair_squares(one, two, sums)
-            return
-        for values, out in zip((one - two, one, two), sums, strict=True):
-            np.sum(np.square(values), axis=0, out=out)

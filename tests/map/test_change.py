@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz._search.pairs import PairDistances
+from geoembz._search.pairs import PAIR_METRICS, PairDistances
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
@@ -80,18 +80,14 @@ def test_distances_are_those_of_decoded_vectors(
             )
 
 
-@pytest.mark.parametrize("recipe", ["pca8-int8", "pca8w0.5-rot-int8", "rot-binary"])
-@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-def test_compiled_loops_find_the_same(recipe: str, metric: Any, rng: np.random.Generator) -> None:
-    """With numba or without."""
-    pytest.importorskip("numba")
+@pytest.mark.parametrize("recipe", ["pca8-int8", "pca8w0.5-rot-int8"])
+def test_what_did_not_change_is_at_no_distance(recipe: str, rng: np.random.Generator) -> None:
+    """Not nearly 0, as one less a rounded cosine is."""
     samples = rng.normal(size=(3000, 12)).astype(np.float32)
     encoding = geoembz.Encoding.fit(samples, recipe)
-    one, two = encoding.encode(samples).T, encoding.encode(samples[::-1]).T
-    slow = PairDistances.of(encoding, metric, accelerate=False)(one, two)
-    fast = PairDistances.of(encoding, metric, accelerate=True)(one, two)
-    np.testing.assert_allclose(fast, slow, rtol=1e-5, atol=1e-6)
-    assert (PairDistances.of(encoding, metric)(one, one) == 0).all()
+    codes = encoding.encode(samples).T
+    for metric in PAIR_METRICS:
+        assert (PairDistances.of(encoding, metric)(codes, codes) == 0).all()
 
 
 @pytest.fixture
