@@ -27,6 +27,7 @@ CASES = (
     "packing",
     "pipelines",
     "search",
+    "maps",
     "predict",
     "entropy",
     "tables",

@@ -13,22 +13,26 @@ def fastest(call: Callable[[], object], repeat: int) -> float:
     return min(seconds(call) for _ in range(repeat))
 
 
-def in_turns(calls: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, float]:
+def in_turns(
+    calls: Mapping[str, Callable[[], object]],
+    repeat: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Return the median seconds of each call; the first round, which warms up, is extra."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(repeat + 1):
         for name, call in calls.items():
-            elapsed = seconds(call)
+            elapsed = seconds(call, clock)
             if number:
                 taken[name].append(elapsed)
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Return the seconds that one call takes."""
-    started = time.perf_counter()
+def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Return the seconds that one call takes by a clock."""
+    started = clock()
     call()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def peak_bytes() -> int:
