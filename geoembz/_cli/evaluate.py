@@ -103,7 +103,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="knn, hamming, probe, regression, segmentation, change, retrieval.",
+            help="knn, knn_float_query, knn_whitened, knn_float_query_whitened, hamming, probe, "
+            "regression, segmentation, change, retrieval.",
             show_default="what suits the labels",
         ),
     ] = None,
@@ -161,11 +162,14 @@ def plan(
     bytes_: Annotated[
         int | None, typer.Option("--bytes", metavar="N", help="Most bytes of one vector.")
     ] = None,
-    task: Annotated[
+    use: Annotated[
         str | None,
         typer.Option(
-            metavar="T",
-            help="cosine, rank, knn, probe, regression, segmentation, change or retrieval.",
+            "--use",
+            "--task",
+            metavar="USE",
+            help="What for: search, knn, probe, regression, segmentation, change or retrieval; "
+            "without labels cosine or rank.",
             show_default="what suits the labels",
         ),
     ] = None,
@@ -185,7 +189,7 @@ def plan(
             source,
             max_loss=None if max_loss is None else parse_share(max_loss),
             budget=bytes_,
-            task=task,
+            use=use,
             recipes=names_in(recipes),
             area_km2=area,
             experiment=experiment,

@@ -49,8 +49,10 @@ def evaluate(
     n_folds
         Folds to test, 1 for a single split; by default 1 where it holds enough groups, else 5.
     tasks
-        Any of ``knn``, ``hamming``, ``probe``, ``regression``, ``segmentation``, ``change`` and
-        ``retrieval``; those that suit the labels by default.
+        Any of ``knn`` (nearest neighbours vote, codes compared with codes), ``knn_float_query``
+        (queries not compressed, as in `search`), ``knn_whitened`` and ``knn_float_query_whitened``
+        (the same by ``cosine-w0.5``), ``hamming``, ``probe``, ``regression``, ``segmentation``,
+        ``change`` and ``retrieval``; by default those that suit the labels, but for the whitened.
     experiment
         Which rows are judged, and how they are divided; see `ExperimentOptions`.
     progress

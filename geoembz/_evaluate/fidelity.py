@@ -100,6 +100,8 @@ class Fidelity:
         if self.depths:
             reduced = views.reduced[rows]
             result["recall"] = self._recall(self._cosine_neighbours(reduced))
+            queries = views.float_queries(rows[self.queries])
+            result["recall_float_query"] = self._recall(self._cosine_neighbours(reduced, queries))
             found = cosine_pair_distances(reduced, self.pairs)
             result["spearman"] = spearman(self.distances, found)
         if views.packed_bits is not None:
@@ -118,9 +120,12 @@ class Fidelity:
         unpacked = np.unpackbits(bits, axis=1, count=count, bitorder="little")
         return {**result, "binary_balance": binary_balance(unpacked)}
 
-    def _cosine_neighbours(self, vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    def _cosine_neighbours(
+        self, vectors: NDArray[np.float32], queries: NDArray[np.float32] | None = None
+    ) -> NDArray[np.int64]:
         own = self.queries
-        return cosine_neighbours(vectors[own], vectors, max(self.depths), own_row=own).indices
+        queries = vectors[own] if queries is None else queries
+        return cosine_neighbours(queries, vectors, max(self.depths), own_row=own).indices
 
     def _recall(self, found: NDArray[np.int64]) -> dict[str, float]:
         return {str(k): r for k, r in recall_at(self.neighbours, found, self.depths).items()}

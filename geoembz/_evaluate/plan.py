@@ -2,6 +2,7 @@
 
 import math
 import shlex
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Unpack
@@ -12,6 +13,7 @@ from geoembz._evaluate.inputs import is_table
 from geoembz._evaluate.planned import Option, Plan, mark_frontier
 from geoembz._evaluate.sample import DEFAULTS, ExperimentKeywords, ExperimentOptions, Sample
 from geoembz._evaluate.selection import Goal, Selection
+from geoembz._evaluate.tasks import TASKS
 from geoembz._geo import pixel_area
 from geoembz._geo.grid import Grid
 from geoembz._util.options import gather_one
@@ -19,6 +21,7 @@ from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source
 
 _FLAGS = {"int8": "--int8", "int4": "--int4", "binary": "--binary", "float32": "--float32"}
+_FORMER_TASK = "plan(task=…) is now plan(use=…); the old name goes with release 0.2"
 _DEFAULT_LOSS = 0.01  # one point of a score
 _DIRECTIONS_ONLY = (
     "an l2 recipe keeps directions only, and the task asked for no more; where lengths matter, "
@@ -31,11 +34,12 @@ def plan(
     *,
     max_loss: float | None = None,
     budget: int | None = None,
-    task: str | None = None,
+    use: str | None = None,
     recipes: Sequence[str] | None = None,
     area_km2: float | None = None,
     experiment: ExperimentOptions | None = None,
     progress: Progress | None = None,
+    task: str | None = None,
     **flat: Unpack[ExperimentKeywords],
 ) -> Plan:
     """Recommend a recipe for a source: the cheapest within a loss, or the best within a budget.
@@ -53,9 +57,12 @@ def plan(
         of the centred cosine with the originals. 0.01 where no goal is given.
     budget
         Most bytes of one vector.
-    task
-        What to judge by; ``knn`` for classes, ``regression`` for quantities, ``cosine`` (or
-        ``rank``: Spearman correlation of distances) without labels.
+    use
+        What the vectors are for. With classes ``search`` (queries that are not compressed, as
+        `geoembz.search` has them: nearest neighbours vote), ``knn`` (codes compared with codes; the
+        default), ``probe`` (linear models), ``segmentation``, ``change`` or ``retrieval``; with
+        quantities ``regression``; without labels ``cosine`` or ``rank`` (Spearman correlation of
+        distances). Of several metrics that a use can compare by the best counts, and is named.
     recipes
         What to try; the `ladder` by default.
     area_km2
@@ -64,6 +71,8 @@ def plan(
         Which rows are judged, and how they are divided; see `ExperimentOptions`.
     progress
         Called with the numbers of finished and of all recipes.
+    task
+        Former name of `use`.
     **flat
         Any field of `experiment` by its own name, as in `evaluate`.
 
@@ -81,6 +90,9 @@ def plan(
     >>> found.chosen.bytes <= 16
     True
     """
+    if task is not None:
+        warnings.warn(_FORMER_TASK, DeprecationWarning, stacklevel=2)
+        use = use or task
     options = gather_one("plan", flat, "experiment", experiment, DEFAULTS)
     goal = Goal(_DEFAULT_LOSS if budget is None and max_loss is None else max_loss, budget)
     grid: Grid | None = None
@@ -98,16 +110,21 @@ def plan(
     else:
         raster = open_once(source)
         grid = raster.grid
-        sample = raster_sample(raster, options, whole_windows=task == "segmentation")
-    selection = Selection(sample, task, options)
+        sample = raster_sample(raster, options, whole_windows=use == "segmentation")
+    selection = Selection(sample, use, options)
     selection.try_recipes(recipes, progress)
     considered, chosen = selection.confirm(goal)
-    command = convert_command(sample.name, chosen.recipe, options.seed, options.vector)
-    return _summarise(selection, goal, considered, chosen, command, _pixels(grid, area_km2))
+    return _summarise(selection, goal, considered, chosen, options.vector, _pixels(grid, area_km2))
 
 
-def convert_command(source: str, recipe: str, seed: int = 0, vector: str | None = None) -> str:
-    """Return the command that converts a source by a recipe.
+def convert_command(
+    source: str,
+    recipe: str,
+    seed: int = 0,
+    vector: str | None = None,
+    metric: str | None = None,
+) -> str:
+    """Return the command that converts a source by a recipe, and recommends a metric.
 
     Examples
     --------
@@ -124,6 +141,8 @@ def convert_command(source: str, recipe: str, seed: int = 0, vector: str | None 
         options += ["--seed", str(seed)]
     if vector is not None:
         options += ["--vector", vector]
+    if metric not in {None, "cosine"}:
+        options += ["--metric", str(metric)]
     return shlex.join(["geoembz", "convert", source, "OUT.zarr", *options])
 
 
@@ -132,22 +151,24 @@ def _summarise(
     goal: Goal,
     considered: Sequence[Option],
     chosen: Option,
-    command: str,
+    vector: str | None,
     n_pixels: int | None,
 ) -> Plan:
     sample, choice = selection.sample, selection.choice.division
+    seed, metric = selection.choice.seed, _compared_by(chosen)
     confirmed = {option.recipe: option for option in considered}
     return Plan(
         name=sample.name,
         dimension=sample.dimension,
-        task=selection.task,
+        use=selection.use,
         metric=selection.metric,
         max_loss=goal.max_loss,
         budget=goal.budget,
         options=mark_frontier([confirmed.get(o.recipe, o) for o in selection.options]),
         chosen=chosen,
         passed_over=tuple(option.recipe for option in considered if option is not chosen),
-        command=command,
+        compared_by=metric,
+        command=convert_command(sample.name, chosen.recipe, seed, vector, metric),
         n_pixels=n_pixels,
         split={
             "kind": choice.kind,
@@ -155,7 +176,7 @@ def _summarise(
             "n_selection": len(choice.tested),
             "n_confirmation": len(selection.confirmation.division.tested),
         },
-        seed=selection.choice.seed,
+        seed=seed,
         exclusions=dict(sample.exclusions),
         messages=(
             *sample.messages,
@@ -164,6 +185,12 @@ def _summarise(
             *([_DIRECTIONS_ONLY] if chosen.recipe.startswith("l2-") else []),
         ),
     )
+
+
+def _compared_by(option: Option) -> str | None:
+    """Return the metric of the task that an option's loss was measured with."""
+    task = TASKS.get(option.selection.by)
+    return None if task is None or task.compares_by is None else str(task.compares_by)
 
 
 def _pixels(grid: Grid | None, area_km2: float | None) -> int | None:

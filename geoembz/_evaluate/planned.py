@@ -20,7 +20,7 @@ _MONTHS = 12
 class Loss:
     """What a recipe loses on one split: `loss` > 0 is worse; `ci95` bounds it where known.
 
-    `by` is the task that it was measured with: of bits, ``knn`` or ``hamming``.
+    `by` is the task that it was measured with, of those that measure the use.
     """
 
     by: str
@@ -78,8 +78,8 @@ class Plan(Result):
         What was sampled.
     dimension
         Length of a vector.
-    task, metric
-        What recipes were judged by.
+    use, metric
+        What recipes were judged by: what the vectors are for, and the score.
     max_loss, budget
         The goal: one of them is None.
     options
@@ -88,6 +88,8 @@ class Plan(Result):
         The recommendation, with its loss on both splits.
     passed_over
         Recipes that met the goal on the selection split, but not on the confirmation split.
+    compared_by
+        Metric that searches of it should compare by; None where the use is no search.
     command
         What makes the store.
     n_pixels
@@ -102,13 +104,14 @@ class Plan(Result):
 
     name: str
     dimension: int
-    task: str
+    use: str
     metric: str
     max_loss: float | None
     budget: int | None
     options: tuple[Option, ...]
     chosen: Option
     passed_over: tuple[str, ...]
+    compared_by: str | None
     command: str
     n_pixels: int | None
     split: Mapping[str, Any]
@@ -173,10 +176,12 @@ class Plan(Result):
             f"  loss where it was chosen:   {chosen.selection.to_text()}",
             f"  loss where it is confirmed: {confirmation}",
         ]
+        if self.compared_by is not None:
+            lines.append(f"  vectors compared by:        {self.compared_by}")
         lines += self._doubts()
         if self.passed_over:
             lines.append(f"  not confirmed, so passed over: {', '.join(self.passed_over)}")
-        if self.task in UNLABELLED:
+        if self.use in UNLABELLED:
             lines.append("  (not the loss of a task: with --labels, more compression may pass)")
         return "\n".join([*lines, f"  {self.command}"])
 
@@ -190,7 +195,7 @@ class Plan(Result):
         return [f"  {reach}: more labelled rows or groups would tell"]
 
     def _title(self) -> str:
-        return UNLABELLED.get(self.task, f"{self.task} {self.metric}")
+        return UNLABELLED.get(self.use, f"{self.use} {self.metric}")
 
     def _cost(self, size: int) -> tuple[int | None, float | None]:
         """Return bytes, and US dollars a year, of all pixels."""

@@ -14,8 +14,15 @@ from geoembz._evaluate.tasks import TASKS, choose_tasks
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 
-_BY_DIRECTION = {"knn", "retrieval", "change"}
-"""Tasks that compare vectors by cosine, whatever their lengths."""
+USES: dict[str, tuple[str, ...]] = {
+    "search": ("knn_float_query", "knn_float_query_whitened"),
+    "knn": ("knn", "knn_whitened", "hamming"),
+}
+"""What vectors are used for, and the tasks that measure it, of which the best counts; other uses
+are named like their one task."""
+
+_BY_DIRECTION = {"search", "knn", "retrieval", "change"}
+"""Uses that compare vectors by cosine, whatever their lengths."""
 
 _SAME_LENGTH = 0.02
 """Spread of lengths, over their mean, up to which vectors count as of one length."""
@@ -24,21 +31,33 @@ _COMPONENTS = (8, 16, 32, 64, 128, 256)
 _WHOLE = ("int8", "int4-lloyd", "rot-binary", "binary")
 _PROJECTED = ("int8", "int4-lloyd", "rot-int4-lloyd")
 _FEW_BYTES = (
+    "pca256w0.5-rot-int2-lloyd",
     "pca64w0.5-rot-pq32x8",
+    "pca256w0.5-rot-binary",
     "pca64-rot-pq16x8",
     "pca64-int2-lloyd",
+    "pca64w0.5-rot-int2-lloyd",
     "pca64w0.5-rot-pq16x8",
+    "pca128w0.5-rot-binary",
+    "pca64-rq8x8",
+    "pca32w0.5-rot-int2-lloyd",
     "pca32-rot-pq8x8",
     "pca32w0.5-rot-pq8x8",
+    "pca64-rq4x8",
     "pca32-rot-pq4x8",
     "pca16-rot-pq2x8",
 )
 _DIRECTIONS = (
     "l2-pca128-rot-int4-lloyd",
+    "l2-pca256w0.5-rot-int2-lloyd",
     "l2-pca64-int4-lloyd",
+    "l2-pca256w0.5-rot-binary",
     "l2-pca64w0.5-rot-pq32x8",
+    "l2-pca64w0.5-rot-int2-lloyd",
     "l2-pca32-int4-lloyd",
+    "l2-pca64-rq8x8",
     "l2-pca32w0.5-rot-pq8x8",
+    "l2-pca128-rq4x8",
     "l2-pca32-rot-pq4x8",
 )
 """Those that won their size in docs/explanation/codec-family.md; they keep no lengths."""
@@ -94,23 +113,26 @@ class Selection:
     ----------
     sample
         Cleaned rows.
-    task
-        What to judge by; None for what suits the labels.
+    use
+        What the vectors are for; None for what suits the labels.
     options
         How rows are divided; see `divide_for_choice`.
 
     Raises
     ------
     InvalidConfigError
-        If the task does not suit the labels, or there are too few rows or groups.
+        If the use does not suit the labels, or there are too few rows or groups.
     """
 
     def __init__(
-        self, sample: Sample, task: str | None, options: ExperimentOptions = DEFAULTS
+        self, sample: Sample, use: str | None, options: ExperimentOptions = DEFAULTS
     ) -> None:
-        self.sample, self.task = sample, task or _usual_task(sample)
-        names = [] if self.task in UNLABELLED else [self.task]
-        tasks = choose_tasks(sample, ["knn", "hamming"] if names == ["knn"] else names)
+        self.sample, self.use = sample, use or _usual_use(sample)
+        if self.use not in {*UNLABELLED, *USES, *TASKS}:
+            known = [*UNLABELLED, *dict.fromkeys([*USES, *TASKS])]
+            raise InvalidConfigError(f"use {self.use!r}; expected one of {', '.join(known)}")
+        self._names = () if self.use in UNLABELLED else USES.get(self.use, (self.use,))
+        tasks = choose_tasks(sample, self._names)
         divisions = divide_for_choice(sample, options)
         self.choice, self.confirmation = (
             Experiment(sample, division, tasks, options.seed) for division in divisions
@@ -122,13 +144,13 @@ class Selection:
     @property
     def metric(self) -> str:
         """Name of the score."""
-        return UNLABELLED[self.task] if self.task in UNLABELLED else TASKS[self.task].metric
+        return UNLABELLED[self.use] if self.use in UNLABELLED else TASKS[self._names[0]].metric
 
     def try_recipes(self, recipes: Sequence[str] | None, progress: Progress | None) -> None:
         """Fit and measure recipes; of the ladder, those are left out that the sample cannot fit."""
         names = tuple(recipes or ())
         if recipes is None:
-            directions = self.task in _BY_DIRECTION and _lengths_differ(self.sample)
+            directions = self.use in _BY_DIRECTION and _lengths_differ(self.sample)
             names = ladder(self.sample.dimension, directions=directions)
         for done, name in enumerate(names):
             if progress is not None:
@@ -168,14 +190,15 @@ class Selection:
     def _measure(self, encoding: Encoding, experiment: Experiment, by: str | None = None) -> Loss:
         """Return the loss of a fitted recipe on one split.
 
-        Bits can be searched by cosine or by Hamming distance: the better one counts, unless `by`
-        names one.
+        Vectors can be compared by several metrics: the best one counts, unless `by` names a task.
         """
-        if self.task in UNLABELLED:
-            score = _unlabelled_score(self.task, experiment.measure_fidelity(encoding))
-            return Loss(self.task, score, 1.0, 1.0 - score)
+        if self.use in UNLABELLED:
+            score = _unlabelled_score(self.use, experiment.measure_fidelity(encoding))
+            return Loss(self.use, score, 1.0, 1.0 - score)
         losses = []
         for name, scores in experiment.judge([encoding], with_fidelity=False).tasks.items():
+            if name not in self._names:
+                continue  # measured for comparison only
             task = TASKS[name]
             full = experiment.baseline_scores[task.baseline or name][task.metric]
             losses.append(Loss.of(name, scores, task.metric, full))
@@ -202,7 +225,7 @@ def ladder(dimension: int, *, directions: bool = False) -> tuple[str, ...]:
     return (*_WHOLE, *(n for n in names if (Recipe.parse(n).n_components or 0) < dimension))
 
 
-def _usual_task(sample: Sample) -> str:
+def _usual_use(sample: Sample) -> str:
     if sample.labels is None:
         return "cosine"
     if sample.after is not None:
@@ -210,8 +233,8 @@ def _usual_task(sample: Sample) -> str:
     return "knn" if sample.has_classes else "regression"
 
 
-def _unlabelled_score(task: str, measured: Mapping[str, Any]) -> float:
-    if task == "cosine":
+def _unlabelled_score(use: str, measured: Mapping[str, Any]) -> float:
+    if use == "cosine":
         return float(measured["cosine_centred"]["mean"])
     return float(max(measured["spearman"], measured.get("hamming_spearman", -1.0)))
 

@@ -18,7 +18,10 @@ from geoembz._evaluate.metrics.splits import Fold
 from geoembz._evaluate.metrics.statistics import bootstrap_statistic, compare_interval
 from geoembz._evaluate.sample import Sample
 from geoembz._util.threads import single_threaded_blas
-from geoembz.encoding import Encoding
+from geoembz.encoding import Encoding, Metric
+
+WHITEN = 0.5
+"""Power of the deviation in weighed comparisons: halfway between none, and all components alike."""
 
 RESAMPLES = 500
 """Bootstrap samples of statistics that are no means."""
@@ -64,21 +67,25 @@ class Views:
         Fitted on training rows; None for the baseline, vectors as they are.
     codes
         Shape ``(n, code_length)``; of the baseline the vectors.
+    vectors
+        As they were before: what float queries are made of.
     after
         The same rows at a second date.
     """
 
     encoding: Encoding | None
     codes: NDArray[Any]
+    vectors: NDArray[np.float32]
     after: "Views | None" = None
 
     @classmethod
     def of(cls, sample: Sample, encoding: Encoding | None = None) -> Self:
         """Encode a sample's vectors, unless it carries what a store holds for them."""
-        after = None if sample.after is None else cls(encoding, _encode(encoding, sample.after))
+        later = sample.after
+        after = None if later is None else cls(encoding, _encode(encoding, later), later)
         if encoding is not None and sample.codes is not None and sample.encoding is encoding:
-            return cls(encoding, sample.codes, after)
-        return cls(encoding, _encode(encoding, sample.vectors), after)
+            return cls(encoding, sample.codes, sample.vectors, after)
+        return cls(encoding, _encode(encoding, sample.vectors), sample.vectors, after)
 
     @property
     def name(self) -> str:
@@ -113,11 +120,48 @@ class Views:
             return self.reconstructed
         with single_threaded_blas():
             vectors = encoding.decode(self.codes, "reduced")
-        outside = encoding.projection.residual_norm
-        if not outside:
+        return _with_residual(encoding, vectors)
+
+    @cached_property
+    def whitened(self) -> NDArray[np.float32]:
+        """Components divided by a power of their deviation, `WHITEN`: shape ``(n, n_components)``.
+
+        What ``open(space="reduced", whiten=…)`` reads, and searches by ``cosine-w0.5`` compare.
+        """
+        if self.encoding is None:
+            return self.codes
+        with single_threaded_blas():
+            block = np.ascontiguousarray(self.codes.T)
+            decoder = self.encoding.decoder("reduced", whiten=WHITEN)
+            vectors: NDArray[np.float32] = decoder.decode(block)
+        return np.ascontiguousarray(vectors.T)
+
+    @property
+    def can_be_whitened(self) -> bool:
+        """Whether it is known how much each component varies."""
+        if self.encoding is None:
+            return False
+        projection = self.encoding.projection
+        return projection.rotation is not None or not projection.rotated
+
+    def float_queries(
+        self, rows: NDArray[np.integer], *, is_whitened: bool = False
+    ) -> NDArray[np.float32]:
+        """Return rows as queries that were not encoded, to be compared with the others as they are.
+
+        Of the kind of `reduced`, or of `whitened`.
+        """
+        vectors: NDArray[np.float32] = self.vectors[rows]
+        encoding = self.encoding
+        if encoding is None:
             return vectors
-        constant = np.full((len(vectors), 1), outside, np.float32)
-        return np.concatenate([vectors, constant], axis=1)
+        with single_threaded_blas():
+            if is_whitened:
+                return encoding.reduce(vectors, WHITEN)
+            if encoding.n_components >= encoding.dimension:
+                targets: NDArray[np.float32] = encoding.target(vectors.T)
+                return np.ascontiguousarray(targets.T)
+            return _with_residual(encoding, encoding.reduce(vectors))
 
     @property
     def packed_bits(self) -> NDArray[np.uint8] | None:
@@ -141,6 +185,8 @@ class Task(ABC):
     name: ClassVar[str]
     metric: ClassVar[str]
     """The score that decides."""
+    compares_by: ClassVar[Metric | None] = None
+    """The metric of searches that does what the task does; None where it is no search."""
     baseline: ClassVar[str | None] = None
     """Task whose uncompressed answer this one is compared with; None for its own."""
 
@@ -181,6 +227,15 @@ def compare_statistic(
         difference, n_units, groups=groups, resamples=RESAMPLES, seed=problem.seed
     )
     return compare_interval(interval, n_units, groups).to_json()
+
+
+def _with_residual(encoding: Encoding, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Append what all reconstructed vectors share outside the subspace, if there is any."""
+    outside = encoding.projection.residual_norm
+    if not outside:
+        return vectors
+    constant = np.full((len(vectors), 1), outside, np.float32)
+    return np.concatenate([vectors, constant], axis=1)
 
 
 def _encode(encoding: Encoding | None, vectors: NDArray[np.float32]) -> NDArray[Any]:

@@ -29,7 +29,8 @@ from geoembz._evaluate.metrics.statistics import (
     compare_interval,
 )
 from geoembz._evaluate.sample import Sample
-from geoembz._evaluate.task import Answer, Problem, Task, Views, compare_statistic
+from geoembz._evaluate.task import WHITEN, Answer, Problem, Task, Views, compare_statistic
+from geoembz.encoding import Metric
 from geoembz.errors import InvalidConfigError
 
 NEIGHBOURS = 5  # those of the seed article
@@ -65,15 +66,59 @@ class Classification(Task):
 
 
 class Knn(Classification):
-    """k nearest neighbours by cosine distance."""
+    """k nearest neighbours by cosine distance, codes with codes."""
 
     name = "knn"
+    compares_by = Metric()
 
     def solve(self, problem: Problem, fold: Fold, views: Views) -> Answer:
         """Let the nearest training rows vote."""
-        vectors, k = views.reduced, min(NEIGHBOURS, len(fold.train))
-        found = cosine_neighbours(vectors[fold.test], vectors[fold.train], k)
+        references, queries = self._compared(fold, views)
+        found = cosine_neighbours(queries, references, min(NEIGHBOURS, len(fold.train)))
         return Answer(majority_vote(problem.labels[fold.train], found.indices))
+
+    def _compared(self, fold: Fold, views: Views) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return training rows and test rows."""
+        return views.reduced[fold.train], views.reduced[fold.test]
+
+
+class KnnFloatQuery(Knn):
+    """The same, with test rows that were not encoded: what `search` compares."""
+
+    name = "knn_float_query"
+    baseline = "knn"
+
+    def applies(self, views: Views) -> bool:
+        """Whether anything was encoded."""
+        return views.encoding is not None
+
+    def _compared(self, fold: Fold, views: Views) -> tuple[NDArray[Any], NDArray[Any]]:
+        return views.reduced[fold.train], views.float_queries(fold.test)
+
+
+class KnnWhitened(Knn):
+    """The same as `Knn`, components divided by a power of their deviation."""
+
+    name = "knn_whitened"
+    baseline = "knn"
+    compares_by = Metric("cosine", WHITEN)
+
+    def applies(self, views: Views) -> bool:
+        """Whether components can be weighed."""
+        return views.can_be_whitened
+
+    def _compared(self, fold: Fold, views: Views) -> tuple[NDArray[Any], NDArray[Any]]:
+        return views.whitened[fold.train], views.whitened[fold.test]
+
+
+class KnnFloatQueryWhitened(KnnWhitened):
+    """The same, with test rows that were not encoded: a search by ``cosine-w0.5``."""
+
+    name = "knn_float_query_whitened"
+
+    def _compared(self, fold: Fold, views: Views) -> tuple[NDArray[Any], NDArray[Any]]:
+        queries = views.float_queries(fold.test, is_whitened=True)
+        return views.whitened[fold.train], queries
 
 
 class Hamming(Classification):
@@ -81,6 +126,7 @@ class Hamming(Classification):
 
     name = "hamming"
     baseline = "knn"
+    compares_by = Metric("hamming")
 
     def applies(self, views: Views) -> bool:
         """Whether the codes are bits."""
@@ -241,10 +287,12 @@ class Retrieval(Task):
         return {**self.score(problem, answer), **judgement}
 
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (Knn(), Hamming(), Probe(), Regression(), Segmentation(), Change(), Retrieval())
-}
+_TASKS = (
+    *(Knn(), KnnFloatQuery(), KnnWhitened(), KnnFloatQueryWhitened(), Hamming(), Probe()),
+    *(Regression(), Segmentation(), Change(), Retrieval()),
+)
+
+TASKS: dict[str, Task] = {task.name: task for task in _TASKS}
 """All tasks, by name."""
 
 
@@ -271,8 +319,8 @@ def choose_tasks(sample: Sample, names: Sequence[str] | None) -> tuple[Task, ...
             f"tasks {', '.join(wrong)} need classes, but the labels are quantities; use "
             "--tasks regression"
         )
-    if "hamming" in names and "knn" not in names:
-        names = ["knn", *names]
+    baselines = [name for name in (TASKS[name].baseline for name in names) if name is not None]
+    names = [*(name for name in baselines if name not in names), *names]
     return tuple(TASKS[name] for name in dict.fromkeys(names))
 
 
@@ -281,7 +329,7 @@ def _usual_tasks(sample: Sample) -> tuple[str, ...]:
         return ()
     if sample.after is not None:
         return ("change",)
-    return ("knn", "hamming", "probe") if sample.has_classes else ("regression",)
+    return ("knn", "knn_float_query", "hamming", "probe") if sample.has_classes else ("regression",)
 
 
 def _compare_scores(

@@ -10,6 +10,7 @@ from geoembz import ExperimentOptions, evaluate, plan
 from geoembz._evaluate import Evaluation, Sample
 from geoembz._evaluate.cross_validation import divide
 from geoembz._evaluate.sample import ExperimentKeywords, clean
+from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 
 
@@ -26,8 +27,8 @@ def test_json_has_the_promised_structure(blobs: Sample) -> None:
     assert 0 <= knn["accuracy"] <= 1
     assert 0 <= knn["mcnemar_p"] <= 1
     assert knn["ci95"][0] <= knn["delta"] <= knn["ci95"][1]
-    assert {"knn", "probe"} == set(document["recipes"][0]["tasks"])
-    assert {"knn", "hamming", "probe"} == set(document["recipes"][1]["tasks"])
+    assert {"knn", "knn_float_query", "probe"} == set(document["recipes"][0]["tasks"])
+    assert {"knn", "knn_float_query", "hamming", "probe"} == set(document["recipes"][1]["tasks"])
     assert document["recipes"][0]["bytes"] == 12
 
 
@@ -49,6 +50,35 @@ def test_knn_is_that_of_scikit_learn(blobs: Sample) -> None:
     model.fit(blobs.vectors[fold.train], labels[fold.train])
     expected = model.score(blobs.vectors[fold.test], labels[fold.test])
     assert evaluation.baseline["tasks"]["knn"]["accuracy"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("recipe", ["pca4-int4", "binary", "l2-pca4w0.5-rot-int2-lloyd"])
+def test_float_queries_are_compared_with_decoded_vectors(blobs: Sample, recipe: str) -> None:
+    """As scikit-learn does it on vectors that were decoded, in original space and weighed."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    names = ["knn_float_query", "knn_float_query_whitened", "knn_whitened"]
+    evaluation = evaluate_sample(blobs, [recipe], tasks=names)
+    fold, labels = divide(blobs).folds[0], blobs.labels
+    assert labels is not None
+    encoding = Encoding.fit(blobs.vectors[fold.train], recipe)
+    codes, tested = encoding.encode(blobs.vectors), blobs.vectors[fold.test]
+    weighed = encoding.decoder("reduced", whiten=0.5).decode(np.ascontiguousarray(codes.T)).T
+    compared = {
+        "knn_float_query": (encoding.decode(codes), tested),
+        "knn_float_query_whitened": (weighed, encoding.reduce(tested, 0.5)),
+        "knn_whitened": (weighed, weighed[fold.test]),
+    }
+    for name, (decoded, queries) in compared.items():
+        model = KNeighborsClassifier(5, algorithm="brute", metric="cosine")
+        model.fit(decoded[fold.train], labels[fold.train])
+        expected = model.score(queries, labels[fold.test])
+        found = evaluation.recipes[0].tasks[name]["accuracy"]
+        assert found == pytest.approx(expected, abs=2 / len(fold.test)), name  # ties
+    measured = evaluation.recipes[0].fidelity
+    assert measured["recall_float_query"]["10"] >= measured["recall"]["10"]
+    if recipe == "binary":  # whose codes lose most
+        assert measured["recall_float_query"]["10"] > measured["recall"]["10"]
 
 
 def test_drop_per_class_names_the_worst(blobs: Sample) -> None:

@@ -109,12 +109,30 @@ def test_directions_are_tried_where_lengths_differ_and_do_not_count(blobs: Sampl
     assert not [name for name in ladder(512) if name.startswith("l2-")]
     lengths = np.random.default_rng(1).uniform(1, 9, (300, 1)).astype(np.float32)
     wide = np.tile(blobs.vectors * lengths, 4)
-    found = plan(Sample(wide, blobs.labels), budget=16, task="knn")
+    found = plan(Sample(wide, blobs.labels), budget=16, use="knn")
     assert "l2-pca32-int4-lloyd" in [option.recipe for option in found.options]
     assert found.chosen.recipe.startswith("l2-") == ("directions only" in " ".join(found.messages))
     equal = wide / np.linalg.norm(wide, axis=1, keepdims=True)
-    tried = plan(Sample(equal, blobs.labels), budget=16, task="knn").options
+    tried = plan(Sample(equal, blobs.labels), budget=16, use="knn").options
     assert not [option for option in tried if option.recipe.startswith("l2-")]
+
+
+def test_the_use_decides_what_counts(blobs: Sample) -> None:
+    """Searches are measured with float queries; the best metric is named, and in the command."""
+    recipes = ["pca8-int4", "pca4w0.5-rot-binary"]
+    search = plan(blobs, budget=8, use="search", recipes=recipes)
+    codes = plan(blobs, budget=8, use="knn", recipes=recipes)
+    by = {"knn_float_query": "cosine", "knn_float_query_whitened": "cosine-w0.5"}
+    assert {option.selection.by for option in search.options} <= set(by)
+    assert search.compared_by == by[search.chosen.selection.by]
+    assert search.compared_by in search.to_table()
+    assert ("--metric cosine-w0.5" in search.command) == (search.compared_by == "cosine-w0.5")
+    assert {o.selection.by for o in codes.options} <= {"knn", "knn_whitened", "hamming"}
+    assert plan(blobs, budget=8, use="probe", recipes=recipes).compared_by is None
+    with pytest.raises(InvalidConfigError, match="expected one of cosine"):
+        plan(blobs, use="cooking", recipes=recipes)
+    with pytest.warns(DeprecationWarning, match=r"plan\(use="):
+        assert plan(blobs, budget=8, task="knn", recipes=recipes).chosen == codes.chosen
 
 
 def test_change_is_planned_from_two_dates(scene: DemoFiles, tmp_path: Path) -> None:
@@ -132,7 +150,7 @@ def test_change_is_planned_from_two_dates(scene: DemoFiles, tmp_path: Path) -> N
     ) as r:
         r.write(changed)
     found = plan(scene.embedding, labels=flags, after=after, samples=2000, recipes=["int8"])
-    assert (found.task, found.metric) == ("change", "auc")
+    assert (found.use, found.metric) == ("change", "auc")
     assert found.chosen.recipe == "int8"
 
 
