@@ -19,6 +19,7 @@ from geoembz._evaluate.metrics.statistics import bootstrap_statistic, compare_in
 from geoembz._evaluate.sample import Sample
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding, Metric
+from geoembz.errors import InvalidConfigError
 
 WHITEN = 0.5
 """Power of the deviation in weighed comparisons: halfway between none, and all components alike."""
@@ -68,14 +69,14 @@ class Views:
     codes
         Shape ``(n, code_length)``; of the baseline the vectors.
     vectors
-        As they were before: what float queries are made of.
+        As they were before, for float queries; None where there are none to be asked.
     after
         The same rows at a second date.
     """
 
     encoding: Encoding | None
     codes: NDArray[Any]
-    vectors: NDArray[np.float32]
+    vectors: NDArray[np.float32] | None = None
     after: "Views | None" = None
 
     @classmethod
@@ -151,6 +152,8 @@ class Views:
 
         Of the kind of `reduced`, or of `whitened`.
         """
+        if self.vectors is None:
+            raise InvalidConfigError(f"{self.name}: only codes are known, and no float queries")
         vectors: NDArray[np.float32] = self.vectors[rows]
         encoding = self.encoding
         if encoding is None:
