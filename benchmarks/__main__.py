@@ -29,6 +29,7 @@ CASES = (
     "search",
     "maps",
     "predict",
+    "sampling",
     "entropy",
     "tables",
     "evaluate",

@@ -79,8 +79,8 @@ def open_patch(
     >>> files = geoembz.demo.write_demo(tmp_path, size=64)
     >>> summary = geoembz.convert(files.embedding, tmp_path / "patch.zarr", pca=16)
     >>> patch = geoembz.open_patch(tmp_path / "patch.zarr", crs="EPSG:3857", resolution=20)
-    >>> patch["embedding"].dims, patch.rio.crs.to_epsg()
-    (('dimension', 'y', 'x'), 3857)
+    >>> patch["embedding"].dims, float(patch.x[1] - patch.x[0])
+    (('dimension', 'y', 'x'), 20.0)
     """
     patch = patch_of_store(
         store,
