@@ -111,7 +111,8 @@ class Problem:
                 recipe.projection,
                 recipe.n_components,
                 whiten=recipe.whiten,
-                rotate=recipe.rotate,
+                rotate=recipe.is_rotated,
+                itq=(lambda drawn: drawn.transform(columns)) if recipe.itq else None,
                 seed=seed,
             )
             scores = fitted.projection.transform(columns)

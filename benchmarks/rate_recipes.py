@@ -69,13 +69,13 @@ def compared(budget: int, dimension: int) -> list[str]:
 def _metrics(name: str) -> tuple[float, ...]:
     """Return the metrics that a recipe can be read by: a rotation alone knows no variances."""
     recipe = Recipe.parse(name)
-    return METRICS[:1] if recipe.rotate and recipe.projection is None else METRICS
+    return METRICS[:1] if recipe.is_rotated and recipe.projection is None else METRICS
 
 
 def is_random(name: str) -> bool:
     """Whether fitting the recipe draws random numbers, so that seeds differ."""
     recipe = Recipe.parse(name)
-    return recipe.rotate or recipe.quantizer == "pq" or recipe.projection == "random"
+    return recipe.is_rotated or recipe.quantizer == "pq" or recipe.projection == "random"
 
 
 def _named(kinds: list[tuple[int, str]], budget: int, dimension: int) -> list[str]:

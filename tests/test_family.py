@@ -35,11 +35,12 @@ PREFIXES = [
     f"pca{COMPONENTS}w1-rot-",
 ]
 QUANTIZERS = ("int8", "int4-lloyd", "int2-quantile", "ternary", "binary", "aef", "float16")
+BITWISE = ("itq-binary", "pca5w0.5-itq-binary", "l2-svd5-itq-ternary", "pca5w0.5-binary")
 GROUPED = ("pq1x8", "pca5-pq5x8", "pca5w0.5-pq5x8", "l2-pca6-rot-pq3x8", "rot-pq11x8")
-RECIPES = [*(f"{prefix}{kind}" for prefix in PREFIXES for kind in QUANTIZERS), *GROUPED]
+RECIPES = [*(f"{prefix}{kind}" for prefix in PREFIXES for kind in QUANTIZERS), *GROUPED, *BITWISE]
 DEFAULT = [
     *(f"{prefix}{QUANTIZERS[n % len(QUANTIZERS)]}" for n, prefix in enumerate(PREFIXES)),
-    *("pq1x8", "pca5w0.5-pq5x8", "l2-pca6-rot-pq3x8"),
+    *("pq1x8", "pca5w0.5-pq5x8", "l2-pca6-rot-pq3x8", "pca5w0.5-itq-binary"),
 ]
 """Every prefix with one quantizer, every quantizer with some prefix; the product is slow."""
 every_recipe = pytest.mark.parametrize("recipe", rows(RECIPES, DEFAULT))
@@ -182,7 +183,13 @@ def test_the_first_components_are_an_encoding_of_their_own(
 @pytest.mark.parametrize(
     "recipe",
     [
-        *("pca5-rot-int8", "pca5w0.5-rot-int4", "rot-binary", "select5-rot-ternary"),
+        *(
+            "pca5-rot-int8",
+            "pca5w0.5-rot-int4",
+            "rot-binary",
+            "select5-rot-ternary",
+            "pca5-itq-binary",
+        ),
         *("pca5-pq5x8", "int8", "l2-aef"),
     ],
 )
@@ -242,7 +249,7 @@ def test_hashes_do_not_depend_on_blas_threads() -> None:
     for threads in ("1", "2"):
         names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
         completed = subprocess.run(
-            [sys.executable, "-c", HASHES, *recipes, "pca32-rot-pq4x8"],
+            [sys.executable, "-c", HASHES, *recipes, "pca32-rot-pq4x8", "pca32-itq-binary"],
             env={**os.environ, **dict.fromkeys(names, threads)},
             capture_output=True,
             text=True,
@@ -250,7 +257,7 @@ def test_hashes_do_not_depend_on_blas_threads() -> None:
         )
         found.append(completed.stdout)
     assert found[0] == found[1]
-    assert len(found[0].splitlines()) == len(recipes) + 1
+    assert len(found[0].splitlines()) == len(recipes) + 2
 
 
 @every_recipe

@@ -29,7 +29,10 @@ def problem() -> Problem:
     return Problem(rows[:340], rows[340:], labels[:340], labels[340:])
 
 
-@pytest.mark.parametrize("name", ["pca8-int8", "l2-pca8w0.5-rot-pq4x8", "rot-binary", "int2-lloyd"])
+@pytest.mark.parametrize(
+    "name",
+    ["pca8-int8", "l2-pca8w0.5-rot-pq4x8", "rot-binary", "int2-lloyd", "l2-pca8w0.5-itq-binary"],
+)
 def test_it_fits_what_users_fit(problem: Problem, name: str) -> None:
     """Keeping moments between fits changes no bit."""
     assert problem.fit(name, 3).hash == Encoding.fit(problem.train, name, 3).hash

@@ -12,7 +12,22 @@ from geoembz.encoding._quantization import BITS, METHODS
 from geoembz.errors import GeoembzError, InvalidConfigError
 
 COUNTS = st.integers(1, 65_536)
-WORDS = [*KINDS, "l2", "rot", "w", "x8", "aef", "power2x", "-", "64", "0", ".5", *BITS, "lloyd"]
+WORDS = [
+    *KINDS,
+    "l2",
+    "rot",
+    "itq",
+    "w",
+    "x8",
+    "aef",
+    "power2x",
+    "-",
+    "64",
+    "0",
+    ".5",
+    *BITS,
+    "lloyd",
+]
 
 
 @st.composite
@@ -25,9 +40,11 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "normalize": draw(st.booleans()),
         "rotate": draw(st.booleans()),
     }
+    if BITS[quantizer] <= 2 and not parts["rotate"]:
+        parts["itq"] = draw(st.booleans())
     if draw(st.booleans()):
         parts |= {"projection": draw(st.sampled_from(KINDS)), "n_components": draw(COUNTS)}
-        if parts["rotate"] or quantizer in {"pq", "rq"}:
+        if parts["rotate"] or parts.get("itq") or quantizer in {"binary", "pq", "rq"}:
             parts["whiten"] = draw(st.floats(0, 1))
     if quantizer == "pq":
         parts["n_subquantizers"] = draw(COUNTS)
@@ -62,6 +79,10 @@ def test_any_text_is_a_recipe_or_an_error(text: str) -> None:
         ("pca64-int8", {"projection": "pca", "n_components": 64, "quantizer": "int8"}),
         ("pca32-rot-int4-lloyd", {"rotate": True, "method": "lloyd", "n_components": 32}),
         ("rot-binary", {"projection": None, "rotate": True, "method": None}),
+        ("itq-binary", {"projection": None, "rotate": False, "itq": True}),
+        ("pca128w0.5-itq-binary", {"whiten": 0.5, "itq": True, "quantizer": "binary"}),
+        ("l2-pca64-itq-int2-lloyd", {"normalize": True, "itq": True, "rotate": False}),
+        ("pca128w0.5-binary", {"whiten": 0.5, "itq": False, "rotate": False}),
         ("svd16-int2-quantile", {"projection": "svd", "method": "quantile"}),
         ("select48-ternary", {"projection": "select", "quantizer": "ternary"}),
         ("pca32-rot-pq8x8", {"quantizer": "pq", "n_subquantizers": 8}),
@@ -115,6 +136,7 @@ def test_several_names_of_one_recipe(name: str, canonical: str) -> None:
         ("pq8x4", "pq8x8"),
         ("float61", "float16"),
         ("pca64-rott-int8", "rot"),
+        ("pca64-iqt-binary", "itq"),
     ],
 )
 def test_the_nearest_word_is_suggested(name: str, hint: str) -> None:
@@ -139,6 +161,7 @@ def test_the_nearest_word_is_suggested(name: str, hint: str) -> None:
             "binary-lloyd",
             "int8-mean",
         ),
+        *("itq", "pca64-itq", "itq-rot-binary", "rot-itq-binary", "itq-pca64-binary", "itq-aef"),
         *("power", "pq", "power0x1", "power2x0", "power-1x2", "power1e3x2"),
         *("pca64w0.5-int8", "w0.5-rot-int8", "pca64w1.5-rot-int8", "pca64w-rot-int8"),
         *("pca99999999-int8", "pca" + "9" * 5000 + "-int8", "pca\u0663-int8"),
@@ -160,6 +183,8 @@ def test_other_names_are_refused(name: str) -> None:
         {"projection": "pca", "n_components": -1},
         {"whiten": float("nan")},
         {"whiten": 0.5},
+        {"whiten": 0.5, "quantizer": "binary", "itq": True},
+        {"quantizer": "binary", "rotate": True, "itq": True},
         {"quantizer": "pq"},
         {"quantizer": "pq", "n_subquantizers": 0},
         {"n_subquantizers": 3},
@@ -198,3 +223,15 @@ def test_sizes(name: str, dimension: int, size: int) -> None:
 def test_dimensions_that_do_not_suit_are_refused(name: str, dimension: int) -> None:
     with pytest.raises(InvalidConfigError, match=str(dimension)):
         Recipe.parse(name).check_dimension("here", dimension)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["itq-int8", "pca32-itq-int4-lloyd", "pca32-itq-pq4x8", "pca32-itq-rq4x8", "itq-float16"],
+)
+def test_a_rotation_for_signs_is_refused_before_wider_codes(name: str) -> None:
+    """The message says what it is for, and what to take instead."""
+    with pytest.raises(
+        InvalidConfigError, match="expected binary, ternary or int2 after itq, or rot"
+    ):
+        Recipe.parse(name)

@@ -99,7 +99,8 @@ class EncodingFitter:
                 recipe.projection,
                 recipe.n_components,
                 whiten=recipe.whiten,
-                rotate=recipe.rotate,
+                rotate=recipe.is_rotated,
+                itq=self._reservoir.scores if recipe.itq else None,
                 seed=self.seed,
             )
             scores = self._reservoir.scores(fitted.projection)

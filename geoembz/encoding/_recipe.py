@@ -1,6 +1,6 @@
 """Recipes: what to fit, as a name such as ``pca64-int8``, before anything is fitted.
 
-The grammar is ``[l2-][PROJECTION-][rot-]QUANTIZER[-METHOD]`` (spec/encoding.md, "Recipes").
+The grammar is ``[l2-][PROJECTION-][rot-|itq-]QUANTIZER[-METHOD]`` (spec/encoding.md, "Recipes").
 """
 
 import re
@@ -21,10 +21,13 @@ _BYTES = re.compile(f"(pq|rq){_COUNT}x8")
 _COUNTED = {"pq": "n_subquantizers", "rq": "n_stages"}
 """Quantizers whose names say how many bytes a code has, and the field that holds it."""
 
+_ROTATIONS = {"rot": "rotate", "itq": "itq"}
+"""Words of the rotations, and the field that each sets."""
+
 _POWER = re.compile(f"power{_NUMBER}x{_NUMBER}")
 _EXAMPLES = (
     *(f"{name}64" for name in PROJECTIONS),
-    *("l2", "rot", "aef", "pq8x8", "rq8x8", "power2x127.5"),
+    *("l2", "rot", "itq", "aef", "pq8x8", "rq8x8", "power2x127.5"),
     *(name for name in BITS if name not in {*_COUNTED, "power"}),
     *dict.fromkeys(method for methods in METHODS.values() for method in methods),
 )
@@ -48,10 +51,13 @@ class Recipe:
     n_components
         Components that the projection keeps.
     whiten
-        Power of the standard deviation that components are divided by, 0 to 1; needs `rotate` or
-        ``pq`` or ``rq``, since other quantizers scale every component by itself.
+        Power of the standard deviation that components are divided by, 0 to 1; needs `rotate`,
+        ``binary``, ``pq`` or ``rq``, since other quantizers scale every component by itself.
     rotate
         Rotate the components at random.
+    itq
+        Rotate them so that their signs lose least, by iterative quantization; only for codes of 1
+        or 2 bits, and instead of `rotate`.
     normalize
         Scale vectors to length 1 first (``l2``).
     n_subquantizers
@@ -84,6 +90,7 @@ class Recipe:
     n_subquantizers: int | None = None
     n_stages: int | None = None
     power: tuple[float, float] | None = None
+    itq: bool = False
 
     def __post_init__(self) -> None:
         """Refuse parts that do not make a recipe; name the default method by None."""
@@ -99,6 +106,7 @@ class Recipe:
             "l2" if self.normalize else "",
             f"{self.projection}{self.n_components}{whiten}" if self.projection else "",
             "rot" if self.rotate else "",
+            "itq" if self.itq else "",
             self._quantizer_name(),
             self.method or "",
         ]
@@ -121,8 +129,8 @@ class Recipe:
             words.pop(0)
             parts |= {"projection": match[1], "n_components": int(match[2])}
             parts["whiten"] = float(match[3] or 0)
-        if words and words[0] == "rot":
-            parts["rotate"] = bool(words.pop(0))
+        if words and words[0] in _ROTATIONS:
+            parts[_ROTATIONS[words.pop(0)]] = True
         if not words:
             raise InvalidConfigError(f"recipe {name!r}: no quantizer; expected {_grammar()}")
         parts |= _quantizer(name, words.pop(0))
@@ -131,6 +139,11 @@ class Recipe:
         if words:
             raise _unknown(name, words[0])
         return cls(**parts)
+
+    @property
+    def is_rotated(self) -> bool:
+        """Whether components are rotated, by whatever rotation."""
+        return self.rotate or self.itq
 
     @property
     def bits(self) -> int:
@@ -197,17 +210,28 @@ class Recipe:
             yield "a projection and a number of components go together, as in 'pca64-int8'"
         if not 0 <= self.whiten <= 1:
             yield f"whitening {self.whiten}; expected 0 to 1"
-        mixes = self.rotate or self.quantizer in _COUNTED
-        if self.whiten and (self.projection is None or not mixes):
-            yield (
-                "whitening needs a projection before it and a rotation, pq or rq after it; "
-                "elsewhere it changes no code: ask for it when reading (whiten=)"
-            )
+        yield from self._problems_of_rotation()
         yield from self._problems_of_counts()
         if (self.quantizer == "power") != (self.power is not None):
             yield "power and its exponent and factor go together, as in 'power2x127.5'"
         if self.power is not None and not all(1e-3 <= number <= 1e6 for number in self.power):
             yield f"power law {self.power}; expected exponent and factor from 0.001 to 1000000"
+
+    def _problems_of_rotation(self) -> Iterator[str]:
+        """Yield what is wrong with whitening and the rotation."""
+        allowed = self.is_rotated or self.quantizer in {*_COUNTED, "binary"}
+        if self.whiten and (self.projection is None or not allowed):
+            yield (
+                "whitening needs a projection before it and a rotation, binary, pq or rq after it; "
+                "elsewhere it changes no code: ask for it when reading (whiten=)"
+            )
+        if self.rotate and self.itq:
+            yield "two rotations, rot and itq; expected one of them"
+        if self.itq and self.bits > 2:
+            yield (
+                f"itq fits a rotation to signs, and {self.quantizer} keeps more than these; "
+                "expected binary, ternary or int2 after itq, or rot in its place"
+            )
 
     def _problems_of_counts(self) -> Iterator[str]:
         """Yield what is wrong with the numbers of bytes of ``pq`` and ``rq``."""
@@ -268,6 +292,6 @@ def _closest(word: str) -> str | None:
 
 def _grammar() -> str:
     return (
-        "[l2-][PROJECTION-][rot-]QUANTIZER[-METHOD], for example 'pca64-int8', "
+        "[l2-][PROJECTION-][rot-|itq-]QUANTIZER[-METHOD], for example 'pca64-int8', "
         "'l2-pca64-int4-lloyd', 'pca32-rot-pq8x8', 'pca64-rq8x8', 'rot-binary' or 'aef'"
     )

@@ -12,7 +12,7 @@ from tests.map.conftest import MakeStore, place_of, read_tiff, vectors
 
 RECIPES = (
     "pca8-int8", "pca8-int4", "pca8-binary", "rot-binary", "pca8-pq4x8", "pca8-rq2x8", "power2x60",
-    "l2-pca8-int8",
+    "pca8w0.5-itq-binary", "l2-pca8-int8",
     "pca8w0.5-rot-int8", "pca8w0.5-pq4x8", "float32",
 )  # fmt: skip
 LIKE, UNLIKE = [(20, 20), (60, 45)], [(30, 5)]

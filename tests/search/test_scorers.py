@@ -32,6 +32,7 @@ RECIPES = (
     "pca8-int4-lloyd",
     "pca7-ternary",
     "rot-binary",
+    "pca8w0.5-itq-binary",
     "pca8-rot-pq4x8",
     "pca8w0.5-rot-pq4x8",
     "pca8w0.5-rot-int4",

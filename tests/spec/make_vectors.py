@@ -48,7 +48,7 @@ NAMES = ("A00", "A01", None, "A03", "A04", "A05", "A06", "A07")
 ENCODINGS = (
     *("pca5-int8", "pca5-int4", "binary", "float32"),
     *("svd5-int4-lloyd", "pca5w1-rot-int8-quantile", "rot-binary", "l2-float16", "pca5-int2"),
-    *("select5-ternary", "pq2x8", "aef", "random5-power1x64", "pca4-rq2x8"),
+    *("select5-ternary", "pq2x8", "aef", "random5-power1x64", "pca4-rq2x8", "pca5w1-itq-binary"),
 )
 
 OVERVIEWS = {"int8-plain": "pca5-int8", "pq-plain": "pq2x8", "l2-plain": "l2-float16"}
@@ -100,7 +100,7 @@ def encoding(recipe: str) -> Encoding:
     parsed = Recipe.parse(recipe)
     projected = (
         vector_states.projection(parsed)
-        if parsed.projection or parsed.rotate
+        if parsed.projection or parsed.is_rotated
         else Projection("none", DIMENSION)
     )
     count = projected.n_components
@@ -170,6 +170,7 @@ def _stores() -> list[dict[str, Any]]:
         },
         {"name": "pq-plain", "recipe": "pq2x8", "crs": degrees, "gaps": True},
         {"name": "pq-codec", "recipe": "pca5w1-pq5x8", **whole, "layout": "codec"},
+        {"name": "itq-plain", "recipe": "pca5w1-itq-binary", "crs": degrees, "gaps": True},
         {"name": "rq-plain", "recipe": "pca4-rq2x8", "crs": degrees, "gaps": True},
         {"name": "whitened-plain", "recipe": "pca5w1-rot-int8-lloyd", "crs": utm, "gaps": True},
         {"name": "power-codec", "recipe": "aef", "crs": utm, "gaps": True, "layout": "codec"},

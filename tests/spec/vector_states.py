@@ -44,7 +44,7 @@ def projection(recipe: Recipe) -> Projection:
     rows[:4, ::2] = _HADAMARD
     rows[4, 1::2] = _HADAMARD[1]
     rotation = np.eye(5)
-    if recipe.rotate:
+    if recipe.is_rotated:
         rotation[1:, 1:] = _HADAMARD
     weight = (2.0 ** -np.arange(5) if recipe.whiten else np.ones(5))[:, np.newaxis]
     return Projection(
@@ -53,9 +53,9 @@ def projection(recipe: Recipe) -> Projection:
         (rotation @ (weight * rows)).astype(np.float32),
         mean * np.float32(kind != "svd"),
         (rotation @ (rows / weight)).astype(np.float32) if recipe.whiten else None,
-        rotated=recipe.rotate,
+        rotated=recipe.is_rotated,
         whiten=recipe.whiten,
-        rotation=rotation.astype(np.float32) if recipe.rotate else None,
+        rotation=rotation.astype(np.float32) if recipe.is_rotated else None,
     )
 
 

@@ -30,6 +30,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "select9-ternary": {},
     "pca12-binary": {},
     "rot-binary": {},
+    "pca12w0.5-itq-binary": {},
     "pca8-pq4x8": {},
     "pca8-rq4x8": {},
     "pca8w0.5-rq3x8": {},

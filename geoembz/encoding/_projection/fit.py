@@ -4,6 +4,7 @@ Projection, soft whitening and rotation are all linear, so encoding stays ``z = 
 decoding ``x = B @ z + c`` whatever was chosen.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding._projection.itq import fit_itq_rotation
 from geoembz.encoding._projection.linear import Projection
 from geoembz.encoding._projection.moments import Moments
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 
 type Matrix = NDArray[np.float64]
+type Scores = Callable[[Projection], NDArray[np.float32]]
+"""What a sample's components are by a projection, shape ``(n_components, n_pixels)``."""
 
 KINDS = ("pca", "svd", "random", "select")
 """Names of the projections, as recipes spell them."""
@@ -64,6 +68,10 @@ class LinearMap:
         forward, back = np.asarray(matrix, np.float64), np.asarray(inverse, np.float64)
         return type(self)(forward @ self.matrix, self.inverse @ back, self.mean)
 
+    def rotated(self, rotation: NDArray[np.float32]) -> Self:
+        """Rotate the components, by an orthonormal matrix."""
+        return self.then(rotation, rotation.T)
+
     def rounded(self, kind: str, whiten: float, rotation: NDArray[np.float32] | None) -> Projection:
         """Round to what is stored; `rotation`, where there was one, is among what the map does."""
         matrix = np.ascontiguousarray(self.inverse.T, dtype=np.float32)
@@ -108,6 +116,7 @@ def fit_projection(
     *,
     whiten: float = 0.0,
     rotate: bool = False,
+    itq: Scores | None = None,
     seed: int = 0,
 ) -> FittedProjection:
     """Fit a projection to moments; optionally whiten its components softly, and rotate them.
@@ -128,6 +137,9 @@ def fit_projection(
         Divide each component by this power of its standard deviation, 0 to 1; decoding undoes it.
     rotate
         Rotate the components at random: bits and codebooks then share the variance evenly.
+    itq
+        Gives a sample's components: the random rotation is then turned on, to where their signs
+        lose least (`fit_itq_rotation`).
     seed
         Of the random projection and the rotation.
 
@@ -164,13 +176,23 @@ def fit_projection(
     explained = float(min(kept.sum() / total, 1.0)) if total > 0 else 1.0
     if whiten:
         linear = linear.then(*soft_whitening(np.sqrt(kept), whiten))
-    rotation = None
-    if rotate:
-        count = len(linear.matrix)
-        rotation = random_projection(count, count, seed + _ROTATION_STREAM)
-        turn = rotation.astype(np.float64)
-        linear = linear.then(turn, turn.T)
+    rotation = _rotation(linear, whiten, itq, seed) if rotate else None
+    if rotation is not None:
+        linear = linear.rotated(rotation)
     return FittedProjection(linear.rounded(kind or "none", whiten, rotation), kept, explained)
+
+
+def _rotation(
+    linear: LinearMap, whiten: float, itq: Scores | None, seed: int
+) -> NDArray[np.float32]:
+    """Return a random rotation of the components, or the one that `itq` leads to from there."""
+    count = len(linear.matrix)
+    drawn = random_projection(count, count, seed + _ROTATION_STREAM)
+    if itq is None:
+        return drawn
+    components = itq(linear.rotated(drawn).rounded("none", whiten, drawn))
+    fitted = fit_itq_rotation(components, seed) @ drawn.astype(np.float64)
+    return fitted.astype(np.float32)
 
 
 def _start(
