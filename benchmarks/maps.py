@@ -68,13 +68,13 @@ def main() -> None:
     publish("maps", rows, options)
 
 
-def write_raster(path: Path, size: int) -> Path:
+def write_raster(path: Path, size: int, dimension: int = DIMENSION) -> Path:
     """Write smooth vectors with a little noise."""
     rng = np.random.default_rng(0)
-    axes = rng.normal(size=(DIMENSION, 24)).astype(np.float32) + np.float32(0.3)
+    axes = rng.normal(size=(dimension, 24)).astype(np.float32) + np.float32(0.3)
     rows, cols = np.mgrid[:size, :size].astype(np.float32) / np.float32(size)
     waves = np.stack([np.sin((5 + n) * rows + (9 - n) * cols + n) for n in range(24)])
-    memory = np.lib.format.open_memmap(path, "w+", np.float32, (DIMENSION, size, size))
+    memory = np.lib.format.open_memmap(path, "w+", np.float32, (dimension, size, size))
     for band, axis in enumerate(axes):
         noise = rng.standard_normal((size, size), np.float32)
         memory[band] = np.tensordot(axis, waves, 1) + np.float32(0.2) * noise
@@ -155,14 +155,10 @@ def numpy_scores(values: NDArray[np.float32], query: NDArray[np.float32]) -> NDA
 
 def measure_memory(small: Path, times: int) -> Iterator[Row]:
     """Map large stores, each map in a process of its own."""
-    stores = [small.with_name(f"large{turn}.zarr") for turn in range(2)]
-    for turn, store in enumerate(stores):
-        multiply(small, store, times, turn)
+    stores = [multiply(small, times, turn) for turn in range(2)]
     size = StoreReader.open(str(stores[0])).attributes.grid.window.size
     for name in MAPS:
-        command = [sys.executable, "-m", "benchmarks.maps", "--map", name, *map(str, stores)]
-        printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        taken = json.loads(printed)
+        taken = run_alone(name, *stores)
         label = f"{name}, {size:.2g} pixels"
         yield Row(label, "elapsed", taken["seconds"], "s")
         yield Row(label, "cpu", taken["cpu_seconds"], "s")
@@ -170,11 +166,12 @@ def measure_memory(small: Path, times: int) -> Iterator[Row]:
         yield Row(label, "peak_rss", taken["peak_bytes"] / 1e6, "MB", target)
 
 
-def multiply(small: Path, large: Path, times: int, turn: int) -> None:
+def multiply(small: Path, times: int, turn: int) -> Path:
     """Put the two by two shards of a store beside themselves, so many times each way.
 
     The first shard is the one at row and column `turn`, so that stores of two turns differ.
     """
+    large = small.with_name(f"large{turn}.zarr")
     shutil.copytree(small, large)
     shards = large / "embedding" / "c" / "0"
     for row in range(2 * times):
@@ -198,6 +195,15 @@ def multiply(small: Path, large: Path, times: int, turn: int) -> None:
     array.write_text(json.dumps(own))
     root.write_text(json.dumps(document))
     assert zarr.open_group(large)["embedding"].shape[1:] == (size, size)  # type: ignore[union-attr]
+    return large
+
+
+def run_alone(name: str, store: Path, other: Path) -> dict[str, float]:
+    """Make one map in a new process; return what it took."""
+    command = [sys.executable, "-m", "benchmarks.maps", "--map", name, str(store), str(other)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    taken: dict[str, float] = json.loads(printed)
+    return taken
 
 
 def map_alone(name: str, store: Path, other: Path) -> None:

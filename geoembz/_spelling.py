@@ -30,6 +30,8 @@ KEYWORDS = MappingProxyType(
         "class": "storage_class=…",
         "folds": "n_folds=…",
         "for": "access=…",
+        "from": "start=…",
+        "to": "end=…",
     }
 )
 """Flags whose keyword has another name."""

@@ -36,6 +36,7 @@ _FLAG = re.compile(r"(?<![\w`/.-])--([a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?![\w/-])")
         ("publish: --workers 500; expected", "publish: workers=500; expected"),
         ("use --int8, or --layout plain", 'use quantizer="int8", or layout="plain"'),
         ("raise --bytes", "raise budget=…"),
+        ("two dates (--from, --to)", "two dates (start=…, end=…)"),
         ("publish with --no-stac", "publish with --no-stac"),
         ("repeat `geoembz convert a b --time YEAR`", "repeat `geoembz convert a b --time YEAR`"),
         ("my--file.tif, a/--b.tif, --overwrite.tif", "my--file.tif, a/--b.tif, --overwrite.tif"),
@@ -99,7 +100,8 @@ def test_every_flag_in_a_message_has_a_keyword() -> None:
     functions = (
         geoembz.convert, geoembz.append, geoembz.evaluate, geoembz.plan, geoembz.search,
         geoembz.verify, geoembz.open, geoembz.sample, geoembz.preview, geoembz.export,
-        geoembz.publish, geoembz.view, geoembz.check_seams, geoembz.map_similar, geoembz.cost,
+        geoembz.publish, geoembz.view, geoembz.check_seams, geoembz.map_similar, geoembz.map_change,
+        geoembz.map_classify, geoembz.map_regress, geoembz.map_cluster, geoembz.cost,
         verify_objects, window_read, Usage,
     )  # fmt: skip
     keywords = {name for function in functions for name in inspect.signature(function).parameters}

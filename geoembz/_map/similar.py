@@ -93,6 +93,11 @@ class SimilarKernel:
         vectors = check_queries(encoding, query)
         if len(vectors) != 1:
             raise InvalidConfigError(f"map similar: {len(vectors)} vectors; expected one")
+        if metric.name == "cosine" and not vectors.any():
+            raise InvalidConfigError(
+                "map similar: the query is 0, which has no direction; expected examples that "
+                "differ from the counter-examples, or a metric that is no cosine (--metric)"
+            )
         return cls(scorer(encoding, query, metric, n_pixels=n_pixels), vectors, cut)
 
     @property

@@ -52,7 +52,10 @@ def distances(
 def test_distances_are_those_of_decoded_vectors(
     recipe: str, make_store: MakeStore, make_raster: MakeRaster, tmp_path: Path
 ) -> None:
-    """To 1e-4 of the largest, for every kind of code; the z-score is of the median and the MAD."""
+    """To 1e-4 of the largest, for every kind of code; the z-score is of the median and the MAD.
+
+    And the same bits by one thread as by three.
+    """
     reader = two_dates(make_store, make_raster, recipe=recipe)
     one, two = vectors(reader, 0), vectors(reader, 1)
     for metric in ("cosine", "euclidean"):
@@ -63,6 +66,7 @@ def test_distances_are_those_of_decoded_vectors(
             start="2023",
             end="2024",
             metric=metric,
+            workers=3,
         )
         wanted = distances(one, two, metric)
         found, scores = read_tiff(out)
@@ -78,6 +82,16 @@ def test_distances_are_those_of_decoded_vectors(
             np.testing.assert_allclose(
                 scores[np.isfinite(scores)], (known - median) / deviation, rtol=2e-3, atol=2e-3
             )
+        geoembz.map_change(
+            reader.url,
+            tmp_path / "one.tif",
+            start="2023",
+            end="2024",
+            metric=metric,
+            workers=1,
+            overwrite=True,
+        )
+        np.testing.assert_array_equal(read_tiff(tmp_path / "one.tif"), [found, scores])
 
 
 @pytest.mark.parametrize("recipe", ["pca8-int8", "pca8w0.5-rot-int8"])

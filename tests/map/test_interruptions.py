@@ -1,4 +1,4 @@
-"""Maps of classes and clusters that are killed, or find the disk full: finished by the same call.
+"""Maps that are killed, or find the disk full, are finished by the same call.
 
 The machinery is every map's (`test_writing`). What is their own is learned anew in each run, so it
 has to come out the same; and a command may write several files.
@@ -21,7 +21,7 @@ from geoembz._map.writer import MapWriter
 from geoembz.errors import DestinationExistsError, InvalidConfigError, OutputError, StoreError
 from geoembz.store import StoreReader
 from geoembz.store.writer import ChunkWriter
-from tests.map.conftest import content_of, read_tiff
+from tests.map.conftest import content_of, place_of, read_tiff
 from tests.map.labelling import KINDS, truth, write_points
 
 SHARDS = 6
@@ -42,9 +42,14 @@ def labels(store: StoreReader, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(store: StoreReader, labels: Path) -> Make:
-    """Return what makes a map: of classes with all that may be beside it, or of clusters."""
+    """Return what makes a map, of classes with all that may be beside it."""
 
     def make(kind: str, out: Path, **options: Any) -> Any:
+        if kind == "similar":
+            options = {"like": [place_of(store, 20, 20)], "crs": "EPSG:32632", **options}
+            return geoembz.map_similar(store.url, out, **options)
+        if kind == "change":
+            return geoembz.map_change(store.url, out, other=store.url, **options)
         if kind == "cluster":
             return geoembz.map_cluster(store.url, out, k=4, samples=800, **options)
         saved = out.with_suffix(".json")
@@ -84,6 +89,7 @@ def everything(folder: Path) -> dict[str, bytes]:
         pytest.param("classify", 2, id="probabilities"),
         pytest.param("classify", SHARDS + 2, id="classes"),
         pytest.param("cluster", 2, id="clusters"),
+        pytest.param("change", 2, id="change"),
     ],
 )
 def test_the_same_call_finishes_a_killed_one(
@@ -110,8 +116,8 @@ def test_the_same_call_finishes_a_killed_one(
 
     monkeypatch.setattr(MapTask, "_make", counted)
     make(kind, out)
-    assert made.count("clusters" if kind == "cluster" else "classes") == (
-        SHARDS - 2 if kind == "cluster" or shards > SHARDS else SHARDS
+    assert made.count({"cluster": "clusters", "classify": "classes"}.get(kind, kind)) == (
+        SHARDS if kind == "classify" and shards < SHARDS else SHARDS - 2
     )
     assert everything(out.parent) == everything(tmp_path / "whole")
 
@@ -138,7 +144,7 @@ def test_probabilities_of_another_command_are_not_replaced(make: Make, tmp_path:
     assert not (tmp_path / "m.tif").exists()
 
 
-@pytest.mark.parametrize("kind", ["classify", "cluster"])
+@pytest.mark.parametrize("kind", ["classify", "cluster", "similar", "change"])
 @pytest.mark.parametrize("suffix", ["tif", "zarr"])
 def test_a_full_disk_is_said_and_the_same_call_goes_on(
     kind: str, suffix: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -164,7 +170,7 @@ def test_a_full_disk_is_said_and_the_same_call_goes_on(
     assert (out if suffix == "tif" else out / "zarr.json").is_file()
 
 
-@pytest.mark.parametrize("kind", ["classify", "cluster"])
+@pytest.mark.parametrize("kind", ["classify", "cluster", "similar", "change"])
 def test_a_disk_that_is_full_at_the_end_leaves_no_half_file(
     kind: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz.errors import GeoembzError
+from geoembz.store import StoreReader
 from tests.map.conftest import MakeStore, place_of, read_tiff, vectors
 
 RECIPES = (
@@ -44,7 +46,10 @@ def mean_of(values: NDArray[np.float64], places: Any, metric: str) -> NDArray[np
 def test_scores_are_those_of_decoded_vectors(
     recipe: str, make_store: MakeStore, tmp_path: Path
 ) -> None:
-    """Every metric of every kind of code, with counter-examples, to 1e-4 of the largest score."""
+    """Every metric of every kind of code, with counter-examples, to 1e-4 of the largest score.
+
+    And the same bits by one thread as by three.
+    """
     reader = make_store(recipe=recipe)
     values = vectors(reader)
     metrics = ("cosine", "dot", "euclidean")
@@ -57,6 +62,7 @@ def test_scores_are_those_of_decoded_vectors(
             unlike=[place_of(reader, *at) for at in UNLIKE],
             crs="EPSG:32632",
             metric=metric,
+            workers=3,
         )
         query = mean_of(values, LIKE, metric) - mean_of(values, UNLIKE, metric)
         if reader.encoding.normalize:
@@ -68,3 +74,35 @@ def test_scores_are_those_of_decoded_vectors(
         np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance)
         assert summary.valid_pixels == np.isfinite(wanted).sum()
         assert summary.figures.bands[0].most == pytest.approx(np.nanmax(wanted), abs=tolerance)
+    query = vectors(reader)[:, 20, 20].astype(np.float32)
+    for workers in (1, 3):
+        geoembz.map_similar(reader, tmp_path / f"{workers}.tif", vector=query, workers=workers)
+    np.testing.assert_array_equal(read_tiff(tmp_path / "1.tif"), read_tiff(tmp_path / "3.tif"))
+
+
+OUTSIDE, EMPTY = (0.0, 0.0), (500_035.0, 5_299_975.0)
+REFUSALS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"like": [OUTSIDE]}, "none of 1 points lies inside .*store.zarr, which covers"),
+    ({"like": [(500_205.0, 5_299_795.0), OUTSIDE]}, r"points \[1\].*: no embedding there"),
+    ({"like": [EMPTY]}, r"points \[0\].*: no embedding there; choose places with data"),
+    ({"unlike": [(500_205.0, 5_299_795.0)]}, "no example of what is wanted"),
+    ({"vector": np.ones(12), "bbox": (0, 0, 1, 1)}, "outside .*store.zarr, which covers"),
+    ({"vector": np.ones(11)}, r"query of shape \(11,\)"),
+    ({"vector": np.full(12, np.nan)}, "not finite"),
+    ({"vector": np.zeros(12)}, "the query is 0, which has no direction"),
+    (
+        {"like": [(500_205.0, 5_299_795.0)], "unlike": [(500_205.0, 5_299_795.0)]},
+        "expected examples that differ from the counter-examples",
+    ),
+)
+
+
+@pytest.mark.parametrize(("options", "said"), REFUSALS)
+def test_what_cannot_be_mapped_is_refused(
+    options: dict[str, Any], said: str, store: StoreReader, tmp_path: Path
+) -> None:
+    """A query outside the store, or none: in words, and nothing is left."""
+    for name in ("map.tif", "map.zarr"):
+        with pytest.raises(GeoembzError, match=said):
+            geoembz.map_similar(store.url, tmp_path / name, crs="EPSG:32632", **options)
+    assert not [path for path in tmp_path.iterdir() if "map" in path.name]
