@@ -90,8 +90,9 @@ def map_classify(
     if probabilities and not resumes:  # else they are whole: this command wrote them first
         request.options.check(beside)
     region = request.place.open(request.options.place(store))
-    found, held_out = request.get_model(store, quantities=False)
-    outputs = found.outputs(region.reader.encoding)
+    encoding = region.reader.encoding
+    found, held_out = request.get_model(store, encoding, quantities=False)
+    outputs = found.outputs(encoding)
     bands, values = class_bands(found)
     more = None
     if probabilities:
@@ -212,10 +213,11 @@ def map_regress(
     request = ModelRequest.gather("map_regress", flat, training, model, save_model)
     request.check(out, _QUANTITY_KINDS)
     region = request.place.open(request.options.place(store))
-    found, held_out = request.get_model(store, quantities=True)
+    encoding = region.reader.encoding
+    found, held_out = request.get_model(store, encoding, quantities=True)
     name = str(found.training.get("column") or "prediction")
     bands = MapBands("quantity", (name,), "float32", np.nan, tags={"learner": found.kind})
-    outputs = found.outputs(region.reader.encoding)
+    outputs = found.outputs(encoding)
     kernel = ModelKernel(bands, outputs, "numbers", digest_model(found))
     written = write_map([region], kernel, out, request.options)
     return finish((found, held_out), written, request)

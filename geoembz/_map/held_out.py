@@ -25,6 +25,9 @@ type Limits = tuple[float, float]
 FEW_GROUPS = 3
 """A class in fewer polygons or blocks is warned of, too: one held out leaves two to learn from."""
 
+_TAIL = 0.05
+"""Beyond a 95 % interval."""
+
 _NAMES = {"r2": "R²", "rmse": "RMSE"}
 _HEADER = ("class", "labelled", "groups", "tested", "precision", "recall", "95 % interval")
 
@@ -232,8 +235,13 @@ def _scores(rows: TrainingSet, truth: NDArray[Any], predicted: NDArray[Any]) -> 
 
 def _mean_score(values: NDArray[Any], groups: NDArray[Any] | None, seed: int) -> Score:
     """Return the mean with its interval, where there are two units to resample, or more."""
-    if (len(values) if groups is None else len(np.unique(groups))) < 2:
+    units = len(values) if groups is None else len(np.unique(groups))
+    if units < 2:
         return Score(float(values.mean()) if len(values) else None, None)
+    if values.dtype == np.bool_ and values.all() == values.any():
+        # No resample has another mean. The exact (Clopper-Pearson) limit, of whole units.
+        limit = (_TAIL / 2) ** (1 / units)
+        return Score(1.0, (limit, 1.0)) if values.all() else Score(0.0, (0.0, 1 - limit))
     interval = bootstrap_mean(values, groups=groups, seed=seed)
     return Score(interval.estimate, interval.ci95)
 

@@ -21,6 +21,7 @@ from geoembz._map.training import read_training_set
 from geoembz._text import aligned
 from geoembz._util import options as groups
 from geoembz._util.results import Result
+from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader
@@ -139,17 +140,19 @@ class ModelRequest:
         return Path(self.model).suffix.lower() == ".json"
 
     def get_model(
-        self, store: str | Path | StoreReader, *, quantities: bool
+        self, store: str | Path | StoreReader, encoding: Encoding, *, quantities: bool
     ) -> tuple[TrainedModel, HeldOutScores]:
         """Load the model, or test and train it; return it with what is known of its accuracy.
 
         Raises
         ------
         InvalidConfigError
-            If a saved model predicts something else, or labels cannot be learned from.
+            If a saved model is of another encoding or predicts something else, or labels cannot be
+            learned from.
         """
         if self.is_saved:
             model = load_model(self.model)
+            model.require(encoding, self.model)
             if (model.classes is None) != quantities:
                 does, asks = ("numbers", "classes") if not quantities else ("classes", "numbers")
                 command = "regress" if not quantities else "classify"

@@ -197,7 +197,7 @@ class TrainedModel:
             encoding, vectors, self.answers, n_classes, min(NEIGHBOURS, len(vectors))
         )
 
-    def require(self, encoding: Encoding, whose: str = "the store") -> None:
+    def require(self, encoding: Encoding, name: str = "model") -> None:
         """Refuse another encoding.
 
         Raises
@@ -208,10 +208,10 @@ class TrainedModel:
         if encoding.hash == self.encoding_hash:
             return
         raise InvalidConfigError(
-            f"model: it was trained on codes of {self.recipe} of vectors of {self.dimension} "
-            f"numbers, with the encoding {self.encoding_hash[:19]}…; {whose} has {encoding.recipe} "
-            f"of {encoding.dimension} and {encoding.hash[:19]}…: train on this store, or convert "
-            "it with the basis of the other (geoembz convert --basis)"
+            f"{name}: it was trained on codes of {self.recipe} of vectors of {self.dimension} "
+            f"numbers, with the encoding {self.encoding_hash[:19]}…; the store has "
+            f"{encoding.recipe} of {encoding.dimension} and {encoding.hash[:19]}…: train on this "
+            "store, or convert it with the basis of the other (geoembz convert --basis)"
         )
 
 

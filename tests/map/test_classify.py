@@ -338,6 +338,24 @@ def test_each_class_has_an_interval(store: StoreReader, tmp_path: Path) -> None:
     assert field[0] < field[1]
 
 
+def test_no_error_is_no_certainty(store: StoreReader, tmp_path: Path) -> None:
+    """Where all that was held out is right, the interval still depends on how much that was."""
+    first = vectors(store)[0]
+    low, high = np.nanquantile(first, [0.1, 0.9])
+    corners = [
+        (int(row), int(col), "low" if first[row, col] < low else "high")
+        for row, col in np.argwhere((first < low) | (first > high))[::12]
+    ]
+    polygons = write_polygons(tmp_path / "p.geojson", store, corners, side=1)
+    result = geoembz.map_classify(
+        store.url, tmp_path / "m.tif", labels=polygons, column="kind", model="ridge"
+    )
+    accuracy = result.held_out.scores["accuracy"]
+    assert accuracy.value == 1.0
+    assert accuracy.ci95 is not None
+    assert accuracy.ci95 == pytest.approx((0.025 ** (1 / result.held_out.units), 1.0))
+
+
 def test_labels_without_embeddings_are_refused(store: StoreReader, tmp_path: Path) -> None:
     """The scene's corner holds no data."""
     polygons = write_polygons(tmp_path / "p.geojson", store, [(0, 0, "a"), (4, 0, "b")], side=3)

@@ -73,7 +73,7 @@ def test_another_encoding_is_refused(saved: Path, make_store: MakeStore, tmp_pat
         with pytest.raises(InvalidConfigError) as caught:
             geoembz.map_classify(reader.url, tmp_path / "m.tif", model=saved)
         message = str(caught.value)
-        assert "trained on codes of pca8-int8 of vectors of 12 numbers" in message
+        assert f"{saved}: it was trained on codes of pca8-int8 of vectors of 12 numbers" in message
         assert f"the store has {reader.encoding.recipe} of 12" in message
         assert reader.encoding.hash[:19] in message
     assert not (tmp_path / "m.tif").exists()
