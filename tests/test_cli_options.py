@@ -14,7 +14,6 @@ from geoembz._cli import main
 from geoembz._cli.app import app
 from geoembz._export.run import Format
 from geoembz._map.similar import RULES
-from geoembz._search.pairs import PAIR_METRICS
 from geoembz.sources.options import Overlap
 from geoembz.store import View
 from geoembz.store.conventions import Layout
@@ -55,7 +54,6 @@ def test_choices_are_those_of_the_library() -> None:
         ("export", "space"): get_args(View.__value__),
         ("export", "to"): get_args(Format.__value__),
         ("map similar", "rule"): RULES,
-        ("map change", "metric"): PAIR_METRICS,
     }
     for (name, option), words in types.items():
         annotation = inspect.signature(COMMANDS[name].callback).parameters[option].annotation

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from geoembz import MapSummary, TrainingOptions
 
 Rule = Literal["mean", "logistic"]
-PairMetric = Literal["cosine", "euclidean"]
 
 Map = Annotated[
     str, typer.Argument(metavar="OUT", help="New .tif (cloud-optimized GeoTIFF), or .zarr.")
@@ -38,6 +37,15 @@ Map = Annotated[
 Crs = Annotated[
     str | None,
     typer.Option(metavar="CRS", help="CRS of the examples.", show_default="lon, lat"),
+]
+
+PairMetric = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="How to compare: cosine, euclidean, or cosine-w0.5 and the like.",
+        show_default="what the store recommends, or cosine",
+    ),
 ]
 
 SaveModel = Annotated[
@@ -153,7 +161,7 @@ def change(
     end: Annotated[
         str | None, typer.Option("--to", metavar="DATE", help="Year or date after.")
     ] = None,
-    metric: Annotated[PairMetric, typer.Option(help="How to compare.")] = "cosine",
+    metric: PairMetric = None,
     difference: Annotated[
         int | None,
         typer.Option(metavar="K", help="Write the difference of the first K components instead."),

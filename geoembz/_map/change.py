@@ -9,8 +9,10 @@ from geoembz._map.difference import DifferenceKernel, DistanceKernel
 from geoembz._map.options import MapOptions
 from geoembz._map.run import write_map
 from geoembz._map.summary import MapSummary
-from geoembz._search.pairs import PairMetric
+from geoembz._search.nearest import choose_metric
+from geoembz._search.pairs import PAIR_METRICS
 from geoembz._util.threads import single_threaded_blas
+from geoembz.encoding import Metric
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.georeference import describe_grid, same_pixels
 from geoembz.store import StoreReader
@@ -24,7 +26,7 @@ def map_change(
     other: str | Path | StoreReader | None = None,
     start: str | None = None,
     end: str | None = None,
-    metric: PairMetric = "cosine",
+    metric: str | None = None,
     difference: int | None = None,
     seed: int = 0,
     bbox: BBox | None = None,
@@ -58,7 +60,9 @@ def map_change(
         Years or dates to compare: of one store both; of a store with one date, or none, it may be
         left out.
     metric
-        ``cosine`` (one less the cosine) or ``euclidean``.
+        ``cosine`` (one less the cosine) or ``euclidean``; ``cosine-w0.5`` and the like weigh
+        components first. None for what the store recommends, where that is one of these, else
+        ``cosine``.
     difference
         Instead: this many components of the later vector less the earlier one's, int8; times the
         scale that is stored they are components. Nodata is -128.
@@ -105,11 +109,17 @@ def map_change(
     _refuse_strangers(one, two)
     with single_threaded_blas():
         kernel: DistanceKernel | DifferenceKernel = (
-            DistanceKernel.of((one, two), metric, seed)
+            DistanceKernel.of((one, two), _choose_metric(metric, one.reader), seed)
             if difference is None
             else DifferenceKernel.of((one, two), difference, seed)
         )
     return write_map((one, two), kernel, out, options, kernel.to_json())
+
+
+def _choose_metric(metric: str | None, reader: StoreReader) -> Metric:
+    """Return the metric that is named, else the store's own where it is a distance of pairs."""
+    chosen = choose_metric(metric, reader)
+    return chosen if metric or chosen.name in PAIR_METRICS else Metric()
 
 
 def _check_dates(start: str | None, end: str | None) -> None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from geoembz._export.region import Region
 from geoembz._map.bands import MapBands
 from geoembz._map.sampling import sample_codes
-from geoembz._search.pairs import PairDistances, PairMetric
-from geoembz.encoding import Decoder
+from geoembz._search.pairs import PairDistances
+from geoembz.encoding import Decoder, Metric
 from geoembz.encoding._quantization import Codes
 
 SAMPLE_PIXELS = 2**16
@@ -88,7 +88,7 @@ class DistanceKernel:
     seed: int
 
     @classmethod
-    def of(cls, inputs: tuple[Region, Region], metric: PairMetric, seed: int) -> Self:
+    def of(cls, inputs: tuple[Region, Region], metric: Metric, seed: int) -> Self:
         """Measure the spread of distances in a sample."""
         distances = PairDistances.of(inputs[0].reader.encoding, metric)
         return cls(

@@ -6,20 +6,19 @@ lengths and angles, as in `SquaredNorms`.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._search.linear_fold import LinearFold
 from geoembz._search.vectors import measure_basis
-from geoembz.encoding import Encoding
+from geoembz.encoding import Encoding, Metric
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError
 
-type PairMetric = Literal["cosine", "euclidean"]
-
-PAIR_METRICS: tuple[PairMetric, ...] = get_args(PairMetric.__value__)
+PAIR_METRICS = ("cosine", "euclidean")
+"""Names of the metrics that are distances between two vectors as they are decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class PairDistances:
     fold
         Decodes components.
     metric
-        ``cosine`` or ``euclidean``.
+        ``cosine`` or ``euclidean``, of components as they are or weighed.
     offset
         Added to components, float32, shape ``(n_components, 1)``.
     residual
@@ -41,13 +40,13 @@ class PairDistances:
     """
 
     fold: LinearFold
-    metric: PairMetric
+    metric: Metric
     offset: NDArray[np.float32]
     residual: np.float32
     triangle: NDArray[np.float32] | None
 
     @classmethod
-    def of(cls, encoding: Encoding, metric: PairMetric) -> Self:
+    def of(cls, encoding: Encoding, metric: Metric | str) -> Self:
         """Prepare distances between codes of an encoding.
 
         Parameters
@@ -55,12 +54,12 @@ class PairDistances:
         encoding
             Of both codes.
         metric
-            ``cosine`` or ``euclidean``.
+            ``cosine`` or ``euclidean``; ``cosine-w0.5`` and the like weigh components first.
 
         Raises
         ------
         InvalidConfigError
-            If the metric is unknown.
+            If the metric is none of these, or nothing says how components are to be weighed.
 
         Examples
         --------
@@ -71,15 +70,20 @@ class PairDistances:
         >>> float(distances[0]), bool(distances[1] > 0)
         (0.0, True)
         """
-        if metric not in PAIR_METRICS:
+        metric = Metric.parse(metric) if isinstance(metric, str) else metric
+        if metric.name not in PAIR_METRICS:
             raise InvalidConfigError(
-                f"metric {metric!r}; expected one of {', '.join(PAIR_METRICS)}"
+                f"metric '{metric}': no distance between two decoded vectors; expected "
+                f"{' or '.join(PAIR_METRICS)}"
             )
+        if metric.whiten:
+            encoding.check_metric(metric)
+            encoding = encoding.in_reduced_space(metric.whiten)
         wide, residual, triangle = measure_basis(encoding)
         count = encoding.quantizer.n_components
         fold = LinearFold(encoding.quantizer, np.zeros((1, count)), np.zeros(1), "values")
         offset = wide.astype(np.float32)[:, np.newaxis]
-        if metric == "euclidean":  # what all vectors share falls out, with the digits it costs
+        if metric.name == "euclidean":  # what all vectors share falls out, with the digits it costs
             offset = np.zeros_like(offset)
             triangle = None if triangle is None else triangle * (np.arange(count + 1) < count)
         return cls(fold, metric, offset, np.float32(residual), triangle)
@@ -115,7 +119,7 @@ class PairDistances:
         for values, sum_ in zip((one - two, one, two), sums, strict=True):
             np.sum(np.square(values), axis=0, out=sum_)
         apart, first, second = sums
-        if self.metric == "euclidean":
+        if self.metric.name == "euclidean":
             return np.asarray(np.sqrt(apart))
         # 1 - cosine, from the difference: exactly 0 for equal codes, no digits lost for near ones.
         first, second = np.sqrt(first + self.residual), np.sqrt(second + self.residual)

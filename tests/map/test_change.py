@@ -104,6 +104,37 @@ def test_what_did_not_change_is_at_no_distance(recipe: str, rng: np.random.Gener
         assert (PairDistances.of(encoding, metric)(codes, codes) == 0).all()
 
 
+@pytest.mark.parametrize("recipe", ["pca8-int8", "pca8w0.5-rot-int8", "pca8-rq2x8"])
+def test_components_may_be_weighed(recipe: str, rng: np.random.Generator) -> None:
+    """Distances are those of the vectors that `open(space="reduced", whiten=…)` reads."""
+    samples = (rng.normal(size=(3000, 12)) * np.arange(1, 13) + 2).astype(np.float32)
+    encoding = geoembz.Encoding.fit(samples, recipe)
+    one, two = encoding.encode(samples).T, encoding.encode(samples[::-1]).T
+    decoder = encoding.decoder("reduced", whiten=0.5)
+    before, after = (decoder.decode(codes).astype(np.float64) for codes in (one, two))
+    for metric in PAIR_METRICS:
+        found = PairDistances.of(encoding, f"{metric}-w0.5")(one, two)
+        np.testing.assert_allclose(found, distances(before, after, metric), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("recommended", "named", "used"),
+    [
+        (None, None, "cosine"),
+        ("cosine-w0.5", None, "cosine-w0.5"),
+        ("cosine-w0.5", "euclidean", "euclidean"),
+        ("dot", None, "cosine"),
+    ],
+)
+def test_the_store_recommends_how_to_compare(
+    recommended: str | None, named: str | None, used: str, make_store: MakeStore, tmp_path: Path
+) -> None:
+    """Unless a metric is named, or what is recommended is no distance of two vectors."""
+    store = make_store(pca=8, **({} if recommended is None else {"metric": recommended}))
+    summary = geoembz.map_change(store, tmp_path / "a.tif", other=store, metric=named)
+    assert summary.bands.names[0] == f"{used} distance"
+
+
 @pytest.fixture
 def years(make_store: MakeStore, make_raster: MakeRaster) -> StoreReader:
     """Return a store of two dates."""
@@ -185,7 +216,7 @@ def refusals() -> Iterator[tuple[dict[str, Any], str]]:
     yield {"start": "2023"}, "expected two dates"
     yield {"start": "2023", "end": "2023"}, "to the same date"
     yield {"start": "2023", "end": "1999"}, "time '1999'"
-    yield {"start": "2023", "end": "2024", "metric": "dot"}, "metric 'dot'"
+    yield {"start": "2023", "end": "2024", "metric": "dot"}, "metric 'dot': no distance between two"
     yield {"start": "2023", "end": "2024", "difference": 9}, "components=9"
 
 
