@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from geoembz._geo.chunks import Access, sizes_for
 from geoembz._util import options
+from geoembz._util.options import check_whole
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions
@@ -42,7 +43,7 @@ class FitOptions:
     Raises
     ------
     InvalidConfigError
-        If a number is too small.
+        If a number is too small, or should be a whole one.
     """
 
     pca: int | None = None
@@ -53,6 +54,7 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
+        check_whole(pca=self.pca, fit_samples=self.fit_samples, seed=self.seed)
         if self.fit_samples < 1:
             raise InvalidConfigError(f"fit_samples {self.fit_samples}; expected 1 or more")
         if self.seed < 0:
@@ -113,6 +115,8 @@ class StorageOptions:
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
         sizes_for(self.access)
+        shard = None if isinstance(self.shard, str) else self.shard
+        check_whole(chunk=self.chunk, shard=shard, prefix_chunks=self.prefix_chunks)
 
 
 class ReadKeywords(TypedDict, total=False):

@@ -27,7 +27,6 @@ from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_conversion import TableConversion
 from geoembz._util.threads import worker_count
 from geoembz.encoding import Encoding, Metric, Recipe
-from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.base import SourceTraits, traits_of
 from geoembz.sources.inputs import table_files
@@ -144,8 +143,6 @@ def convert(
     started = clock.perf_counter()
     groups = gather("convert", flat, read, fit, storage)
     workers = worker_count(workers)
-    if workers < 1:
-        raise InvalidConfigError(f"workers {workers}; expected 1 or more")
     check_model(model or UNKNOWN_MODEL)
     check_scheduler(scheduler)
     if scheduler is not None:  # workers may run in another folder

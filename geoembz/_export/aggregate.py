@@ -18,7 +18,7 @@ from geoembz._export.tiling import window_shape
 from geoembz._geo.geoparquet import write_emb, write_geo
 from geoembz._geo.grid import Grid, Window, split
 from geoembz._geo.wkb import point_column
-from geoembz._util.options import is_whole
+from geoembz._util.options import check_whole
 from geoembz._util.output import output_file
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import EMBEDDING, GEOMETRY, vector_array
@@ -63,10 +63,9 @@ class Cells:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be pooled."""
-        if not is_whole(self.side, 2):
-            raise InvalidConfigError(
-                f"aggregate {self.side!r}; expected a whole number of pixels each way, 2 or more"
-            )
+        check_whole(aggregate=self.side)
+        if self.side < 2:
+            raise InvalidConfigError(f"aggregate {self.side}; expected 2 pixels each way or more")
         if self.view.is_codes:
             raise InvalidConfigError(
                 "space codes with aggregate: a mean of codes means nothing; choose 'reduced' or "

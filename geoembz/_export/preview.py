@@ -17,6 +17,7 @@ from geoembz._export.mosaic import merge
 from geoembz._export.region import Region, open_regions, refuse_two_parts
 from geoembz._geo import BBox
 from geoembz._geo.grid import Grid, Window, split
+from geoembz._util.options import check_whole
 from geoembz._util.output import output_file
 from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
@@ -131,6 +132,7 @@ def preview(
     (64, 64)
     """
     target = check_output(out, (".png", ".tif", ".tiff"), overwrite=overwrite)
+    check_whole(size=size)
     if size < 1:
         raise InvalidConfigError(f"size {size}; expected 1 pixel or more")
     regions = open_regions(store, bbox, bbox_crs, time, grid, level)

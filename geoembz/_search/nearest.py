@@ -16,6 +16,7 @@ from geoembz._search.metrics import scorer
 from geoembz._search.parts import AnyStore, Part, RasterPart, TablePart, open_parts
 from geoembz._search.result import SearchResult
 from geoembz._search.scorer import BestK, Scorer, valid_codes
+from geoembz._util.options import check_whole
 from geoembz._util.threads import check_workers, for_each, single_threaded_blas, worker_count
 from geoembz.encoding import Metric
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
@@ -249,6 +250,7 @@ def search(
     ((1, 5), 3, 4)
     """
     target = None if out is None else check_output(out, (*PARQUET, ".geojson"), overwrite=overwrite)
+    check_whole(k=k)
     if k < 1:
         raise InvalidConfigError(f"k={k}; expected 1 or more")
     check_workers("search", workers)

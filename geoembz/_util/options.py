@@ -67,14 +67,22 @@ def gather_one[Group](
     return group
 
 
-def is_whole(value: object, least: int, most: int | None = None) -> bool:
-    """Whether an option that counts something is a whole number within bounds; a bool is none.
+def check_whole(**options: object) -> None:
+    """Refuse options that count something and are no whole numbers: 2.0, "2" or True; None is none.
+
+    Raises
+    ------
+    InvalidConfigError
+        Naming the first of them.
 
     Examples
     --------
-    >>> is_whole(2, 1), is_whole(2.0, 1), is_whole(True, 1), is_whole(9, 1, 8)
-    (True, False, False, False)
+    >>> check_whole(workers=None, level=2)
+    >>> check_whole(level=2.0)
+    Traceback (most recent call last):
+    geoembz.errors.InvalidConfigError: level 2.0; expected a whole number
     """
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        return False
-    return least <= int(value) and (most is None or int(value) <= most)
+    for name, value in options.items():
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if value is not None and not is_whole:
+            raise InvalidConfigError(f"{name} {value!r}; expected a whole number")

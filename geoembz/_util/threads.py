@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
+from geoembz._util.options import check_whole
 from geoembz.errors import InvalidConfigError
 
 RUNNING_SECONDS, PARTING_SECONDS = 1.0, 0.6
@@ -44,8 +45,17 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def worker_count(requested: int | None = None) -> int:
-    """Return how many workers to use: `requested`, or the cores this process may run on."""
+    """Return how many workers to use: `requested`, or the cores this process may run on.
+
+    Raises
+    ------
+    InvalidConfigError
+        If none are requested, or a part of one.
+    """
     if requested is not None:
+        check_whole(workers=requested)
+        if requested < 1:
+            raise InvalidConfigError(f"workers {requested}; expected 1 or more")
         return requested
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -148,8 +158,9 @@ def check_workers(command: str, workers: int | None) -> None:
     Raises
     ------
     InvalidConfigError
-        If it is none, or more than a machine and a server should be asked for.
+        If it is none, a part of one, or more than a machine and a server should be asked for.
     """
+    check_whole(workers=workers)
     if workers is not None and not 1 <= workers <= 256:
         raise InvalidConfigError(f"{command}: --workers {workers}; expected 1 to 256")
 

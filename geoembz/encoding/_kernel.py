@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._util.options import check_whole
 from geoembz._util.threads import for_each, single_threaded_blas, worker_count
 from geoembz.encoding._packing import Bits, pack, packed_length, unpack
 from geoembz.encoding._projection import (
@@ -204,6 +205,7 @@ class Decoder:
         if weights is not None and space != "reduced":
             raise InvalidConfigError("whiten: weights components; expected space='reduced'")
         stored, most = quantizer.n_codes, quantizer.n_prefixes
+        check_whole(components=components)
         if components is not None and components != most:
             if not 1 <= components < most:
                 raise InvalidConfigError(f"components={components}; expected 1 to {most}")

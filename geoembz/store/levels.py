@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from geoembz._geo import unit_symbol
 from geoembz._geo.grid import Grid
+from geoembz._util.options import check_whole
 from geoembz.errors import InvalidConfigError
 
 OVERVIEWS = "overviews"
@@ -108,7 +109,8 @@ def count_levels(shape: tuple[int, int], asked: int | None = None) -> int:
     if asked is None:
         return default
     most = min(until_one, default + _MORE_LEVELS)
-    if asked % 1 or not 1 <= asked <= most:
+    check_whole(levels=asked)
+    if not 1 <= asked <= most:
         raise InvalidConfigError(
             f"levels {asked}; expected 1 to {most} for {shape[0]:,} x {shape[1]:,} pixels"
         )
@@ -227,6 +229,7 @@ def find_level(
             )
         fine = resolution * (1 + _ROUNDING)
         return sum(max(map(abs, _sides(entry.grid))) <= fine for entry in levels)
+    check_whole(level=level)
     if level is None or 0 <= level <= len(levels):
         return level or 0
     if not levels:

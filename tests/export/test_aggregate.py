@@ -150,7 +150,7 @@ def test_what_cannot_be_aggregated_is_refused(store: StoreReader, tmp_path: Path
     """Each before a file is made."""
     out = tmp_path / "a.tif"
     for options, message in (
-        ({"aggregate": 1}, "aggregate 1; expected a whole number of pixels each way, 2 or more"),
+        ({"aggregate": 1}, "aggregate 1; expected 2 pixels each way or more"),
         ({"aggregate": 4.0}, r"aggregate 4\.0; expected a whole number"),
         ({"aggregate": 4, "crs": "EPSG:4326"}, r"crs 'EPSG:4326': with aggregate"),
         ({"aggregate": 4, "space": "moved"}, "space 'moved'"),
