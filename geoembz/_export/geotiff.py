@@ -22,6 +22,7 @@ _CACHE_BYTES = 256 * 2**20
 
 _SETTINGS = {
     "GDAL_CACHEMAX": _CACHE_BYTES,
+    "GDAL_PAM_ENABLED": True,  # a table of classes beside the draft goes into the file
     "GDAL_TIFF_INTERNAL_MASK": True,
     "GDAL_VALIDATE_CREATION_OPTIONS": False,  # it would warn of tiles below 128 pixels
 }

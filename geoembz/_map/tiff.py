@@ -1,18 +1,26 @@
 """Copy the shards of a map together to a cloud-optimized GeoTIFF."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 
 from geoembz._export.geotiff import Raster, write_cog
 from geoembz._geo.grid import split
-from geoembz._map.bands import MapBands
+from geoembz._map.bands import MapBands, MapClass
 from geoembz._map.statistics import MapFigures
 from geoembz._map.writer import MapWriter
 
 SUFFIXES = (".tif", ".tiff")
+
+_INTEGER, _TEXT = 0, 2
+_TABLE_FIELDS = (
+    ("Value", _INTEGER, 5), ("Class", _TEXT, 2), ("Count", _INTEGER, 1),
+    ("Red", _INTEGER, 6), ("Green", _INTEGER, 7), ("Blue", _INTEGER, 8),
+)  # fmt: skip
+"""Name, type (`GDALRATFieldType`) and use (`GDALRATFieldUsage`) of a column."""
 
 
 def is_tiff(out: str | Path) -> bool:
@@ -74,6 +82,28 @@ def _describe(draft: Any, bands: MapBands, figures: MapFigures) -> None:
     if bands.classes:
         draft.write_colormap(1, {each.value: (*each.colour, 255) for each in bands.classes})
         draft.update_tags(1, **{f"CLASS_{each.value}": each.name for each in bands.classes})
+        _write_table(Path(f"{draft.name}.aux.xml"), bands.classes, figures.counts or {})
+
+
+def _write_table(path: Path, classes: Sequence[MapClass], counts: Mapping[int, int]) -> None:
+    """Write a raster attribute table of classes beside the draft: what GIS programs list.
+
+    GDAL 3.12 copies it into the finished file. rasterio has no function for such a table, so it is
+    written as GDAL itself would (its "PAM" files).
+    """
+    root = ET.Element("PAMDataset")
+    band = ET.SubElement(root, "PAMRasterBand", band="1")
+    table = ET.SubElement(band, "GDALRasterAttributeTable", tableType="thematic")
+    for number, (name, kind, usage) in enumerate(_TABLE_FIELDS):
+        field = ET.SubElement(table, "FieldDefn", index=str(number))
+        for key, value in (("Name", name), ("Type", kind), ("Usage", usage)):
+            ET.SubElement(field, key).text = str(value)
+    for number, each in enumerate(classes):
+        row = ET.SubElement(table, "Row", index=str(number))
+        name = "".join(letter for letter in each.name if letter.isprintable())  # XML has no others
+        for value in (each.value, name, counts.get(each.value, 0), *each.colour):
+            ET.SubElement(row, "F").text = str(value)
+    ET.ElementTree(root).write(path, encoding="utf-8")
 
 
 def _tags(about: Mapping[str, Any]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -40,6 +41,24 @@ def test_gdal_has_names_colours_and_figures(result: geoembz.ModelMap) -> None:
         values = raster.read(1)
         assert float(tags["STATISTICS_MEAN"]) == pytest.approx(values[values > 0].mean())
         assert raster.tags()["geoembz_learner"] == "knn"
+
+
+def test_the_file_has_a_table_of_classes(result: geoembz.ModelMap, tmp_path: Path) -> None:
+    """A raster attribute table (GDAL 3.12), inside: value, name, pixels and colour of each."""
+    content = Path(result.map.out).read_bytes()
+    text = content[content.index(b"<GDALMetadata>") :].split(b"\0")[0].decode()
+    item = ET.fromstring(text).find("Item[@role='rat']/GDALRasterAttributeTable")  # noqa: S314 - our own
+    assert item is not None
+    assert [usage.get("usageAsString") for usage in item.iter("Usage")] == [
+        "MinMax", "Name", "PixelCount", "Red", "Green", "Blue",
+    ]  # fmt: skip
+    found = [[field.text for field in row] for row in item.iter("Row")]
+    classes = result.to_json()["classes"]
+    assert found == [
+        [str(each["value"]), each["name"], str(each["pixels"]), *map(str, known.colour)]
+        for each, known in zip(classes, result.map.bands.classes, strict=True)
+    ]
+    assert not list(tmp_path.glob("*.xml"))
 
 
 def test_rioxarray_masks_what_has_no_data(result: geoembz.ModelMap, store: StoreReader) -> None:
