@@ -42,7 +42,7 @@ DOORS: dict[str, Door] = {
     "verify workers": lambda store, n: geoembz.verify(store, workers=n),
     "publish workers": lambda store, n: geoembz.publish(store, f"{store}-p", workers=n),
     "append workers": lambda store, n: geoembz.append(
-        raster(store), store, time="2024", workers=n
+        store, raster(store), time="2024", workers=n
     ),
     "convert workers": lambda store, n: geoembz.convert(
         raster(store), store.with_name("b.zarr"), workers=n

@@ -11,6 +11,7 @@ last. Killed anywhere in between, the same command finds out how far it was.
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -22,6 +23,7 @@ from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding
 from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
+from geoembz.store.conventions import GRIDS
 
 FOLDER = ".geoembz"
 LOCK, COMPLETE = f"{FOLDER}/lock.json", f"{FOLDER}/complete.json"
@@ -29,6 +31,9 @@ _PLAN, _SHARDS = f"{FOLDER}/plan.json", f"{FOLDER}/shards"
 _LEVELS = f"{FOLDER}/levels"
 _BOUND = "plan"
 """Member of a record that names its plan."""
+
+_GROWING = frozenset({"append", "overviews"})
+"""Members of the plans that add to a store: what each adds."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +147,16 @@ class Journal:
         ]
         if not differing:
             return
-        key = differing[0]
-        anew = "pass --overwrite to start anew"
-        if {"append", "overviews"} & {*wanted, *recorded}:
-            anew = f"give it up: delete {self.tree.url}/{FOLDER}"
+        key, place = differing[0], url or self.tree.url
+        give_up = f"delete {self.tree.url}/{FOLDER}"
+        for growing in _GROWING & recorded.keys() - wanted.keys():
+            raise InvalidConfigError(
+                f"{place}: holds {_describe(growing, recorded, place)}, or give that up: {give_up}"
+            )
+        is_growing = _GROWING & {*wanted, *recorded}
+        anew = f"give it up: {give_up}" if is_growing else "pass --overwrite to start anew"
         raise InvalidConfigError(
-            f"{url or self.tree.url}: holds an unfinished conversion with {key} = "
+            f"{place}: holds an unfinished conversion with {key} = "
             f"{recorded.get(key)!r}, but now {key} = {wanted.get(key)!r}; repeat the former "
             f"command to finish it, or {anew}"
         )
@@ -228,3 +237,27 @@ def _fit_keys(plan: Mapping[str, Any]) -> tuple[str, str]:
     """Return where the encoding and the sample's mean of a plan are."""
     name = _digest(plan)[:16]
     return f"{FOLDER}/encoding-{name}.npz", f"{FOLDER}/centre-{name}.json"
+
+
+def _describe(growing: str, plan: Mapping[str, Any], url: str) -> str:
+    """Return what a killed command was adding to a store, and which command finishes it."""
+    store = shlex.quote(_root_of(url))
+    if growing == "append":
+        return (
+            f"an unfinished append of {plan['append']}; repeat that command to finish it "
+            f"(`geoembz append {store} … --time {plan['append']}`)"
+        )
+    levels = plan["overviews"]
+    return (
+        f"unfinished overviews of {levels} level{'s' * (levels > 1)}; finish them with `geoembz "
+        f"overviews {store} --levels {levels}`"
+    )
+
+
+def _root_of(url: str) -> str:
+    """Return the store that a grid belongs to, where it is one of several; else itself."""
+    parent, _, name = url.rstrip("/").rpartition("/")
+    root = ObjectTree(parent).read_json("zarr.json") if parent else None
+    attributes = root.get("attributes") if root is not None else None
+    names = attributes.get(GRIDS) if isinstance(attributes, dict) else None
+    return parent if isinstance(names, list) and name in names else url
