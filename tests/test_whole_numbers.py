@@ -37,6 +37,18 @@ DOORS: dict[str, Door] = {
     ),
     "preview level": lambda store, n: geoembz.preview(store, store.with_suffix(".png"), level=n),
     "preview size": lambda store, n: geoembz.preview(store, store.with_suffix(".png"), size=n),
+    **{
+        f"map cluster {name}": lambda store, n, name=name: geoembz.map_cluster(  # type: ignore[misc]
+            store, store.with_suffix(".tif"), **{"k": 3, name: n}
+        )
+        for name in ("k", "samples", "seed", "level", "workers")
+    },
+    **{
+        f"map classify {name}": lambda store, n, name=name: geoembz.map_classify(  # type: ignore[misc]
+            store, store.with_suffix(".tif"), labels=store.with_name("labels.tif"), **{name: n}
+        )
+        for name in ("samples", "seed", "level")
+    },
     "overviews levels": lambda store, n: geoembz.overviews(store, levels=n, overwrite=True),
     "overviews workers": lambda store, n: geoembz.overviews(store, workers=n, overwrite=True),
     "verify workers": lambda store, n: geoembz.verify(store, workers=n),
@@ -70,7 +82,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_part_numbers_are_refused_at_every_door(store: Path, name: str) -> None:
     """Halves, whole floats, texts and truths; the option is named, nothing is written."""
     before = sorted(path.name for path in store.parent.iterdir())
-    option = name.split()[1]
+    option = name.rsplit(maxsplit=1)[-1]
     for value in (1.0, 2.5, True, *(["1"] if option != "shard" else [])):  # which may be "none"
         with pytest.raises(InvalidConfigError) as refused:
             DOORS[name](store, value)

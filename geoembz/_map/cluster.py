@@ -258,6 +258,9 @@ def map_cluster(
     place: MapPlace = parts["place"]
     options: MapOptions = parts["options"]
     options.check(out)
+    groups.check_whole(k=k, samples=samples, seed=seed)
+    if seed < 0:
+        raise InvalidConfigError(f"seed {seed}; expected 0 or more")
     if not 2 <= k <= MOST_CLUSTERS:
         raise InvalidConfigError(f"k={k}; expected 2 to {MOST_CLUSTERS} clusters")
     if samples < k:

@@ -9,6 +9,7 @@ from geoembz._evaluate.sample import SAMPLES
 from geoembz._export.region import Region, open_region
 from geoembz._geo import BBox
 from geoembz._map.tiff import SUFFIXES, is_tiff
+from geoembz._util.options import check_whole
 from geoembz._util.threads import check_workers
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
@@ -140,6 +141,11 @@ class TrainingOptions:
         Labelled pixels to learn from, about; of a rare class no fewer than 50, if there are.
     seed
         Seed of every random choice.
+
+    Raises
+    ------
+    InvalidConfigError
+        If a number is too small, or should be a whole one.
     """
 
     labels: str | Path | None = None
@@ -150,6 +156,14 @@ class TrainingOptions:
     block_size: float | None = None
     samples: int = SAMPLES
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        check_whole(samples=self.samples, seed=self.seed)
+        if self.samples < 2:
+            raise InvalidConfigError(f"samples {self.samples}; expected 2 or more")
+        if self.seed < 0:
+            raise InvalidConfigError(f"seed {self.seed}; expected 0 or more")
 
 
 class TrainingKeywords(TypedDict, total=False):

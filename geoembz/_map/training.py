@@ -104,8 +104,6 @@ def read_training_set(
         raise InvalidConfigError(
             "map: no labels; give --labels FILE to learn from, or --model FILE.json, a saved model"
         )
-    if options.samples < 2:
-        raise InvalidConfigError(f"map: {options.samples} samples; expected 2 or more")
     readers = open_readers(store, level=level)
     encoding = _shared_encoding(readers)
     found, tops = _find_all(readers, options)

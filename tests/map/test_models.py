@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import geoembz
+from geoembz._map.held_out import HeldOutScores, Score
 from geoembz._map.model_file import describe_model, digest_model, load_model, save_model
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
@@ -114,6 +115,42 @@ def put(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
         document[last] = value
 
     return change
+
+
+HELD_OUT = {
+    "split": "blocked", "folds": 1, "trained": 9, "tested": 3, "units": 2,
+    "scores": {"accuracy": {"value": 1.0, "ci95": [0.2, 1.0]}},
+    "classes": [{"name": "a", "labelled": 4, "groups": 2, "tested": 3, "precision": 1.0,
+                 "recall": 1.0, "recall_ci95": None}],
+    "warnings": [], "notes": [], "left_out": {},
+}  # fmt: skip
+VERSION_1: dict[str, Any] = {
+    "format": "geoembz-model", "version": 1, "software": "geoembz 0.1",
+    "encoding": {"recipe": "int8", "hash": "sha256:0", "dimension": 2}, "classes": ["a", "b"],
+    "legend": {"names": {"a": "A"}, "colours": {"b": [1, 2, 3]}},
+    "training": {"held_out": HELD_OUT},
+}  # fmt: skip
+
+
+def test_files_of_version_1_are_read(tmp_path: Path) -> None:
+    """As spec/map.md has them: what was saved once is read by every later geoembz."""
+    path = tmp_path / "m.json"
+    linear = {"model": "ridge", "weights": [[1.0, -2.0]], "bias": [0.5], "link": "none"}
+    path.write_text(json.dumps(VERSION_1 | linear))
+    model = load_model(path)
+    assert model.linear is not None
+    assert (model.linear.weights.tolist(), model.linear.bias.tolist()) == ([[1, -2]], [0.5])
+    assert (model.encoding_hash, model.legend.name("a")) == ("sha256:0", "A")
+    scores = HeldOutScores.from_json(model.training["held_out"], "m.json")
+    assert scores.scores["accuracy"] == Score(1.0, (0.2, 1.0))
+    assert json.loads(json.dumps(scores.to_json())) == HELD_OUT
+    codes = {"model": "knn", "references": "AQL/gA==", "code_length": 2, "dtype": "|i1"}
+    path.write_text(json.dumps(VERSION_1 | codes | {"answers": [1, 0]}))
+    model = load_model(path)
+    assert model.references is not None
+    assert model.references.tolist() == [[1, 2], [-1, -128]]
+    assert model.answers is not None
+    assert model.answers.tolist() == [1, 0]
 
 
 DAMAGES = {
