@@ -2,7 +2,8 @@
 
 Codes of the Galileo scene (128-d float32, three recipes) and of the two AlphaEarth rasters (int8 as
 published) are cut into inner chunks of 0.5 to 1 MB as a store has them, and every chunk passes
-through each coder alone, in one thread. ``delta`` subtracts the left neighbour (modulo 256) first;
+through each coder alone, in one thread. ``delta`` subtracts the left neighbour (modulo 256) first,
+``delta upwards`` the upper one, and ``gradient`` left and upper one, less the upper left;
 ``component last`` turns the chunk to (y, x, component). pcodec, which is for wider numbers, runs
 where it is installed; it has no 8-bit type, so codes go in as int16. Without the data folder,
 synthetic rasters stand in, so that a smoke run needs none.
@@ -68,11 +69,10 @@ def coders() -> Iterator[Coder]:
             codec = Blosc(inner, level, shuffle, typesize=1)
             yield of_codec(f"blosc {inner} {level} {name}", codec)
     zstd = Zstd(1)
-    yield Coder(
-        "delta, zstd 1",
-        lambda chunk: zstd.encode(np.diff(chunk, axis=-1, prepend=np.uint8(0))),
-        lambda stored, shape: np.cumsum(of_bytes(zstd.decode(stored), shape), -1, dtype=np.uint8),
-    )
+    yield of_differences("delta, zstd 1", zstd, -1)
+    yield of_differences("delta, zstd 19", Zstd(19), -1)
+    yield of_differences("delta upwards, zstd 19", Zstd(19), -2)
+    yield of_differences("gradient, zstd 19", Zstd(19), -1, -2)
     yield Coder(
         "component last, zstd 1",
         lambda chunk: zstd.encode(np.ascontiguousarray(np.moveaxis(chunk, 0, -1))),
@@ -87,6 +87,23 @@ def coders() -> Iterator[Coder]:
 def of_codec(name: str, codec: Any) -> Coder:
     """Wrap a codec of numcodecs."""
     return Coder(name, codec.encode, lambda stored, shape: of_bytes(codec.decode(stored), shape))
+
+
+def of_differences(name: str, codec: Any, *axes: int) -> Coder:
+    """Subtract the number before along one axis after the other, then compress."""
+
+    def encode(chunk: NDArray[np.uint8]) -> Any:
+        for axis in axes:
+            chunk = np.diff(chunk, axis=axis, prepend=np.uint8(0))
+        return codec.encode(np.ascontiguousarray(chunk))
+
+    def decode(stored: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        chunk = of_bytes(codec.decode(stored), shape)
+        for axis in axes:
+            chunk = np.cumsum(chunk, axis, dtype=np.uint8)
+        return chunk
+
+    return Coder(name, encode, decode)
 
 
 def of_bytes(content: Any, shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._convert import convert as convert
     from geoembz._convert import load_basis as load_basis
     from geoembz._convert import overviews as overviews
+    from geoembz._convert import repack as repack
     from geoembz._convert import save_basis as save_basis
     from geoembz._cost import CostEstimate as CostEstimate
     from geoembz._cost import CostOptions as CostOptions
@@ -91,7 +92,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
 _ROOMS = {
     "_convert": (
         "AppendSummary", "ConvertSummary", "FitOptions", "LevelSummary", "OverviewsSummary",
-        "StorageOptions", "append", "convert", "load_basis", "overviews", "save_basis",
+        "StorageOptions", "append", "convert", "load_basis", "overviews", "repack", "save_basis",
     ),
     "_cost": ("CostEstimate", "CostOptions", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),

@@ -85,6 +85,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
         "convert": [source, str(out / "b.zarr")],
         "append": [str(store), source, "--time", "2024", "--replace"],
         "overviews": [str(store), "--overwrite"],
+        "repack": [str(store), str(out / "archive.zarr")],
         "basis save": [str(store), str(out / "basis.npz")],
         "info": [str(store)],
         "demo": [str(out / "demo"), "--size", "64"],

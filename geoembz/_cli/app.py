@@ -105,6 +105,7 @@ for command in (
     convert.demo,
     convert.append,
     convert.overviews,
+    convert.repack,
     stores.cost,
     evaluate.evaluate,
     evaluate.plan,

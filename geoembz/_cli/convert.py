@@ -201,6 +201,37 @@ def overviews(
 
 
 @takes(output=printed)
+def repack(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Store, an archive or not.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="New store on this machine.")],
+    *,
+    output: Output,
+    archive: Annotated[
+        bool, typer.Option("--archive/--no-archive", help="Make an archive, or unpack one.")
+    ] = True,
+    workers: Workers = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store at OUT.")] = False,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take OUT from a conversion that is dead.")
+    ] = False,
+) -> None:
+    """Pack a store as an archive, smaller and slower to read, or unpack one bit for bit."""
+    from geoembz import repack as repack_store
+
+    with output.progress("shards") as progress:
+        summary = repack_store(
+            store,
+            out,
+            archive=archive,
+            workers=workers,
+            overwrite=overwrite,
+            break_lock=break_lock,
+            progress=progress,
+        )
+    output.show(summary)
+
+
+@takes(output=printed)
 def demo(
     directory: Annotated[
         Path, typer.Argument(metavar="[DIR]", help="Where to write.", show_default=True)

@@ -261,6 +261,9 @@ def storage_options(
     overviews: Annotated[
         bool, typer.Option("--overviews", help="Add levels of 2, 4, 8 … times the pixel size.")
     ] = False,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Pack to be small: slow to write, slower to read.")
+    ] = False,
     access: Annotated[
         Literal["browser", "points", "bulk"] | None,
         typer.Option(
@@ -285,7 +288,7 @@ def storage_options(
         raise InvalidConfigError(
             f"--shard {shard!r}; expected a number of pixels or 'none'"
         ) from error
-    return StorageOptions(layout, chunk, side, prefix_chunks, access, overviews)
+    return StorageOptions(layout, chunk, side, prefix_chunks, access, overviews, archive)
 
 
 def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:

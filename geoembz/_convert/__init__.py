@@ -4,6 +4,7 @@ from geoembz._convert.append import append
 from geoembz._convert.basis import load_basis, save_basis
 from geoembz._convert.options import FitOptions, StorageOptions
 from geoembz._convert.overviews import overviews
+from geoembz._convert.repack import repack
 from geoembz._convert.run import convert
 from geoembz._convert.summary import AppendSummary, ConvertSummary, LevelSummary, OverviewsSummary
 
@@ -18,5 +19,6 @@ __all__ = [
     "convert",
     "load_basis",
     "overviews",
+    "repack",
     "save_basis",
 ]

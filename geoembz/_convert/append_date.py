@@ -254,7 +254,12 @@ class DateAppending:
         if position == len(dates):
             dates = (*dates, self.options.date)
         plan = StorePlan(
-            reader.encoding, layout_of(reader.codes), "plain", dates, _layouts_of_levels(reader)
+            reader.encoding,
+            layout_of(reader.codes),
+            "plain",
+            dates,
+            _layouts_of_levels(reader),
+            archive=reader.is_archive,
         )
         writer = StoreWriter(build.tree, plan, position)
         _, centre = fit_once(build, lambda: self._fit(build, reader, plan.arrays))

@@ -142,4 +142,5 @@ class Conversion[Input: (Source, TableSource)](ABC):
             "license": self.license,
             "metric": self.metric,
             "checksum": self.read.checksum,
+            "archive": self.storage.archive,
         }

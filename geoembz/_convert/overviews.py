@@ -254,7 +254,14 @@ class _LevelsAdding:
         full = layout_of(reader.codes)
         layouts = level_layouts(full, build.plan["overviews"])
         attributes, unit_length = reader.attributes, has_unit_length(reader.attributes)
-        plan = StorePlan(reader.encoding, full, attributes.layout, reader.dates, layouts)
+        plan = StorePlan(
+            reader.encoding,
+            full,
+            attributes.layout,
+            reader.dates,
+            layouts,
+            archive=reader.is_archive,
+        )
         figures: dict[int, Sequence[LevelFigures]] = {}
         stored: dict[str, StoredObject] = {}
         for date in range(max(1, len(reader.dates))):

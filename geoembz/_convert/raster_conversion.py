@@ -108,7 +108,8 @@ class RasterConversion(Conversion[Source]):
         dates = () if self.date is None else (self.date,)
         count = count_levels(chunks.shape) if self.storage.overviews else 0
         layouts = level_layouts(chunks, count)
-        plan = StorePlan(encoding, chunks, self.storage.layout, dates, layouts)
+        storage = self.storage
+        plan = StorePlan(encoding, chunks, storage.layout, dates, layouts, archive=storage.archive)
         return StoreWriter(build.tree, plan)
 
     def _prefix(self, encoding: Encoding) -> int | None:

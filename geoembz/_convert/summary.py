@@ -342,6 +342,42 @@ class OverviewsSummary(Result):
         ]
 
 
+@dataclass(frozen=True)
+class RepackSummary(Result):
+    """What packing a store anew made of it.
+
+    Parameters
+    ----------
+    store
+        Where the new one is.
+    archive
+        Whether it is an archive.
+    n_shards
+        Objects that got other codecs.
+    bytes_before, bytes_after
+        Size of all objects of the store and of the new one.
+    seconds
+        Wall-clock time, imports excluded.
+    """
+
+    store: str
+    archive: bool
+    n_shards: int
+    bytes_before: int
+    bytes_after: int
+    seconds: float
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            ("store", self.store),
+            ("packed", "as an archive" if self.archive else "to be read"),
+            ("shards", f"{self.n_shards:,}"),
+            ("before", f"{self.bytes_before:,} bytes"),
+            ("after", f"{self.bytes_after:,} bytes  ({self.bytes_before / self.bytes_after:.2f}x)"),
+            ("seconds", f"{self.seconds:.2f}"),
+        ]
+
+
 def merge_summaries(
     summaries: Sequence[ConvertSummary], store: str, bytes_stored: int, seconds: float
 ) -> ConvertSummary:

@@ -186,7 +186,7 @@ class TableConversion(Conversion[TableSource]):
             shard=shard if isinstance(shard, int) else None,
         )
         columns = numeric_columns(self.source.schema, self.survey.complete)
-        return TablePlan(encoding, self.survey.n_rows, chunk, shard, columns)
+        return TablePlan(encoding, self.survey.n_rows, chunk, shard, columns, self.storage.archive)
 
     def _write_rows(
         self,

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
 
 from geoembz._objects.tree import ObjectTree
 from geoembz.errors import StoreError
 from geoembz.store.conventions import TIME
+from geoembz.store.packing import compression
 
 SEAL = "geoembz:digests"
 """Attribute of a root: ``{algorithm, objects, document}``."""
@@ -119,8 +119,6 @@ _SIDE, _ROWS = 256, 65_536
 
 _AXES = {"y": "shard_y", "x": "shard_x", "sample": "shard", TIME: TIME}
 _PART = "part"
-ZSTD_LEVEL = 1
-"""Of all arrays: level 19 saves up to a quarter and decodes half as fast (docs/performance.md)."""
 
 
 class StoredObject(NamedTuple):
@@ -220,7 +218,7 @@ def _create(
         chunks=(*chunks, DIGEST_BYTES),
         fill_value=0,
         dimension_names=(*(_AXES.get(axis, _PART) for axis in dimensions), "byte"),
-        compressors=[ZstdCodec(level=ZSTD_LEVEL, checksum=True)],
+        compressors=[compression(archive=False)],
         config={"write_empty_chunks": True},
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 import zarr_cm
 from numpy.typing import NDArray
-from zarr.codecs import ShardingCodec, ZstdCodec
+from zarr.codecs import ShardingCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import MemoryStore, StorePath
@@ -35,13 +35,13 @@ from geoembz.store.conventions import (
 from geoembz.store.digests import (
     DIGESTS,
     ROOT,
-    ZSTD_LEVEL,
     StoredObjects,
     read_seal,
     write_digests,
 )
 from geoembz.store.layout import ChunkLayout
 from geoembz.store.levels import MULTISCALES, OVERVIEWS, Level
+from geoembz.store.packing import compression, differences
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -91,6 +91,8 @@ class StorePlan:
         Dates of the time axis, as ``YYYY-MM-DD``; empty for a store without one.
     levels
         Chunk and shard shapes of the levels below the full resolution, finest first.
+    archive
+        Whether chunks are packed to be small, not to be read often.
     """
 
     encoding: Encoding
@@ -98,6 +100,7 @@ class StorePlan:
     layout: Layout = "plain"
     dates: tuple[str, ...] = ()
     levels: tuple[ChunkLayout, ...] = ()
+    archive: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a codec layout without codecs."""
@@ -107,6 +110,11 @@ class StorePlan:
             raise InvalidConfigError(
                 "layout codec with prefix chunks: our codecs take a vector whole; use "
                 "--layout plain, or leave --prefix-chunks out"
+            )
+        if self.archive and self.layout == "codec":
+            raise InvalidConfigError(
+                "layout codec as an archive: the differences that it stores are of codes, and the "
+                "array's are vectors; use --layout plain, or leave --archive out"
             )
         if self.dates and self.layout == "codec":
             raise InvalidConfigError(
@@ -144,10 +152,10 @@ class StorePlan:
         return quantizer.axis
 
 
-def array_options() -> dict[str, Any]:
+def array_options(*, archive: bool = False) -> dict[str, Any]:
     """Return what both large arrays share: spatial attributes and entropy coding."""
     return {
-        "compressors": [ZstdCodec(level=ZSTD_LEVEL, checksum=True)],
+        "compressors": [compression(archive=archive)],
         "attributes": {"grid_mapping": "spatial_ref", "coordinates": "spatial_ref"},
         "config": {"write_empty_chunks": False},
         "overwrite": False,
@@ -156,14 +164,17 @@ def array_options() -> dict[str, Any]:
 
 def create_codes(group: zarr.Group, plan: StorePlan) -> None:
     """Create `embedding` as the integers it holds, whatever the layout."""
-    encoding, options = plan.encoding, array_options()
+    encoding, options = plan.encoding, array_options(archive=plan.archive)
+    dimensions = (*plan.time_axis, StorePlan.axis_of(encoding), "y", "x")
+    if plan.archive:
+        options["filters"] = differences(encoding.code_dtype.name, dimensions, encoding.fill_value)
     if encoding.code_dtype == np.int8:
         options["attributes"] = {**options["attributes"], "nodata": encoding.nodata}
     group.create_array(
         EMBEDDING,
         dtype=encoding.code_dtype,
         fill_value=encoding.fill_value,
-        dimension_names=(*plan.time_axis, StorePlan.axis_of(encoding), "y", "x"),
+        dimension_names=dimensions,
         **_shapes(plan, encoding.code_length),
         **options,
     )
@@ -181,7 +192,7 @@ def _create_vectors(group: zarr.Group, plan: StorePlan) -> None:
         dimension_names=("dimension", "y", "x"),
         filters=codec_chain(encoding),
         **_shapes(plan, encoding.dimension),
-        **array_options(),
+        **array_options(archive=plan.archive),
     )
 
 
@@ -193,7 +204,7 @@ def create_mask(group: zarr.Group, plan: StorePlan) -> None:
         fill_value=False,
         dimension_names=(*plan.time_axis, "y", "x"),
         **_shapes(plan),
-        **array_options(),
+        **array_options(archive=plan.archive),
     )
 
 
@@ -429,7 +440,7 @@ def _write_time(root: zarr.Group, dates: tuple[str, ...]) -> None:
         chunks=(_TIME_CHUNK,),
         dimension_names=(TIME,),
         attributes=dict(CF_TIME),
-        compressors=[ZstdCodec(level=ZSTD_LEVEL, checksum=True)],
+        compressors=[compression(archive=False)],
         config={"write_empty_chunks": True},
     )
     array[...] = days
@@ -457,7 +468,7 @@ def write_small(
         chunks=values.shape,
         dimension_names=dimensions,
         attributes=attributes,
-        compressors=[ZstdCodec(level=ZSTD_LEVEL, checksum=True)],
+        compressors=[compression(archive=False)],
         config={"write_empty_chunks": True},
     )
     array[...] = values

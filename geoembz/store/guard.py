@@ -20,6 +20,7 @@ from zarr.storage import LocalStore, StorePath, WrapperStore
 
 from geoembz.errors import StoreError
 from geoembz.store.digests import DIGEST_BYTES, object_counts
+from geoembz.store.packing import differences
 from geoembz.store.zstd import FRAME_HEADER_BYTES, decompress, frame_content_size
 
 if TYPE_CHECKING:
@@ -79,11 +80,18 @@ def _guarded_codec(array: zarr.Array[Any], codec: Any) -> Any:
         return _BoundedZstd(level=codec.level, checksum=codec.checksum)
     if isinstance(codec, BytesCodec | Crc32cCodec | TransposeCodec):
         return codec
+    if codec.to_dict() in differences(array.dtype.name, *_place(array)):
+        return codec
     raise StoreError(
         f"{array.store_path}: codec {type(codec).__name__} is not allowed by the geoembz format; "
         "expected bytes, zstd, crc32c, transpose and sharding_indexed; the store was not made by "
         "geoembz"
     )
+
+
+def _place(array: zarr.Array[Any]) -> tuple[tuple[str, ...], Any]:
+    metadata: Any = array.metadata
+    return metadata.dimension_names or (), array.fill_value
 
 
 class _BoundedZstd(ZstdCodec):

@@ -293,6 +293,8 @@ class TablePlan:
         Rows of a chunk and of a shard, a multiple of it.
     columns
         Numeric columns.
+    archive
+        Whether chunks are packed to be small, not to be read often.
     """
 
     encoding: Encoding
@@ -300,6 +302,7 @@ class TablePlan:
     chunk: int
     shard: int
     columns: tuple[Column, ...] = ()
+    archive: bool = False
 
     @property
     def has_mask(self) -> bool:

@@ -2,7 +2,8 @@
 
 zarr-python passes every inner chunk of a shard through an event loop and several copies; here one
 thread opens, reads, decompresses and places it. Only the one form that our writer makes is read:
-zstd, alone or inside ``sharding_indexed`` with its index at the end. All else is left to Zarr.
+zstd, of an archive's differences too, alone or inside ``sharding_indexed`` with its index at the
+end. All else is left to Zarr.
 """
 
 import itertools
@@ -22,6 +23,7 @@ from zarr.storage import LocalStore
 from geoembz._util.memory import allocate
 from geoembz._util.threads import shared_pool
 from geoembz.store.guard import LossStore
+from geoembz.store.packing import DELTA
 from geoembz.store.zstd import decompress
 
 type Span = tuple[int, int]
@@ -58,6 +60,8 @@ class LocalChunks:
         Shape of one object and of one chunk in it.
     is_sharded
         Whether objects are shards; a shard may hold one chunk only.
+    is_archive
+        Whether chunks hold differences, which add up to the numbers.
     check_absent
         Told the key of each object that is absent; raises if it is lost.
     """
@@ -67,6 +71,7 @@ class LocalChunks:
     stored: tuple[int, ...]
     chunk: tuple[int, ...]
     is_sharded: bool
+    is_archive: bool = False
     check_absent: Callable[[str], None] | None = None
 
     @classmethod
@@ -83,11 +88,12 @@ class LocalChunks:
             return None
         stored = tuple(grid["configuration"]["chunk_shape"])
         chunk, inner = _take_sharding_off(codecs, stored)
-        if chunk is None or not _is_zstd(inner, array.dtype):
+        has_differences = inner[0]["name"] == DELTA and array.dtype.itemsize == 1
+        if chunk is None or not _is_zstd(inner[has_differences:], array.dtype):
             return None
         folder, is_sharded = local.root / array.path, inner is not codecs
         check = None if lossy is None else lossy.check_absent
-        return cls(array, folder, stored, chunk, is_sharded, check)
+        return cls(array, folder, stored, chunk, is_sharded, has_differences, check)
 
     def read(self, selection: Sequence[int | slice]) -> NDArray[Any]:
         """Read a contiguous selection, as ``array[selection]`` would; absent chunks are fill.
@@ -170,7 +176,11 @@ class LocalChunks:
             out[tuple(target)] = self.array.fill_value
             return
         dtype = self.array.dtype.newbyteorder("<")
-        out[tuple(target)] = decompress(content, self.chunk, dtype)[tuple(source)]
+        values = decompress(content, self.chunk, dtype)
+        if self.is_archive:
+            flat = values.reshape(-1)
+            np.cumsum(flat, dtype=flat.dtype, out=flat)
+        out[tuple(target)] = values[tuple(source)]
 
 
 type ReadArray = Callable[[Sequence[int | slice]], NDArray[Any]]

@@ -30,6 +30,7 @@ from geoembz.store.open import (
     read_faults,
     unreplaced,
 )
+from geoembz.store.packing import is_archive
 from geoembz.store.watch import Watch
 
 type View = Literal["original", "reduced", "codes"]
@@ -74,6 +75,11 @@ class Reader:
     def mask(self) -> zarr.Array[Any] | None:
         """Validity, without the axis of codes; None where codes say it, or all are valid."""
         return None if self.encoding.nodata is not None else self._complete(VALID)
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether its chunks are packed to be small, not to be read often."""
+        return is_archive(self.codes.metadata.to_dict())
 
     @cached_property
     def watch(self) -> Watch:

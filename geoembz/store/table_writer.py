@@ -65,7 +65,7 @@ def create_arrays(group: zarr.Group, plan: TablePlan) -> None:
         dtype=encoding.code_dtype,
         fill_value=encoding.fill_value,
         dimension_names=(SAMPLE, StorePlan.axis_of(encoding)),
-        **{**array_options(), "attributes": attributes},
+        **{**array_options(archive=plan.archive), "attributes": attributes},
     )
     if plan.has_mask:
         _create_rows(group, plan, VALID, np.bool_, False, {})
@@ -123,7 +123,7 @@ def _create_rows(
         dtype=dtype,
         fill_value=fill,
         dimension_names=(SAMPLE,),
-        **{**array_options(), "attributes": attributes},
+        **{**array_options(archive=plan.archive), "attributes": attributes},
     )
 
 

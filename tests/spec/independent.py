@@ -175,7 +175,7 @@ def is_standard(codec: dict[str, Any]) -> bool:
 
 
 def read_array(folder: Path, document: dict[str, Any] | None = None) -> Array:
-    """Read a Zarr v3 array whose chunks are bytes, zstd, sharded or not [Chunks and shards]."""
+    """Read a Zarr v3 array of zstd chunks, of differences or not, sharded or not [Archives]."""
     document = document or json.loads((folder / "zarr.json").read_text())
     shape, dtype = document["shape"], np.dtype(document["data_type"]).newbyteorder("<")
     fill = float("nan") if document["fill_value"] == "NaN" else document["fill_value"]
@@ -198,7 +198,11 @@ def read_chunk(
 ) -> Array:
     """Decode one object: zstd of C-order bytes, or a shard of such chunks with its index behind."""
     if codecs[0]["name"] != "sharding_indexed":
-        return np.frombuffer(Zstd().decode(content), dtype).reshape(shape)
+        numbers = np.frombuffer(Zstd().decode(content), dtype)
+        if codecs[0]["name"] == "numcodecs.delta":  # [Archives]
+            numbers = np.add.accumulate(numbers, dtype=dtype)
+        return numbers.reshape(shape)
+    members = codecs[0]["configuration"]["codecs"]
     inner = codecs[0]["configuration"]["chunk_shape"]
     counts = [s // i for s, i in zip(shape, inner, strict=True)]
     size = 16 * int(np.prod(counts))
@@ -208,8 +212,7 @@ def read_chunk(
         start, length = (int(number) for number in entries[index])
         if start != 2**64 - 1:
             window = tuple(slice(i * n, (i + 1) * n) for i, n in zip(index, inner, strict=True))
-            data = Zstd().decode(content[start : start + length])
-            out[window] = np.frombuffer(data, dtype).reshape(inner)
+            out[window] = read_chunk(content[start : start + length], members, inner, dtype, fill)
     return out
 
 

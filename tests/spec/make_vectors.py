@@ -158,6 +158,7 @@ def _stores() -> list[dict[str, Any]]:
         {"name": "int8-plain", "recipe": "pca5-int8", "crs": utm, "gaps": True},
         {"name": "int8-codec", "recipe": "pca5-int8", "crs": utm, "gaps": True, "layout": "codec"},
         {"name": "int8-prefix", "recipe": "pca5-int8", "crs": utm, "gaps": True, "prefix": 2},
+        {"name": "int8-archive", "recipe": "pca5-int8", "crs": utm, "gaps": True, "archive": True},
         {"name": "int4-plain", "recipe": "pca5-int4", "crs": degrees, "gaps": True},
         {"name": "binary-plain", "recipe": "binary", **whole},
         {"name": "ternary-plain", "recipe": "svd5-ternary", "crs": utm, "gaps": True},
@@ -194,12 +195,14 @@ def _write_store(
     layout: Layout = "plain",
     shards: bool = True,
     prefix: int | None = None,
+    archive: bool = False,
     names: tuple[str | None, ...] = (),
 ) -> None:
     """Write one store and what its views hold; `gaps` makes a pixel and a whole shard invalid."""
     built = encoding(recipe)
     chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=shards, prefix=prefix)
-    writer = StoreWriter(str(folder / f"{name}.zarr"), StorePlan(built, chunks, layout))
+    plan = StorePlan(built, chunks, layout, archive=archive)
+    writer = StoreWriter(str(folder / f"{name}.zarr"), plan)
     data = values((DIMENSION, *SHAPE))
     if gaps:
         data[3, 1, 2] = np.nan

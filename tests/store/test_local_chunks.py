@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, ZstdCodec
 
 from geoembz.store.local_chunks import LocalChunks
+from geoembz.store.packing import DELTA
 
 SHAPE = (2, 3, 21, 14)
 CHUNK = (1, 2, 4, 3)
@@ -20,7 +21,9 @@ FORMS = {
     "shards": (CHUNK, (1, 4, 8, 6)),
     "one chunk in a shard": (CHUNK, CHUNK),
     "no shards": (CHUNK, None),
+    "an archive": (CHUNK, (1, 4, 8, 6)),
 }
+DIFFERENCES = [{"name": DELTA, "configuration": {"dtype": "|i1"}}]
 
 
 def make(
@@ -51,7 +54,8 @@ def stored(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[LocalChunks, NDArray[Any]]:
     """Return an array of each form, and its content."""
-    array = make(tmp_path_factory.mktemp("array") / "a", *FORMS[request.param])
+    filters: dict[str, Any] = {"filters": DIFFERENCES} if request.param == "an archive" else {}
+    array = make(tmp_path_factory.mktemp("array") / "a", *FORMS[request.param], **filters)
     local = LocalChunks.of(array)
     assert local is not None
     return local, np.asarray(array[...])

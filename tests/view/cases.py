@@ -24,6 +24,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "pca8-int8-codec": {"recipe": "pca8-int8", "layout": "codec"},
     "pca8-int8-unsharded": {"recipe": "pca8-int8", "shard": None},
     "pca8-int8-lloyd": {},
+    "pca8-int8-archive": {"recipe": "pca8-int8", "archive": True},
+    "pca12-binary-archive": {"recipe": "pca12-binary", "archive": True, "shard": None},
     "svd8-int4": {},
     "pca7-int4-lloyd": {},
     "pca8-int2": {},

@@ -53,7 +53,7 @@ export function readArrayDocument(json: Json, path: AbsolutePath): ArrayDocument
   const sharding = names[0] === "sharding_indexed" ? codecs[0]?.at("configuration") : undefined;
   const chunkShape = sharding?.at("chunk_shape").numbers(shape.length) ?? shardShape;
   const inner = sharding?.at("codecs").list().map((codec) => codec.at("name").text()) ?? names;
-  const strange = inner.find((name) => !["bytes", "zstd", "crc32c"].includes(name));
+  const strange = inner.find((name) => !["bytes", "zstd", "crc32c", "numcodecs.delta"].includes(name));
   if (strange !== undefined) throw unsupported(json, `the codec ${strange}`);
   if (sharding !== undefined && sharding.at("index_location").value === "start") {
     throw unsupported(json, "shards with their index at the start");
