@@ -102,7 +102,7 @@ def test_every_flag_in_a_message_has_a_keyword() -> None:
         geoembz.verify, geoembz.open, geoembz.sample, geoembz.preview, geoembz.export,
         geoembz.publish, geoembz.view, geoembz.check_seams, geoembz.map_similar, geoembz.map_change,
         geoembz.map_classify, geoembz.map_regress, geoembz.map_cluster, geoembz.cost,
-        verify_objects, window_read, Usage,
+        geoembz.overviews, verify_objects, window_read, Usage,
     )  # fmt: skip
     keywords = {name for function in functions for name in inspect.signature(function).parameters}
     for group in (ConvertKeywords, CostKeywords, ExperimentKeywords):

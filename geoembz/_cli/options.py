@@ -42,6 +42,14 @@ Level = Annotated[
         show_default="0, the full resolution",
     ),
 ]
+Access = Annotated[
+    Literal["browser", "points", "bulk"] | None,
+    typer.Option(
+        "--for",
+        help="Choose chunks and shards for tiles of a map, single pixels, or whole scans.",
+        show_default="a bit of each",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
 Seed = Annotated[int, typer.Option(metavar="S", help="Seed of every random choice.")]
 Workers = Annotated[
@@ -264,14 +272,7 @@ def storage_options(
     archive: Annotated[
         bool, typer.Option("--archive", help="Pack to be small: slow to write, slower to read.")
     ] = False,
-    access: Annotated[
-        Literal["browser", "points", "bulk"] | None,
-        typer.Option(
-            "--for",
-            help="Choose chunks and shards for tiles of a map, single pixels, or whole scans.",
-            show_default="a bit of each",
-        ),
-    ] = None,
+    access: Access = None,
 ) -> "StorageOptions":
     """Return how codes are stored.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geoembz._cli.options import License, Store, Workers, printed, takes
+from geoembz._cli.options import Access, License, Store, Workers, printed, takes
 from geoembz._cli.output import Output, say_json
 from geoembz._text import printable
 
@@ -215,6 +215,10 @@ def cost_options(
         int,
         typer.Option(metavar="N", help="Side of that window, in pixels; rows, for a table."),
     ] = 1,
+    access: Access = None,
+    overviews: Annotated[
+        bool, typer.Option("--overviews", help="With levels of 2, 4, 8 … times the pixel size.")
+    ] = False,
     egress_tb: Annotated[
         float,
         typer.Option(metavar="TB", help="Decimal terabytes sent to the internet, a month."),
@@ -241,6 +245,8 @@ def cost_options(
         storage_class=storage_class,
         reads_per_month=reads_per_month,
         read_window=read_window,
+        access=access,
+        overviews=overviews,
         egress_tb=egress_tb,
         prices=prices,
     )

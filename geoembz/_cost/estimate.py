@@ -4,15 +4,19 @@ Knows only arithmetic. The flat figure is the seed article's, so that numbers ca
 tiered one is what a provider's list adds up to, with requests, retrieval and egress.
 """
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
 from geoembz._cost.prices import Provider, StorageClass, tiered_usd
-from geoembz._cost.reads import Layout, ObjectCount, ReadCost, default_layout, window_read
+from geoembz._cost.reads import Layout, ObjectCount, ReadCost, choose_layout, window_read
 from geoembz.errors import InvalidConfigError
 
 FLAT_USD_PER_GB_MONTH = 0.023
+_IN_OVERVIEWS = Fraction(1, 3)
+"""Pixels of all levels over those of the full resolution: 1/4 + 1/16 + …"""
+
 GB, TB, PB = 10**9, 10**12, 10**15
 MONTHS = 12
 SENTINEL2_PB_PER_YEAR = (3.0, 4.0)
@@ -40,6 +44,8 @@ class Holding:
         Objects of the store that was measured; None to count the shards of codes alone.
     unit
         What holds one embedding: a pixel, or a row of a table, which has no area.
+    has_overviews
+        Whether levels of 2, 4, 8 … times the pixel size come on top: a third more.
     """
 
     scheme: str
@@ -50,6 +56,7 @@ class Holding:
     layout: Layout | None = None
     objects: ObjectCount | None = None
     unit: Literal["pixels", "rows"] = "pixels"
+    has_overviews: bool = False
 
     def __post_init__(self) -> None:
         """Refuse numbers below one."""
@@ -67,8 +74,9 @@ class Holding:
     @property
     def total_bytes(self) -> int:
         """Size of everything, in bytes, rounded half up."""
-        scaled = 2 * self.size_bytes * self.pixels * self.years + self.per_embeddings
-        return scaled // (2 * self.per_embeddings)
+        pixels = self.pixels * (1 + _IN_OVERVIEWS if self.has_overviews else 1)
+        size = Fraction(self.size_bytes, self.per_embeddings) * pixels * self.years
+        return math.floor(size + Fraction(1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +189,7 @@ def estimate(
     """
     usage = usage or Usage()
     prices = provider.storage_class(storage_class)
-    layout = holding.layout or default_layout(holding.bytes_per_embedding)
+    layout = holding.layout or choose_layout(holding.bytes_per_embedding)
     read = window_read(layout, holding.bytes_per_embedding, usage.window)
     n_objects = _n_objects(holding, layout)
     return CostEstimate(
@@ -198,7 +206,7 @@ def estimate(
 def _n_objects(holding: Holding, layout: Layout) -> int:
     shards = -(-holding.pixels // layout.shard_pixels) * holding.years
     if holding.objects is None:
-        return shards
+        return shards + (math.ceil(shards * _IN_OVERVIEWS) if holding.has_overviews else 0)
     scale = Fraction(holding.pixels * holding.years, holding.per_embeddings)
     return holding.objects.at(shards, scale)
 

@@ -75,9 +75,12 @@ class _Codes:
     @property
     def layout(self) -> Layout:
         """Chunk and shard, in pixels."""
+        axis = self.component_axis
+        parts, is_sharded = -(-self.shape[axis] // self.chunk[axis]), self.chunk != self.shard
         if self.is_table:
-            return Layout((self.chunk[0], 1), (self.shard[0], 1))
-        return Layout((self.chunk[-2], self.chunk[-1]), (self.shard[-2], self.shard[-1]))
+            return Layout((self.chunk[0], 1), (self.shard[0], 1), parts, is_sharded)
+        chunk, shard = ((sides[-2], sides[-1]) for sides in (self.chunk, self.shard))
+        return Layout(chunk, shard, parts, is_sharded)
 
 
 def measure_store(url: str) -> StoreSize:

@@ -4,8 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from geoembz._cost.reads import Layout, choose_layout
 from geoembz._cost.sizes import bits_per_value, bytes_per_embedding, get_model
+from geoembz._geo.chunks import Access
 from geoembz.encoding import Recipe
+
+WITH_MASK = frozenset({"int4", "int2", "binary", "pq", "rq"})
+"""Quantizers whose codes have no room for nodata: validity is an array of its own."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,10 @@ class CostOptions:
         Whose price list: ``aws``, ``gcs``, ``azure`` or ``r2``, and a class of it.
     reads_per_month, read_window
         Reads of one window each in a month, and the side of that window, in pixels or rows.
+    access
+        What chunks and shards are cut for: ``browser``, ``points`` or ``bulk``, as in `convert`.
+    overviews
+        With levels of 2, 4, 8 … times the pixel size, as in `convert`.
     egress_tb
         Decimal terabytes sent to the internet in a month.
     prices
@@ -55,6 +64,8 @@ class CostOptions:
     storage_class: str = "standard"
     reads_per_month: int = 0
     read_window: int = 1
+    access: Access | None = None
+    overviews: bool = False
     egress_tb: float = 0.0
     prices: str | Path | None = None
 
@@ -88,6 +99,19 @@ class CostOptions:
             return recipe.bytes_per_vector(self.dimension)
         return bytes_per_embedding(self.dimension, bits_per_value(self.value_type))
 
+    def layout(self) -> Layout:
+        """Return the chunks and shards that `convert` would choose for a large raster.
+
+        Raises
+        ------
+        InvalidConfigError
+            As `bytes_per_embedding`, or if nothing is cut for `access`.
+        """
+        recipe = None if self.recipe is None else Recipe.parse(self.recipe)
+        is_whole = recipe is not None and (recipe.is_rotated or recipe.quantizer in WITH_MASK)
+        size = self.bytes_per_embedding()
+        return choose_layout(size, self.access, is_divisible=not is_whole)
+
 
 class CostKeywords(TypedDict, total=False):
     """The fields of `CostOptions` as flat keywords."""
@@ -105,5 +129,7 @@ class CostKeywords(TypedDict, total=False):
     storage_class: str
     reads_per_month: int
     read_window: int
+    access: Access | None
+    overviews: bool
     egress_tb: float
     prices: str | Path | None

@@ -3,10 +3,11 @@
 Knows only chunk and shard shapes. A read fetches one index per shard touched, then whole chunks.
 """
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from geoembz._geo.chunks import DEFAULT
+from geoembz._geo.chunks import Access, sizes_for
 from geoembz.errors import InvalidConfigError
 
 _ENDLESS = (2**30, 2**30)  # a raster that limits no shard
@@ -16,7 +17,7 @@ _INDEX_CRC_BYTES = 4  # its checksum, CRC-32C
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Chunk and shard of the code array, in pixels; the component axis is whole inside a chunk.
+    """Chunk and shard of the code array, in pixels.
 
     Parameters
     ----------
@@ -24,10 +25,16 @@ class Layout:
         Height and width of an inner chunk, in pixels.
     shard
         Height and width of a shard (one object), in pixels, whole multiples of the chunk's.
+    parts
+        Chunks that a vector is divided among, along its components.
+    is_sharded
+        Whether a shard has an index; if not, each chunk is an object.
     """
 
     chunk: tuple[int, int]
     shard: tuple[int, int]
+    parts: int = 1
+    is_sharded: bool = True
 
     def __post_init__(self) -> None:
         """Refuse chunks that do not tile their shard."""
@@ -40,7 +47,8 @@ class Layout:
     @property
     def chunks_per_shard(self) -> int:
         """Number of inner chunks in a shard."""
-        return (self.shard[0] // self.chunk[0]) * (self.shard[1] // self.chunk[1])
+        places = (self.shard[0] // self.chunk[0]) * (self.shard[1] // self.chunk[1])
+        return places * self.parts
 
     @property
     def shard_pixels(self) -> int:
@@ -50,7 +58,7 @@ class Layout:
     @property
     def index_bytes(self) -> int:
         """Size of a shard's index, in bytes; 0 where shard and chunk are the same."""
-        if self.chunks_per_shard == 1:
+        if self.chunks_per_shard == 1 or not self.is_sharded:
             return 0
         return self.chunks_per_shard * _INDEX_ENTRY_BYTES + _INDEX_CRC_BYTES
 
@@ -124,17 +132,38 @@ class ReadCost:
         return self.bytes_fetched / self.bytes_wanted
 
 
-def default_layout(bytes_per_embedding: float) -> Layout:
-    """Return the layout that geoembz chooses for a large raster: chunks up to 1 MiB, shards to 64.
+def choose_layout(
+    bytes_per_embedding: float, access: Access | None = None, *, is_divisible: bool = False
+) -> Layout:
+    """Return the layout that geoembz chooses for a large raster.
+
+    Parameters
+    ----------
+    bytes_per_embedding
+        Size of one pixel's codes, in bytes.
+    access
+        What it is read for; None for chunks up to 1 MiB in shards up to 64.
+    is_divisible
+        Whether chunks may be cut along the components.
+
+    Raises
+    ------
+    InvalidConfigError
+        If there is no such way of reading.
 
     Examples
     --------
-    >>> default_layout(64)
-    Layout(chunk=(128, 128), shard=(1024, 1024))
+    >>> choose_layout(64)
+    Layout(chunk=(128, 128), shard=(1024, 1024), parts=1, is_sharded=True)
+    >>> choose_layout(64, "browser", is_divisible=True)
+    Layout(chunk=(256, 256), shard=(1024, 1024), parts=3, is_sharded=True)
     """
-    side = DEFAULT.chunk_side(bytes_per_embedding)
-    shard = DEFAULT.grow_shard(_ENDLESS, bytes_per_embedding, (side, side), side)
-    return Layout((side, side), shard)
+    sizes = sizes_for(access)
+    side = sizes.chunk_side(bytes_per_embedding)
+    shard = sizes.grow_shard(_ENDLESS, bytes_per_embedding, (side, side), side)
+    chunk_bytes = math.ceil(side * side * bytes_per_embedding)
+    parts = sizes.count_parts(chunk_bytes, has_mask=not is_divisible)
+    return Layout((side, side), shard, parts)
 
 
 def window_read(layout: Layout, bytes_per_embedding: float, window: tuple[int, int]) -> ReadCost:
@@ -158,7 +187,7 @@ def window_read(layout: Layout, bytes_per_embedding: float, window: tuple[int, i
 
     Examples
     --------
-    >>> point = window_read(default_layout(64), 64, (1, 1))
+    >>> point = window_read(choose_layout(64), 64, (1, 1))
     >>> point.requests, point.amplification
     (2.0, 16400.0625)
     """
@@ -169,7 +198,7 @@ def window_read(layout: Layout, bytes_per_embedding: float, window: tuple[int, i
     chunk_bytes = layout.chunk[0] * layout.chunk[1] * bytes_per_embedding
     return ReadCost(
         window=window,
-        requests=float(chunks + indexes),
+        requests=float(chunks * layout.parts + indexes),
         bytes_fetched=float(chunks) * chunk_bytes + float(indexes) * layout.index_bytes,
         bytes_wanted=window[0] * window[1] * bytes_per_embedding,
     )

@@ -93,6 +93,7 @@ def _json(result: CostEstimate) -> dict[str, Any]:
         "unit": holding.unit,
         "years": holding.years,
         "total_bytes": holding.total_bytes,
+        "overviews": holding.has_overviews,
         "usd_per_year": result.usd_per_year,
         "usd_per_year_tiered": result.usd_per_year_tiered,
         "tiered": {
@@ -122,13 +123,14 @@ def _text(result: CostEstimate) -> str:
     holding, read, tiered = result.holding, result.read, result.tiered
     low, high = result.share_of_sentinel2
     doubt = " (uncertain)" if result.storage_class.uncertain else ""
+    levels = ", a quarter of it overviews" if holding.has_overviews else ""
     measured = " measured, all that is stored over all that is embedded"
     measured = measured if holding.per_embeddings > 1 else ""
     rows = (
         ("scheme", holding.scheme),
         ("bytes per embedding", f"{holding.bytes_per_embedding:.6g}{measured}"),
         (holding.unit, f"{holding.pixels:,} x {holding.years} year(s)"),
-        ("total", f"{format_bytes(holding.total_bytes)} in {result.n_objects:,} objects"),
+        ("total", f"{format_bytes(holding.total_bytes)} in {result.n_objects:,} objects{levels}"),
         ("flat price", f"{format_usd(result.usd_per_year)} a year at $0.023 per GB-month"),
         ("price list", f"{format_usd(result.usd_per_year_tiered)} the first year, of it"),
         ("  storage", format_usd(tiered.storage_usd)),

@@ -101,6 +101,11 @@ class CostRequest:
                 "cost: STORE is measured, so --model, --dims, --dtype and --recipe do not apply; "
                 "leave them out, or leave STORE out"
             )
+        if self.store is not None and (asked.access is not None or asked.overviews):
+            raise InvalidConfigError(
+                "cost: STORE is measured with the chunks and levels that it has, so --for and "
+                "--overviews do not apply; leave them out, or leave STORE out"
+            )
         if asked.model is not None and asked.dims is not None:
             raise InvalidConfigError(
                 f"cost: --model {asked.model} and --dims {asked.dims} contradict each other; give "
@@ -170,6 +175,8 @@ class CostRequest:
             pixels=self._pixels(),
             size_bytes=asked.bytes_per_embedding(),
             years=1 if asked.years is None else asked.years,
+            layout=asked.layout(),
+            has_overviews=asked.overviews,
         )
 
     def _measure(self, store: str) -> Holding:

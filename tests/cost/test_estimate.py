@@ -11,7 +11,7 @@ import geoembz
 from geoembz._cost.estimate import Holding, Usage, estimate
 from geoembz._cost.options import CostKeywords, CostOptions
 from geoembz._cost.prices import load_provider
-from geoembz._cost.reads import Layout, ObjectCount, default_layout, window_read
+from geoembz._cost.reads import Layout, ObjectCount, choose_layout, window_read
 from geoembz.errors import InvalidConfigError
 
 
@@ -61,9 +61,9 @@ def test_sentinel2_comparison() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 8, 64, 128, 512, 1024, 4096, 16_000, 37.5])
-def test_default_layout_keeps_its_limits(size: float) -> None:
+def test_the_default_layout_keeps_its_limits(size: float) -> None:
     """Chunks fit a mebibyte and shards 64; both are more than a quarter of that."""
-    layout = default_layout(size)
+    layout = choose_layout(size)
     chunk_bytes, shard_bytes = layout.chunk[0] ** 2 * size, layout.shard_pixels * size
     assert 2**18 < chunk_bytes <= 2**20
     assert 2**24 < shard_bytes <= 2**26
@@ -108,7 +108,7 @@ def test_layouts_and_windows_that_make_no_sense() -> None:
     with pytest.raises(InvalidConfigError, match="whole number of chunks"):
         Layout((64, 64), (100, 128))
     with pytest.raises(InvalidConfigError, match="at least 1 x 1"):
-        window_read(default_layout(64), 64, (0, 1))
+        window_read(choose_layout(64), 64, (0, 1))
 
 
 @given(
