@@ -30,7 +30,7 @@ import geoembz
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import in_turns, peak_bytes
 from geoembz._export.region import Region, open_region
-from geoembz._geo.grid import split
+from geoembz._geo.grid import Grid, split
 from geoembz._search.metrics import scorer
 from geoembz._util.threads import single_threaded_blas
 from geoembz.store import StoreReader
@@ -44,7 +44,8 @@ CASES = (
     ("int8", "cosine", None),  # as many numbers as before: decoding costs a product each
 )
 MOST_MEMORY, TIMES = 1.5e9, 10
-MAPS = ("similar", "change")
+MAPS = ("similar", "change", "classify", "cluster")
+LABELLED = 1_000
 BLOCK, ROWS = 1 << 16, 128
 
 
@@ -214,14 +215,30 @@ def map_alone(name: str, store: Path, other: Path) -> None:
     if name == "similar":
         place = float(grid.x[3]), float(grid.y[3])
         geoembz.map_similar(store, out, like=[place], crs=grid.crs_wkt)
-    else:
+    elif name == "change":
         geoembz.map_change(store, out, other=other)
+    elif name == "classify":
+        geoembz.map_classify(store, out, labels=write_labels(store, grid), block_size=1000)
+    else:
+        geoembz.map_cluster(store, out, k=12)
     taken = {
         "seconds": time.perf_counter() - started,
         "cpu_seconds": time.process_time() - worked,
         "peak_bytes": peak_bytes(),
     }
     print(json.dumps(taken))
+
+
+def write_labels(store: Path, grid: Grid) -> Path:
+    """Label some pixels near the first corner, by what their first component is."""
+    rows, cols = np.random.default_rng(0).integers(0, min(*grid.shape, 1000), (2, LABELLED))
+    places = np.stack([grid.x[cols], grid.y[rows]], axis=1)
+    first = geoembz.sample(store, places, crs=grid.crs_wkt, space="reduced").vectors[:, 0]
+    kinds = np.searchsorted(np.quantile(first, [0.2, 0.4, 0.6, 0.8]), first)
+    lines = [f"{x},{y},{kind}" for (x, y), kind in zip(places, kinds, strict=True)]
+    path = store.with_name("labels.csv")
+    path.write_text("\n".join(["x,y,kind", *lines]) + "\n", encoding="utf-8")
+    return path
 
 
 if __name__ == "__main__":

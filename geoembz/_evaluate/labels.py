@@ -31,6 +31,8 @@ class PixelLabels(Rows):
         Class or quantity of each pixel, shape ``(n,)``.
     groups
         Polygon, site or other group of each pixel; None without groups.
+    column
+        Attribute or column that the labels are from; None of a raster.
     exclusions, messages
         See `Rows`.
     """
@@ -39,6 +41,7 @@ class PixelLabels(Rows):
     cols: NDArray[np.int64]
     labels: NDArray[Any]
     groups: NDArray[Any] | None = None
+    column: str | None = None
 
     def __len__(self) -> int:
         """Return the number of labelled pixels."""
@@ -151,8 +154,8 @@ def _feature_labels(
     labels = features.columns[label_name].to_pylist()
     group = None if group_name is None else _as_array(features.columns[group_name].to_pylist())
     if is_points:
-        return _point_labels(features, grid, labels, group)
-    found = _shape_labels(features, grid, labels, group)
+        return replace(_point_labels(features, grid, labels, group), column=label_name)
+    found = replace(_shape_labels(features, grid, labels, group), column=label_name)
     if group is not None:
         return found
     return replace(found, messages=(f"{path.name}: each feature is a group",))

@@ -174,7 +174,7 @@ class ModelRequest:
         held_out = score_held_out(rows, kind)
         about = {
             "labels": Path(str(self.training.labels)).name,
-            "column": self.training.column,
+            "column": rows.column,
             "seed": self.training.seed,
             "held_out": held_out.to_json(),
         }

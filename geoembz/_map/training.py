@@ -47,6 +47,8 @@ class TrainingSet:
         Of every random choice.
     legend
         What the labels say of their classes.
+    column
+        Attribute or column that the labels are from; None of a raster.
     """
 
     sample: Sample
@@ -54,6 +56,7 @@ class TrainingSet:
     encoding: Encoding
     seed: int
     legend: Legend
+    column: str | None = None
 
     @property
     def labels(self) -> NDArray[Any]:
@@ -121,7 +124,8 @@ def read_training_set(
         split=options.split, block_size=options.block_size, seed=options.seed
     )
     legend = Legend() if quantities else read_legend(options.labels)
-    return TrainingSet(sample, divide(sample, experiment), encoding, options.seed, legend)
+    division = divide(sample, experiment)
+    return TrainingSet(sample, division, encoding, options.seed, legend, found.column)
 
 
 def _shared_encoding(readers: Sequence[StoreReader]) -> Encoding:
@@ -156,6 +160,7 @@ def _find_all(
         cols=np.concatenate([part.cols for part in parts]),
         labels=np.concatenate([part.labels for part in parts]),
         groups=np.concatenate(groups) if len(groups) == len(parts) else None,
+        column=parts[0].column,
         messages=tuple(dict.fromkeys(text for part in parts for text in part.messages)),
     )
     return joined, tops

@@ -47,6 +47,7 @@ def test_numbers_are_those_of_the_model(
     assert close.mean() > (0.99 if model == "knn" else 0.99999)
     scores = result.held_out.scores
     assert set(scores) == {"r2", "rmse"}
+    assert result.map.bands.names == ("kind",)
     assert scores["r2"].value is not None
     assert scores["r2"].value > (0.99 if model == "ridge" else 0.5)
     assert "R²" in result.to_table()
