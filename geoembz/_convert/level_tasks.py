@@ -19,23 +19,23 @@ from geoembz._convert.sampling import PixelRoles
 from geoembz._geo.grid import Window, split
 from geoembz._util.memory import allocate
 from geoembz.encoding._fidelity import FidelitySums
-from geoembz.encoding._means import MeanEncoder, Sums
+from geoembz.encoding._means import MeanEncoder, Sums, join_sums
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import StoreError
 from geoembz.store.digests import StoredObject, StoredObjects, parse_objects
 from geoembz.store.journal import Journal
+from geoembz.store.layout import ChunkLayout
 from geoembz.store.lock import Fence
 from geoembz.store.writer import StoreWriter
 
 _SQUARE_LEVELS = 3
 """Levels that are encoded square by square; coarser ones have few pixels, and are all at once."""
 
-_SQUARE_BYTES = 2**24
-"""Numbers that are added up at once, at most. Smaller ones would stay in cache, but make threads
-wait for each other at every call into NumPy, which costs more."""
+_SQUARE_BYTES = 2**22
+"""Numbers whose means are encoded at once, at most: they stay in cache, and are not too few."""
 
 _READ_BYTES = 2**24
-"""Codes that are read at once, at most."""
+"""Codes that are read at once from a server, at most: many requests wait together."""
 
 
 class CodesReader(Protocol):
@@ -106,6 +106,13 @@ class Part(NamedTuple):
         codes = allocate(shape, encoding.code_dtype)
         codes.fill(encoding.fill_value)
         return cls(window, codes, np.zeros(window.shape, np.bool_))
+
+    def cut(self, window: Window) -> Self:
+        """Return a smaller window of it."""
+        rows, cols = window.relative_to(self.window).slices
+        return self._replace(
+            window=window, codes=self.codes[:, rows, cols], valid=self.valid[rows, cols]
+        )
 
     def put(self, other: "Part") -> None:
         """Copy a smaller window in."""
@@ -198,14 +205,14 @@ class FinestTask(LevelTask):
     ----------
     reader
         Reads the full resolution.
-    shape
-        Its height and width.
+    full
+        How it is cut.
     encoder
         Makes means, and codes of them.
     """
 
     reader: CodesReader
-    shape: tuple[int, int]
+    full: ChunkLayout
     encoder: MeanEncoder
 
     def _make(self, shard: Window) -> tuple[list[Part], tuple[FidelitySums, ...]]:
@@ -217,10 +224,10 @@ class FinestTask(LevelTask):
         )
         depth = min(len(windows), _SQUARE_LEVELS)
         rest = making.coarse_sums(depth)
-        for window, pixels in self._squares(shard, depth):
-            sums = pixels
+        for window, halved in self._squares(shard, depth):
+            sums = halved
             for number in range(depth):
-                sums = sums.halved()
+                sums = sums.halved() if number else halved
                 making.encode(number, window.row >> number + 1, window.col >> number + 1, sums)
             making.collect(rest, depth, window, sums)
         for number in range(depth, len(windows)):
@@ -229,25 +236,44 @@ class FinestTask(LevelTask):
         return making.parts, tuple(map(making.fidelity, range(len(windows))))
 
     def _squares(self, shard: Window, depth: int) -> Iterator[tuple[Window, Sums]]:
-        """Yield the squares of pixels below a shard that have a valid one, and their sums."""
+        """Yield squares of pixels below a shard that have a valid one, and their sums in fours."""
         encoding = self.encoder.encoding
         vector_bytes = encoding.n_components * self.encoder.number_bytes
         side = _largest(2**depth, vector_bytes, _SQUARE_BYTES)
-        block = _largest(side, encoding.bytes_per_vector, _READ_BYTES)
-        height, width = self.shape
+        block = self._block(side)
+        least = min(side, block)
+        height, width = self.full.shape
         row, col = 2 * shard.row, 2 * shard.col
         below = Window(
             row, col, min(2 * shard.height, height - row), min(2 * shard.width, width - col)
         )
-        for part in split(below, (block, block)):
-            codes = self.reader.read_codes(part, self.date)
-            mask = self.reader.read_mask(part, self.date)
-            for square in split(part, (side, side)):
-                rows, cols = square.relative_to(part).slices
-                valid = None if mask is None else mask[rows, cols]
-                sums = self.encoder.sums(codes[:, rows, cols], valid, side)
-                if sums.counts.any():
-                    yield square, sums
+        for outer in split(below, (max(side, block),) * 2):
+            many = self._read(outer) if block > side else None
+            for square in split(outer, (side, side)):
+                parts = split(square, (least, least))
+                read = (self._read(one) if many is None else many.cut(one) for one in parts)
+                found = [self._halve(part, square, least) for part in read if part.valid.any()]
+                if found:
+                    yield square, join_sums(found, side // 2)
+
+    def _read(self, window: Window) -> Part:
+        codes = self.reader.read_codes(window, self.date)
+        mask = self.reader.read_mask(window, self.date)
+        return Part(window, codes, self.encoder.known(codes) if mask is None else mask)
+
+    def _halve(self, part: Part, square: Window, side: int) -> tuple[tuple[int, int], Sums]:
+        """Return the sums of a part in fours, and where they begin in those of a square."""
+        sums = self.encoder.sums(part.codes, part.valid, side).halved()
+        inside = part.window.relative_to(square)
+        return (inside.row // 2, inside.col // 2), sums
+
+    def _block(self, side: int) -> int:
+        """Return the side of what is read at once: a chunk where it is near, else many."""
+        chunk = max(self.full.chunk)
+        is_square = self.full.chunk == (chunk, chunk) and chunk.bit_count() == 1
+        if is_square and self.journal.tree.is_local:  # the store's disk is the journal's
+            return max(chunk, 1 << len(self.writers))
+        return _largest(side, self.encoder.encoding.bytes_per_vector, _READ_BYTES)
 
 
 def _largest(side: int, vector_bytes: int, most: int) -> int:

@@ -93,7 +93,7 @@ def write_levels(
         journal = build.journal.of_level(2 ** (number + 1), date)
         common = (writers[number:], journal, build.fence, date, workers.may_repeat)
         task: LevelTask = (
-            FinestTask(*common, reader, plan.chunks.shape, encoder)
+            FinestTask(*common, reader, plan.chunks, encoder)
             if number == 0
             else CoarserTask(*common, writers[number - 1], build.journal.of_level(2**number, date))
         )

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoembz.errors import InvalidConfigError
 
-_BLOCK_VALUES = 1 << 20
+_BLOCK_VALUES = 1 << 16
 """Values of one block: 8 MB in float64."""
 
 

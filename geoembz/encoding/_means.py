@@ -4,6 +4,7 @@ Decoding is affine in the components, so that the mean of vectors is had from th
 components, and no product of the original dimension is needed. Arrays are ``(n, height, width)``.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -64,6 +65,36 @@ def _halved(values: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     return np.asarray(rows[..., 0::2] + rows[..., 1::2])
 
 
+def join_sums(parts: Sequence[tuple[tuple[int, int], Sums]], side: int) -> Sums:
+    """Return the sums of a square from those of its parts; zero where there is none.
+
+    Parameters
+    ----------
+    parts
+        Row and column of each part's corner, and its sums; one at least.
+    side
+        Of the square.
+
+    Examples
+    --------
+    >>> ones = np.ones((1, 1, 2), np.float32)
+    >>> join_sums([((1, 0), Sums(ones, ones[0]))], 2).counts
+    array([[0., 0.],
+           [1., 1.]], dtype=float32)
+    """
+    first = parts[0][1]
+    if first.counts.shape == (side, side):
+        return first
+    components = allocate((len(first.components), side, side), first.components.dtype)
+    components.fill(0)
+    whole = Sums(components, np.zeros((side, side), np.float32), first.pixels)
+    for (row, col), sums in parts:
+        height, width = sums.counts.shape
+        place = np.s_[..., row : row + height, col : col + width]
+        whole.components[place], whole.counts[place] = sums.components, sums.counts
+    return whole
+
+
 @dataclass(frozen=True, eq=False)
 class MeanEncoder:
     """Turns codes into sums of components, and these into codes of their means.
@@ -90,7 +121,11 @@ class MeanEncoder:
         """Bytes of one number while it is added up, about."""
         return 1 if self._adds_codes else 4
 
-    def sums(self, codes: Codes, valid: NDArray[np.bool_] | None, side: int) -> Sums:
+    def known(self, codes: Codes) -> NDArray[np.bool_]:
+        """Return which pixels are valid, by their codes: where validity is no array of its own."""
+        return ~self.encoding.is_nodata(codes[0])
+
+    def sums(self, codes: Codes, valid: NDArray[np.bool_], side: int) -> Sums:
         """Return the components of a square of pixels as sums of one each.
 
         Parameters
@@ -98,20 +133,19 @@ class MeanEncoder:
         codes
             Shape ``(code_length, height, width)``, no more than `side` each way.
         valid
-            Their validity, where it is an array of its own.
+            bool ``(height, width)``.
         side
             Of the square that is returned; what the codes do not reach is invalid.
         """
         shape = codes.shape[1:]
-        known = ~self.encoding.is_nodata(codes[0]) if valid is None else valid
-        values = self._values(codes, known)
+        values = self._values(codes, valid)
         if shape == (side, side):
-            return Sums(values, known.astype(np.float32))
+            return Sums(values, valid.astype(np.float32))
         whole = Sums(
             np.zeros((len(values), side, side), values.dtype), np.zeros((side, side), np.float32)
         )
         whole.components[:, : shape[0], : shape[1]] = values
-        whole.counts[: shape[0], : shape[1]] = known
+        whole.counts[: shape[0], : shape[1]] = valid
         return whole
 
     def _values(self, codes: Codes, known: NDArray[np.bool_]) -> NDArray[Any]:

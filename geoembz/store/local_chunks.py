@@ -105,18 +105,22 @@ class LocalChunks:
         """
         axes = zip(selection, self.array.shape, strict=True)
         spans = [_span(index, size) for index, size in axes]
-        out = allocate(tuple(stop - start for start, stop in spans), self.array.dtype)
+        kept = tuple(0 if isinstance(index, int) else slice(None) for index in selection)
+        shape = tuple(stop - start for start, stop in spans)
+        pieces = list(self._pieces(spans)) if math.prod(shape) else []
+        if len(pieces) == 1 and shape == self.chunk:  # all of it, which needs no copy
+            return self._chunk(pieces[0])[kept]
+        out = allocate(shape, self.array.dtype)
 
         def place(piece: _Piece) -> None:
             self._place(piece, spans, out)
 
-        pieces = list(self._pieces(spans)) if out.size else []
         if len(pieces) > 1:
             list(shared_pool().map(place, pieces))
         else:
             for piece in pieces:
                 place(piece)
-        return out[tuple(0 if isinstance(index, int) else slice(None) for index in selection)]
+        return out[kept]
 
     def _pieces(self, spans: Sequence[Span]) -> Iterator[_Piece]:
         """Find every chunk that a selection touches; one look at the index of each shard."""
@@ -169,18 +173,30 @@ class LocalChunks:
             low, high = max(start, first), min(stop, first + size)
             source.append(slice(low - first, high - first))
             target.append(slice(low - start, high - start))
-        content = None if piece.n_bytes == 0 else _read(piece)
-        if content is None:
-            if piece.n_bytes != 0:
-                self._absent(piece.path)
-            out[tuple(target)] = self.array.fill_value
-            return
-        dtype = self.array.dtype.newbyteorder("<")
-        values = decompress(content, self.chunk, dtype)
+        content = self._content(piece)
+        out[tuple(target)] = (
+            self.array.fill_value if content is None else self._decoded(content)[tuple(source)]
+        )
+
+    def _chunk(self, piece: _Piece) -> NDArray[Any]:
+        content = self._content(piece)
+        if content is not None:
+            return self._decoded(content)
+        return np.full(self.chunk, self.array.fill_value, self.array.dtype)
+
+    def _decoded(self, content: NDArray[np.uint8]) -> NDArray[Any]:
+        values = decompress(content, self.chunk, self.array.dtype.newbyteorder("<"))
         if self.is_archive:
             flat = values.reshape(-1)
             np.cumsum(flat, dtype=flat.dtype, out=flat)
-        out[tuple(target)] = values[tuple(source)]
+        return values
+
+    def _content(self, piece: _Piece) -> NDArray[np.uint8] | None:
+        """Read a chunk's bytes; None where it is fill. Refuse a lost object."""
+        content = None if piece.n_bytes == 0 else _read(piece)
+        if content is None and piece.n_bytes != 0:
+            self._absent(piece.path)
+        return content
 
 
 type ReadArray = Callable[[Sequence[int | slice]], NDArray[Any]]
