@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from geoembz._geo.grid import Window
 from geoembz.errors import InvalidConfigError
 
-type Kind = Literal["source", "shard"]
+type Kind = Literal["source", "shard", "zone"]
 type Cells = NDArray[np.int64]
 
 MOST_SHARD_BORDERS = 2_000

@@ -114,6 +114,9 @@ def summarise(cuts: Cuts, border: Border, survey: Survey) -> Measured | str:
     at, lattice = cuts.border, survey.lattices[border.vertical]
     if cuts.counts[at] < FEWEST_PAIRS:
         return f"fewer than {FEWEST_PAIRS} pairs of valid pixels across it"
+    if border.kind == "zone" and 2 * cuts.counts[at] < border.stop - border.start:
+        # Zones end aslant: there the meridian has fewer pairs than the cuts beside it.
+        return "valid pixels on both sides along less than half of it"
     classes = lattice.classes(border, cuts.offsets)
     between = lattice.between(classes)
     found = contrast(cuts, classes, ~between)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._geo import BBox, same_crs
 from geoembz._geo.grid import Grid, Window
-from geoembz._seams.borders import Layout, Tile
+from geoembz._seams.borders import Border, Kind, Layout, Tile
 from geoembz._seams.steps import Read
+from geoembz._seams.zones import ZoneStrip, grid_name, meeting_zones, strips, zone_borders
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.base import place_infos
@@ -69,6 +70,8 @@ class Field:
         The tiles and shards.
     notes
         What to tell of them.
+    zones
+        Where two zones meet: their grids' names.
     """
 
     grid_name: str | None
@@ -78,6 +81,14 @@ class Field:
     read: Read
     layout: Layout
     notes: tuple[str, ...]
+    zones: tuple[str, ...] = ()
+
+    def borders(self, reach: int) -> list[Border]:
+        """Return all borders, in a fixed order; `reach` as of `Layout.borders`."""
+        if self.zones:
+            return zone_borders(self.layout, reach)
+        kinds: tuple[Kind, ...] = ("source", "shard")
+        return [border for kind in kinds for border in self.layout.borders(kind, reach)]
 
 
 def open_fields(
@@ -109,7 +120,11 @@ def open_fields(
                 f"time {time!r}: {url} has {', '.join(dates) or 'no time axis'}; name one of its "
                 "dates, or none to check all"
             )
-        return fields
+        return fields + [
+            _zone_field(strip)
+            for west, east in meeting_zones(readers)
+            for strip in strips(west, east, time)
+        ]
     if sources is not None or time is not None:
         raise InvalidConfigError(
             "--sources and --time are for a store; inputs know their own outlines: leave them out"
@@ -144,13 +159,27 @@ def _store_field(
 
     notes = [_WITHOUT] if not outlines else _layout_notes(layout)
     return Field(
-        reader.url.rstrip("/").rpartition("/")[2] if several else None,
+        grid_name(reader) if several else None,
         reader.dates[date] if reader.dates else None,
         grid,
         reader.length("reduced"),
         read,
         layout,
         tuple(notes),
+    )
+
+
+def _zone_field(strip: ZoneStrip) -> Field:
+    reader, date = strip.west.reader, strip.west.date
+    return Field(
+        None,
+        reader.dates[date] if reader.dates else None,
+        strip.grid,
+        reader.length("reduced"),
+        strip.read,
+        strip.layout,
+        (),
+        tuple(grid_name(region.reader) for region in (strip.west, strip.east)),
     )
 
 
@@ -165,9 +194,10 @@ def _source_field(name: str, source: Source, several: bool) -> Field:
             values[:, ~data.valid] = np.nan
         return values
 
-    grid_name = name if several else None
     notes = tuple(_layout_notes(layout))
-    return Field(grid_name, None, source.grid, source.dimension, read, layout, notes)
+    return Field(
+        name if several else None, None, source.grid, source.dimension, read, layout, notes
+    )
 
 
 def _layout_notes(layout: Layout) -> list[str]:

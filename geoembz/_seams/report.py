@@ -23,13 +23,15 @@ class BorderStep:
     Parameters
     ----------
     kind
-        ``source``: two tiles meet; ``shard``: two stored objects.
+        ``source``: two tiles meet; ``shard``: two stored objects; ``zone``: two UTM zones, along
+        a part of their meridian.
     grid, time
         Of a store that has several; None elsewhere.
     sides
         Names of what is on its left (or above) and on its right (below).
     bbox
-        ``(xmin, ymin, xmax, ymax)`` in the CRS of the grid; of no width or no height.
+        ``(xmin, ymin, xmax, ymax)`` in the CRS of the grid, or of a zone's border in longitude and
+        latitude; of no width or no height.
     pairs
         Pairs of valid pixels across it.
     effect

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from geoembz._convert.inputs import Inputs
+from geoembz._geo.geoparquet import CRS84
 from geoembz._geo.grid import Grid, Window
 from geoembz._seams.borders import MOST_SHARD_BORDERS, Border, Kind
 from geoembz._seams.judge import MOST_FALSE, Judgement, Measured, judge, summarise
@@ -14,13 +15,14 @@ from geoembz._seams.report import BorderStep, ModelWindows, OutlierTile, SeamRep
 from geoembz._seams.steps import measure
 from geoembz._seams.survey import REACH, Lattices, Survey, survey
 from geoembz._seams.tiles import tile_offsets
+from geoembz._seams.zones import line_on_earth
 from geoembz._util.threads import check_workers, in_order, worker_count
 from geoembz.errors import InvalidConfigError, redact
 from geoembz.sources import ReadOptions
 from geoembz.sources.features.write import check_output
 
 LIMIT = 0.3
-_KINDS: tuple[Kind, ...] = ("source", "shard")
+_KINDS: tuple[Kind, ...] = ("source", "shard", "zone")
 
 type Progress = Callable[[int, int], None]
 
@@ -97,7 +99,11 @@ def check_seams(
     report = SeamReport(
         redact(store if isinstance(store, str) else _name(store)),
         limit,
-        {kind: sum(border.kind == kind for border in borders) for kind in _KINDS},
+        {
+            kind: sum(border.kind == kind for border in borders)
+            for kind in _KINDS
+            if kind != "zone" or any(field.zones for field in fields)
+        },
         tuple(borders),
         tuple(sorted((t for c in checks for t in c.tiles), key=lambda tile: -tile.offset)),
         tuple(windows for check in checks for windows in check.windows),
@@ -119,7 +125,7 @@ class _Check:
 def _check(field: Field, limit: float, workers: int, progress: Progress | None) -> _Check:
     """Check one grid at one date."""
     known = survey(field.read, field.length, field.layout, workers)
-    borders = [border for kind in _KINDS for border in field.layout.borders(kind, REACH)]
+    borders = field.borders(REACH)
     work = partial(_measure, field, known)
     results: list[Measured | str] = []
     for result in in_order(borders, work, workers, ahead=32 * workers):
@@ -162,12 +168,13 @@ def _step(field: Field, one: Judgement, limit: float) -> BorderStep:
     names = (field.layout.names(border.sides[0]), field.layout.names(border.sides[1]))
     if border.kind == "shard":
         names = _shards(field, border)
+    is_zone = border.kind == "zone"
     return BorderStep(
         border.kind,
         field.grid_name,
         field.time,
         names,
-        _bbox(field.grid, border.edge),
+        line_on_earth(field.grid, border) if is_zone else _bbox(field.grid, border.edge),
         one.measured.pairs,
         one.effect,
         one.offset,
@@ -175,7 +182,7 @@ def _step(field: Field, one: Judgement, limit: float) -> BorderStep:
         one.p,
         one.p_adjusted,
         _is_seam(one, limit),
-        field.grid.crs_wkt,
+        CRS84 if is_zone else field.grid.crs_wkt,
     )
 
 
@@ -229,8 +236,10 @@ def _notes(field: Field, lattices: Lattices, reasons: Sequence[str]) -> list[str
 
 
 def _between(fields: Sequence[Field]) -> tuple[str, ...]:
-    """Say that borders of zones are not measured."""
-    names = list(dict.fromkeys(field.grid_name for field in fields if field.grid_name))
+    """Say of which grids the borders with others are not measured."""
+    met = {name for field in fields for name in field.zones}
+    grids = (field.grid_name for field in fields if field.grid_name)
+    names = [name for name in dict.fromkeys(grids) if name not in met]
     if not names:
         return ()
     return (f"borders between the grids {', '.join(names)} are not measured, only those inside",)
