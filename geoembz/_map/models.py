@@ -206,6 +206,7 @@ class TrainedModel:
             Saying how it differs.
         """
         if encoding.hash == self.encoding_hash:
+            self._require_lengths(encoding, name)
             return
         raise InvalidConfigError(
             f"{name}: it was trained on codes of {self.recipe} of vectors of {self.dimension} "
@@ -213,6 +214,18 @@ class TrainedModel:
             f"{encoding.recipe} of {encoding.dimension} and {encoding.hash[:19]}…: train on this "
             "store, or convert it with the basis of the other (geoembz convert --basis)"
         )
+
+    def _require_lengths(self, encoding: Encoding, name: str) -> None:
+        """Refuse numbers that cannot be this encoding's: a file may say any hash."""
+        codes = self.references
+        fits = codes is None or (
+            codes.shape[1] == encoding.code_length and codes.dtype == encoding.code_dtype
+        )
+        if self.dimension != encoding.dimension or not fits:
+            raise InvalidConfigError(
+                f"{name}: the model is damaged: its numbers are none of the encoding that it "
+                "names; train it again"
+            )
 
 
 def train(rows: TrainingSet, kind: Kind, training: Mapping[str, Any]) -> TrainedModel:

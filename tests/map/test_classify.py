@@ -265,6 +265,20 @@ def test_faults_are_said_and_leave_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("suffix", ["tif", "gpkg", "parquet", "csv", "geojson"])
+def test_labels_that_cannot_be_read_are_said(
+    suffix: str, store: StoreReader, tmp_path: Path
+) -> None:
+    """Whatever they claim to be, with the file's name; nothing is written."""
+    labels = tmp_path / f"garbage.{suffix}"
+    labels.write_bytes(b"garbage\n")
+    before = sorted(tmp_path.iterdir())
+    for make in (geoembz.map_classify, geoembz.map_regress):
+        with pytest.raises(GeoembzError, match=rf"garbage\.{suffix}: .*(expected|GDAL|fetch)"):
+            make(store.url, tmp_path / "m.tif", labels=labels)
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_class_of_one_pixel_is_refused(store: StoreReader, tmp_path: Path) -> None:
     """It cannot be both learned and tested, and to leave it out would change the map."""
     classes = np.append(KINDS, "")[truth(store)]

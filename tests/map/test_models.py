@@ -158,6 +158,9 @@ DAMAGES = {
     "version": put("version", value=99),
     "kind": put("model", value="forest"),
     "weights": put("weights", value=[[1.0, 2.0]]),
+    "dimension": lambda document: document.update(
+        encoding=document["encoding"] | {"dimension": 2}, weights=[[1.0, 2.0]] * 3
+    ),
     "text": put("weights", 0, 0, value="x"),
     "bias": put("bias", value=[]),
     "link": put("link", value="tanh"),
@@ -182,7 +185,9 @@ def test_damage_is_said(saved: Path, store: StoreReader, tmp_path: Path) -> None
         assert not (tmp_path / "m.tif").exists(), name
 
 
-DAMAGED_NEIGHBOURS = {"references": "%%%", "dtype": "O", "answers": [7], "code_length": 5}
+DAMAGED_NEIGHBOURS: list[tuple[str, Any]] = [
+    ("references", "%%%"), ("dtype", "O"), ("dtype", "|u1"), ("answers", [7]), ("code_length", 5),
+]  # fmt: skip
 
 
 def test_damaged_neighbours_are_said(store: StoreReader, labels: Path, tmp_path: Path) -> None:
@@ -190,7 +195,7 @@ def test_damaged_neighbours_are_said(store: StoreReader, labels: Path, tmp_path:
     path = tmp_path / "knn.json"
     geoembz.map_classify(store.url, tmp_path / "a.tif", labels=labels, model="knn", save_model=path)
     content = path.read_text()
-    for name, value in DAMAGED_NEIGHBOURS.items():
+    for name, value in DAMAGED_NEIGHBOURS:
         path.write_text(json.dumps({**json.loads(content), name: value}))
         with pytest.raises(InvalidConfigError, match=r"knn\.json: the model is damaged"):
-            load_model(path)
+            geoembz.map_classify(store.url, tmp_path / "m.tif", model=path)
