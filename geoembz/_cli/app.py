@@ -89,7 +89,9 @@ def common(
 basis = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for reuse.")
 basis.command("save")(stores.save_basis)
 
-map_ = typer.Typer(no_args_is_help=True, help="Map a whole store: what is alike, what changed.")
+map_ = typer.Typer(
+    no_args_is_help=True, help="Map a whole store: what is alike, what changed, classes, clusters."
+)
 for each in (maps.similar, maps.change, maps.classify, maps.regress, maps.cluster):
     map_.command()(each)
 
