@@ -151,6 +151,19 @@ def test_what_changed_stands_out(years: StoreReader, tmp_path: Path) -> None:
     assert np.nanmean(scores[~changed] > 3.5) < 0.1
 
 
+def test_a_part_is_the_part_of_the_whole(years: StoreReader, tmp_path: Path) -> None:
+    """A box that no shard is aligned with; the z-score is that of the part's own spread."""
+    dates: dict[str, Any] = {"start": "2023", "end": "2024", "metric": "euclidean"}
+    geoembz.map_change(years.url, tmp_path / "whole.tif", **dates)
+    left, top = 500_000.0, 5_300_000.0
+    box = (left + 93, top - 551, left + 407, top - 137)
+    summary = geoembz.map_change(years.url, tmp_path / "part.tif", bbox=box, **dates)
+    part, whole = read_tiff(tmp_path / "part.tif"), read_tiff(tmp_path / "whole.tif")
+    np.testing.assert_allclose(part[0], whole[0, 13:56, 9:41], rtol=1e-6)
+    assert summary.details["sampled_pixels"] == summary.valid_pixels == np.isfinite(part[0]).sum()
+    assert summary.details["median"] == pytest.approx(np.nanmedian(part[0]), rel=1e-6)
+
+
 def test_differences_are_those_of_components(years: StoreReader, tmp_path: Path) -> None:
     """int8 times the scale, within half a step where the scale reaches; both formats say it."""
     out = tmp_path / "d.tif"
