@@ -28,10 +28,19 @@ GOLDEN = [
         *("stores/int8-plain", "stores/int4-plain", "stores/int8-codec"),
         *("times/two-dates", "grids/two-zones", "tables/int8"),
     )
-]
+] + [VECTORS / "0.2/stores/int8-archive.zarr"]
 SLOWEST_SECONDS = 20.0
 MADE = {
-    *("query.npy", "point.geojson", "x.tif", "x.parquet", "x.png", "x.npz", "again.zarr"),
+    *(
+        "query.npy",
+        "point.geojson",
+        "x.tif",
+        "x.parquet",
+        "x.png",
+        "x.npz",
+        "again.zarr",
+        "packed.zarr",
+    ),
     *("published.zarr", "published.zarr.manifest.json", "published.zarr.stac-item.json"),
     "published.zarr.stac-collection.json",
 }
@@ -115,6 +124,7 @@ def commands(store: Path, out: Path) -> dict[str, list[str]]:
         "preview": ["preview", named, str(out / "x.png"), "--overwrite", *grid],
         "basis save": ["basis", "save", named, str(out / "x.npz")],
         "publish": ["publish", named, str(out / "published.zarr"), "--overwrite"],
+        "repack": ["repack", named, str(out / "packed.zarr"), "--overwrite"],
         "convert": ["convert", named, str(out / "again.zarr"), "--pca", "2", "--overwrite", "-q"],
     }
 

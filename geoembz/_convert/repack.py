@@ -3,7 +3,8 @@
 import json
 import re
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,12 +22,20 @@ from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import check_workers, for_each, worker_count
 from geoembz._version import __version__
 from geoembz.codecs import PREFIX
-from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
 from geoembz.store.contents import recorded_digests
-from geoembz.store.digests import DIGEST_BYTES, DIGESTS, ROOT, read_seal, root_content, sha256
+from geoembz.store.digests import (
+    DIGEST_BYTES,
+    DIGESTS,
+    ROOT,
+    is_sealed,
+    read_seal,
+    root_content,
+    sha256,
+)
 from geoembz.store.documents import CONSOLIDATED
 from geoembz.store.grids import grid_names, write_root
-from geoembz.store.open import open_group
+from geoembz.store.open import MALFORMED, open_group
 from geoembz.store.packing import READING_LEVEL, repacked
 from geoembz.store.recoding import recode
 from geoembz.store.zstd import decompress
@@ -106,7 +115,8 @@ def repack(
         raise InvalidConfigError(f"repack: {url} is the store itself; choose another destination")
     repacking = _Repacking.of(source, archive=archive)
     write = partial(repacking.write, workers=worker_count(workers), progress=progress)
-    build_store(destination, repacking.plan(), write)
+    with _documents_of(source):
+        build_store(destination, repacking.plan(), write)
     before, after = (sum(tree.sizes().values()) for tree in (source, destination.tree))
     return RepackSummary(
         str(url), archive, len(repacking.shards), before, after, clock.perf_counter() - started
@@ -147,6 +157,11 @@ class _Repacking:
             raise StoreError(
                 f"{source.url}: it gives no digests of its objects, so nobody could tell what was "
                 "lost on the way; expected a store of format 0.2 or later; convert it again"
+            )
+        if not is_sealed(root):
+            raise StoreError(
+                f"{source.url}: {ROOT} is not what was written; expected a store that nobody "
+                "edited or damaged; fetch it again, or run geoembz verify"
             )
         names = grid_names(source.url, group.attrs.asdict())
         return cls(source, root, recorded, names, archive)
@@ -263,6 +278,20 @@ class _Repacking:
         }
         objects = {name: written[f"{below}{name}"] for name in read_seal(document) or {}}
         return root_content({**document, CONSOLIDATED: {**listed, "metadata": members}}, objects)
+
+
+@contextmanager
+def _documents_of(source: ObjectTree) -> Iterator[None]:
+    """Say whose documents they are that nobody can make sense of."""
+    try:
+        yield
+    except MALFORMED as error:
+        if isinstance(error, GeoembzError):
+            raise
+        raise StoreError(
+            f"{source.url}: its metadata make no sense ({error}); the store is damaged: run "
+            "geoembz verify"
+        ) from error
 
 
 def _as_json(document: Mapping[str, Any]) -> bytes:

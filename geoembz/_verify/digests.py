@@ -66,7 +66,7 @@ def check_small_objects(tree: ObjectTree, present: frozenset[str] | None) -> set
         return {Problem(ROOT, f"{SEAL} is malformed")}
     found = for_each(sorted(objects), lambda key: _check_object(tree, key, objects[key]), _WORKERS)
     problems = {problem for problem in found if problem is not None}
-    if not _is_sealed(content):
+    if not is_sealed(content):
         what = "is not the document that was written: it was edited, or parts of it are another's"
         problems.add(Problem(ROOT, what))
     if present is not None:
@@ -184,13 +184,6 @@ class ShardDigests:
             if len(places):
                 return f"it is the object of {name}/c/{'/'.join(map(str, places[0]))}"
         return None
-
-
-def _is_sealed(content: bytes) -> bool:
-    try:
-        return is_sealed(content)
-    except (KeyError, TypeError, ValueError):
-        return False
 
 
 def _check_object(tree: ObjectTree, key: str, expected: str) -> Problem | None:

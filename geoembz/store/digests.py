@@ -99,10 +99,13 @@ def read_seal(document: Any) -> Mapping[str, str] | None:
 
 def is_sealed(content: bytes) -> bool:
     """Whether a root's ``zarr.json`` is, byte for byte, what was written."""
-    own = json.loads(content)["attributes"][SEAL]["document"]
-    if not isinstance(own, str) or len(own) != len(_UNKNOWN):
+    try:
+        own = json.loads(content)["attributes"][SEAL]["document"]
+        if not isinstance(own, str) or len(own) != len(_UNKNOWN):
+            return False
+        return sha256(content.replace(own.encode(), _UNKNOWN.encode())) == own
+    except (ValueError, KeyError, TypeError):  # it gives none
         return False
-    return sha256(content.replace(own.encode(), _UNKNOWN.encode())) == own
 
 
 if TYPE_CHECKING:

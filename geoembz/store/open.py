@@ -24,7 +24,7 @@ from geoembz.store.schema import check_attributes
 from geoembz.store.watch import Watch
 from geoembz.store.writer import open_zarr_store, store_faults
 
-_MALFORMED = (
+MALFORMED = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError),
     *(RecursionError, OverflowError, NotImplementedError, AssertionError),
 )
@@ -47,7 +47,7 @@ def open_group(url: str) -> zarr.Group:
             group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
     except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
         raise _absent(url, error) from None
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
     _check_names(url, group)
     attributes = group.attrs.asdict()
@@ -96,7 +96,7 @@ def read_encoding(url: str, group: zarr.Group, attributes: Attributes) -> Encodi
 def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
     try:
         return list(group["encoding"].arrays())  # type: ignore[union-attr]
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise StoreError(f"{url}: group 'encoding' is missing; the store is damaged") from error
 
 
@@ -173,7 +173,7 @@ def array_of(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
     """
     try:
         member = group.get(name)
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise StoreError(f"{url}: {name} is no readable array ({error})") from error
     if not isinstance(member, zarr.Array):
         raise StoreError(f"{url}: array {name!r} is missing; the store is damaged")

@@ -196,6 +196,18 @@ def test_a_damaged_store_is_refused(damage: str, source: Path, tmp_path: Path) -
     assert not (tmp_path / "packed").exists()
 
 
+def test_an_edited_root_is_refused(source: Path, tmp_path: Path) -> None:
+    """Sealed anew, nobody would see that it was edited."""
+    geoembz.convert(source, tmp_path / "plain", recipe="pca5-int8", **CUT)
+    root = tmp_path / "plain" / "zarr.json"
+    root.write_text(root.read_text().replace('"geoemb:type"', '"geoemb:typo"'))
+    with pytest.raises(StoreError):
+        geoembz.repack(tmp_path / "plain", tmp_path / "packed")
+    root.write_text(root.read_text().replace('"geoemb:typo"', '"geoemb:type"') + " ")
+    with pytest.raises(StoreError, match="is not what was written"):
+        geoembz.repack(tmp_path / "plain", tmp_path / "packed")
+
+
 def test_differences_elsewhere_are_refused(source: Path, tmp_path: Path) -> None:
     """The format has them in archives only, of an array's own type: others cost more memory."""
     geoembz.convert(source, tmp_path / "out", recipe="pca5-int8", archive=True)
