@@ -80,6 +80,31 @@ def test_scores_are_those_of_decoded_vectors(
     np.testing.assert_array_equal(read_tiff(tmp_path / "1.tif"), read_tiff(tmp_path / "3.tif"))
 
 
+def test_bits_are_counted(make_store: MakeStore, tmp_path: Path) -> None:
+    """`hamming` is the number of bits in which the codes of query and pixel differ."""
+    reader = make_store(recipe="rot-binary")
+    query = vectors(reader)[:, 20, 20].astype(np.float32)
+    geoembz.map_similar(reader, tmp_path / "a.tif", vector=query, metric="hamming")
+    (found,) = read_tiff(tmp_path / "a.tif")
+    codes = reader.read_codes(reader.attributes.grid.window).view(np.uint8)
+    own = reader.encoding.encode(query[np.newaxis]).view(np.uint8)[0]
+    wanted = np.bitwise_count(codes ^ own[:, np.newaxis, np.newaxis]).sum(axis=0)
+    known = np.isfinite(found)
+    assert 0 < known.sum() < known.size
+    np.testing.assert_array_equal(found[known], wanted[known])
+
+
+def test_components_may_be_weighed(store: StoreReader, tmp_path: Path) -> None:
+    """Cosines of the vectors that `open(space="reduced", whiten=0.5)` reads."""
+    query = vectors(store)[:, 20, 20].astype(np.float32)
+    geoembz.map_similar(store, tmp_path / "a.tif", vector=query, metric="cosine-w0.5")
+    (found,) = read_tiff(tmp_path / "a.tif")
+    window = store.attributes.grid.window
+    values = store.read(window, "reduced", whiten=0.5).astype(np.float64)
+    weighed = store.encoding.reduce(query, 0.5).astype(np.float64).reshape(-1)
+    np.testing.assert_allclose(found, expected(values, weighed, "cosine"), rtol=0, atol=1e-4)
+
+
 OUTSIDE, EMPTY = (0.0, 0.0), (500_035.0, 5_299_975.0)
 REFUSALS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"like": [OUTSIDE]}, "none of 1 points lies inside .*store.zarr, which covers"),
