@@ -230,3 +230,13 @@ def test_a_killed_process_is_finished(
     run(store.url, whole, **how)
     assert content_of(out) == content_of(whole)
     assert [path.name for path in tmp_path.glob(".map*")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["classify", "cluster"])
+def test_processes_of_a_cluster_make_the_same_map(kind: str, make: Make, tmp_path: Path) -> None:
+    """Models and centres are pickled; labels are read by the process that asks."""
+    for name, options in {"threads": {}, "processes": {"scheduler": "local"}}.items():
+        (tmp_path / name).mkdir()
+        make(kind, tmp_path / name / "m.tif", workers=1, **options)
+    assert everything(tmp_path / "threads") == everything(tmp_path / "processes")
