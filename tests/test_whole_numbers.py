@@ -63,7 +63,7 @@ DOORS: dict[str, Door] = {
         f"convert {name}": lambda store, n, name=name: geoembz.convert(  # type: ignore[misc]
             raster(store), store.with_name("b.zarr"), **{name: n}
         )
-        for name in ("pca", "chunk", "shard", "prefix_chunks", "fit_samples", "seed")
+        for name in ("aggregate", "pca", "chunk", "shard", "prefix_chunks", "fit_samples", "seed")
     },
 }  # fmt: skip
 

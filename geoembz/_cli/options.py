@@ -50,6 +50,15 @@ Access = Annotated[
         show_default="a bit of each",
     ),
 ]
+Pools = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pool",
+        metavar="HOW",
+        help="How pixels become one vector: mean, std, min, max, gem or mean+std; repeatable.",
+        show_default="mean",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
 Seed = Annotated[int, typer.Option(metavar="S", help="Seed of every random choice.")]
 Workers = Annotated[
@@ -182,6 +191,10 @@ def read_options(
         str | None,
         typer.Option(metavar="CRS", help="With --grid: CRS of the grid.", show_default="found out"),
     ] = None,
+    aggregate: Annotated[
+        int | None, typer.Option(metavar="N", help="Pool cells of N x N pixels of SRC.")
+    ] = None,
+    pool: Pools = None,
     checksum: Annotated[
         bool, typer.Option("--checksum", help="Record the SHA-256 of every input file.")
     ] = False,
@@ -202,6 +215,8 @@ def read_options(
         vector=vector,
         grid=grid,
         grid_crs=grid_crs,
+        aggregate=aggregate,
+        pool=pool,  # type: ignore[arg-type]  # the group refuses what is none
         checksum=checksum,
     )
 

@@ -11,6 +11,7 @@ from geoembz._cli.options import (
     GridName,
     Level,
     Overwrite,
+    Pools,
     Store,
     Time,
     Workers,
@@ -29,15 +30,6 @@ if TYPE_CHECKING:
 # As the library's own types say: to import those would take longer than `--help` may.
 Space = Literal["original", "reduced", "codes"]
 Format = Literal["cog", "geoparquet"]
-Pools = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--pool",
-        metavar="HOW",
-        help="How pixels become one vector: mean, std, min, max, gem or mean+std; repeatable.",
-        show_default="mean",
-    ),
-]
 
 
 MetricText = Annotated[

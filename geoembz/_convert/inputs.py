@@ -9,6 +9,7 @@ from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source, open_sources
 from geoembz.sources.arrays import PlainArray, is_array
 from geoembz.sources.assemble import finish, grid_name
+from geoembz.sources.cells import Cells, CellSource
 from geoembz.sources.detect import open_array, open_input, open_xarray
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import ChipRaster, open_table
@@ -24,6 +25,8 @@ type Inputs = str | Path | Sequence[str | Path] | Source | xr.DataArray | xr.Dat
 def open_inputs(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     """Return a source per CRS, by the name of its grid; see `geoembz.sources.open_sources`.
 
+    With `aggregate` each is made of cells.
+
     Raises
     ------
     SourceError
@@ -31,6 +34,14 @@ def open_inputs(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     InvalidConfigError
         If nothing is named, or the options are not for such inputs.
     """
+    opened = _open_all(inputs, options)
+    if options.aggregate is None:
+        return opened
+    cells = Cells.of(options.aggregate, options.pool)
+    return {name: CellSource(source, cells) for name, source in opened.items()}
+
+
+def _open_all(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     if options.grid:
         return _open_chips(inputs, options)
     if options.vector is not None:

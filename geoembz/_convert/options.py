@@ -18,6 +18,7 @@ from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions
 from geoembz.sources.options import Overlap
+from geoembz.sources.pooling import Pool
 from geoembz.store.conventions import Layout
 
 FIT_SAMPLES = 65_536
@@ -138,6 +139,8 @@ class ReadKeywords(TypedDict, total=False):
     grid: bool
     grid_crs: str | None
     vector: str | None
+    aggregate: int | None
+    pool: Pool | Sequence[Pool] | None
     checksum: bool
 
 

@@ -70,7 +70,9 @@ class PlaceCheck:
         return self.differing <= MOST_DIFFERING * self.compared
 
 
-def refuse_unequal(overlap: str | None, resample: str | None, *, is_placed: bool) -> None:
+def refuse_unequal(
+    overlap: str | None, resample: str | None, aggregate: int | None, *, is_placed: bool
+) -> None:
     """Refuse to check where a store is meant to hold something else than its inputs say.
 
     Raises
@@ -83,8 +85,12 @@ def refuse_unequal(overlap: str | None, resample: str | None, *, is_placed: bool
             "check: with --like or --transform the store lies elsewhere than the inputs say; leave "
             "one of the two out"
         )
-    if overlap == "mean" or resample is not None:
-        what = "overlap mean" if overlap == "mean" else f"resample {resample}"
+    unequal = {
+        "overlap mean": overlap == "mean",
+        f"resample {resample}": resample is not None,
+        f"aggregate {aggregate}": aggregate is not None,
+    }
+    for what in (name for name, is_asked in unequal.items() if is_asked):
         raise InvalidConfigError(
             f"check: with {what} pixels hold other numbers than the inputs at the same place; "
             "expected inputs that are taken as they are; leave one of the two out"

@@ -218,7 +218,7 @@ class _Request:
         date = None if self.time is None else parse_date(self.time)
         if self.check:
             is_placed = read.like is not None or read.transform is not None
-            refuse_unequal(read.overlap, read.resample, is_placed=is_placed)
+            refuse_unequal(read.overlap, read.resample, read.aggregate, is_placed=is_placed)
         read = replace(read, year=read.year if date is None else int(date[:4]))
         grids = open_inputs(self.source, read)
         traits = traits_of(next(iter(grids.values())))
@@ -239,7 +239,16 @@ class _Request:
     def _refuse_raster_options(self) -> None:
         """Refuse what only rasters have."""
         read, _, storage = self.groups
-        only = ("nodata", "transform", "like", "dims", "product", "overlap", "resample")
+        only = (
+            "nodata",
+            "transform",
+            "like",
+            "dims",
+            "product",
+            "overlap",
+            "resample",
+            "aggregate",
+        )
         refuse_raster_options(
             {
                 "layout codec": storage.layout != "plain",
@@ -248,6 +257,7 @@ class _Request:
                 "overviews": storage.overviews,
                 "--for": storage.access is not None,
                 **{name: getattr(read, name) is not None for name in only},
+                "aggregate": read.aggregate is not None,
                 "skip_bad": read.skip_bad,
                 "time": self.time is not None,
                 "scheduler": self.scheduler is not None,

@@ -1,27 +1,28 @@
 """A raster of cells, each pooled over so many pixels each way, as GeoTIFF or as a table."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from geoembz._export.cog import ExportSummary, band_labels, raster_tags
 from geoembz._export.geotiff import Raster, write_cog
 from geoembz._export.lookup import ViewOptions, chunk_shape
-from geoembz._export.pooling import Pool, Statistics, pooled_length
 from geoembz._export.region import Region
 from geoembz._export.table import TableExportSummary
 from geoembz._export.tiling import window_shape
 from geoembz._geo.geoparquet import write_emb, write_geo
 from geoembz._geo.grid import Grid, Window, split
 from geoembz._geo.wkb import point_column
-from geoembz._util.options import check_whole
 from geoembz._util.output import output_file
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.cells import Cells
 from geoembz.sources.features.write import EMBEDDING, GEOMETRY, vector_array
+from geoembz.sources.pooling import Statistics, pooled_length
 
 _BLOCK_BYTES = 16 * 2**20
 """Decoded at once; statistics are taken of copies in float64."""
@@ -34,38 +35,30 @@ COUNT = "n_pixels"
 
 
 @dataclass(frozen=True)
-class Cells:
-    """Cells of a region: squares of pixels, counted from its north-west corner.
-
-    Those in the last row and column have what is left.
+class RegionCells:
+    """Cells of a region, counted from its north-west corner.
 
     Parameters
     ----------
     region
         The pixels.
-    side
-        Pixels of a cell, each way.
-    pools
-        How they become vectors.
+    cells
+        How they are pooled.
     view
         What is pooled.
 
     Raises
     ------
     InvalidConfigError
-        If a cell is smaller than two pixels, or codes are to be pooled.
+        If codes are to be pooled.
     """
 
     region: Region
-    side: int
-    pools: tuple[Pool, ...]
+    cells: Cells
     view: ViewOptions
 
     def __post_init__(self) -> None:
         """Refuse what cannot be pooled."""
-        check_whole(aggregate=self.side)
-        if self.side < 2:
-            raise InvalidConfigError(f"aggregate {self.side}; expected 2 pixels each way or more")
         if self.view.is_codes:
             raise InvalidConfigError(
                 "space codes with aggregate: a mean of codes means nothing; choose 'reduced' or "
@@ -80,58 +73,37 @@ class Cells:
     @property
     def grid(self) -> Grid:
         """Where the cells lie, the first row in the north."""
-        pixels = self.region.grid
-        a, _, c, _, e, f = pixels.transform
-        height, width = (-(-size // self.side) for size in pixels.shape)
-        transform = (a * self.side, 0.0, c, 0.0, e * self.side, f)
-        return replace(pixels, transform=transform, shape=(height, width))
+        return self.cells.grid(self.region.grid)
 
     def tiles(self) -> Iterator[tuple[Window, Statistics]]:
         """Yield the statistics of some cells at a time, and which these are."""
         for tile in split(self.grid.window, self._tile_shape()):
-            statistics = Statistics(self.pools, self.length, tile.shape)
-            row, col = tile.row * self.side, tile.col * self.side
-            around = Window(row, col, tile.height * self.side, tile.width * self.side)
-            height, width = self.region.window.shape
-            pixels = around.intersection(Window(0, 0, height, width))
-            assert pixels is not None  # noqa: S101 - each cell has a pixel
-            self._add(statistics, tile, pixels)
+            statistics = self.cells.statistics(self.length, tile)
+            for place, vectors in self._blocks(self.cells.pixels(tile, self.region.window.shape)):
+                self.cells.add(statistics, tile, place, vectors, ~np.isnan(vectors[0]))
             yield tile, statistics
 
     def _tile_shape(self) -> tuple[int, int]:
         """Return rows and columns of cells that are pooled at once, of whole chunks if may be."""
-        rows, cols = (max(size // self.side, 1) for size in chunk_shape(self.region))
+        rows, cols = (max(size // self.cells.side, 1) for size in chunk_shape(self.region))
         cell_bytes = self.length * np.dtype(np.float64).itemsize
         while 4 * rows * cols * cell_bytes <= _TILE_BYTES:
             rows, cols = 2 * rows, 2 * cols
         return rows, cols
 
-    def _add(self, statistics: Statistics, tile: Window, pixels: Window) -> None:
-        """Decode some pixels, block by block, and add them to their cells."""
+    def _blocks(self, pixels: Window) -> Iterator[tuple[Window, NDArray[np.float32]]]:
+        """Decode some pixels block by block: where each lies, and its vectors, north up."""
         region, view = self.region, self.view
         pixel_bytes = self.length * np.dtype(np.float32).itemsize
         shape = window_shape(chunk_shape(region), pixels.width, pixel_bytes, _BLOCK_BYTES)
+        space: Any = view.space
         turn = slice(None, None, -1 if region.runs_north else 1)
         for block in split(region.source_of(pixels), shape):
-            values = region.reader.read(
-                block,
-                "reduced" if view.space == "reduced" else "original",
-                view.components,
-                view.whiten,
-                region.date,
-            )[:, turn]
-            place = region.turned(block)
-            rows = np.arange(place.row, place.row + place.height) // self.side - tile.row
-            cols = np.arange(place.col, place.col + place.width) // self.side - tile.col
-            starts = [np.flatnonzero(np.diff(cells, prepend=-1)) for cells in (rows, cols)]
-            groups = (
-                slice(int(rows[0]), int(rows[-1]) + 1),
-                slice(int(cols[0]), int(cols[-1]) + 1),
-            )
-            statistics.add(groups, starts, values, ~np.isnan(values[0]))
+            vectors = region.reader.read(block, space, view.components, view.whiten, region.date)
+            yield region.turned(block), vectors[:, turn]
 
 
-def write_cells_cog(cells: Cells, target: Path) -> ExportSummary:
+def write_cells_cog(cells: RegionCells, target: Path) -> ExportSummary:
     """Write cells as a cloud-optimized GeoTIFF: the bands of each pool, and the count of pixels.
 
     Parameters
@@ -143,19 +115,19 @@ def write_cells_cog(cells: Cells, target: Path) -> ExportSummary:
     """
     import rasterio
 
-    lengths = [pooled_length(pool, cells.length) for pool in cells.pools]
-    raster = Raster(cells.grid, sum(lengths) + 1, np.dtype(np.float32), np.nan)
+    count = cells.cells.length(cells.length) + 1
+    raster = Raster(cells.grid, count, np.dtype(np.float32), np.nan)
 
     def fill(draft: Any) -> None:
         draft.descriptions = _labels(cells)
         draft.update_tags(
             **raster_tags(cells.region, cells.view.space),
-            geoembz_aggregate=str(cells.side),
-            geoembz_pool=",".join(cells.pools),
+            geoembz_aggregate=str(cells.cells.side),
+            geoembz_pool=",".join(cells.cells.pools),
         )
         for tile, statistics in cells.tiles():
             window = rasterio.windows.Window(tile.col, tile.row, tile.width, tile.height)
-            bands = [statistics.pooled(pool) for pool in cells.pools]
+            bands = [statistics.pooled(pool) for pool in cells.cells.pools]
             bands.append(statistics.counts[np.newaxis].astype(np.float32))
             draft.write(np.concatenate(bands), window=window)
 
@@ -171,13 +143,12 @@ def write_cells_cog(cells: Cells, target: Path) -> ExportSummary:
     )
 
 
-def _labels(cells: Cells) -> tuple[str, ...]:
+def _labels(cells: RegionCells) -> tuple[str, ...]:
     names = band_labels(cells.region.reader, cells.view.space, cells.length)
-    parts = [part for pool in cells.pools for part in pool.split("+")]
-    return (*(f"{part} of {name}" for part in parts for name in names), COUNT)
+    return (*cells.cells.label(names), COUNT)
 
 
-def write_cells_table(cells: Cells, target: Path) -> TableExportSummary:
+def write_cells_table(cells: RegionCells, target: Path) -> TableExportSummary:
     """Write the cells that have data as GeoParquet: centre, place, count of pixels, vectors.
 
     Parameters
@@ -189,8 +160,9 @@ def write_cells_table(cells: Cells, target: Path) -> TableExportSummary:
     """
     from pyarrow import parquet
 
-    nothing = Statistics(cells.pools, cells.length, (1, 1))
-    schema = _rows(cells, Window(0, 0, 1, 1), nothing).schema.with_metadata(_footer(cells))
+    first = Window(0, 0, 1, 1)
+    nothing = cells.cells.statistics(cells.length, first)
+    schema = _rows(cells, first, nothing).schema.with_metadata(_footer(cells))
     count = 0
     with (
         output_file(target) as partial,
@@ -202,11 +174,11 @@ def write_cells_table(cells: Cells, target: Path) -> TableExportSummary:
                 writer.write_table(table.cast(schema))
             count += len(table)
     size, columns = target.stat().st_size, tuple(schema.names)
-    length = pooled_length(cells.pools[0], cells.length)
+    length = pooled_length(cells.cells.pools[0], cells.length)
     return TableExportSummary(str(target), cells.view.space, count, length, columns, size)
 
 
-def _rows(cells: Cells, tile: Window, statistics: Statistics) -> pa.Table:
+def _rows(cells: RegionCells, tile: Window, statistics: Statistics) -> pa.Table:
     rows, cols = np.nonzero(statistics.counts)
     places = cells.grid.part(tile)
     x, y = places.x[cols], places.y[rows]
@@ -215,19 +187,19 @@ def _rows(cells: Cells, tile: Window, statistics: Statistics) -> pa.Table:
         "col": pa.array(cols + tile.col),
         COUNT: pa.array(statistics.counts[rows, cols]),
     }
-    for number, pool in enumerate(cells.pools):
+    for number, pool in enumerate(cells.cells.pools):
         vectors = statistics.pooled(pool)[:, rows, cols].T
         name = f"{EMBEDDING}_{pool}" if number else EMBEDDING
         columns[name] = vector_array(vectors, np.ones(len(rows), np.bool_))
     return pa.table({**columns, GEOMETRY: point_column(x, y)})
 
 
-def _footer(cells: Cells) -> dict[bytes, bytes]:
+def _footer(cells: RegionCells) -> dict[bytes, bytes]:
     attributes, recipe = cells.region.reader.attributes, cells.region.reader.encoding.recipe
-    pooled = f"{cells.pools[0]} of {cells.side} x {cells.side} pixels"
+    pooled = f"{cells.cells.pools[0]} of {cells.cells.side} x {cells.cells.side} pixels"
     emb = write_emb(
         model=attributes.model,
-        dimension=pooled_length(cells.pools[0], cells.length),
+        dimension=pooled_length(cells.cells.pools[0], cells.length),
         kind="pixel",
         quantization=f"geoembz:{recipe}, space {cells.view.space}, {pooled}",
         sources=[str(source["uri"]) for source in attributes.sources],

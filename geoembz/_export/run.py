@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from geoembz._export.aggregate import Cells, write_cells_cog, write_cells_table
+from geoembz._export.aggregate import RegionCells, write_cells_cog, write_cells_table
 from geoembz._export.cog import ExportSummary, export_cog
 from geoembz._export.lookup import ViewOptions
 from geoembz._export.patch import export_patch, patch_of_store
-from geoembz._export.pooling import Pool, check_pools
 from geoembz._export.region import open_region
 from geoembz._export.table import TableExportSummary, export_table
 from geoembz._geo import BBox
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.cells import Cells
 from geoembz.sources.features.write import PARQUET, check_output
+from geoembz.sources.pooling import Pool
 from geoembz.store import StoreReader, TableReader, View
 from geoembz.store.open import is_table_store, open_group
 
@@ -119,7 +120,7 @@ def export(
     when: dict[str, Any] = {"time": time, "level": level}
     view: dict[str, Any] = {"space": space, "components": components, "whiten": whiten}
     lattice: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like}
-    cells = {"aggregate": aggregate, "pool": pool}
+    cells: dict[str, Any] = {"aggregate": aggregate, "pool": pool}
     if isinstance(store, TableReader) or (
         not isinstance(store, StoreReader) and _is_table(str(store), out, to, aggregate)
     ):
@@ -129,9 +130,9 @@ def export(
     if aggregate is not None:
         _refuse(lattice, "with aggregate, which pools the store's own pixels; choose one")
         suffixes = {"cog": _TIFF, "geoparquet": PARQUET}.get(to or "", (*_TIFF, *PARQUET))
-        target, pools = check_output(out, suffixes, overwrite=overwrite), check_pools(pool)
+        target, pooled = check_output(out, suffixes, overwrite=overwrite), Cells.of(**cells)
         region = open_region(store, **part, **when, grid=grid)
-        found = Cells(region, aggregate, pools, ViewOptions(**view))
+        found = RegionCells(region, pooled, ViewOptions(**view))
         write = write_cells_cog if target.suffix.lower() in _TIFF else write_cells_table
         return write(found, target)
     _refuse({"pool": pool}, "of which cells? expected a side as well (--aggregate 32)")

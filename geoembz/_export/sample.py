@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from geoembz._export.lookup import Found, ViewOptions, chunk_shape, look_up, read_hits
 from geoembz._export.pixels import inside_window, point_hits, polygon_hits
-from geoembz._export.pooling import Pool, Statistics, check_pools
 from geoembz._export.region import Region, open_regions
 from geoembz._geo import BBox, box_around, parse_crs, same_crs
 from geoembz._geo.geoparquet import write_emb
@@ -26,6 +25,7 @@ from geoembz.sources.features.write import (
     check_output,
     vector_array,
 )
+from geoembz.sources.pooling import Pool, Statistics, check_pools
 from geoembz.store import StoreReader, View
 from geoembz.store.grids import open_readers
 

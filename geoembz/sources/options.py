@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geoembz._geo.grid import Transform
+from geoembz._util.options import check_whole
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.pooling import Pool, check_pools
 
 type Overlap = Literal["first", "last", "mean"]
 
@@ -52,6 +54,9 @@ class ReadOptions:
         `grid`; see `ChipRaster`.
     vector
         Of a table: column of the vectors, or what its numbered columns begin with.
+    aggregate, pool
+        Make each pixel of a cell of so many pixels each way, counted from the north-west corner:
+        its vectors pooled, in one way or several one behind the other; see `geoembz.sample`.
     checksum
         Read inputs once more and record their SHA-256.
 
@@ -79,6 +84,8 @@ class ReadOptions:
     grid: bool = False
     grid_crs: str | None = None
     vector: str | None = None
+    aggregate: int | None = None
+    pool: Pool | Sequence[Pool] | None = None
     checksum: bool = False
 
     def __post_init__(self) -> None:
@@ -93,7 +100,13 @@ class ReadOptions:
             )
         if self.resample not in {None, "nearest"}:
             raise InvalidConfigError(f"resample {self.resample!r}; expected 'nearest'")
+        if self.aggregate is None and self.pool is not None:
+            raise InvalidConfigError(
+                f"pool {self.pool!r}: of which cells? expected a side as well (--aggregate 32)"
+            )
+        check_whole(aggregate=self.aggregate)
         uniform = {
+            "pool": None if self.pool is None else check_pools(self.pool),
             "transform": parse_transform(self.transform),
             "like": None if self.like is None else str(self.like),
             "dims": self.dims if self.dims is None or isinstance(self.dims, str) else (*self.dims,),

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 import geoembz
 from geoembz._cli.app import app
 from geoembz._export import aggregate as module
-from geoembz._export.pooling import POOLS
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.pooling import POOLS
 from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
 from tests.export.conftest import HEIGHT, WIDTH, MakeStore, everything

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 import geoembz
 from geoembz._cli.app import app
-from geoembz._export.pooling import POOLS
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.pooling import POOLS
 from tests.export.conftest import MakeStore, everything
 from tests.export.test_sample import collection, square
 
