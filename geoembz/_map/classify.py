@@ -86,7 +86,8 @@ def map_classify(
     """
     request = ModelRequest.gather("map_classify", flat, training, model, save_model)
     request.check(out, KINDS)
-    beside, resumes = beside_name(out, "probabilities"), is_unfinished(out)
+    beside = beside_name(out, "probabilities")
+    resumes = probabilities and is_unfinished(out)
     if probabilities and not resumes:  # else they are whole: this command wrote them first
         request.options.check(beside)
     region = request.place.open(request.options.place(store))

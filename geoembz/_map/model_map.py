@@ -21,6 +21,7 @@ from geoembz._map.training import read_training_set
 from geoembz._text import aligned
 from geoembz._util import options as groups
 from geoembz._util.results import Result
+from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
@@ -161,6 +162,12 @@ class ModelRequest:
                     f"{command}"
                 )
             return model, HeldOutScores.from_json(model.training.get("held_out"), self.model)
+        with single_threaded_blas():  # so that the model does not depend on the machine's cores
+            return self._train(store, quantities=quantities)
+
+    def _train(
+        self, store: str | Path | StoreReader, *, quantities: bool
+    ) -> tuple[TrainedModel, HeldOutScores]:
         kind: Kind = next(each for each in KINDS if each == self.model)
         place = self.place
         rows = read_training_set(

@@ -187,15 +187,14 @@ class TrainedModel:
             If it belongs to another encoding.
         """
         self.require(encoding)
-        if self.linear is not None:
-            return LinearFold.of(encoding, self.linear.weights, self.linear.bias)
-        assert self.references is not None and self.answers is not None  # noqa: S101, PT018
         with single_threaded_blas():
+            if self.linear is not None:
+                return LinearFold.of(encoding, self.linear.weights, self.linear.bias)
+            assert self.references is not None and self.answers is not None  # noqa: S101, PT018
             vectors = encoding.decode(self.references)
-        n_classes = 0 if self.classes is None else len(self.classes)
-        return NeighbourVotes(
-            encoding, vectors, self.answers, n_classes, min(NEIGHBOURS, len(vectors))
-        )
+            n_classes = 0 if self.classes is None else len(self.classes)
+            k = min(NEIGHBOURS, len(vectors))
+            return NeighbourVotes(encoding, vectors, self.answers, n_classes, k)
 
     def require(self, encoding: Encoding, name: str = "model") -> None:
         """Refuse another encoding.

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import geoembz
+from geoembz._map import model_map
 from geoembz._map.held_out import HeldOutScores, Score
 from geoembz._map.model_file import describe_model, digest_model, load_model, save_model
+from geoembz._map.models import train
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
 from tests.map.conftest import MakeStore, content_of, scene
@@ -50,6 +53,24 @@ def test_a_saved_model_makes_the_same_map(
     assert loaded.training["labels"] == "points.csv"
     save_model(loaded, tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+
+
+def test_a_model_is_learned_on_one_thread(
+    store: StoreReader, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads divide a product, and round it, otherwise: a resumed map would be another."""
+    found: list[int] = []
+
+    def watched(*given: Any) -> Any:
+        found.extend(
+            pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"
+        )
+        return train(*given)
+
+    monkeypatch.setattr(model_map, "train", watched)
+    with threadpool_limits(2, "blas"):
+        geoembz.map_classify(store.url, tmp_path / "m.tif", labels=labels, model="ridge")
+    assert set(found) == {1}
 
 
 def test_a_quantity_is_kept_too(store: StoreReader, tmp_path: Path) -> None:
