@@ -1,9 +1,11 @@
-"""Classes and clusters of real embeddings: the figures of docs/explanation/maps.md."""
+"""Classes, clusters and similarity of real embeddings: the figures of docs/explanation/maps.md."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 import geoembz
 from tests.map.conftest import read_tiff
@@ -72,3 +74,61 @@ def test_clusters_are_places_in_a_window(shared_data: Path, tmp_path: Path) -> N
     right = sum(np.bincount(land[places == n]).max() for n in range(WINDOW**2))
     assert right / land.size == pytest.approx(0.98, abs=0.02)
     assert np.bincount(land.ravel()).max() / land.size < 0.2
+
+
+SIMILAR = {
+    "float32": {"mean": 0.745, "difference": 0.820, "logistic": 0.989},
+    "pca64-int8": {"mean": 0.746, "difference": 0.820, "logistic": 0.987},
+    "rot-binary": {"mean": 0.685, "difference": 0.747, "logistic": 0.938},
+}
+"""Area under the ROC curve of scores, by recipe and by what the query is made of."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", SIMILAR)
+def test_scores_tell_a_class_from_others(recipe: str, shared_data: Path, tmp_path: Path) -> None:
+    """Ten examples of a class, and thirty others; judged on the polygons that have neither."""
+    store = convert(shared_data, tmp_path, recipe)
+    labels, polygons = (
+        read_tiff(shared_data / GALILEO / f"{name}.tif")[0] for name in ("labels", "polygon_id")
+    )
+    for query, wanted in SIMILAR[recipe].items():
+        areas = [
+            area_under_curve(store, tmp_path / "map.tif", labels, polygons, each, half, query)
+            for each in (1, 2, 3, 4)
+            for half in (0, 1)
+        ]
+        assert np.mean(areas) == pytest.approx(wanted, abs=0.005), query
+
+
+def area_under_curve(
+    store: Path,
+    out: Path,
+    labels: NDArray[np.uint8],
+    polygons: NDArray[np.uint8],
+    each: int,
+    half: int,
+    query: str,
+) -> float:
+    """Take examples in every other polygon of each class; judge on the others."""
+    taken = {c: np.unique(polygons[labels == c])[half::2] for c in (1, 2, 3, 4)}
+    rng = np.random.default_rng(0)
+    like = np.argwhere((labels == each) & np.isin(polygons, taken[each]))
+    others = np.concatenate([ids for c, ids in taken.items() if c != each])
+    unlike = np.argwhere((labels > 0) & (labels != each) & np.isin(polygons, others))
+    tile = geoembz.open(store)
+    places = [
+        [(float(tile.x[col]), float(tile.y[row])) for row, col in rng.choice(pixels, n, False)]
+        for pixels, n in ((like, 10), (unlike, 30))
+    ]
+    geoembz.map_similar(
+        store,
+        out,
+        like=places[0],
+        unlike=None if query == "mean" else places[1],
+        crs="EPSG:4326",
+        rule="logistic" if query == "logistic" else "mean",
+        overwrite=True,
+    )
+    judged = (labels > 0) & ~np.isin(polygons, np.concatenate(list(taken.values())))
+    return float(roc_auc_score(labels[judged] == each, read_tiff(out)[0][judged]))
