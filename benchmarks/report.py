@@ -95,9 +95,13 @@ def parse_options(
     sizes: Sequence[int],
     smoke: Sequence[int],
     layouts: Sequence[str] = (),
+    *,
+    takes_store: bool = False,
 ) -> Any:
     """Read the options that all benchmarks share; ``--smoke`` is tiny and judges nothing."""
     parser = argparse.ArgumentParser(description=description)
+    if takes_store:
+        parser.add_argument("--store", type=Path, help="one of an earlier run, instead of sizes")
     if layouts:
         parser.add_argument("--layout", nargs="+", choices=layouts, default=list(layouts))
         parser.add_argument("--dimension", type=int, help="only rasters of this dimension")

@@ -1,6 +1,6 @@
 """What a person waits for in the viewer: requests, bytes and seconds, as Chromium makes them.
 
-    python -m benchmarks.viewer [--size N …] [--smoke]
+    python -m benchmarks.viewer [--size N … | --store PATH] [--smoke]
 
 A generated `pca64-int8` store with ``--prefix-chunks 8 --overviews``, as the documentation
 recommends, lies beside its page on a server that waits 50 ms before each answer. Counted are the
@@ -8,7 +8,8 @@ first complete picture of the whole extent, and then what `geoembz.query` (which
 reads until the similarity map of the whole extent stands; the page's own files count apart. The
 source is never on disk: blocks of the demonstration's scene, each with an offset and noise of its
 own, are made as the conversion asks for them. The store lies in the temporary folder (``TMPDIR``):
-10,000² pixels take 7 to 9 GB there.
+10,000² pixels take 7 to 9 GB there, and most of the time. ``--store`` looks at one that was
+made before; it must be of this scene.
 
 Besides: seconds until `window.geoembz.ready` of the demonstration's store, served on loopback by
 `geoembz.view`, and what the page weighs gzipped.
@@ -34,6 +35,7 @@ from geoembz._demo.model import Model
 from geoembz._demo.scene import CRS, ORIGIN, PIXEL_SIZE_M, Scene
 from geoembz._geo.grid import Window
 from geoembz._view import built_page
+from geoembz.store import StoreReader
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -61,24 +63,27 @@ _CALM = (
 
 def main() -> None:
     """Measure all sizes, then the demonstration's store."""
-    options = parse_options(__doc__, sizes=(10_000,), smoke=(512,))
+    options = parse_options(__doc__, sizes=(10_000,), smoke=(512,), takes_store=True)
     if missing := what_is_missing():
         print(f"skipped: {missing}")
         return
     rows: list[Row] = []
-    for size in options.size:
+    for size in () if options.store else options.size:
         with tempfile.TemporaryDirectory(prefix="geoembz-viewer-") as folder:
             rows += measure(Path(folder), size)
+    if options.store:
+        with tempfile.TemporaryDirectory(prefix="geoembz-viewer-") as folder:
+            (Path(folder) / STORE).symlink_to(options.store.resolve())
+            rows += observe(Path(folder), StoreReader.open(str(options.store)).shape[0])
     with tempfile.TemporaryDirectory(prefix="geoembz-viewer-") as folder:
         rows += demo(Path(folder), 128 if options.smoke else DEMO_SIZE, options.repeat)
     publish("viewer", rows, options)
 
 
 def measure(folder: Path, size: int) -> Iterator[Row]:
-    """Make the store, then look at it over a slow link."""
+    """Make the store, then look at it."""
     label, store = f"{size} x {size}", folder / STORE
-    scene = Scene.draw(BLOCK, 0)
-    array = lazy_array(scene, size)
+    array = lazy_array(Scene.draw(BLOCK, 0), size)
     options: dict[str, Any] = {"recipe": "pca64-int8", "crs": CRS, "prefix_chunks": 8}
     converted = seconds(lambda: geoembz.convert(array, store, **options))
     levels = seconds(lambda: geoembz.overviews(store))
@@ -86,13 +91,19 @@ def measure(folder: Path, size: int) -> Iterator[Row]:
     yield Row(label, "convert, generating included, s", converted, "s")
     yield Row(label, "overviews, s", levels, "s")
     yield Row(label, "convert, peak memory", peak_bytes() / 1e6, "MB")
+    yield from observe(folder, size)
+
+
+def observe(folder: Path, size: int) -> Iterator[Row]:
+    """Put the page beside a store, and look at it over a slow link."""
+    label, store = f"{size} x {size}", folder / STORE
     stored = sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
     yield Row(label, "store", stored / 1e6, "MB")
     for name, content in built_page(STORE, STORE).items():
         (folder / name).write_bytes(content)
     (folder / MARK).write_text("")
     with serving(folder, LATENCY_S) as served:
-        yield from look(label, served, example(scene, size))
+        yield from look(label, served, example(Scene.draw(BLOCK, 0), size))
 
 
 def lazy_array(scene: Scene, size: int) -> "xr.DataArray":

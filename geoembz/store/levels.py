@@ -30,6 +30,10 @@ SMALLEST_SIDE = 512
 _MORE_LEVELS = 3
 """How many more may be asked for: down to 32 to 64 pixels."""
 
+_MOST_LEVELS = 11
+"""How many may be asked for beyond the default. A shard of every level lies above whole pixels of
+the coarsest, so that each level more doubles its sides: 11 make 1,024 pixels."""
+
 _ROUNDING = 1e-9
 """Sides of pixels are compared up to rounding."""
 
@@ -102,13 +106,15 @@ def count_levels(shape: tuple[int, int], asked: int | None = None) -> int:
     (3, 5, 1)
     >>> count_levels((1023, 1)), count_levels((1022, 1))
     (2, 1)
+    >>> count_levels((10**6, 10**6)), count_levels((10**5, 10**5), 11)
+    (11, 11)
     """
     until_one = max(1, (max(shape) - 1).bit_length())
     counts = range(1, until_one + 1)
     default = next(n for n in counts if n == until_one or ceil(max(shape) / 2**n) < SMALLEST_SIDE)
     if asked is None:
         return default
-    most = min(until_one, default + _MORE_LEVELS)
+    most = min(until_one, default + _MORE_LEVELS, max(default, _MOST_LEVELS))
     check_whole(levels=asked)
     if not 1 <= asked <= most:
         raise InvalidConfigError(

@@ -92,3 +92,11 @@ def test_more_levels_than_a_raster_has_are_refused() -> None:
         count_levels((100, 3), 5)
     with pytest.raises(InvalidConfigError, match=r"levels 1\.5; expected a whole number"):
         count_levels((100, 3), 1.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("side", "most"), [(10**5, 11), (10**6, 11), (4 * 10**6, 13)])
+def test_levels_that_would_make_huge_shards_are_refused(side: int, most: int) -> None:
+    """A shard lies above whole pixels of the coarsest level: one level more doubles its sides."""
+    assert count_levels((side, side), most) == most
+    with pytest.raises(InvalidConfigError, match=f"expected 1 to {most} for"):
+        count_levels((side, side), most + 1)
