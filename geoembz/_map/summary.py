@@ -109,7 +109,10 @@ class MapSummary(Result):
                 for name, sums in zip(self.bands.names, self._band_figures(), strict=True)
                 if sums
             ]
-        return [*rows, *((name, _text(value)) for name, value in self.details.items())]
+        return [
+            *rows,
+            *((name.replace("_", " "), _text(value)) for name, value in self.details.items()),
+        ]
 
 
 def _text(value: Any) -> str:
