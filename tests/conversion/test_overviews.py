@@ -197,15 +197,47 @@ def test_the_number_of_workers_and_of_shards_changes_no_vector(
         np.testing.assert_array_equal(read_level(wide, factor)[0], read_level(copy, factor)[0])
 
 
-@pytest.mark.parametrize("recipe", ["pca5-int8", "pca5-int4"])
+@pytest.mark.parametrize(
+    ("recipe", "chunk"), [("pca5-int8", 8), ("pca5-int4", 8), ("pca5-int8", 32), ("float16", 24)]
+)
 def test_how_much_is_added_up_at_once_changes_no_byte(
-    recipe: str, raster_with_holes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: str,
+    chunk: int,
+    raster_with_holes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = convert(raster_with_holes, tmp_path / "a.zarr", recipe, shard=32, overviews=True)
+    """Several chunks, one, or a part of one; a chunk that is no power of two is read in blocks."""
+    options = {"chunk": chunk, "shard": 2 * chunk}
+    whole = convert(raster_with_holes, tmp_path / "a.zarr", recipe, **options)
+    parts = Path(shutil.copytree(whole, tmp_path / "b.zarr"))
+    geoembz.overviews(whole, levels=3)
     monkeypatch.setattr(level_tasks, "_SQUARE_BYTES", 1)
     monkeypatch.setattr(level_tasks, "_READ_BYTES", 1)
-    parts = convert(raster_with_holes, tmp_path / "b.zarr", recipe, shard=32, overviews=True)
+    geoembz.overviews(parts, levels=3)
     assert objects(parts) == objects(whole)
+
+
+def test_a_store_is_opened_once_and_its_document_read_twice(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is asked of it, and again under the lock: it may have changed meanwhile."""
+    asked: list[str] = []
+    read, opened = ObjectTree.read, StoreReader.open
+
+    def count_reads(tree: ObjectTree, key: str, most: int | None = None) -> bytes | None:
+        asked.append(key)
+        return read(tree, key, most)
+
+    def count_opened(*args: Any) -> StoreReader:
+        asked.append("opened")
+        return opened(*args)
+
+    monkeypatch.setattr(ObjectTree, "read", count_reads)
+    monkeypatch.setattr(StoreReader, "open", count_opened)
+    geoembz.overviews(copy)
+    assert asked.count("zarr.json") == 2
+    assert asked.count("opened") == 1
 
 
 def test_a_date_comes_to_every_level(raster: Path, raster_with_holes: Path, tmp_path: Path) -> None:

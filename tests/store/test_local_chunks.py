@@ -66,6 +66,17 @@ def spans(size: int) -> st.SearchStrategy[slice]:
     return edges.map(lambda pair: slice(min(pair), max(pair)))
 
 
+def test_every_whole_chunk_is_what_zarr_reads(
+    stored: tuple[LocalChunks, NDArray[Any]],
+) -> None:
+    """These are returned as they were decompressed, or made where there is no object."""
+    local, values = stored
+    for place in np.ndindex(*(size // side for size, side in zip(SHAPE, CHUNK, strict=True))):
+        date, *starts = (at * side for at, side in zip(place, CHUNK, strict=True))
+        window = (date, *(slice(a, a + n) for a, n in zip(starts, CHUNK[1:], strict=True)))
+        np.testing.assert_array_equal(local.read(window), values[window])
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
