@@ -235,3 +235,8 @@ def test_a_rotation_for_signs_is_refused_before_wider_codes(name: str) -> None:
         InvalidConfigError, match="expected binary, ternary or int2 after itq, or rot"
     ):
         Recipe.parse(name)
+
+
+def test_a_word_out_of_place_is_not_suggested_to_itself() -> None:
+    with pytest.raises(InvalidConfigError, match="'itq' is unknown or out of place; expected"):
+        Recipe.parse("pca64-rot-itq-binary")

@@ -268,7 +268,7 @@ def _unknown(name: str, word: str) -> InvalidConfigError:
     whole = name.strip().lower().replace("_", "-")
     if "_" in name and _is_recipe(whole):
         close = whole
-    hint = f" (did you mean {close!r}?)" if close else ""
+    hint = f" (did you mean {close!r}?)" if close not in {None, word} else ""
     return InvalidConfigError(
         f"recipe {name!r}: {word!r} is unknown or out of place{hint}; expected {_grammar()}"
     )
