@@ -303,7 +303,7 @@ class _Request:
         if self.fixed is not None:
             self.fixed.check_metric(self.metric)
         else:
-            has_order = recipe.projection is not None or not recipe.rotate
+            has_order = recipe.projection is not None or not recipe.is_rotated
             self.metric.check(str(recipe), kind=recipe.quantizer, has_order=has_order)
         return str(self.metric)
 
