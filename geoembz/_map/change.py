@@ -9,8 +9,8 @@ from geoembz._map.difference import DifferenceKernel, DistanceKernel
 from geoembz._map.options import MapOptions
 from geoembz._map.run import write_map
 from geoembz._map.summary import MapSummary
-from geoembz._search.nearest import choose_metric
 from geoembz._search.pairs import PAIR_METRICS
+from geoembz._search.queries import choose_metric
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Metric
 from geoembz.errors import InvalidConfigError

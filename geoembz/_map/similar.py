@@ -20,7 +20,7 @@ from geoembz._map.summary import MapSummary
 from geoembz._predict.linear import read_model
 from geoembz._search.linear_fold import LinearFold
 from geoembz._search.metrics import check_queries, scorer
-from geoembz._search.nearest import choose_metric, join_examples
+from geoembz._search.queries import choose_metric, join_examples
 from geoembz._search.scorer import Scorer
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Metric

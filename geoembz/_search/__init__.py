@@ -3,7 +3,8 @@
 from geoembz._search.hamming import HammingScorer, nearest_codes
 from geoembz._search.linear_fold import LinearFold
 from geoembz._search.metrics import scorer
-from geoembz._search.nearest import search, vectors_at
+from geoembz._search.nearest import search
+from geoembz._search.queries import vectors_at
 from geoembz._search.result import SearchResult
 from geoembz._search.scorer import BestK, Scorer, has_accelerator, valid_codes
 from geoembz._search.vectors import VectorScorer
