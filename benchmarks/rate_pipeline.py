@@ -91,7 +91,8 @@ class Problem:
     ) -> Encoding:
         """Fit what `Encoding.fit` does, bit for bit, from moments that are kept between calls.
 
-        `pq_rows` and `pq_iterations` make the codebooks of `pq` coarser and cheaper.
+        `pq_rows` and `pq_iterations` make the codebooks of `pq` coarser and cheaper; `rq` is fitted
+        in full.
         """
         recipe = Recipe.parse(name)
         columns = self._unit if recipe.normalize else self.train.T
@@ -105,6 +106,8 @@ class Problem:
                 "seed": seed,
                 "n_iterations": pq_iterations,
             }
+        elif recipe.n_stages:
+            options = {"n_stages": recipe.n_stages, "seed": seed}
         with single_threaded_blas():
             fitted = fit_projection(
                 self._unit_moments if recipe.normalize else self._moments,
