@@ -124,7 +124,7 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave cases that take long, beside a first one that does the same, to longer runs.
 
-    The first case of a test, and every third one of the list, is for `.ci/run`. What it runs on
+    The first case of a test, and every fourth one of the list, is for `.ci/run`. What it runs on
     Ceph's gateway it does not run on moto too, unless the default run does.
     """
     items.sort(key=lambda item: item.path.name != "test_docs.py")  # a page takes a minute: begin
@@ -133,7 +133,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         function = item.nodeid.partition("[")[0]
         if (number := listed.get(item.nodeid)) is not None:
-            is_slow = number % 3 == 0 or function not in functions
+            is_slow = number % 4 == 0 or function not in functions
             item.add_marker(pytest.mark.slow if is_slow else pytest.mark.long)
         functions.add(function)
         gateway = item.nodeid.replace("moto", "gateway")

@@ -5,7 +5,7 @@
 runs all tests but slow ones as README does, and writes `long_cases.txt`: of each test function the
 first case stays in the default run, and so do others that take less than `CHEAP_S` of processor
 time; all that take more than `LONG_S` are long, first or not. `conftest.py` marks the first case
-of a test and every third one of the list ``slow``, which `.ci/run` runs too, and the others
+of a test and every fourth one of the list ``slow``, which `.ci/run` runs too, and the others
 ``long``. Processor time counts, child processes included, since waiting depends on what else the
 machine does.
 """
