@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import in_turns
-from geoembz._search import HammingScorer, has_accelerator, nearest_codes, scorer
+from geoembz._search import HammingScorer, nearest_codes, scorer
+from geoembz._util.compiling import has_accelerator
 from geoembz.encoding import Encoding
 
 K = 10

@@ -6,7 +6,7 @@ from geoembz._search.metrics import scorer
 from geoembz._search.nearest import search
 from geoembz._search.queries import vectors_at
 from geoembz._search.result import SearchResult
-from geoembz._search.scorer import BestK, Scorer, has_accelerator, valid_codes
+from geoembz._search.scorer import BestK, Scorer, valid_codes
 from geoembz._search.vectors import VectorScorer
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Scorer",
     "SearchResult",
     "VectorScorer",
-    "has_accelerator",
     "nearest_codes",
     "scorer",
     "search",

@@ -4,26 +4,14 @@ Import this module only where `has_accelerator` says so: numba takes longer to l
 searches take. All loops are in one file, since numba notices a change of a loop's own file only.
 """
 
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-
-def compiled[Function: Callable[..., Any]](function: Function) -> Function:
-    """Compile a loop that lets go of Python's lock, and keep the machine code between processes.
-
-    Where no folder can be written to, every process compiles for itself (some seconds). What numba
-    keeps is made anew when the loop's own file changes, not when one that it calls does.
-    """
-    try:
-        loop: Any = njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # neither beside the code nor in the user's folder
-        loop = njit(nogil=True)(function)
-    return cast("Function", loop)
+from geoembz._util.compiling import compiled
 
 
 @compiled

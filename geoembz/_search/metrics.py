@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz._search.hamming import HammingScorer
-from geoembz._search.scorer import Scorer, has_accelerator
+from geoembz._search.scorer import Scorer
 from geoembz._search.vectors import VectorScorer
+from geoembz._util.compiling import has_accelerator
 from geoembz.encoding import Encoding, Metric
 from geoembz.errors import InvalidConfigError
 

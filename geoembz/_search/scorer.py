@@ -5,22 +5,14 @@ on which thread saw which part of it.
 """
 
 from abc import ABC, abstractmethod
-from functools import cache
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._util.compiling import has_accelerator
 from geoembz.encoding._projection import MOST_PIXELS
 from geoembz.encoding._quantization import Codes, Quantizer
-
-
-@cache
-def has_accelerator() -> bool:
-    """Whether numba is installed."""
-    return find_spec("numba") is not None
-
 
 NOWHERE = np.int64(2**63 - 1)
 """Position of a place that is still free."""

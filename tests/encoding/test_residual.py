@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from geoembz._util.compiling import has_accelerator
 from geoembz.encoding import Encoding
 from geoembz.encoding._quantization import (
     ProductQuantizer,
@@ -143,3 +144,21 @@ def test_vectors_beyond_float32_have_a_code() -> None:
     quantizer = invented(2, 3)
     values = np.full((3, 2), np.finfo(np.float32).max, np.float32)
     assert quantizer.quantize(values).shape == (2, 2)
+
+
+@pytest.mark.skipif(not has_accelerator(), reason="numba is not installed")
+@pytest.mark.parametrize("n_stages", [1, 4])
+def test_compiled_codes_are_those_of_numpy(n_stages: int) -> None:
+    """To the bit, equal sums and vectors beyond the ordinary included."""
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(6, 1000)).astype(np.float32)
+    quantizer = ResidualQuantizer.fit(points, n_stages=n_stages, n_iterations=2)
+    words = quantizer.codebook.copy()
+    words[:, 128:] = words[:, :128]  # every codeword twice: sums tie
+    quantizer = ResidualQuantizer(words)
+    points[:, :300] = np.round(points[:, :300])
+    points[0, 3] = 1e30
+    for start in range(0, 768, 256):
+        block = np.ascontiguousarray(points[:, start : start + 256])
+        expected = quantizer._nearest(block)
+        np.testing.assert_array_equal(quantizer._nearest_compiled(block), expected)

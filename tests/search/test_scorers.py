@@ -13,13 +13,13 @@ from geoembz._search import (
     HammingScorer,
     LinearFold,
     VectorScorer,
-    has_accelerator,
     nearest_codes,
     scorer,
     valid_codes,
 )
 from geoembz._search.metrics import check_queries
 from geoembz._search.scorer import NOWHERE
+from geoembz._util.compiling import has_accelerator
 from geoembz.encoding import Encoding, Metric, MetricName
 from geoembz.errors import InvalidConfigError
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._util.compiling import has_accelerator
 from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
 from geoembz.encoding._quantization.centres import (
     N_CENTRES,
@@ -42,6 +43,13 @@ squared error falls by 5 % of itself, that of the first stages alone rises by 0.
 _BLOCK_PIXELS = 256
 """Pixels that go through the stages together: the products of a stage with those before it stay in
 cache for all of them."""
+
+
+_WORTHWHILE_WORDS = 2**16
+"""Codewords chosen at once, below which loading numba takes longer than it saves."""
+
+_ORDINARY = 1e15
+"""Largest number whose square, times 65,536 components, 32 stages and their pairs, is finite."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -168,7 +176,10 @@ class ResidualQuantizer(Quantizer):
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; one row of codes per stage."""
-        return code_in_blocks(components, self.n_stages, _BLOCK_PIXELS, self._nearest)
+        work = components.shape[1] * self.n_stages
+        is_compiled = work >= _WORTHWHILE_WORDS and has_accelerator() and self._is_ordinary
+        nearest = self._nearest_compiled if is_compiled else self._nearest
+        return code_in_blocks(components, self.n_stages, _BLOCK_PIXELS, nearest)
 
     def _nearest(self, block: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the codes of a block of `_BLOCK_PIXELS`, shape ``(n_stages, _BLOCK_PIXELS)``.
@@ -192,6 +203,29 @@ class ResidualQuantizer(Quantizer):
             codes = np.concatenate([before, words_chosen[..., np.newaxis]], axis=2)
         return codes[:, 0].T.astype(np.uint8)
 
+    def _nearest_compiled(self, block: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return what `_nearest` does, by a loop that numba compiled."""
+        from geoembz.encoding._quantization.compiled import extend_sums
+
+        if not np.abs(block).max() < _ORDINARY:
+            return self._nearest(block)
+        n_pixels = block.shape[1]
+        errors = np.zeros((n_pixels, 1), np.float32)
+        codes = np.empty((n_pixels, 1, self.n_stages), np.uint8)
+        for stage, (words, squares) in enumerate(zip(self.codebook, self._squares, strict=True)):
+            alone = squares - 2 * (block.T @ words.T)
+            beam = _BEAM if stage + 1 < self.n_stages else 1
+            chosen = np.empty((n_pixels, beam), np.float32)
+            longer = np.empty((n_pixels, beam, self.n_stages), np.uint8)
+            extend_sums(alone, self._products[stage], errors, codes, chosen, longer)
+            errors, codes = chosen, longer
+        return codes[:, 0].T
+
+    @cached_property
+    def _is_ordinary(self) -> bool:
+        """Whether no sum of products can overflow: then no two ways of sorting differ."""
+        return bool(np.abs(self.codebook).max() < _ORDINARY)
+
     @cached_property
     def _squares(self) -> NDArray[np.float32]:
         """Squared length of each codeword, float32, shape ``(n_stages, 256)``."""
@@ -204,10 +238,13 @@ class ResidualQuantizer(Quantizer):
         """Twice the products of each stage's codewords with all earlier ones.
 
         float32, shape ``(stage, 256, 256)`` for each stage: earlier stage, its codeword, codeword.
+        In this order in memory, too, where rows are what is read: it takes a third of the time.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             return tuple(
-                2 * np.einsum("lik,jk->lij", self.codebook[:stage], words, optimize=True)
+                np.ascontiguousarray(
+                    2 * np.einsum("lik,jk->lij", self.codebook[:stage], words, optimize=True)
+                )
                 if stage
                 else np.empty((0, N_CENTRES, N_CENTRES), np.float32)
                 for stage, words in enumerate(self.codebook)
