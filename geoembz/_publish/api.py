@@ -21,7 +21,7 @@ _WORKERS = 8
 
 def publish(
     store: str | Path,
-    url: str,
+    url: str | Path,
     *,
     endpoint_url: str | None = None,
     workers: int | None = None,
@@ -47,7 +47,7 @@ def publish(
     store
         A complete store: a local path or an fsspec URL.
     url
-        Where to, such as ``s3://bucket/prefix/name.zarr``.
+        Where to: a fsspec URL such as ``s3://bucket/prefix/name.zarr``, or a local path.
     endpoint_url
         Of an S3 server other than Amazon's; None for ``AWS_ENDPOINT_URL``.
     workers
@@ -99,12 +99,12 @@ def publish(
     --------
     >>> files = geoembz.write_demo(tmp_path, size=64)
     >>> summary = geoembz.convert(files.embedding, tmp_path / "mine.zarr", pca=16)
-    >>> report = publish(tmp_path / "mine.zarr", str(tmp_path / "theirs.zarr"), stac=False)
+    >>> report = publish(tmp_path / "mine.zarr", tmp_path / "theirs.zarr", stac=False)
     >>> report.n_uploaded == report.n_objects
     True
     """
     interval = checked_interval(start, end)
-    path = str(store)
+    path, url = str(store), str(url)
     if stac:
         check_pystac()
         check_place(path, endpoint_url=endpoint_url)
