@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoembz._cli.options import (
+    BlockSize,
     LabelColumn,
     Labels,
     Seed,
@@ -57,10 +58,7 @@ def experiment_options(
             show_default="what the data allow",
         ),
     ] = None,
-    block_size: Annotated[
-        float | None,
-        typer.Option(metavar="M", help="Side of split blocks, in metres.", show_default="1/10"),
-    ] = None,
+    block_size: BlockSize = None,
     samples: Annotated[int, typer.Option(metavar="N", help="Pixels to draw.")] = 20_000,
     seed: Seed = 0,
 ) -> "ExperimentOptions":

@@ -9,6 +9,7 @@ import typer
 from geoembz._cli.options import (
     BBoxCrs,
     BBoxText,
+    BlockSize,
     GridName,
     LabelColumn,
     Labels,
@@ -217,10 +218,7 @@ def training_options(
             show_default="what the labels allow",
         ),
     ] = None,
-    block_size: Annotated[
-        float | None,
-        typer.Option(metavar="M", help="Side of split blocks, in metres.", show_default="1/10"),
-    ] = None,
+    block_size: BlockSize = None,
     samples: Annotated[
         int, typer.Option(metavar="N", help="Labelled pixels to learn from.")
     ] = 20_000,

@@ -71,6 +71,10 @@ Scheduler = Annotated[
         help="dask scheduler, such as tcp://host:8786, or 'local': processes, not threads.",
     ),
 ]
+BlockSize = Annotated[
+    float | None,
+    typer.Option(metavar="M", help="Side of split blocks, in metres.", show_default="1/10"),
+]
 License = Annotated[str | None, typer.Option("--license", metavar="TEXT", help="SPDX name or URL.")]
 Labels = Annotated[
     str | None, typer.Option(metavar="FILE", help="Labels: raster, polygons or points.")

@@ -140,10 +140,7 @@ class Views:
     @property
     def can_be_whitened(self) -> bool:
         """Whether it is known how much each component varies."""
-        if self.encoding is None:
-            return False
-        projection = self.encoding.projection
-        return projection.rotation is not None or not projection.rotated
+        return self.encoding is not None and self.encoding.knows_variance
 
     def float_queries(
         self, rows: NDArray[np.integer], *, is_whitened: bool = False

@@ -309,8 +309,13 @@ class Encoding:
             If the space is unknown, there are not so many components, or nothing says how they
             vary.
         """
-        weights = self._weights(whiten) if whiten else None
+        weights = self._weights(whiten)
         return Decoder.of(self.projection, self.quantizer, space, components, weights)
+
+    @property
+    def knows_variance(self) -> bool:
+        """Whether components can be weighed: after a rotation alone nothing says how they vary."""
+        return self.projection.rotation is not None or not self.projection.rotated
 
     def check_metric(self, metric: Metric) -> None:
         """Refuse a metric that does not suit the codes.
@@ -320,8 +325,7 @@ class Encoding:
         InvalidConfigError
             If they are no bits, or nothing says how components vary.
         """
-        is_lost = self.projection.rotated and self.projection.rotation is None
-        metric.check(self.recipe, kind=self.quantizer.kind, has_order=not is_lost)
+        metric.check(self.recipe, kind=self.quantizer.kind, has_order=self.knows_variance)
 
     def reduce(self, vectors: ArrayLike, whiten: float = 0.0) -> NDArray[np.float32]:
         """Return vectors of shape ``(…, dimension)`` in reduced space, without quantization.
@@ -361,8 +365,7 @@ class Encoding:
                 f"expects real numbers of shape (…, {self.dimension})"
             )
         floats = FloatQuantizer(32, self.n_components)
-        weights = self._weights(whiten) if whiten else None
-        decoder = Decoder.of(self.projection, floats, "reduced", None, weights)
+        decoder = Decoder.of(self.projection, floats, "reduced", None, self._weights(whiten))
         scores = self.projection.transform(self.target(array.reshape(-1, self.dimension).T))
         reduced = np.ascontiguousarray(decoder.decode(scores).T)
         return reduced.reshape(*array.shape[:-1], self.n_components)
@@ -385,8 +388,7 @@ class Encoding:
         >>> bool(np.allclose(reduced.decode(codes), encoding.decode(codes, "reduced"), atol=1e-5))
         True
         """
-        weights = self._weights(whiten) if whiten else None
-        projection = self.projection.in_reduced_space(weights)
+        projection = self.projection.in_reduced_space(self._weights(whiten))
         return replace(self, projection=projection, normalize=False, band_names=())
 
     def target(self, values: NDArray[Any]) -> NDArray[np.float32]:
@@ -396,11 +398,13 @@ class Encoding:
         """
         return scale_to_unit(values) if self.normalize else values.astype(np.float32, copy=False)
 
-    def _weights(self, whiten: float) -> NDArray[np.float64]:
-        """Return the factor of each component under a whitening metric."""
+    def _weights(self, whiten: float) -> NDArray[np.float64] | None:
+        """Return the factor of each component under a whitening metric; None for 0."""
+        if not whiten:
+            return None
         if not 0 < whiten <= 1:
             raise InvalidConfigError(f"whiten={whiten}; expected 0 to 1")
-        if self.projection.rotated and self.projection.rotation is None:
+        if not self.knows_variance:
             raise InvalidConfigError(
                 f"whiten={whiten}: recipe {self.recipe} rotates vectors without a projection, so "
                 "nothing says how components vary; use one such as 'pca64-rot-…'"
