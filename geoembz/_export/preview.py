@@ -243,8 +243,10 @@ def stretch(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray
     return np.asarray(np.round(share * 255), dtype=np.uint8)
 
 
-def write_picture(path: Path, image: NDArray[np.uint8], grid: Grid) -> None:
-    """Write grey + alpha or RGBA; a file that exists is replaced whole."""
+def write_picture(
+    path: Path, image: NDArray[np.uint8], grid: Grid, *, replaces: bool = True
+) -> None:
+    """Write grey + alpha or RGBA; a file that exists is replaced whole, if it may be."""
     import rasterio
     from rasterio.enums import ColorInterp
     from rasterio.errors import NotGeoreferencedWarning
@@ -261,7 +263,7 @@ def write_picture(path: Path, image: NDArray[np.uint8], grid: Grid) -> None:
             "tiled": True,
         }
     shape = {"count": count, "height": height, "width": width, "dtype": "uint8"}
-    with output_file(path) as partial, warnings.catch_warnings():
+    with output_file(path, replaces=replaces) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(partial, "w", **shape, **profile) as raster:
             colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue]

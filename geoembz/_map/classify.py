@@ -1,6 +1,7 @@
 """Maps of classes and of quantities: learn from labelled places, test, and predict every pixel."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Unpack
 
@@ -11,10 +12,11 @@ from geoembz._map.bands import MapBands, MapClass
 from geoembz._map.learners import KINDS, Kind
 from geoembz._map.legend import distinct_colours
 from geoembz._map.model_file import digest_model
-from geoembz._map.model_map import LearnKeywords, ModelMap, ModelRequest, finish
+from geoembz._map.model_map import LearnKeywords, ModelMap, ModelRequest
 from geoembz._map.models import ModelKernel, Outputs, TrainedModel
 from geoembz._map.options import TrainingOptions
-from geoembz._map.run import is_unfinished, write_map
+from geoembz._map.outputs import read_identity
+from geoembz._map.run import write_map
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
 
@@ -87,8 +89,7 @@ def map_classify(
     request = ModelRequest.gather("map_classify", flat, training, model, save_model)
     request.check(out, KINDS)
     beside = beside_name(out, "probabilities")
-    resumes = probabilities and is_unfinished(out)
-    if probabilities and not resumes:  # else they are whole: this command wrote them first
+    if probabilities and read_identity(beside) is None:  # else it may be this command's
         request.options.check(beside)
     region = request.place.open(request.options.place(store))
     encoding = region.reader.encoding
@@ -97,12 +98,12 @@ def map_classify(
     bands, values = class_bands(found)
     more = None
     if probabilities:
-        kernel = _probability_kernel(found, bands, outputs)
-        how = replace(request.options, png=None, overwrite=request.options.overwrite or resumes)
-        more = write_map([region], kernel, beside, how)
+        shares = _probability_kernel(found, bands, outputs)
+        more = write_map([region], shares, beside, replace(request.options, png=None), repeats=True)
     kernel = ModelKernel(bands, outputs, "classes", digest_model(found), values)
-    written = write_map([region], kernel, out, request.options)
-    return finish((found, held_out), written, request, more)
+    saves = partial(request.save, found)
+    written = write_map([region], kernel, out, request.options, at_the_end=saves)
+    return ModelMap(written, found.kind, held_out, more, request.saved)
 
 
 def _probability_kernel(model: TrainedModel, bands: MapBands, outputs: Outputs) -> ModelKernel:
@@ -220,5 +221,6 @@ def map_regress(
     bands = MapBands("quantity", (name,), "float32", np.nan, tags={"learner": found.kind})
     outputs = found.outputs(encoding)
     kernel = ModelKernel(bands, outputs, "numbers", digest_model(found))
-    written = write_map([region], kernel, out, request.options)
-    return finish((found, held_out), written, request)
+    saves = partial(request.save, found)
+    written = write_map([region], kernel, out, request.options, at_the_end=saves)
+    return ModelMap(written, found.kind, held_out, saved=request.saved)

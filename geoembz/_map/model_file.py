@@ -62,16 +62,18 @@ def describe_model(model: TrainedModel) -> dict[str, Any]:
     return {**document, "legend": model.legend.to_json(), "training": dict(model.training)}
 
 
-def save_model(model: TrainedModel, path: str | Path) -> None:
+def save_model(model: TrainedModel, path: str | Path, *, replaces: bool = True) -> None:
     """Write a model, whole or not at all.
 
     Raises
     ------
+    DestinationExistsError
+        If another one is there, unless it `replaces` it.
     OutputError
         If it cannot be written.
     """
     text = json.dumps(describe_model(model), allow_nan=False)
-    with output_file(Path(path)) as draft:
+    with output_file(Path(path), replaces=replaces) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
 
 

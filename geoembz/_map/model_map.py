@@ -15,6 +15,7 @@ from geoembz._map.options import (
     MapPlace,
     TrainingKeywords,
     TrainingOptions,
+    check_beside,
 )
 from geoembz._map.summary import MapSummary
 from geoembz._map.training import read_training_set
@@ -24,7 +25,6 @@ from geoembz._util.results import Result
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
-from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader
 
 
@@ -122,7 +122,7 @@ class ModelRequest:
         """
         self.options.check(out)
         if self.save_model is not None:
-            check_output(self.save_model, (".json",), overwrite=self.options.overwrite)
+            check_beside(self.save_model, ".json", out, overwrite=self.options.overwrite)
         if self.is_saved:
             if self.training.labels is not None:
                 raise InvalidConfigError(
@@ -134,6 +134,24 @@ class ModelRequest:
                 f"model {self.model!r}; expected one of {', '.join(kinds)}, or the .json file of a "
                 "saved model"
             )
+
+    def save(self, model: TrainedModel) -> None:
+        """Save the model, if that was asked for.
+
+        Raises
+        ------
+        DestinationExistsError
+            If another one is there, and is not to be replaced.
+        OutputError
+            If it cannot be written.
+        """
+        if self.save_model is not None:
+            save_model(model, self.save_model, replaces=self.options.overwrite)
+
+    @property
+    def saved(self) -> str | None:
+        """Name of the file that holds the model, if any."""
+        return None if self.save_model is None else str(self.save_model)
 
     @property
     def is_saved(self) -> bool:
@@ -186,17 +204,3 @@ class ModelRequest:
             "held_out": held_out.to_json(),
         }
         return train(rows, kind, about), held_out
-
-
-def finish(
-    found: tuple[TrainedModel, HeldOutScores],
-    written: MapSummary,
-    request: ModelRequest,
-    more: MapSummary | None = None,
-) -> ModelMap:
-    """Save the model, last: a command that is killed before can be given again as it was."""
-    model, held_out = found
-    saved = None if request.save_model is None else str(request.save_model)
-    if saved is not None:
-        save_model(model, saved)
-    return ModelMap(written, model.kind, held_out, more, saved)

@@ -8,6 +8,7 @@ from geoembz._convert.executors import Progress, check_scheduler, make_absolute
 from geoembz._evaluate.sample import SAMPLES
 from geoembz._export.region import Region, open_region
 from geoembz._geo import BBox
+from geoembz._map.outputs import is_unfinished
 from geoembz._map.tiff import SUFFIXES, is_tiff
 from geoembz._util.options import check_whole
 from geoembz._util.threads import check_workers
@@ -101,7 +102,20 @@ class MapOptions:
         elif Path(str(out)).suffix.lower() != ".zarr":
             raise InvalidConfigError(f"{out}: expected a name that ends in .tif or .zarr")
         if self.png is not None:
-            check_output(self.png, (".png",), overwrite=self.overwrite)
+            check_beside(self.png, ".png", out, overwrite=self.overwrite)
+
+
+def check_beside(path: str | Path, suffix: str, out: str | Path, *, overwrite: bool) -> None:
+    """Refuse a file beside a map that is there already, unless an interrupted run may have made it.
+
+    If so, it is looked at when it is written: only the same bytes are replaced.
+
+    Raises
+    ------
+    InvalidConfigError, DestinationExistsError
+        As `check_output`.
+    """
+    check_output(path, (suffix,), overwrite=overwrite or is_unfinished(out))
 
 
 class MapKeywords(TypedDict, total=False):

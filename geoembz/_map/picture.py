@@ -20,7 +20,12 @@ _PIXELS = 2**22
 
 
 def write_quick_look(
-    path: Path, read: Callable[[Window], NDArray[Any]], grid: Grid, bands: MapBands
+    path: Path,
+    read: Callable[[Window], NDArray[Any]],
+    grid: Grid,
+    bands: MapBands,
+    *,
+    replaces: bool,
 ) -> None:
     """Write a PNG of every n-th pixel of a map, transparent where there is none.
 
@@ -34,6 +39,8 @@ def write_quick_look(
         Of the map.
     bands
         What it holds.
+    replaces
+        Whether another picture that is there may be replaced.
     """
     step = -(-max(grid.shape) // LONGEST_SIDE)
     values = _thin(read, grid, bands, step)
@@ -44,7 +51,10 @@ def write_quick_look(
     transform = (a * step, b, c, d, e * step, f)
     shape = values.shape[1], values.shape[2]
     write_picture(
-        path, np.stack([*colours, alpha]), replace(grid, transform=transform, shape=shape)
+        path,
+        np.stack([*colours, alpha]),
+        replace(grid, transform=transform, shape=shape),
+        replaces=replaces,
     )
 
 

@@ -8,9 +8,9 @@ copied together at the end.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ from geoembz._convert.site import Build, Site
 from geoembz._export.region import Region
 from geoembz._map.kernel import Kernel
 from geoembz._map.options import MapOptions
+from geoembz._map.outputs import IDENTITY, digest_identity, hidden_folder, read_identity
 from geoembz._map.picture import write_quick_look
 from geoembz._map.statistics import MapFigures
 from geoembz._map.summary import MapSummary
@@ -42,9 +43,6 @@ from geoembz._version import __version__
 from geoembz.errors import NoValidPixelsError
 from geoembz.store.digests import ROOT
 from geoembz.store.layout import ChunkLayout, layout_of
-
-_UNFINISHED = "unfinished"
-"""End of the name of the folder where a GeoTIFF is built."""
 
 _TASK_CHUNKS = 8
 """Chunks on a side that one task makes, of a store without shards."""
@@ -62,6 +60,9 @@ def write_map(
     out: str | Path,
     options: MapOptions,
     details: Mapping[str, Any] | None = None,
+    *,
+    at_the_end: Callable[[], None] | None = None,
+    repeats: bool = False,
 ) -> MapSummary:
     """Write a map of one region, or of several that lie on each other.
 
@@ -77,6 +78,10 @@ def write_map(
         How it is written.
     details
         For the summary.
+    at_the_end
+        Called when all of the map is made and nobody can see it yet: writes what belongs to it.
+    repeats
+        Whether a map that this very command made may be there; then it is made again.
 
     Raises
     ------
@@ -87,9 +92,11 @@ def write_map(
     OutputError
         If a file cannot be written.
     """
-    options.check(out)
     target = str(out if options.scheduler is None else make_absolute(out))
     making = _Making.of(tuple(inputs), kernel, target, options.overwrite)
+    if repeats and read_identity(out) == making.digest:
+        making = replace(making, overwrites=True)
+    replace(options, overwrite=making.overwrites).check(out)
     with (
         open_workers(options.scheduler, worker_count(options.workers)) as pool,
         Site(making.destination(breaks_lock=options.break_lock)) as site,
@@ -98,7 +105,7 @@ def write_map(
         if build.is_complete:  # a killed run of this very command had all but renamed it
             figures = _read_figures(build.tree)
         else:
-            figures = making.write(build, pool, options)
+            figures = making.write(build, pool, options, at_the_end)
             if making.is_tiff:
                 discard(build.tree.local_path)
             else:
@@ -151,7 +158,7 @@ class _Making:
         if not self.is_tiff:
             return Destination.check(self.out, overwrite=self.overwrites, breaks_lock=breaks_lock)
         return Destination(
-            str(_hidden(self.out)), gives_up=self.overwrites, breaks_lock=breaks_lock
+            str(hidden_folder(self.out)), gives_up=self.overwrites, breaks_lock=breaks_lock
         )
 
     def identity(self) -> dict[str, Any]:
@@ -166,7 +173,18 @@ class _Making:
             "software": __version__,
         }
 
-    def write(self, build: Build, pool: Workers, options: MapOptions) -> MapFigures:
+    @property
+    def digest(self) -> str:
+        """Stands for all that the bytes depend on."""
+        return digest_identity(self.identity())
+
+    def write(
+        self,
+        build: Build,
+        pool: Workers,
+        options: MapOptions,
+        at_the_end: Callable[[], None] | None,
+    ) -> MapFigures:
         """Write the shards that the journal lacks, the quick look, then all that makes it whole."""
         encoding = self.inputs[0].reader.encoding
         fit_once(build, lambda: (encoding, np.zeros(encoding.dimension)))
@@ -187,8 +205,15 @@ class _Making:
             self._refuse_empty(build)
         build.fence.check()
         if options.png is not None:
-            write_quick_look(Path(options.png), writer.read, self.plan.grid, self.kernel.bands)
-        about = {**self.kernel.bands.to_json(), **_describe(self.inputs)}
+            path, bands = Path(options.png), self.kernel.bands
+            write_quick_look(path, writer.read, self.plan.grid, bands, replaces=options.overwrite)
+        if at_the_end is not None:
+            at_the_end()
+        about = {
+            **self.kernel.bands.to_json(),
+            **_describe(self.inputs),
+            IDENTITY: self.digest,
+        }
         if self.is_tiff:
             write_tiff(Path(self.out), writer, figures, about)
         else:
@@ -209,20 +234,8 @@ class _Making:
             return sum(ObjectTree(self.out).sizes().values())
         path = Path(self.out)
         with suppress(OSError):  # an interrupted run made the folder, so its end leaves it
-            _hidden(self.out).rmdir()
+            hidden_folder(self.out).rmdir()
         return path.stat().st_size
-
-
-def _hidden(out: str) -> Path:
-    """Return the folder where a GeoTIFF is built."""
-    path = Path(out)
-    return path.with_name(f".{path.name}.{_UNFINISHED}")
-
-
-def is_unfinished(out: str | Path) -> bool:
-    """Whether a map was begun there, and not ended: the same command will finish it."""
-    place = str(_hidden(str(out)) if is_tiff(out) else out)
-    return any(journal.exists() for journal in Site(Destination(place)).journals())
 
 
 def choose_chunks(region: Region, pixel_bytes: int) -> ChunkLayout:

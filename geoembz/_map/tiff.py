@@ -15,6 +15,9 @@ from geoembz._map.writer import MapWriter
 
 SUFFIXES = (".tif", ".tiff")
 
+_TAGS = "geoembz_"
+"""Begins the names of the file's tags."""
+
 _INTEGER, _TEXT = 0, 2
 _TABLE_FIELDS = (
     ("Value", _INTEGER, 5), ("Class", _TEXT, 2), ("Count", _INTEGER, 1),
@@ -106,11 +109,22 @@ def _write_table(path: Path, classes: Sequence[MapClass], counts: Mapping[int, i
     ET.ElementTree(root).write(path, encoding="utf-8")
 
 
+def read_tag(path: Path, name: str) -> str | None:
+    """Return what a GeoTIFF of a map says of itself; None where it does not, or is none."""
+    import rasterio
+
+    try:
+        with rasterio.open(path) as dataset:
+            return dataset.tags().get(f"{_TAGS}{name}")
+    except rasterio.errors.RasterioIOError:
+        return None
+
+
 def _tags(about: Mapping[str, Any]) -> dict[str, str]:
     """Return texts about the map; what stands in the file by itself is left out."""
     hidden = {"bands", "dtype", "nodata", "scale", "classes"}
     return {
-        f"geoembz_{name}": ", ".join(value) if isinstance(value, list) else str(value)
+        f"{_TAGS}{name}": ", ".join(value) if isinstance(value, list) else str(value)
         for name, value in about.items()
         if name not in hidden
     }

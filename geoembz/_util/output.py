@@ -12,9 +12,10 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from filecmp import cmp
 from pathlib import Path
 
-from geoembz.errors import GeoembzError, OutputError, os_fault
+from geoembz.errors import DestinationExistsError, GeoembzError, OutputError, os_fault
 
 _FULL_BYTES = 2**20
 _LIBRARIES = ("rasterio", "pyarrow", "matplotlib", "PIL")
@@ -22,13 +23,22 @@ _LIBRARIES = ("rasterio", "pyarrow", "matplotlib", "PIL")
 
 
 @contextmanager
-def output_file(target: Path) -> Iterator[Path]:
+def output_file(target: Path, *, replaces: bool = True) -> Iterator[Path]:
     """Give a name to write to; what was written there replaces `target` when the block ends.
 
     Further files of the block may have names that begin with the one given: they are removed.
 
+    Parameters
+    ----------
+    target
+        The file.
+    replaces
+        Whether a file with other content may be replaced.
+
     Raises
     ------
+    DestinationExistsError
+        If there is one, and it may not.
     OutputError
         If it cannot be written: no permission, no room, no such folder.
 
@@ -45,6 +55,11 @@ def output_file(target: Path) -> Iterator[Path]:
         with output_faults(target):
             yield partial
             if partial.exists():
+                if not replaces and target.exists() and not cmp(partial, target, shallow=False):
+                    raise DestinationExistsError(
+                        f"{target}: exists, with other content; choose another name or pass "
+                        "--overwrite"
+                    )
                 partial.replace(target)
     finally:
         for path in target.parent.glob(f"{_literal(partial.name)}*"):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import geoembz
+from geoembz._map.model_map import ModelRequest
 from geoembz._map.task import MapTask
 from geoembz._map.writer import MapWriter
 from geoembz.errors import DestinationExistsError, InvalidConfigError, OutputError, StoreError
@@ -191,7 +192,7 @@ def test_a_disk_that_is_full_at_the_end_leaves_no_half_file(
 def test_a_model_that_finds_no_room_is_said(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The map is whole by then; of the model nothing is left."""
+    """The map waits for its model: nothing is left of the one, nothing seen of the other."""
 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -199,8 +200,66 @@ def test_a_model_that_finds_no_room_is_said(
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OutputError, match=r"m\.json: cannot be written \(the disk is full"):
         make("classify", tmp_path / "m.tif", probabilities=False)
-    assert read_tiff(tmp_path / "m.tif").any()
     assert not list(tmp_path.glob("*m*.json"))
+    assert not (tmp_path / "m.tif").exists()
+
+
+@pytest.mark.parametrize("suffix", ["tif", "zarr"])
+def test_what_was_beside_a_killed_map_is_taken_up(
+    suffix: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed with all but the map itself written: picture, model and probabilities are there."""
+    out, png = tmp_path / f"m.{suffix}", tmp_path / "m.png"
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise _KilledError
+
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    make("classify", whole / out.name, png=whole / "m.png")
+    end = ModelRequest.save
+    with monkeypatch.context() as patch:
+        patch.setattr(ModelRequest, "save", lambda *given: (end(*given), killed()))
+        with pytest.raises(_KilledError):
+            make("classify", out, png=png)
+    assert png.exists()
+    assert out.with_suffix(".json").exists()
+    assert (tmp_path / f"m-probabilities.{suffix}").exists()
+    make("classify", out, png=png)
+    for path in whole.iterdir():
+        assert content_of(tmp_path / path.name) == content_of(path)
+
+
+@pytest.mark.parametrize("beside", ["json", "png"])
+def test_files_of_others_beside_a_killed_map_stay(
+    beside: str, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They came while it was stopped: the same call may finish the map, not replace them."""
+    out, png = tmp_path / "m.tif", tmp_path / "m.png"
+    with monkeypatch.context() as patch:
+        kill_after(patch, SHARDS + 2)
+        with pytest.raises(_KilledError):
+            make("classify", out, png=png, workers=1)
+    other = out.with_suffix(f".{beside}")
+    other.write_bytes(b"mine")
+    with pytest.raises(DestinationExistsError, match=rf"m\.{beside}: exists, with other content"):
+        make("classify", out, png=png)
+    assert other.read_bytes() == b"mine"
+    other.unlink()
+    make("classify", out, png=png)
+    assert out.exists()
+
+
+def test_probabilities_of_a_map_with_another_model_stay(make: Make, tmp_path: Path) -> None:
+    """A map of the same name by another call is not this one's, whatever was interrupted."""
+    make("classify", tmp_path / "m.tif", save_model=None)
+    (tmp_path / "m.tif").unlink()
+    before = (tmp_path / "m-probabilities.tif").read_bytes()
+    with pytest.raises(DestinationExistsError, match=r"m-probabilities\.tif: exists"):
+        make("classify", tmp_path / "m.tif", model="logistic", save_model=None)
+    assert (tmp_path / "m-probabilities.tif").read_bytes() == before
+    make("classify", tmp_path / "m.tif", save_model=None)
+    assert (tmp_path / "m.tif").exists()
 
 
 @pytest.mark.slow
