@@ -28,7 +28,7 @@ from geoembz._cli.reading import MetricText, parse_point, part_options
 from geoembz.errors import InvalidConfigError
 
 if TYPE_CHECKING:
-    from geoembz import MapSummary, TrainingOptions
+    from geoembz import MapSummary
 
 Rule = Literal["mean", "logistic"]
 
@@ -47,11 +47,6 @@ PairMetric = Annotated[
         help="How to compare: cosine, euclidean, or cosine-w0.5 and the like.",
         show_default="what the store recommends, or cosine",
     ),
-]
-
-SaveModel = Annotated[
-    str | None,
-    typer.Option(metavar="FILE", help="Also save the model, .json, to be given as --model."),
 ]
 
 
@@ -195,7 +190,11 @@ def change(
     output.show(summary)
 
 
-def training_options(
+def learning_options(
+    save_model: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Also save the model, .json, to be given as --model."),
+    ] = None,
     labels: Labels = None,
     column: LabelColumn = None,
     label_nodata: Annotated[
@@ -223,28 +222,27 @@ def training_options(
         int, typer.Option(metavar="N", help="Labelled pixels to learn from.")
     ] = 20_000,
     seed: Seed = 0,
-) -> "TrainingOptions":
-    """Return which pixels a model learns from, and how it is tested."""
-    from geoembz import TrainingOptions
+) -> dict[str, Any]:
+    """Return the keywords of which pixels a model learns from, how it is tested, and kept."""
+    return {
+        "save_model": save_model,
+        "labels": labels,
+        "column": column,
+        "label_nodata": label_nodata,
+        "groups": groups,
+        "split": split,
+        "block_size": block_size,
+        "samples": samples,
+        "seed": seed,
+    }
 
-    return TrainingOptions(
-        labels=labels,
-        column=column,
-        label_nodata=label_nodata,
-        groups=groups,
-        split=split,
-        block_size=block_size,
-        samples=samples,
-        seed=seed,
-    )
 
-
-@takes(training=training_options, part=part_options, how=map_options, output=printed)
+@takes(learning=learning_options, part=part_options, how=map_options, output=printed)
 def classify(
     store: Store,
     out: Map,
     *,
-    training: "TrainingOptions",
+    learning: dict[str, Any],
     part: dict[str, Any],
     how: dict[str, Any],
     output: Output,
@@ -255,7 +253,6 @@ def classify(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write OUT-probabilities.")
     ] = False,
-    save_model: SaveModel = None,
 ) -> None:
     """Map classes: learn from labelled places, test on others, classify every pixel."""
     from geoembz import map_classify
@@ -266,8 +263,7 @@ def classify(
             out,
             model=model,
             probabilities=probabilities,
-            save_model=save_model,
-            training=training,
+            **learning,
             **part,
             **how,
             **shown,
@@ -275,19 +271,18 @@ def classify(
     output.show(result)
 
 
-@takes(training=training_options, part=part_options, how=map_options, output=printed)
+@takes(learning=learning_options, part=part_options, how=map_options, output=printed)
 def regress(
     store: Store,
     out: Map,
     *,
-    training: "TrainingOptions",
+    learning: dict[str, Any],
     part: dict[str, Any],
     how: dict[str, Any],
     output: Output,
     model: Annotated[
         str, typer.Option(metavar="M", help="ridge or knn; or the .json of a saved model.")
     ] = "ridge",
-    save_model: SaveModel = None,
 ) -> None:
     """Map a quantity: learn where it is known, test elsewhere, predict every pixel."""
     from geoembz import map_regress
@@ -297,8 +292,7 @@ def regress(
             store,
             out,
             model=model,
-            save_model=save_model,
-            training=training,
+            **learning,
             **part,
             **how,
             **shown,

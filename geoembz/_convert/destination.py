@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from geoembz._convert.placing import builds, end_interrupted_swap
+from geoembz._objects.files import refuse_inside_store
 from geoembz._objects.tree import ObjectTree
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.store.journal import FOLDER, Journal
@@ -53,7 +54,7 @@ class Destination:
         Raises
         ------
         InvalidConfigError
-            If it lies inside a file, or cannot be replaced as asked.
+            If it lies inside a file or another store, or cannot be replaced as asked.
         DestinationExistsError
             If it holds a complete store and `overwrite` is not given, or other things.
         """
@@ -61,6 +62,7 @@ class Destination:
         tree = self.tree
         if tree.is_local:
             _refuse_files(tree.local_path)
+            refuse_inside_store(tree.local_path)
             end_interrupted_swap(tree.local_path)
         if not tree.exists():
             return self

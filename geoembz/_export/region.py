@@ -68,12 +68,14 @@ def open_region(
     time: str | None = None,
     grid: str | None = None,
     level: int | None = None,
+    *,
+    time_option: str = "--time",
 ) -> Region:
     """Open a store and find the pixels that a bounding box touches, in one grid at one date.
 
     Parameters
     ----------
-    store, bbox, bbox_crs, time, grid, level
+    store, bbox, bbox_crs, time, grid, level, time_option
         As in `open_regions`.
 
     Raises
@@ -81,7 +83,7 @@ def open_region(
     InvalidConfigError
         As `open_regions`, or if several grids are left.
     """
-    regions = open_regions(store, bbox, bbox_crs, time, grid, level)
+    regions = open_regions(store, bbox, bbox_crs, time, grid, level, time_option=time_option)
     refuse_two_parts(regions, bbox)
     if len(regions) > 1:
         where = "" if bbox is None else f"bbox {bbox} meets "
@@ -99,6 +101,8 @@ def open_regions(
     time: str | None = None,
     grid: str | None = None,
     level: int | None = None,
+    *,
+    time_option: str = "--time",
 ) -> list[Region]:
     """Open a store and find the pixels of each of its grids that a bounding box touches.
 
@@ -116,6 +120,8 @@ def open_regions(
         Name of one grid of several, such as ``utm32n``; None for all.
     level
         Number of the level; None for the full resolution, or an open store's own level.
+    time_option
+        What `time` was given as, for messages.
 
     Returns
     -------
@@ -129,7 +135,8 @@ def open_regions(
         If the box is empty, not finite, or lies outside the store, or the date or the
         level is not there.
     """
-    return regions_of(store, open_readers(store, grid, level=level), bbox, bbox_crs, time)
+    readers = open_readers(store, grid, level=level)
+    return regions_of(store, readers, bbox, bbox_crs, time, time_option=time_option)
 
 
 def regions_of(
@@ -138,6 +145,8 @@ def regions_of(
     bbox: BBox | None = None,
     bbox_crs: str | None = None,
     time: str | None = None,
+    *,
+    time_option: str = "--time",
 ) -> list[Region]:
     """Find the pixels of open grids that a bounding box touches; `store` is for messages.
 
@@ -145,7 +154,7 @@ def regions_of(
     """
     refuse_vague_box(store, readers, bbox, bbox_crs)
     regions = [
-        Region(reader, window, date_position(reader, time))
+        Region(reader, window, date_position(reader, time, time_option))
         for reader in readers
         for window in box_windows(reader.attributes.grid, bbox, bbox_crs)
     ]
@@ -235,8 +244,17 @@ def _name(store: str | Path | StoreReader) -> str:
     return store.url if isinstance(store, StoreReader) else str(store)
 
 
-def date_position(reader: StoreReader, time: str | None) -> int:
+def date_position(reader: StoreReader, time: str | None, option: str = "--time") -> int:
     """Return the position of a year or date on a store's time axis; 0 where there is none.
+
+    Parameters
+    ----------
+    reader
+        The store.
+    time
+        Year or date.
+    option
+        What it was given as, for messages.
 
     Raises
     ------
@@ -249,7 +267,7 @@ def date_position(reader: StoreReader, time: str | None) -> int:
     found = [index for index, date in enumerate(dates) if time and date.startswith(str(time))]
     if len(found) != 1:
         what = "which date?" if time is None else f"time {time!r}:"
-        raise InvalidConfigError(f"{what} {reader.url} has {_dates(dates)}")
+        raise InvalidConfigError(f"{what} {reader.url} has {_dates(dates, option)}")
     return found[0]
 
 
@@ -270,10 +288,10 @@ def pixel_window(grid: Grid, bbox: BBox) -> Window | None:
     return Window(row, col, height, width)
 
 
-def _dates(dates: tuple[str, ...]) -> str:
+def _dates(dates: tuple[str, ...], option: str) -> str:
     if not dates:
         return "no time axis; leave the date out"
-    return f"{', '.join(dates)}; name one of them (--time)"
+    return f"{', '.join(dates)}; name one of them ({option})"
 
 
 def _floor(value: float) -> int:

@@ -1,12 +1,12 @@
 """Map what changed between two dates, or two stores of one encoding, and how unusual that is."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Unpack
 
-from geoembz._convert.executors import Progress
-from geoembz._export.region import Region, open_region
-from geoembz._geo import BBox
+from geoembz._export.region import Region
 from geoembz._map.difference import DifferenceKernel, DistanceKernel
-from geoembz._map.options import MapOptions
+from geoembz._map.options import ChangeKeywords, gather_keywords
 from geoembz._map.run import write_map
 from geoembz._map.summary import MapSummary
 from geoembz._search.pairs import PAIR_METRICS
@@ -29,16 +29,7 @@ def map_change(
     metric: str | None = None,
     difference: int | None = None,
     seed: int = 0,
-    bbox: BBox | None = None,
-    bbox_crs: str | None = None,
-    level: int | None = None,
-    grid: str | None = None,
-    png: str | Path | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    overwrite: bool = False,
-    break_lock: bool = False,
-    progress: Progress | None = None,
+    **flat: Unpack[ChangeKeywords],
 ) -> MapSummary:
     """Map what changed between two dates of a store, or between two stores of one encoding.
 
@@ -68,8 +59,9 @@ def map_change(
         scale that is stored they are components. Nodata is -128.
     seed
         Of the sample.
-    bbox, bbox_crs, level, grid, png, workers, scheduler, overwrite, break_lock, progress
-        As in `map_similar`.
+    **flat
+        What all maps take: `bbox`, `bbox_crs`, `level`, `grid`, `png`, `workers`, `scheduler`,
+        `overwrite`, `break_lock` and `progress`, as in `map_similar`.
 
     Returns
     -------
@@ -98,13 +90,13 @@ def map_change(
     >>> summary.bands.names, summary.figures.bands[0].most
     (('cosine distance', 'z-score'), 0.0)
     """
-    options = MapOptions(png, workers, scheduler, overwrite, break_lock, progress)
+    place, options = gather_keywords("map_change", flat, hidden=("time",))
     options.check(out)
     if other is None:
         _check_dates(start, end)
+    ends = ((store, start, "--from"), (store if other is None else other, end, "--to"))
     one, two = (
-        open_region(options.place(place), bbox, bbox_crs, date, grid, level)
-        for place, date in ((store, start), (store if other is None else other, end))
+        replace(place, time=date).open(options.place(where), option) for where, date, option in ends
     )
     _refuse_strangers(one, two)
     with single_threaded_blas():

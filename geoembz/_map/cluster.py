@@ -13,13 +13,13 @@ from geoembz._map.bands import Colour, MapBands, MapClass
 from geoembz._map.kernel import fingerprint
 from geoembz._map.learners import features_of, lift_vectors
 from geoembz._map.legend import ordered_colours
-from geoembz._map.options import MapKeywords, MapOptions, MapPlace
+from geoembz._map.options import MapKeywords, gather_keywords
 from geoembz._map.run import write_map
 from geoembz._map.sampling import sample_codes
 from geoembz._map.summary import MapSummary
 from geoembz._search.linear_fold import LinearFold
 from geoembz._text import aligned
-from geoembz._util import options as groups
+from geoembz._util.options import check_whole
 from geoembz._util.results import Result
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
@@ -249,16 +249,9 @@ def map_cluster(
     >>> map_cluster(tmp_path / "k.zarr", tmp_path / "k.tif", k=4).sizes.shape
     (4,)
     """
-    parts = groups.gather(
-        "map_cluster",
-        flat,
-        {"place": None, "options": None},
-        {"place": MapPlace(), "options": MapOptions()},
-    )
-    place: MapPlace = parts["place"]
-    options: MapOptions = parts["options"]
+    place, options = gather_keywords("map_cluster", flat)
     options.check(out)
-    groups.check_whole(k=k, samples=samples, seed=seed)
+    check_whole(k=k, samples=samples, seed=seed)
     if seed < 0:
         raise InvalidConfigError(f"seed {seed}; expected 0 or more")
     if not 2 <= k <= MOST_CLUSTERS:

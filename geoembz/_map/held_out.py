@@ -32,6 +32,9 @@ _NAMES = {"r2": "R²", "rmse": "RMSE"}
 _HEADER = ("class", "labelled", "groups", "tested", "precision", "recall", "95 % interval")
 
 
+_ADVICE = "try --model ridge, or look for labels that contradict each other"
+
+
 @dataclass(frozen=True)
 class ClassScore:
     """How a class fared among held-out pixels.
@@ -180,7 +183,8 @@ def _class_row(each: ClassScore) -> tuple[str, ...]:
 def score_held_out(rows: TrainingSet, kind: Kind) -> HeldOutScores:
     """Fit on each fold's training rows and score the answers for its test rows."""
     division, quantities = rows.division, rows.sample.quantities
-    truth, predicted = rows.labels[division.tested], _predict_held_out(rows, kind)
+    truth = rows.labels[division.tested]
+    predicted, unfinished = _predict_held_out(rows, kind)
     classes = () if quantities else _class_scores(rows, truth, predicted)
     units = division.tested_groups
     return HeldOutScores(
@@ -191,16 +195,22 @@ def score_held_out(rows: TrainingSet, kind: Kind) -> HeldOutScores:
         units=len(truth) if units is None else len(np.unique(units)),
         scores=_scores(rows, truth, predicted),
         classes=classes,
-        warnings=tuple(text for each in classes for text in _doubts(each)),
+        warnings=(
+            *(text for each in classes for text in _doubts(each)),
+            *_doubt_fits(unfinished, len(division.folds)),
+        ),
         notes=(*rows.sample.messages, *division.messages),
         left_out={**rows.sample.exclusions, **division.exclusions},
     )
 
 
-def _predict_held_out(rows: TrainingSet, kind: Kind) -> NDArray[Any]:
-    """Return what a model says of each test row, fold by fold, everything fitted anew in each."""
+def _predict_held_out(rows: TrainingSet, kind: Kind) -> tuple[NDArray[Any], int]:
+    """Return what a model says of each test row, fold by fold, everything fitted anew in each.
+
+    The number counts the folds whose fit did not come to its end.
+    """
     features, groups = features_of(rows.encoding, rows.codes), rows.division.groups
-    answers = []
+    answers, unfinished = [], 0
     for fold in rows.division.folds:
         found = fit(
             kind,
@@ -211,7 +221,8 @@ def _predict_held_out(rows: TrainingSet, kind: Kind) -> NDArray[Any]:
             seed=rows.seed,
         )
         answers.append(found.predict(features[fold.test]))
-    return np.concatenate(answers)
+        unfinished += not found.converged
+    return np.concatenate(answers), unfinished
 
 
 def _scores(rows: TrainingSet, truth: NDArray[Any], predicted: NDArray[Any]) -> dict[str, Score]:
@@ -266,6 +277,14 @@ def _class_scores(
             )
         )
     return tuple(scores)
+
+
+def _doubt_fits(unfinished: int, folds: int) -> list[str]:
+    """Say that models were fitted which are not the best of their kind."""
+    if not unfinished:
+        return []
+    folds_text = f"{unfinished} of {folds} folds"
+    return [f"the fit did not converge in {folds_text}, so another model may be better: {_ADVICE}"]
 
 
 def _doubts(each: ClassScore) -> list[str]:

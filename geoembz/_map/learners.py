@@ -7,7 +7,7 @@ changes nothing, and weights on components are weights on original vectors throu
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,11 @@ class LinearFit:
     model: LinearModel
     notes: Mapping[str, Any]
 
+    @property
+    def converged(self) -> bool:
+        """Whether the fit came to its end before its last step."""
+        return bool(self.notes.get("converged", True))
+
     def predict(self, features: NDArray[np.float32]) -> NDArray[Any]:
         """Return the class, or the number, of each row."""
         outputs = features.astype(np.float64) @ self.model.weights.T + self.model.bias
@@ -51,6 +56,7 @@ class NeighbourFit:
     features: NDArray[np.float32]
     labels: NDArray[Any]
     quantities: bool
+    converged: ClassVar[bool] = True
 
     @property
     def notes(self) -> Mapping[str, Any]:

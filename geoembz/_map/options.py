@@ -1,8 +1,9 @@
 """Options of maps: which part of a store, how it is written, and what a model learns from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from geoembz._convert.executors import Progress, check_scheduler, make_absolute
 from geoembz._evaluate.sample import SAMPLES
@@ -10,7 +11,7 @@ from geoembz._export.region import Region, open_region
 from geoembz._geo import BBox
 from geoembz._map.outputs import is_unfinished
 from geoembz._map.tiff import SUFFIXES, is_tiff
-from geoembz._util.options import check_whole
+from geoembz._util.options import check_whole, gather
 from geoembz._util.threads import check_workers
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
@@ -41,8 +42,8 @@ class MapPlace:
     level: int | None = None
     grid: str | None = None
 
-    def open(self, store: str | Path | StoreReader) -> Region:
-        """Open the part.
+    def open(self, store: str | Path | StoreReader, time_option: str = "--time") -> Region:
+        """Open the part; `time_option` is what the date was given as, for messages.
 
         Raises
         ------
@@ -51,7 +52,8 @@ class MapPlace:
         StoreError
             If the store cannot be read.
         """
-        return open_region(store, self.bbox, self.bbox_crs, self.time, self.grid, self.level)
+        part = (self.bbox, self.bbox_crs, self.time, self.grid, self.level)
+        return open_region(store, *part, time_option=time_option)
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,11 @@ def check_beside(path: str | Path, suffix: str, out: str | Path, *, overwrite: b
     check_output(path, (suffix,), overwrite=overwrite or is_unfinished(out))
 
 
-class MapKeywords(TypedDict, total=False):
-    """The fields of `MapPlace` and `MapOptions` as flat keywords."""
+class ChangeKeywords(TypedDict, total=False):
+    """What all maps take, as flat keywords; those of one date take `time` besides."""
 
     bbox: BBox | None
     bbox_crs: str | None
-    time: str | None
     level: int | None
     grid: str | None
     png: str | Path | None
@@ -132,6 +133,21 @@ class MapKeywords(TypedDict, total=False):
     overwrite: bool
     break_lock: bool
     progress: Progress | None
+
+
+class MapKeywords(ChangeKeywords, total=False):
+    """The fields of `MapPlace` and `MapOptions` as flat keywords."""
+
+    time: str | None
+
+
+def gather_keywords(
+    function: str, flat: Mapping[str, Any], *, hidden: tuple[str, ...] = ()
+) -> tuple[MapPlace, MapOptions]:
+    """Put flat keywords into their groups; see `geoembz._util.options.gather`."""
+    defaults = {"place": MapPlace(), "options": MapOptions()}
+    parts = gather(function, flat, dict.fromkeys(defaults), defaults, hidden=hidden)
+    return parts["place"], parts["options"]
 
 
 @dataclass(frozen=True)

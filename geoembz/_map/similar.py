@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert.executors import Progress
-from geoembz._export.region import Region, open_region
-from geoembz._geo import BBox
+from geoembz._export.region import Region
 from geoembz._map.bands import MapBands, MapClass
 from geoembz._map.examples import Examples, gather_examples
 from geoembz._map.kernel import Kernel, fingerprint
-from geoembz._map.options import MapOptions
+from geoembz._map.options import MapKeywords, gather_keywords
 from geoembz._map.run import write_map
 from geoembz._map.summary import MapSummary
 from geoembz._predict.linear import read_model
@@ -191,17 +189,7 @@ def map_similar(
     metric: str | None = None,
     rule: Rule = "mean",
     threshold: float | None = None,
-    bbox: BBox | None = None,
-    bbox_crs: str | None = None,
-    time: str | None = None,
-    level: int | None = None,
-    grid: str | None = None,
-    png: str | Path | None = None,
-    workers: int | None = None,
-    scheduler: str | None = None,
-    overwrite: bool = False,
-    break_lock: bool = False,
-    progress: Progress | None = None,
+    **flat: Unpack[MapKeywords],
 ) -> MapSummary:
     """Map how alike every pixel is to some places: the scores of `geoembz.search`, as a raster.
 
@@ -237,28 +225,15 @@ def map_similar(
         no metric.
     threshold
         Write 1 where a score is at least this (of distances, at most), else 0: uint8, nodata 255.
-    bbox
-        ``(xmin, ymin, xmax, ymax)``: map only there.
-    bbox_crs
-        CRS of `bbox`; None for the store's.
-    time
-        Year or date to map, of a store that has several; examples are taken of the same.
-    level
-        Number of the level, where the store has overviews; 0 is the full resolution.
-    grid
-        Name of the grid, of a store that has several.
-    png
-        Also write a picture.
-    workers
-        Shards at once; None for one per core.
-    scheduler
-        Where shards are made instead; see `geoembz.convert`.
-    overwrite
-        Replace what is there.
-    break_lock
-        Take `out` from a command that seems to hold it: on another machine, and dead.
-    progress
-        Called with the numbers of finished and of all shards.
+    **flat
+        What all maps take. Which part of the store: `bbox`, ``(xmin, ymin, xmax, ymax)``, and
+        `bbox_crs`, its CRS (None for the store's); `time`, a year or date of a store that has
+        several, for examples as well; `level`, 0 for the full resolution, of a store with
+        overviews; `grid`, of a store that has several. How it is written: `png`, a picture beside
+        it; `workers`, shards at once (None: one per core), or `scheduler`, see `geoembz.convert`;
+        `overwrite`, to replace what is there; `break_lock`, to take `out` from a command that seems
+        to hold it, on another machine and dead; `progress`, called with the numbers of finished
+        and of all shards.
 
     Returns
     -------
@@ -292,10 +267,10 @@ def map_similar(
     >>> summary.shape, round(summary.figures.bands[0].most, 2)
     ((64, 64), 1.0)
     """
-    options = MapOptions(png, workers, scheduler, overwrite, break_lock, progress)
+    place, options = gather_keywords("map_similar", flat)
     options.check(out)
     _check(metric, rule, threshold)
-    region = open_region(options.place(store), bbox, bbox_crs, time, grid, level)
+    region = place.open(options.place(store))
     chosen = choose_metric(metric, region.reader)
     if rule == "mean":
         cut = _Cut(str(chosen), threshold, {"rule": rule}, chosen.is_distance)
@@ -308,7 +283,8 @@ def map_similar(
             query = np.asarray(vector)
             kernel: Kernel = SimilarKernel.of(region, query, chosen, cut)
         else:
-            found = gather_examples(store, like, unlike, examples, column, crs, time, level)
+            wanted = (like, unlike, examples, column, crs)
+            found = gather_examples(store, *wanted, place.time, place.level)
             details = found.to_json()
             if rule == "mean":
                 query = join_examples(found.like, found.unlike_or_none, chosen)

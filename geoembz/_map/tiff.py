@@ -115,7 +115,8 @@ def read_tag(path: Path, name: str) -> str | None:
 
     try:
         with rasterio.open(path) as dataset:
-            return dataset.tags().get(f"{_TAGS}{name}")
+            found: str | None = dataset.tags().get(f"{_TAGS}{name}")
+            return found
     except rasterio.errors.RasterioIOError:
         return None
 

@@ -8,8 +8,13 @@ from collections.abc import Buffer, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from geoembz.errors import InvalidConfigError
+
 PARTIAL = ".partial"
 """Ends the name of a file that is being written."""
+
+_OWN_ATTRIBUTE = b'"geoembz:'
+"""What the root document of every store, and of every map, has."""
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
@@ -138,3 +143,24 @@ def exchange(first: Path, second: Path) -> bool:
     if code in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}:
         return False
     raise OSError(code, os.strerror(code), str(first), None, str(second))
+
+
+def refuse_inside_store(path: Path) -> None:
+    """Refuse a place inside a store: what is written there would be taken for a part of it.
+
+    Raises
+    ------
+    InvalidConfigError
+        Naming the store.
+
+    Examples
+    --------
+    >>> refuse_inside_store(tmp_path / "picture.png")
+    """
+    for parent in path.absolute().parents:
+        with suppress(OSError):
+            if _OWN_ATTRIBUTE in (parent / "zarr.json").read_bytes():
+                raise InvalidConfigError(
+                    f"{path}: lies inside {parent}, a store of geoembz; expected a place outside: "
+                    "a file in a store would be taken for a part of it"
+                )

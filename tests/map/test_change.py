@@ -261,3 +261,17 @@ def test_strangers_are_refused(
     ):
         with pytest.raises(InvalidConfigError, match=said):
             geoembz.map_change(first, tmp_path / "map.tif", other=second)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "option"), [("1999", "2024", "start"), ("2023", "1999", "end")]
+)
+def test_a_date_that_is_not_there_names_the_option_that_it_came_by(
+    start: str, end: str, option: str, years: StoreReader, tmp_path: Path
+) -> None:
+    """Maps of change have no --time."""
+    out = tmp_path / "c.tif"
+    with pytest.raises(InvalidConfigError, match=rf"1999.*2023-01-01.*name one.*\({option}="):
+        geoembz.map_change(years.url, out, start=start, end=end)
+    with pytest.raises(TypeError, match=r"map_change\(\) got an unexpected keyword.*'time'"):
+        geoembz.map_change(years.url, out, start="2023", end="2024", time="2023")  # type: ignore[call-arg]

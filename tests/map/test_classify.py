@@ -1,6 +1,7 @@
 """`map classify`: classes are those of the model on decoded vectors, and are honestly tested."""
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
+from geoembz._evaluate.metrics import probes
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
 from geoembz._map.bands import MapBands
 from geoembz._map.classify import class_bands
@@ -396,3 +398,14 @@ def test_probability_bands_are_named(store: StoreReader, labels: Path, tmp_path:
     assert sum(each["pixels"] for each in document["classes"]) == result.map.valid_pixels
     assert document["held_out"]["scores"]["accuracy"]["value"] > 0.7
     assert (tmp_path / "m.png").exists()
+
+
+def test_a_fit_that_does_not_end_is_said(
+    store: StoreReader, labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the figures that it gave."""
+    monkeypatch.setattr(probes, "MAX_ITERATIONS", 1)
+    result = geoembz.map_classify(store.url, tmp_path / "m.tif", labels=labels)
+    (said,) = result.held_out.warnings
+    assert re.match(r"the fit did not converge in \d of \d folds, .*--model ridge", said)
+    assert f"warning: {said}" in result.to_table()

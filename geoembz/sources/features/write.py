@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyarrow import compute
 
 from geoembz._geo.geoparquet import CRS84, write_geo
+from geoembz._objects.files import refuse_inside_store
 from geoembz._util.output import output_file
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.sources.features.model import Features
@@ -33,7 +34,7 @@ def check_output(path: str | Path, suffixes: tuple[str, ...], *, overwrite: bool
     Raises
     ------
     InvalidConfigError
-        If its suffix is not one of `suffixes` or its folder does not exist.
+        If its suffix is not one of `suffixes`, its folder does not exist, or lies in a store.
     DestinationExistsError
         If it exists and `overwrite` is not given.
     """
@@ -42,6 +43,7 @@ def check_output(path: str | Path, suffixes: tuple[str, ...], *, overwrite: bool
         raise InvalidConfigError(f"{path}: expected a name that ends in {' or '.join(suffixes)}")
     if not path.parent.is_dir():
         raise InvalidConfigError(f"{path}: no folder {path.parent}; create it first")
+    refuse_inside_store(path)
     if path.exists() and not overwrite:
         raise DestinationExistsError(f"{path}: exists; choose another name or pass --overwrite")
     return path
