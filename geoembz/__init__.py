@@ -75,6 +75,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz.encoding import Recipe as Recipe
     from geoembz.errors import BasisWarning as BasisWarning
     from geoembz.errors import GeoembzError as GeoembzError
+    from geoembz.sources import Layer as Layer
     from geoembz.sources import ReadOptions as ReadOptions
     from geoembz.sources import Source as Source
     from geoembz.sources import open_source as open_source
@@ -116,7 +117,7 @@ _ROOMS = {
     "_xarray.patch": ("open_patch",),
     "encoding": ("Encoding", "Recipe"),
     "errors": ("BasisWarning", "GeoembzError"),
-    "sources": ("ReadOptions", "Source", "open_source"),
+    "sources": ("Layer", "ReadOptions", "Source", "open_source"),
     "store": (
         "LevelInfo", "RootInfo", "StoreInfo", "StoreReader", "TableInfo", "TableReader", "info",
     ),

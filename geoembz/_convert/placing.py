@@ -21,7 +21,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import groupby
@@ -165,9 +165,14 @@ def prepare_date(build: Path, destination: Path, position: int) -> None:
 
 
 def _arrays(place: Path) -> list[str]:
-    """Return the paths of the arrays of shards in a store or a build, codes before masks."""
+    """Return the paths of the arrays of shards in a store or a build, codes before masks.
+
+    Layers are those that have digests besides.
+    """
     groups = ["", *(f"{OVERVIEWS}/{path.name}/" for path in sorted(place.glob(f"{OVERVIEWS}/*")))]
     paths = [f"{group}{name}" for name in _ARRAYS for group in groups]
+    recorded = {path.name for path in place.glob(f"{DIGESTS}/*/") if path.name != OVERVIEWS}
+    paths += sorted(recorded.difference(_ARRAYS))
     return [path for path in paths if (place / path).is_dir()]
 
 
@@ -296,10 +301,9 @@ def copy_over(tree: ObjectTree, plan: Mapping[str, Any], fence: Fence) -> None:
     keys = build.keys()
     if ROOT not in keys:
         return
-    shards = {key for key in keys if _SHARD.match(key)}
     digests = {key for key in keys if key.startswith(f"{DIGESTS}/")}
-    documents = (key.removesuffix(_ROOT) for key in keys if key.endswith(f"/{_ROOT}"))
-    arrays = [path.rstrip("/") for path in documents if _SHARD.match(f"{path}c/")]
+    arrays = _arrays_among(keys)
+    shards = {key for key in keys if key.rpartition("/c/")[0] in arrays}
     former = {key for array in arrays for key in tree.keys(f"{array}/c/{plan['position']}")}
     fence.check()
     tree.remove_keys(sorted(former - shards))
@@ -311,6 +315,12 @@ def copy_over(tree: ObjectTree, plan: Mapping[str, Any], fence: Fence) -> None:
     build.remove_keys([ROOT])
 
 
+def _arrays_among(keys: Iterable[str]) -> set[str]:
+    """Return the paths of the arrays of shards: codes, masks, and layers, which have digests."""
+    nodes = {key.removesuffix(f"/{_ROOT}") for key in keys if key.endswith(f"/{_ROOT}")}
+    return {path for path in nodes if _SHARD.match(f"{path}/c/") or f"{DIGESTS}/{path}" in nodes}
+
+
 def _place(key: str) -> tuple[str, ...]:
     """Return the level, the row and the column of a shard."""
     level, place = key.split("/c/")
@@ -320,7 +330,7 @@ def _place(key: str) -> tuple[str, ...]:
 def _replace(
     build: ObjectTree, tree: ObjectTree, fence: Fence, former: AbstractSet[str], keys: list[str]
 ) -> None:
-    """Copy the objects of one place: codes first, then the mask, unless it is the same."""
+    """Copy the objects of one place: codes and layers, then the mask, unless it is the same."""
     masks = [key for key in keys if f"{VALID}/c/" in key]
     codes = [key for key in keys if key not in masks]
     changed = codes + [key for key in masks if tree.read(key) != build.read(key)]

@@ -309,6 +309,7 @@ class Site:
                 discard(build.tree.local_path)
                 return
             names = [part.tree.url.rpartition("/")[2] for part in build.children]
+            names += [layer["name"] for layer in build.plan.get("layers", ())]
             parts = () if grows(build.plan) else (*_WRITTEN_FIRST, *names)
             for name in (*parts, FOLDER):
                 self._tree.remove(name)

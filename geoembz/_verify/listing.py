@@ -4,6 +4,7 @@ A plain web server cannot say what it holds: there, `present` is None. From a se
 fetched once, hashed and decoded.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from geoembz._util.results import Result
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.contents import Trace, find_traces, is_trace
 from geoembz.store.conventions import FIRST_VERSION, records_digests
-from geoembz.store.digests import ROOT
+from geoembz.store.digests import DIGESTS, ROOT
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Part:
 
 
 _MOST_SMALL_CHUNKS = 1000
+_BELOW_DIGESTS = re.compile(rf"(^|/){DIGESTS}/")
 
 
 def present_keys(tree: ObjectTree) -> frozenset[str] | None:
@@ -155,11 +157,13 @@ def missing_objects(
 ) -> Iterator[Problem]:
     """Yield the objects of small arrays that are not there: those are written whatever they hold.
 
-    The large arrays are sharded, or are `embedding` and `valid`; theirs may be left out where they
-    hold nothing.
+    The large arrays are sharded, or are `embedding` and `valid`, or have digests; their objects may
+    be left out where they hold nothing.
     """
+    recorded = {_BELOW_DIGESTS.sub(r"\1", path) for path in nodes if _BELOW_DIGESTS.search(path)}
     for path, node in sorted(nodes.items()):
-        if path.rpartition("/")[2] in ("embedding", "valid") or not _is_small(node):
+        is_large = path in recorded or path.rpartition("/")[2] in ("embedding", "valid")
+        if is_large or not _is_small(node):
             continue
         shape, chunk = node["shape"], node["chunk_grid"]["configuration"]["chunk_shape"]
         counts = [ceil(size / step) for size, step in zip(shape, chunk, strict=True)]

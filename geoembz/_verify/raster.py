@@ -4,7 +4,7 @@ Objects are compared with their digests, then decoded, and valid pixels are coun
 store says about itself. In format 0.1, without digests, that is all that tells of a lost object.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
@@ -71,31 +71,31 @@ def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: i
         for date, count, _ in found:
             counts[date] += count
         damaged = set(_check_counts(reader, counts))
-    levels = [
-        check_level(reader, level.path, present, workers) for level in reader.attributes.levels
-    ]
-    n_shards += sum(level.shards for level in levels)
-    return Part(n_shards, frozenset(problems | damaged).union(*(one.problems for one in levels)))
+    others = [[f"{level.path}/{name}" for name in arrays] for level in reader.attributes.levels]
+    others += [[name] for name in reader.layers]
+    parts = [_check_digests(reader, paths, present, workers) for paths in others]
+    n_shards += sum(part.shards for part in parts[: len(reader.attributes.levels)])
+    return Part(n_shards, frozenset(problems | damaged).union(*(one.problems for one in parts)))
 
 
-def check_level(
-    reader: StoreReader, path: str, present: frozenset[str] | None, workers: int
+def _check_digests(
+    reader: StoreReader, arrays: Sequence[str], present: frozenset[str] | None, workers: int
 ) -> Part:
-    """Compare the shards of a level with their digests: what they hold follows from the store.
+    """Compare the shards of a level, or of a layer, with their digests.
+
+    What a level holds follows from the store; what a layer holds nobody else knows.
 
     Parameters
     ----------
     reader
         The open store.
-    path
-        The level's group.
+    arrays
+        Their paths, codes first.
     present
         Every key of the store; None where the server cannot list.
     workers
         Shards read at once.
     """
-    names = ("embedding", "valid") if reader.mask is not None else ("embedding",)
-    arrays = [f"{path}/{name}" for name in names]
     digests, unreadable = ShardDigests.of(
         reader.url, reader.group, reader.attributes.version, arrays
     )

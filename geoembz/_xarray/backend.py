@@ -18,9 +18,9 @@ from geoembz._xarray.rasters import first_dimension, grid_coordinates, window_of
 from geoembz._xarray.tables import dimension_coordinate, table_dataset
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader, TableReader, View
-from geoembz.store.conventions import CF_TIME, TIME
+from geoembz.store.conventions import CF_TIME, LAYERS, TIME
 from geoembz.store.grids import grid_names, open_one
-from geoembz.store.open import is_table_store, open_group, unreplaced
+from geoembz.store.open import is_table_store, open_group, read_faults, unreplaced
 
 register()
 
@@ -149,7 +149,8 @@ def open_store(
     Returns
     -------
     dataset
-        With the variable `embedding`; in ``codes`` also `valid`, where the store has it.
+        With the variable `embedding`; in ``codes`` also `valid`, where the store has it. Layers of
+        the store are further variables, at full resolution; NaN where they have no number.
 
     Raises
     ------
@@ -231,36 +232,32 @@ class _LazyEmbedding(BackendArray):
         return self.reader.read(window, **self.view, date=date)
 
 
-class _LazyMask(BackendArray):
-    """Validity, where it is an array of its own."""
+class _LazyNumbers(BackendArray):
+    """One number per pixel: validity, where it is an array of its own, or a layer."""
 
-    def __init__(self, reader: StoreReader) -> None:
-        self._reader = reader
-        times = (len(reader.dates) for _ in _time_axis(reader))
-        self.shape, self.dtype = (*times, *reader.shape), np.dtype(np.bool_)
+    def __init__(self, reader: StoreReader, array: zarr.Array[Any]) -> None:
+        self._reader, self._array = reader, array
+        self.shape, self.dtype = array.shape, array.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         """Return the elements at `key`, as xarray asks for them."""
-        mask = self._reader.mask
-        if mask is None:
-            raise InvalidConfigError("this store has no array of validity; its codes say it")
         result: NDArray[Any] = indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, lambda index: self._read(mask, index)
+            key, self.shape, indexing.IndexingSupport.BASIC, self._read
         )
         return result
 
-    def _read(self, mask: zarr.Array[Any], key: tuple[int | slice, ...]) -> NDArray[Any]:
-        with unreplaced(self._reader.watch):
-            return self._at(mask, key)
+    def _read(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        with unreplaced(self._reader.watch), read_faults(self._reader.url, self._array.path, key):
+            return self._at(key)
 
-    def _at(self, mask: zarr.Array[Any], key: tuple[int | slice, ...]) -> NDArray[Any]:
+    def _at(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
         if not self._reader.dates:
-            return np.asarray(mask[key])
+            return np.asarray(self._array[key])
         date, *rest = key
         chosen = self._reader.chronological[date]
         if isinstance(chosen, int):
-            return np.asarray(mask[chosen, *rest])
-        parts = [np.asarray(mask[at, *rest]) for at in chosen]
+            return np.asarray(self._array[chosen, *rest])
+        parts = [np.asarray(self._array[at, *rest]) for at in chosen]
         return np.stack(parts) if parts else np.empty(self.shape, self.dtype)[key]
 
 
@@ -287,15 +284,34 @@ def _dataset(reader: StoreReader, space: View, components: int | None, whiten: f
     if space == "codes" and reader.mask is not None:
         variables["valid"] = xr.Variable(
             (*_time_axis(reader), "y", "x"),
-            indexing.LazilyIndexedArray(_LazyMask(reader)),
+            indexing.LazilyIndexedArray(_LazyNumbers(reader, reader.mask)),
             attributes,
             encoding={"preferred_chunks": shards},
         )
+    variables |= _layers(reader, shards)
     named = dimension_coordinate(reader.attributes.band_names, space)
     coordinates = {**_coordinates(reader), **named}
     dataset = xr.Dataset(variables, coordinates, plain_attributes(_attributes(reader)))
     dataset.encoding["source"] = reader.url
     return dataset
+
+
+def _layers(reader: StoreReader, shards: dict[str, int]) -> dict[str, xr.Variable]:
+    """Return the layers as CF says they are to be read: NaN for none, and scaled.
+
+    Times stay numbers, with their units: to find their type, xarray would read some of them.
+    """
+    stored = {
+        layer.name: xr.Variable(
+            (*_time_axis(reader), "y", "x"),
+            indexing.LazilyIndexedArray(_LazyNumbers(reader, reader.layers[layer.name])),
+            {"grid_mapping": "spatial_ref", **layer.attributes()},
+            encoding={"preferred_chunks": shards},
+        )
+        for layer in reader.attributes.layers
+    }
+    decoded = xr.decode_cf(xr.Dataset(stored), decode_coords=False, decode_times=False)
+    return {str(name): variable for name, variable in decoded.variables.items()}
 
 
 def _attributes(reader: StoreReader) -> dict[str, Any]:
@@ -304,6 +320,7 @@ def _attributes(reader: StoreReader) -> dict[str, Any]:
     if not reader.level:
         return stored
     own = reader.attributes.to_json()
+    stored.pop(LAYERS, None)  # levels have none
     return {name: own[name] if name in _OF_A_LEVEL else value for name, value in stored.items()}
 
 

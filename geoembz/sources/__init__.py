@@ -6,11 +6,13 @@ from pathlib import Path
 from geoembz.errors import SourceError
 from geoembz.sources.assemble import open_sources
 from geoembz.sources.base import Source, SourceData
+from geoembz.sources.layers import Layer
 from geoembz.sources.options import PRODUCTS, ReadOptions
 from geoembz.sources.provenance import SourceInfo
 
 __all__ = [
     "PRODUCTS",
+    "Layer",
     "ReadOptions",
     "Source",
     "SourceData",

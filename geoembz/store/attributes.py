@@ -11,6 +11,7 @@ from geoembz._geo import declared_gsd, gsd
 from geoembz._geo.grid import Grid, Transform
 from geoembz._version import FORMAT_VERSION
 from geoembz.errors import StoreError
+from geoembz.sources.layers import Layer, checked_layers
 from geoembz.store.conventions import (
     BAND_NAMES,
     FIRST_VERSION,
@@ -18,6 +19,7 @@ from geoembz.store.conventions import (
     GEOEMBZ_CONVENTION,
     GEOEMBZ_UUID,
     GRIDS,
+    LAYERS,
     UNKNOWN_MODEL,
     Layout,
     check_model,
@@ -198,6 +200,8 @@ class StoreAttributes(Attributes):
         The levels below the full resolution, finest first; empty where there are none.
     unit_length
         Whether the means of these levels were divided by their lengths.
+    layers
+        Numbers of pixels beside the vectors.
     """
 
     kind = "pixel"
@@ -210,6 +214,7 @@ class StoreAttributes(Attributes):
     times: tuple[Mapping[str, Any], ...] = ()
     levels: tuple[Level, ...] = ()
     unit_length: bool = False
+    layers: tuple[Layer, ...] = ()
 
     @property
     def dates(self) -> tuple[str, ...]:
@@ -229,7 +234,12 @@ class StoreAttributes(Attributes):
             {**entry, **entry.get("overviews", [{}] * number)[number - 1]} for entry in self.times
         )
         return replace(
-            self, grid=level.grid, pixels=level.pixels, fidelity=level.fidelity, times=times
+            self,
+            grid=level.grid,
+            pixels=level.pixels,
+            fidelity=level.fidelity,
+            times=times,
+            layers=(),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -244,6 +254,7 @@ class StoreAttributes(Attributes):
             optional={
                 "notes": list(self.notes),
                 "times": [dict(entry) for entry in self.times],
+                "layers": [layer.to_json() for layer in self.layers],
                 "band_names": self._named_bands,
                 "skipped": [{"uri": uri, "reason": why} for uri, why in self.skipped],
             },
@@ -293,6 +304,7 @@ class StoreAttributes(Attributes):
                 pixels=_mapping(attributes.get("geoembz:pixels", {})),
                 notes=tuple(map(str, attributes.get("geoembz:notes", []))),
                 times=tuple(_mapping(entry) for entry in attributes.get("geoembz:times", [])),
+                layers=checked_layers(map(Layer.from_json, attributes.get(LAYERS, []))),
                 skipped=tuple(
                     (str(entry["uri"]), str(entry["reason"]))
                     for entry in attributes.get("geoembz:skipped", [])

@@ -24,6 +24,9 @@ TIMES = "geoembz:times"
 BAND_NAMES = "geoembz:band_names"
 """Attribute of a store: what the components of the original vectors are called."""
 
+LAYERS = "geoembz:layers"
+"""Attribute of a store: the numbers of pixels that it has beside the vectors."""
+
 CF_TIME = {
     "axis": "T",
     "standard_name": "time",

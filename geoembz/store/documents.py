@@ -22,6 +22,7 @@ from geoembz._geo.grid import Grid
 from geoembz.codecs import PREFIX
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.layers import Layer, checked_layers
 from geoembz.store.attributes import StoreAttributes, place_attributes
 from geoembz.store.conventions import (
     CF_TIME,
@@ -93,6 +94,8 @@ class StorePlan:
         Chunk and shard shapes of the levels below the full resolution, finest first.
     archive
         Whether chunks are packed to be small, not to be read often.
+    layers
+        Numbers of pixels beside the vectors.
     """
 
     encoding: Encoding
@@ -101,9 +104,11 @@ class StorePlan:
     dates: tuple[str, ...] = ()
     levels: tuple[ChunkLayout, ...] = ()
     archive: bool = False
+    layers: tuple[Layer, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a codec layout without codecs."""
+        """Refuse a codec layout without codecs, and layers of one name."""
+        checked_layers(self.layers)
         if self.layout not in {"plain", "codec"}:
             raise InvalidConfigError(f"layout {self.layout!r}; expected 'plain' or 'codec'")
         if self.chunks.prefix is not None and self.layout == "codec":
@@ -129,14 +134,15 @@ class StorePlan:
 
     def level(self, number: int) -> "StorePlan":
         """Return the plan of a level's arrays; 1 is the finest."""
-        return replace(self, chunks=self.levels[number - 1], levels=())
+        return replace(self, chunks=self.levels[number - 1], levels=(), layers=())
 
     @property
     def arrays(self) -> tuple[str, ...]:
-        """Paths of the arrays whose chunks are many: of codes and masks, levels included."""
+        """Paths of the arrays whose chunks are many: of codes, masks, layers and levels."""
         own = (EMBEDDING, VALID) if self.has_mask else (EMBEDDING,)
         paths = [f"{OVERVIEWS}/{2**number}" for number in range(1, len(self.levels) + 1)]
-        return (*own, *(f"{path}/{name}" for path in paths for name in own))
+        layers = (layer.name for layer in self.layers)
+        return (*own, *layers, *(f"{path}/{name}" for path in paths for name in own))
 
     @property
     def time_axis(self) -> tuple[str, ...]:
@@ -153,7 +159,7 @@ class StorePlan:
 
 
 def array_options(*, archive: bool = False) -> dict[str, Any]:
-    """Return what both large arrays share: spatial attributes and entropy coding."""
+    """Return what all large arrays share: spatial attributes and entropy coding."""
     return {
         "compressors": [compression(archive=archive)],
         "attributes": {"grid_mapping": "spatial_ref", "coordinates": "spatial_ref"},
@@ -208,6 +214,20 @@ def create_mask(group: zarr.Group, plan: StorePlan) -> None:
     )
 
 
+def create_layers(group: zarr.Group, plan: StorePlan) -> None:
+    """Create the arrays of the layers, cut as `valid` is."""
+    for layer in plan.layers:
+        options = array_options(archive=plan.archive)
+        group.create_array(
+            layer.name,
+            dtype=layer.dtype,
+            fill_value=layer.fill,
+            dimension_names=(*plan.time_axis, "y", "x"),
+            **_shapes(plan),
+            **{**options, "attributes": {**options["attributes"], **layer.attributes()}},
+        )
+
+
 def store_documents(
     plan: StorePlan, attributes: StoreAttributes, stored: StoredObjects, date: int = 0
 ) -> dict[str, bytes]:
@@ -218,7 +238,7 @@ def store_documents(
     plan, attributes
         The store.
     stored
-        What was written of `embedding` and `valid`, at one date where there is a time axis.
+        What was written of `embedding`, `valid` and layers, at one date where there is a time axis.
     date
         Position of that date: chunks of `digests` that belong to others are not returned.
     """
@@ -313,10 +333,11 @@ def insert_documents(objects: "dict[str, Buffer]", below: str, document: Mapping
 
 
 def _write_raster(group: zarr.Group, plan: StorePlan, grid: Grid) -> None:
-    """Create the arrays of codes and validity; write what says where and when."""
+    """Create the arrays of codes, validity and layers; write what says where and when."""
     (_create_vectors if plan.layout == "codec" else create_codes)(group, plan)
     if plan.has_mask:
         create_mask(group, plan)
+    create_layers(group, plan)
     write_coordinates(group, grid)
     if plan.dates:
         _write_time(group, plan.dates)

@@ -15,6 +15,7 @@ from geoembz._util.threads import shared_pool, single_threaded_blas, worker_coun
 from geoembz.encoding import Encoding
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.sources.layers import Layer
 from geoembz.store.attributes import Attributes, StoreAttributes
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guard_array
@@ -214,6 +215,18 @@ class StoreReader(Reader):
         times = tuple(len(self.dates) for _ in self._at(0))
         shape = (*times, self.encoding.code_length, *self.shape)
         self._check_shapes(shape, (*times, *self.shape))
+        for layer in self.attributes.layers:
+            self._check_layer(layer, (*times, *self.shape))
+
+    def _check_layer(self, layer: Layer, shape: tuple[int, ...]) -> None:
+        array = self.layers[layer.name]
+        same = np.array_equal(array.fill_value, layer.fill, equal_nan=layer.is_float)
+        if array.shape != shape or array.dtype != layer.dtype or not same:
+            raise StoreError(
+                f"{self.url}: {array.path} is {array.dtype} {array.shape} with the fill value "
+                f"{array.fill_value}; the metadata say {layer.dtype} {shape} with {layer.fill}; "
+                "the store is damaged"
+            )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -263,6 +276,11 @@ class StoreReader(Reader):
                 "store is damaged, or to be cut into several grids"
             )
 
+    @cached_property
+    def layers(self) -> dict[str, zarr.Array[Any]]:
+        """The arrays of the layers ``([time,] height, width)``, by name; see `Layer`."""
+        return {layer.name: self._complete(layer.name) for layer in self.attributes.layers}
+
     @property
     def stored_chunk(self) -> tuple[int, int]:
         """Rows and columns of one stored object: what is best read at once."""
@@ -288,6 +306,32 @@ class StoreReader(Reader):
         if self.mask is None:
             return None
         return self._read(self.mask, self._reads_mask, (*self._at(date), *window.slices))
+
+    def read_layer(self, name: str, window: Window, date: int = 0) -> NDArray[Any]:
+        """Read the stored numbers of a layer, shape ``(height, width)``; see `Layer.decode`.
+
+        Parameters
+        ----------
+        name
+            Of the layer.
+        window, date
+            As in `read`.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the store has no such layer; levels of overviews have none.
+        """
+        if name not in self.layers:
+            known = ", ".join(self.layers) or "none"
+            where = f"{self.url}, level {self.level}," if self.level else self.url
+            raise InvalidConfigError(f"layer {name!r}: {where} has {known}; choose one of these")
+        selection: tuple[int | slice, ...] = (*self._at(date), *window.slices)
+        return self._read(self.layers[name], self._reads_layers[name], selection)
+
+    @cached_property
+    def _reads_layers(self) -> dict[str, ReadArray]:
+        return {name: reader_of(array) for name, array in self.layers.items()}
 
     @cached_property
     def _reads_codes(self) -> ReadArray:

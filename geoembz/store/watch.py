@@ -17,6 +17,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from geoembz.errors import StoreError
+from geoembz.store.conventions import LAYERS
 from geoembz.store.digests import DIGESTS, ROOT, SEAL, read_seal
 from geoembz.store.documents import EMBEDDING, VALID
 
@@ -25,7 +26,14 @@ REMOTE_SECONDS = 10.0
 
 _SAME = (
     *("geoemb:type", "geoembz:encoding_hash", "geoembz:layout", "geoembz:grids"),
-    *("spatial:transform", "spatial:shape", "proj:code", "proj:wkt2", "proj:projjson"),
+    *(
+        "geoembz:layers",
+        "spatial:transform",
+        "spatial:shape",
+        "proj:code",
+        "proj:wkt2",
+        "proj:projjson",
+    ),
 )
 """Attributes that stay as they are while a store is appended to or evaluated."""
 
@@ -119,12 +127,18 @@ def _continues(old: zarr.Group, new: zarr.Group) -> bool:
     digests = _shard_digests(after)
     if any(digests.get(key) != value for key, value in _shard_digests(before).items()):
         return False
-    return all(_form(old, name) == _form(new, name) for name in (EMBEDDING, VALID))
+    names = (EMBEDDING, VALID, *_layers(before))
+    return all(_form(old, name) == _form(new, name) for name in names)
 
 
 def _dates(attributes: Mapping[str, Any]) -> list[Any]:
     entries = attributes.get("geoembz:times")
     return [entry.get("time") for entry in entries] if isinstance(entries, list) else []
+
+
+def _layers(attributes: Mapping[str, Any]) -> list[str]:
+    entries = attributes.get(LAYERS)
+    return [str(entry["name"]) for entry in entries] if isinstance(entries, list) else []
 
 
 def _shard_digests(attributes: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ every inner chunk of a shard from thread to thread: the workers are busy already
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.chunk_utils import ChunkTransform, encode_or_elide_chunk, evolve_codecs
@@ -27,6 +27,8 @@ from geoembz._objects.stores import ranged_http, remote_faults, storage_options
 from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.threads import for_each
 from geoembz.encoding._quantization import Codes
+from geoembz.errors import InvalidConfigError
+from geoembz.sources.layers import Layer
 from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import records_digests
 from geoembz.store.digests import (
@@ -42,6 +44,7 @@ from geoembz.store.documents import (
     VALID,
     StorePlan,
     create_codes,
+    create_layers,
     create_mask,
     level_documents,
     open_codes,
@@ -280,11 +283,16 @@ class StoreWriter(Writer):
         return {**self.__dict__, "_arrays": {}}
 
     def write_shard(
-        self, window: Window, codes: Codes, valid: NDArray[np.bool_]
+        self,
+        window: Window,
+        codes: Codes,
+        valid: NDArray[np.bool_],
+        layers: Mapping[str, ArrayLike] | None = None,
     ) -> dict[str, StoredObject]:
-        """Write the codes of one shard, and their validity where it is an array of its own.
+        """Write the codes of one shard, their validity where it is an array of its own, and layers.
 
-        A shard without a valid pixel is not written: readers see the fill value, nodata.
+        Codes without a valid pixel are not written: readers see the fill value, nodata. Neither are
+        numbers of a layer that all equal its fill value.
 
         Parameters
         ----------
@@ -294,21 +302,32 @@ class StoreWriter(Writer):
             Shape ``(code_length, height, width)``.
         valid
             bool, shape ``(height, width)``.
+        layers
+            Numbers of each layer of the plan by its name, shape ``(height, width)``; see
+            `Layer.prepare`. Those that are left out hold the fill value.
 
         Returns
         -------
         stored
-            The objects that were written, by key: those with a valid pixel.
+            The objects that were written, by key: those that hold something.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the plan has no such layer, or its numbers have another shape or do not fit.
         """
-        if not valid.any():
-            return {}
+        numbers = _prepare_layers(self.plan.layers, window, layers or {})
         dates = (np.newaxis,) * len(self._at)
+        corner, stored = (*self._at, window.row, window.col), {}
         with write_faults(self.url, f"PUT shard at row {window.row}, column {window.col}"):
-            corner = (*self._at, 0, window.row, window.col)
-            stored = self._array(EMBEDDING).write(corner, codes[dates], valid[(*dates, np.newaxis)])
-            if self.plan.has_mask:
-                corner = (*self._at, window.row, window.col)
-                stored |= self._array(VALID).write(corner, valid[dates])
+            if valid.any():
+                first = (*self._at, 0, window.row, window.col)
+                needed = valid[(*dates, np.newaxis)]
+                stored = self._array(EMBEDDING).write(first, codes[dates], needed)
+                if self.plan.has_mask:
+                    stored |= self._array(VALID).write(corner, valid[dates])
+            for name, values in numbers.items():
+                stored |= self._array(name).write(corner, values[dates])
         return stored
 
     def finish(
@@ -393,10 +412,30 @@ class StoreWriter(Writer):
 
 
 def _create_arrays(plan: StorePlan, group: zarr.Group) -> None:
-    """Create the codes, and their validity where it is an array of its own."""
+    """Create the codes, their validity where it is an array of its own, and layers."""
     create_codes(group, plan)
     if plan.has_mask:
         create_mask(group, plan)
+    create_layers(group, plan)
+
+
+def _prepare_layers(
+    layers: Iterable[Layer], window: Window, given: Mapping[str, ArrayLike]
+) -> dict[str, NDArray[Any]]:
+    """Return the numbers of layers as they are stored, by name."""
+    known = {layer.name: layer for layer in layers}
+    for name in given.keys() - known.keys():
+        raise InvalidConfigError(
+            f"layer {name}: not one of the store's ({', '.join(known) or 'none'}); expected those "
+            "that it was made with"
+        )
+    prepared = {name: known[name].prepare(values) for name, values in given.items()}
+    for name, numbers in prepared.items():
+        if numbers.shape != window.shape:
+            raise InvalidConfigError(
+                f"layer {name}: shape {numbers.shape}; expected {window.shape}, one per pixel"
+            )
+    return prepared
 
 
 def open_zarr_store(url: str) -> ReadStore | FsspecStore:

@@ -78,6 +78,10 @@ def _write_kinds(target: Path) -> None:
     if not (target / "times").exists():
         (target / "times").mkdir(parents=True)
         vector_kinds.write_times(target / "times", encoding("pca5-int4"), attributes)
+    if not (target / "layers").exists():
+        (target / "layers").mkdir(parents=True)
+        built = encoding("pca5-int4")
+        vector_kinds.write_times(target / "layers", built, attributes, vector_kinds.LAYERS)
     if not (target / "grids").exists():
         (target / "grids").mkdir(parents=True)
         vector_kinds.write_grids(target / "grids", encoding("pca5-int8"), attributes)

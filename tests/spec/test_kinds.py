@@ -33,10 +33,12 @@ def kind(name: str) -> list[Path]:
 
 TIMES, ROOTS, TABLES = kind("times"), kind("grids"), kind("tables")
 GRIDS = [path for root in ROOTS for path in sorted(root.iterdir()) if path.is_dir()]
-OVERVIEWS = kind("overviews")
-ALL = [*TIMES, *ROOTS, *GRIDS, *TABLES, *OVERVIEWS]
+OVERVIEWS, LAYERS = kind("overviews"), kind("layers")
+ALL = [*TIMES, *ROOTS, *GRIDS, *TABLES, *OVERVIEWS, *LAYERS]
 
-each_time = pytest.mark.parametrize("store", TIMES, ids=lambda path: path.stem)
+each_time = pytest.mark.parametrize(
+    "store", [*TIMES, *LAYERS], ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 each_root = pytest.mark.parametrize("store", ROOTS, ids=lambda path: path.stem)
 each_grid = pytest.mark.parametrize("store", GRIDS, ids=lambda path: path.name)
 each_table = pytest.mark.parametrize("store", TABLES, ids=lambda path: path.stem)
@@ -57,12 +59,13 @@ def test_there_are_vectors_of_every_kind() -> None:
     assert len(GRIDS) >= 2 * len(ROOTS) > 0
     assert len(TABLES) >= 2
     assert len(OVERVIEWS) >= 4
+    assert LAYERS
 
 
 def test_missing_kinds_are_written_again_byte_for_byte(tmp_path: Path) -> None:
     """All but ``table.parquet``, in which pyarrow writes its version."""
     make_vectors._write_kinds(tmp_path)
-    for name in ("times", "grids", "tables", "overviews"):
+    for name in ("times", "grids", "tables", "overviews", "layers"):
         came, expected = objects(tmp_path / name), objects(VERSIONS[-1] / name)
         assert came.keys() == expected.keys()
         differing = {key for key, content in came.items() if content != expected[key]}
@@ -71,7 +74,7 @@ def test_missing_kinds_are_written_again_byte_for_byte(tmp_path: Path) -> None:
 
 RECORDED = [
     path
-    for path in (*STORES, *TIMES, *ROOTS, *TABLES, *OVERVIEWS)
+    for path in (*STORES, *TIMES, *ROOTS, *TABLES, *OVERVIEWS, *LAYERS)
     if "0.1" not in path.parent.parent.name
 ]
 
@@ -207,6 +210,11 @@ def test_the_schema_requires_what_it_names(store: Path) -> None:
     [
         (TIMES[0], lambda a: a["geoembz:times"][0].update({"time": "2024"})),
         (TIMES[0], lambda a: a["geoembz:times"][0].pop("pixels")),
+        (LAYERS[0], lambda a: a["geoembz:layers"][0].update({"name": "month count"})),
+        (LAYERS[0], lambda a: a["geoembz:layers"][0].update({"data_type": "complex64"})),
+        (LAYERS[0], lambda a: a["geoembz:layers"][0].pop("data_type")),
+        (LAYERS[0], lambda a: a["geoembz:layers"][1].update({"missing_value": 0.5})),
+        (LAYERS[0], lambda a: a.update({"geoembz:layers": []})),
         (ROOTS[0], lambda a: a.update({"spatial:shape": [1, 1]})),
         (ROOTS[0], lambda a: a.update({"geoembz:grids": []})),
         (TABLES[0], lambda a: a.update({"geoembz:layout": "codec"})),
@@ -231,6 +239,35 @@ def test_they_follow_the_conventions(store: Path, conventions: Path) -> None:
         if name in declared:
             validate(document, read_json(conventions / f"{file}.schema.json"))
     assert "geoemb" in declared
+
+
+@pytest.mark.parametrize("store", LAYERS, ids=lambda path: path.stem)
+def test_layers_hold_what_was_written(store: Path) -> None:
+    """Ours, the reader made from the text, and plain Zarr see the same stored numbers."""
+    reader = StoreReader.open(str(store))
+    window = reader.attributes.grid.window
+    entries = read_json(store / "zarr.json")["attributes"]["geoembz:layers"]
+    assert [entry["name"] for entry in entries] == [layer.name for layer in vector_kinds.LAYERS]
+    for layer, entry in zip(vector_kinds.LAYERS, entries, strict=True):
+        written = [vector_kinds.layer_numbers(date)[layer.name] for date in (0, 1)]
+        plain = zarr.open_array(store, path=layer.name, mode="r")
+        came = [reader.read_layer(layer.name, window, date) for date in (0, 1)]
+        for numbers in (came, independent.read_array(store / layer.name), plain[...]):
+            np.testing.assert_array_equal(np.asarray(numbers), written)
+        expected = np.load(store.with_name(f"{store.stem}.{layer.name}.npy"))
+        np.testing.assert_array_equal(came, expected)
+        assert expected.dtype == np.asarray(came).dtype == plain.dtype == entry["data_type"]
+        document = read_json(store / layer.name / "zarr.json")
+        said = {key: entry[key] for key in entry.keys() - {"name", "data_type"}}
+        assert said.items() <= document["attributes"].items()
+
+
+def test_layers_without_numbers_are_not_stored() -> None:
+    """An object that equals the fill value is absent; one with numbers and no vectors is there."""
+    (store,) = LAYERS
+    assert not (store / "Quality" / "c" / "1").exists()
+    assert (store / "observations" / "c" / "1" / "1" / "1").exists()
+    assert not (store / "embedding" / "c" / "1" / "0" / "1" / "1").exists()
 
 
 each_level = pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Golden stores of the other kinds: with a time axis, roots of several grids, tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from geoembz._geo.geoparquet import write_emb, write_geo
 from geoembz._geo.wkb import encode_points
 from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding
+from geoembz.sources import Layer
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.attributes import StoreAttributes, TableAttributes
 from geoembz.store.digests import StoredObject, read_seal
@@ -36,7 +37,29 @@ N_ROWS, CHUNK, SHARD = 11, 2, 4
 _SPACES: tuple[Literal["reduced", "original"], ...] = ("reduced", "original")
 
 
-def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
+LAYERS = (
+    Layer("observations", "uint16", units="1", description="cloud-free observations"),
+    Layer("cloud_share", "uint8", nodata=255, scale=0.25, offset=-0.5),
+    Layer("Quality", "int8", nodata=-1, flags={0: "good", 1: "thin cirrus"}),
+    Layer("spread", "float32", description="standard deviation over the year"),
+)
+
+
+def layer_numbers(position: int) -> dict[str, NDArray[Any]]:
+    """Return numbers of the layers at a date: in some shards none, in one those of no embedding."""
+    rows, cols = np.indices(SHAPE)
+    numbers: dict[str, NDArray[Any]] = {
+        "observations": rows * 6 + cols + position,
+        "cloud_share": np.where(rows < 4, 255, cols),
+        "Quality": np.full(SHAPE, -1) if position else (rows + cols) % 2,
+        "spread": np.where(cols < 5, np.nan, rows / 4),
+    }
+    return {layer.name: numbers[layer.name].astype(layer.dtype) for layer in LAYERS}
+
+
+def write_times(
+    folder: Path, built: Encoding, attributes: Attributes, layers: tuple[Layer, ...] = ()
+) -> None:
     """Write a store with two dates: the second, an earlier year, was appended; it has gaps."""
     chunks = ChunkLayout(SHAPE, (2, 2), (4, 4), is_sharded=True)
     url = str(folder / "two-dates.zarr")
@@ -46,9 +69,9 @@ def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
         data = values((DIMENSION, *SHAPE)) / np.float32(position + 1)
         if position:
             data[3, 1, 2], data[:, 4:, 4:] = np.nan, np.inf
-        plan = StorePlan(built, chunks, "plain", DATES[: position + 1])
+        plan = StorePlan(built, chunks, "plain", DATES[: position + 1], layers=layers)
         writer = StoreWriter(url, plan, position)
-        codes, valid, stored = _write_grid(writer, data)
+        codes, valid, stored = _write_grid(writer, data, layer_numbers(position) if layers else {})
         whole.append(codes)
         alone = attributes(built, "EPSG:32633", int(valid.sum()))
         sources = [{"uri": f"urn:example:raster:{date[:4]}"}]
@@ -64,7 +87,9 @@ def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
             name: sum(entry["pixels"][name] for entry in entries) for name in ("total", "valid")
         }
         together = tuple(source for entry in entries for source in entry["sources"])
-        attributes_now = replace(alone, times=tuple(entries), pixels=total, sources=together)
+        attributes_now = replace(
+            alone, times=tuple(entries), pixels=total, sources=together, layers=layers
+        )
         root = ObjectTree(url).read_json("zarr.json")  # of the first date, if this is the second
         writer.finish(attributes_now, stored, former=read_seal(root))
     reader = StoreReader.open(url)
@@ -73,6 +98,9 @@ def write_times(folder: Path, built: Encoding, attributes: Attributes) -> None:
     for space in _SPACES:
         dates = [reader.read(window, space, date=position) for position in range(len(DATES))]
         np.save(folder / f"two-dates.{space}.npy", np.stack(dates))
+    for name in reader.layers:
+        numbers = [reader.read_layer(name, window, position) for position in range(len(DATES))]
+        np.save(folder / f"two-dates.{name}.npy", np.stack(numbers))
 
 
 def write_grids(folder: Path, built: Encoding, attributes: Attributes) -> None:
@@ -165,7 +193,7 @@ def write_table(folder: Path, name: str, built: Encoding, *, others: bool) -> No
 
 
 def _write_grid(
-    writer: StoreWriter, data: NDArray[np.float32]
+    writer: StoreWriter, data: NDArray[np.float32], layers: Mapping[str, NDArray[Any]] | None = None
 ) -> tuple[NDArray[Any], NDArray[np.bool_], dict[str, StoredObject]]:
     """Encode a raster and write its shards; return codes, validity and what was stored."""
     encoding = writer.plan.encoding
@@ -174,7 +202,8 @@ def _write_grid(
     stored: dict[str, StoredObject] = {}
     for window in writer.plan.chunks.shards():
         rows, cols = window.slices
-        stored |= writer.write_shard(window, codes[:, rows, cols], valid[rows, cols])
+        own = {name: numbers[rows, cols] for name, numbers in (layers or {}).items()}
+        stored |= writer.write_shard(window, codes[:, rows, cols], valid[rows, cols], own)
     return codes, valid, stored
 
 
