@@ -80,6 +80,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz.sources import Source as Source
     from geoembz.sources import open_source as open_source
     from geoembz.store import LevelInfo as LevelInfo
+    from geoembz.store import MapInfo as MapInfo
     from geoembz.store import RootInfo as RootInfo
     from geoembz.store import StoreInfo as StoreInfo
     from geoembz.store import StoreReader as StoreReader
@@ -119,7 +120,8 @@ _ROOMS = {
     "errors": ("BasisWarning", "GeoembzError"),
     "sources": ("Layer", "ReadOptions", "Source", "open_source"),
     "store": (
-        "LevelInfo", "RootInfo", "StoreInfo", "StoreReader", "TableInfo", "TableReader", "info",
+        "LevelInfo", "MapInfo", "RootInfo", "StoreInfo", "StoreReader", "TableInfo", "TableReader",
+        "info",
     ),
 }  # fmt: skip
 """The public names by the room that each is loaded from."""

@@ -112,6 +112,7 @@ class MapBands:
             "dtype": self.dtype,
             "nodata": "NaN" if np.isnan(self.nodata) else self.nodata,
             "scale": self.scale,
+            "shown": [band + 1 for band in self.shown],
             "classes": [each.to_json() for each in self.classes],
             **self.tags,
         }

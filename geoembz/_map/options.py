@@ -10,12 +10,12 @@ from geoembz._evaluate.sample import SAMPLES
 from geoembz._export.region import Region, open_region
 from geoembz._geo import BBox
 from geoembz._map.outputs import is_unfinished
-from geoembz._map.tiff import SUFFIXES, is_tiff
 from geoembz._util.options import check_whole, gather
 from geoembz._util.threads import check_workers
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader
+from geoembz.store.maps import SUFFIXES, is_tiff
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from geoembz._convert.destination import Destination
 from geoembz._convert.site import Site
-from geoembz._map.tiff import is_tiff, read_tag
-from geoembz._map.writer import ATTRIBUTE
 from geoembz._objects.tree import ObjectTree
+from geoembz.errors import GeoembzError
 from geoembz.store.digests import ROOT
+from geoembz.store.maps import MapDocument, is_tiff, map_object
 
 IDENTITY = "identity"
 """Member of what a map says of itself: the digest of all that its bytes depend on."""
@@ -46,7 +47,12 @@ def digest_identity(identity: Mapping[str, Any]) -> str:
 
 def read_identity(out: str | Path) -> str | None:
     """Return the digest that a map says it was made by; None where there is no such map."""
-    if is_tiff(out):
-        return read_tag(Path(out), IDENTITY)
-    about = ((ObjectTree(str(out)).read_json(ROOT) or {}).get("attributes") or {}).get(ATTRIBUTE)
-    return about.get(IDENTITY) if isinstance(about, dict) else None
+    about: Mapping[str, Any] | None = None
+    if not is_tiff(out):
+        root = ObjectTree(str(out)).read_json(ROOT) or {}
+        about = map_object(root.get("attributes") or {})
+    else:
+        with suppress(GeoembzError):  # whatever else is there, it is no map of ours
+            document = MapDocument.of_tiff(str(out))
+            about = None if document is None else document.about
+    return None if about is None else about.get(IDENTITY)

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._export.preview import LONGEST_SIDE, stretch, write_picture
+from geoembz._export.preview import LONGEST_SIDE, write_picture
 from geoembz._geo.grid import Grid, Window
 from geoembz._map.bands import MapBands
+from geoembz.store.map_figures import MapFigures
 
 _RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 """Dark to bright: matplotlib's viridis at five places (CC0), which all eyes tell apart."""
@@ -24,6 +25,7 @@ def write_quick_look(
     read: Callable[[Window], NDArray[Any]],
     grid: Grid,
     bands: MapBands,
+    figures: MapFigures,
     *,
     replaces: bool,
 ) -> None:
@@ -39,13 +41,15 @@ def write_quick_look(
         Of the map.
     bands
         What it holds.
+    figures
+        Sums over its valid pixels.
     replaces
         Whether another picture that is there may be replaced.
     """
     step = -(-max(grid.shape) // LONGEST_SIDE)
     values = _thin(read, grid, bands, step)
     valid = ~np.isnan(values[0]) if np.isnan(bands.nodata) else values[0] != bands.nodata
-    colours = _colours(values, valid, bands)
+    colours = _colours(values, bands, figures)
     alpha = np.where(valid, 255, 0).astype(np.uint8)
     a, b, c, d, e, f = grid.transform
     transform = (a * step, b, c, d, e * step, f)
@@ -71,18 +75,24 @@ def _thin(
     return np.concatenate(parts, axis=1)
 
 
-def _colours(values: NDArray[Any], valid: NDArray[np.bool_], bands: MapBands) -> NDArray[np.uint8]:
-    """Return red, green and blue, shape ``(3, height, width)``."""
+def _colours(values: NDArray[Any], bands: MapBands, figures: MapFigures) -> NDArray[np.uint8]:
+    """Return red, green and blue, shape ``(3, height, width)``; of nodata, any."""
     if bands.classes:
         table = np.zeros((256, 3), np.uint8)
         for each in bands.classes:
             table[each.value] = each.colour
         return np.moveaxis(table[values[0]], -1, 0)
-    if not valid.any():
-        return np.zeros((3, *valid.shape), np.uint8)
-    grey = [stretch(band.astype(np.float32), valid) for band in values]
+    stretches = [figures.bands[band].stretch for band in bands.shown]
+    grey = [_shade(band, *ends) for band, ends in zip(values, stretches, strict=True)]
     if len(grey) == 3:
         return np.stack(grey)
     places = np.linspace(0, 255, len(_RAMP))
     ramp = np.array([np.interp(np.arange(256), places, part) for part in zip(*_RAMP, strict=True)])
     return ramp.round().astype(np.uint8)[:, grey[0]]
+
+
+def _shade(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Return 0 for what is at most `low`, 255 for what is at least `high`, and what is between."""
+    with np.errstate(invalid="ignore"):
+        shares = (values.astype(np.float32) - low) / (high - low if high > low else 1.0)
+    return np.asarray(np.nan_to_num(shares).clip(0, 1) * 255 + 0.5, dtype=np.uint8)

@@ -32,17 +32,18 @@ from geoembz._map.kernel import Kernel
 from geoembz._map.options import MapOptions
 from geoembz._map.outputs import IDENTITY, digest_identity, hidden_folder, read_identity
 from geoembz._map.picture import write_quick_look
-from geoembz._map.statistics import MapFigures
 from geoembz._map.summary import MapSummary
 from geoembz._map.task import MapShard, MapTask
-from geoembz._map.tiff import is_tiff, write_tiff
-from geoembz._map.writer import ATTRIBUTE, FIGURES, MapPlan, MapWriter
+from geoembz._map.tiff import write_tiff
+from geoembz._map.writer import MapPlan, MapWriter
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import worker_count
 from geoembz._version import __version__
 from geoembz.errors import NoValidPixelsError
 from geoembz.store.digests import ROOT
 from geoembz.store.layout import ChunkLayout, layout_of
+from geoembz.store.map_figures import MapFigures
+from geoembz.store.maps import ATTRIBUTE, FIGURES, STRETCH, is_tiff
 
 _TASK_CHUNKS = 8
 """Chunks on a side that one task makes, of a store without shards."""
@@ -205,21 +206,26 @@ class _Making:
             self._refuse_empty(build)
         build.fence.check()
         if options.png is not None:
-            path, bands = Path(options.png), self.kernel.bands
-            write_quick_look(path, writer.read, self.plan.grid, bands, replaces=options.overwrite)
+            self._draw(Path(options.png), writer, figures, replaces=options.overwrite)
         if at_the_end is not None:
             at_the_end()
         about = {
             **self.kernel.bands.to_json(),
             **_describe(self.inputs),
             IDENTITY: self.digest,
+            STRETCH: [sums.stretch if sums.count else None for sums in figures.bands],
+            FIGURES: figures.to_json(),
         }
         if self.is_tiff:
             write_tiff(Path(self.out), writer, figures, about)
         else:
             stored = merge_stored(result.stored for result in results)
-            writer.finish({**about, FIGURES: figures.to_json()}, stored, build.fence)
+            writer.finish(about, stored, build.fence)
         return figures
+
+    def _draw(self, png: Path, writer: MapWriter, figures: MapFigures, *, replaces: bool) -> None:
+        grid, bands = self.plan.grid, self.kernel.bands
+        write_quick_look(png, writer.read, grid, bands, figures, replaces=replaces)
 
     def _refuse_empty(self, build: Build) -> None:
         if build.tree.is_local:  # nothing of it is worth keeping

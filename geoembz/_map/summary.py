@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from geoembz._map.bands import MapBands
-from geoembz._map.statistics import MapFigures
 from geoembz._util.results import Result
+from geoembz.store.map_figures import MapFigures
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from geoembz._export.region import Region
 from geoembz._export.tiling import window_shape
 from geoembz._geo.grid import Window, split
 from geoembz._map.kernel import Kernel
-from geoembz._map.statistics import MapFigures
 from geoembz._map.writer import MapWriter
 from geoembz._search.scorer import valid_codes
 from geoembz.encoding._quantization import Codes
 from geoembz.store.digests import StoredObjects, parse_objects
 from geoembz.store.journal import Journal
 from geoembz.store.lock import Fence
+from geoembz.store.map_figures import MapFigures
 
 _BLOCK_BYTES = 16 * 2**20
 """Codes and values that are held at once, beside the values of a shard."""

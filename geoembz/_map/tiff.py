@@ -1,5 +1,6 @@
 """Copy the shards of a map together to a cloud-optimized GeoTIFF."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,9 @@ import numpy as np
 from geoembz._export.geotiff import Raster, write_cog
 from geoembz._geo.grid import split
 from geoembz._map.bands import MapBands, MapClass
-from geoembz._map.statistics import MapFigures
 from geoembz._map.writer import MapWriter
-
-SUFFIXES = (".tif", ".tiff")
-
-_TAGS = "geoembz_"
-"""Begins the names of the file's tags."""
+from geoembz.store.map_figures import MapFigures
+from geoembz.store.maps import FIGURES, STRETCH, TIFF_TAG
 
 _INTEGER, _TEXT = 0, 2
 _TABLE_FIELDS = (
@@ -24,11 +21,6 @@ _TABLE_FIELDS = (
     ("Red", _INTEGER, 6), ("Green", _INTEGER, 7), ("Blue", _INTEGER, 8),
 )  # fmt: skip
 """Name, type (`GDALRATFieldType`) and use (`GDALRATFieldUsage`) of a column."""
-
-
-def is_tiff(out: str | Path) -> bool:
-    """Whether a name is that of a GeoTIFF."""
-    return Path(str(out)).suffix.lower() in SUFFIXES
 
 
 def write_tiff(
@@ -109,23 +101,15 @@ def _write_table(path: Path, classes: Sequence[MapClass], counts: Mapping[int, i
     ET.ElementTree(root).write(path, encoding="utf-8")
 
 
-def read_tag(path: Path, name: str) -> str | None:
-    """Return what a GeoTIFF of a map says of itself; None where it does not, or is none."""
-    import rasterio
-
-    try:
-        with rasterio.open(path) as dataset:
-            found: str | None = dataset.tags().get(f"{_TAGS}{name}")
-            return found
-    except rasterio.errors.RasterioIOError:
-        return None
+_ELSEWHERE = {"bands", "dtype", "nodata", "scale", "classes", "shown", STRETCH, FIGURES}
+"""What programs find in the file by itself, or do not ask for."""
 
 
 def _tags(about: Mapping[str, Any]) -> dict[str, str]:
-    """Return texts about the map; what stands in the file by itself is left out."""
-    hidden = {"bands", "dtype", "nodata", "scale", "classes"}
-    return {
-        f"{_TAGS}{name}": ", ".join(value) if isinstance(value, list) else str(value)
+    """Return texts about the map for people, and all that a Zarr store says of itself in one."""
+    texts = {
+        f"geoembz_{name}": ", ".join(value) if isinstance(value, list) else str(value)
         for name, value in about.items()
-        if name not in hidden
+        if name not in _ELSEWHERE
     }
+    return {**texts, TIFF_TAG: json.dumps(about, separators=(",", ":"))}

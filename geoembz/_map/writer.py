@@ -26,19 +26,11 @@ from geoembz.store.documents import (
 from geoembz.store.layout import ChunkLayout
 from geoembz.store.local_chunks import reader_of
 from geoembz.store.lock import Fence
+from geoembz.store.maps import ATTRIBUTE, BAND, MAP
 from geoembz.store.writer import ChunkWriter, open_zarr_store, writable_store, write_faults
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
-
-MAP, BAND = "map", "band"
-"""Names of the array and of its first axis."""
-
-ATTRIBUTE = "geoembz:map"
-"""Attribute of the group: what the map is of."""
-
-FIGURES = "figures"
-"""Its member that holds sums over the valid pixels."""
 
 
 @dataclass(frozen=True)

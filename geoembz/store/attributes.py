@@ -293,7 +293,7 @@ class StoreAttributes(Attributes):
                 f"{where.rstrip('/')}/{names[0] if names else 'NAME'}"
             )
         try:
-            grid = _read_grid(attributes)
+            grid = read_grid(attributes)
             levels, unit_length = read_levels(grid, attributes)
             return cls(
                 **cls._shared(attributes),
@@ -483,7 +483,14 @@ def _spatial(grid: Grid) -> dict[str, Any]:
     }
 
 
-def _read_grid(attributes: Mapping[str, Any]) -> Grid:
+def read_grid(attributes: Mapping[str, Any]) -> Grid:
+    """Read where a raster lies of what `place_attributes` returned.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it is missing or malformed.
+    """
     transform: Transform = tuple(map(float, attributes["spatial:transform"]))  # type: ignore[assignment]
     height, width = attributes["spatial:shape"]
     return Grid(

@@ -1,7 +1,7 @@
 """Open a store's groups, arrays and encoding; what they claim is checked before it is read."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,13 @@ from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import for_each
 from geoembz.encoding import Encoding, FitReport
 from geoembz.encoding._state import MAX_ARRAY_BYTES, MAX_DIMENSION, check_hash, check_parts
-from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, StoreError
+from geoembz.errors import EncodingError, GeoembzError, InvalidConfigError, SourceError, StoreError
 from geoembz.store.attributes import Attributes
 from geoembz.store.conventions import check_version, records_digests
 from geoembz.store.digests import DIGESTS
 from geoembz.store.guard import guard_array, guard_losses
 from geoembz.store.journal import Journal
+from geoembz.store.maps import MapDocument, is_tiff, map_object, unlike_store
 from geoembz.store.schema import check_attributes
 from geoembz.store.watch import Watch
 from geoembz.store.writer import open_zarr_store, store_faults
@@ -41,6 +42,23 @@ def open_group(url: str) -> zarr.Group:
     StoreVersionError
         If its format version is not one that this geoembz reads.
     """
+    group = open_any_group(url)
+    attributes = group.attrs.asdict()
+    if (about := map_object(attributes)) is not None:
+        raise unlike_store(url, about)
+    check_version(url, attributes)
+    check_attributes(url, attributes)
+    return group
+
+
+def open_any_group(url: str) -> zarr.Group:
+    """Open a Zarr group: of a store, of a map, or of something else.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or a conversion that is not finished.
+    """
     try:
         with store_faults(url, "GET zarr.json"):
             zarr_store = open_zarr_store(url)
@@ -50,9 +68,6 @@ def open_group(url: str) -> zarr.Group:
     except MALFORMED as error:
         raise StoreError(f"{url}: not a readable Zarr group ({error})") from error
     _check_names(url, group)
-    attributes = group.attrs.asdict()
-    check_version(url, attributes)
-    check_attributes(url, attributes)
     return group
 
 
@@ -181,6 +196,10 @@ def array_of(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
 
 
 def _absent(url: str, error: Exception) -> StoreError:
+    if is_tiff(url):
+        with suppress(StoreError, SourceError):  # whatever it is, it is no store
+            if (document := MapDocument.of_tiff(url)) is not None:
+                return unlike_store(url, document.about)
     tree = ObjectTree(url)
     if tree.read("zarr.json") is not None:  # it names a node that cannot be
         return StoreError(f"{url}: not a readable Zarr group ({error}); the store is damaged")

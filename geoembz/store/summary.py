@@ -12,7 +12,10 @@ from geoembz.errors import redact
 from geoembz.sources.band_names import list_names
 from geoembz.store.grids import grid_names, open_readers
 from geoembz.store.levels import Level, describe_level
-from geoembz.store.open import is_table_store, open_group
+from geoembz.store.map_info import MapInfo, describe_map, describe_tiff
+from geoembz.store.maps import MapDocument, is_tiff
+from geoembz.store.open import is_table_store, open_any_group, open_group
+from geoembz.store.packing import is_archive
 from geoembz.store.reader import StoreReader
 from geoembz.store.table_reader import TableReader
 
@@ -120,6 +123,8 @@ class StoreInfo(Result):
         As measured by the conversion.
     metric
         What the store recommends that searches compare by; None for cosines.
+    archive
+        Whether its chunks are packed to be small, not to be read often (`convert --archive`).
     levels
         The levels below the full resolution, finest first; empty where there are no overviews.
     """
@@ -151,6 +156,7 @@ class StoreInfo(Result):
     cosine_centred: float | None
     rmse: float | None
     metric: str | None = None
+    archive: bool = False
     levels: tuple[LevelInfo, ...] = ()
 
     def _rows(self) -> list[tuple[str, ...]]:
@@ -160,7 +166,7 @@ class StoreInfo(Result):
             cut += f" in shards {self.shard[1]} x {self.shard[0]}"
         return [
             ("store", self.store),
-            ("format", f"{self.version}, layout {self.layout}"),
+            ("format", f"{self.version}, layout {self.layout}{_packed(archive=self.archive)}"),
             ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
             ("encoding", self.encoding_hash),
             *([("compare by", self.metric)] if self.metric else []),
@@ -214,9 +220,10 @@ class RootInfo(Result):
 
     def to_table(self) -> str:
         """Return the information as lines of text, and a line per grid."""
+        archive = all(grid.archive for grid in self.grids)
         rows = [
             ("store", self.store),
-            ("format", f"{self.version}, {len(self.grids)} grids"),
+            ("format", f"{self.version}, {len(self.grids)} grids{_packed(archive=archive)}"),
             ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
             ("encoding", self.encoding_hash),
             ("model", self.model),
@@ -261,7 +268,7 @@ class TableInfo(Result):
         Nominal size of one code; size of all objects; that by row.
     explained_variance, cosine, cosine_centred, rmse
         As measured by the conversion.
-    metric
+    metric, archive
         As in `StoreInfo`.
     """
 
@@ -289,12 +296,13 @@ class TableInfo(Result):
     cosine_centred: float | None
     rmse: float | None
     metric: str | None = None
+    archive: bool = False
 
     def _rows(self) -> list[tuple[str, ...]]:
         bbox = "unknown" if self.bbox is None else ", ".join(f"{v:.10g}" for v in self.bbox)
         return [
             ("store", self.store),
-            ("format", f"{self.version}, a table"),
+            ("format", f"{self.version}, a table{_packed(archive=self.archive)}"),
             ("recipe", f"{self.recipe}  ({self.dimension} -> {self.n_components} components)"),
             ("encoding", self.encoding_hash),
             *([("compare by", self.metric)] if self.metric else []),
@@ -315,13 +323,19 @@ class TableInfo(Result):
         ]
 
 
-def info(store: str | Path) -> StoreInfo | RootInfo | TableInfo:
+def _packed(*, archive: bool) -> str:
+    """Return what is said of an archive behind its format."""
+    return ", an archive" if archive else ""
+
+
+def info(store: str | Path) -> StoreInfo | RootInfo | TableInfo | MapInfo:
     """Describe a store: what it holds, where it lies, what it costs and what it lost.
 
     Parameters
     ----------
     store
-        Path or URL of a store of one grid, of a root of several, or of a table.
+        Path or URL of a store of one grid, of a root of several, or of a table; or of a map, a
+        Zarr group or a GeoTIFF.
 
     Returns
     -------
@@ -331,7 +345,7 @@ def info(store: str | Path) -> StoreInfo | RootInfo | TableInfo:
     Raises
     ------
     StoreError
-        If there is no store, an unfinished one, or a damaged one.
+        If there is no store or map, an unfinished one, or a damaged one.
 
     Examples
     --------
@@ -341,6 +355,11 @@ def info(store: str | Path) -> StoreInfo | RootInfo | TableInfo:
     'pca16-int8'
     """
     url = str(store)
+    if is_tiff(url):
+        return describe_tiff(url)
+    document = MapDocument.of_group(url, open_any_group(url).attrs.asdict())
+    if document is not None:
+        return describe_map(url, document)
     group = open_group(url)
     return describe_table(url, group) if is_table_store(group) else describe(url, group)
 
@@ -401,6 +420,7 @@ def _describe_grid(store: str, reader: StoreReader) -> StoreInfo:
         cosine_centred=attributes.fidelity.get("cosine_centred"),
         rmse=attributes.fidelity.get("rmse"),
         metric=attributes.metric,
+        archive=reader.is_archive,
         levels=tuple(LevelInfo.of(n, level) for n, level in enumerate(attributes.levels, 1)),
     )
 
@@ -441,4 +461,5 @@ def describe_table(store: str, group: zarr.Group | None = None) -> TableInfo:
         cosine_centred=attributes.fidelity.get("cosine_centred"),
         rmse=attributes.fidelity.get("rmse"),
         metric=attributes.metric,
+        archive=is_archive(reader.codes.metadata.to_dict()),
     )

@@ -1,5 +1,6 @@
 """Maps of any kind: the same bytes whoever makes them, resumed after a kill, whole or not there."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import rasterio
 import rioxarray  # noqa: F401 - the accessor `rio`
 import xarray as xr
+import zarr
 
 import geoembz
 from geoembz._map.run import choose_chunks
@@ -95,6 +97,32 @@ def test_a_picture_is_transparent_without_data(store: StoreReader, tmp_path: Pat
     np.testing.assert_array_equal(picture[3] == 255, np.isfinite(found))
     brightness = picture[:3].astype(int).sum(axis=0)
     assert brightness[np.unravel_index(np.nanargmax(found), found.shape)] == brightness.max()
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.parametrize("suffix", ["tif", "zarr"])
+def test_the_stretch_is_written_and_the_picture_keeps_to_it(
+    store: StoreReader, tmp_path: Path, suffix: str
+) -> None:
+    """Two deviations about the mean, within the numbers; programs that show a map need no other."""
+    similar(store, tmp_path / "map.tif")
+    (found,) = read_tiff(tmp_path / "map.tif")
+    similar(store, tmp_path / f"again.{suffix}", png=tmp_path / "map.png")
+    if suffix == "tif":
+        with rasterio.open(tmp_path / "again.tif") as raster:
+            about = json.loads(raster.tags()["geoembz_map"])
+    else:
+        about = zarr.open_group(tmp_path / "again.zarr", mode="r").attrs["geoembz:map"]
+    ((low, high),) = about["stretch"]
+    known = found[np.isfinite(found)].astype(np.float64)
+    assert low == pytest.approx(max(known.min(), known.mean() - 2 * known.std()))
+    assert high == pytest.approx(min(known.max(), known.mean() + 2 * known.std()))
+    assert about["shown"] == [1]
+    with rasterio.open(tmp_path / "map.png") as raster:
+        picture = np.moveaxis(raster.read()[:3], 0, -1)
+    for ends, colour in ((found >= high, [253, 231, 37]), (found <= low, [68, 1, 84])):
+        assert ends.any()
+        assert (picture[ends] == colour).all()
 
 
 class _KilledError(BaseException):

@@ -9,6 +9,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+_STRETCH = 2.0
+"""Standard deviations about the mean that are shown from dark to bright, as GIS programs do."""
+
 
 @dataclass(frozen=True)
 class BandSums:
@@ -64,6 +67,18 @@ class BandSums:
     def std(self) -> float:
         """Standard deviation of the numbers."""
         return math.sqrt(max(self.squares / max(self.count, 1) - self.mean**2, 0.0))
+
+    @property
+    def stretch(self) -> tuple[float, float]:
+        """What is shown darkest and brightest, of the numbers that there are.
+
+        Examples
+        --------
+        >>> BandSums.of(np.array([0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])).stretch
+        (0.2135621884282898, 1.0)
+        """
+        reach = _STRETCH * self.std
+        return max(self.least, self.mean - reach), min(self.most, self.mean + reach)
 
     def to_json(self) -> list[float]:
         """Return it as a journal has it; empty where there is none, JSON knowing no infinity."""
