@@ -79,14 +79,17 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz.sources import ReadOptions as ReadOptions
     from geoembz.sources import Source as Source
     from geoembz.sources import open_source as open_source
+    from geoembz.store import CoverageReport as CoverageReport
     from geoembz.store import LevelInfo as LevelInfo
     from geoembz.store import MapInfo as MapInfo
     from geoembz.store import RootInfo as RootInfo
+    from geoembz.store import ShardCoverage as ShardCoverage
     from geoembz.store import StoreInfo as StoreInfo
     from geoembz.store import StoreReader as StoreReader
     from geoembz.store import TableInfo as TableInfo
     from geoembz.store import TableReader as TableReader
     from geoembz.store import info as info
+    from geoembz.store import shard_coverage as shard_coverage
 
     demo = _demo
     open = open_store  # noqa: A001 - geoembz.open is the API
@@ -120,8 +123,8 @@ _ROOMS = {
     "errors": ("BasisWarning", "GeoembzError"),
     "sources": ("Layer", "ReadOptions", "Source", "open_source"),
     "store": (
-        "LevelInfo", "MapInfo", "RootInfo", "StoreInfo", "StoreReader", "TableInfo", "TableReader",
-        "info",
+        "CoverageReport", "LevelInfo", "MapInfo", "RootInfo", "ShardCoverage", "StoreInfo",
+        "StoreReader", "TableInfo", "TableReader", "info", "shard_coverage",
     ),
 }  # fmt: skip
 """The public names by the room that each is loaded from."""

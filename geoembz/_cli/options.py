@@ -184,6 +184,14 @@ def read_options(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Go on without inputs that cannot be read.")
     ] = False,
+    extent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="XMIN,YMIN,XMAX,YMAX",
+            help="Larger or smaller than SRC, in units of its CRS: store the pixels in it.",
+            show_default="that of SRC",
+        ),
+    ] = None,
     vector: Vector = None,
     grid: Annotated[
         bool,
@@ -216,6 +224,7 @@ def read_options(
         overlap=overlap,
         resample=resample,
         skip_bad=skip_bad,
+        extent=extent,
         vector=vector,
         grid=grid,
         grid_crs=grid_crs,

@@ -8,17 +8,41 @@ import typer
 from geoembz._cli.options import Access, License, Store, Workers, printed, takes
 from geoembz._cli.output import Output, say_json
 from geoembz._text import printable
+from geoembz.errors import InvalidConfigError
 
 if TYPE_CHECKING:
     from geoembz import CostOptions
 
 
 @takes(output=printed)
-def info(store: Store, *, output: Output) -> None:
+def info(
+    store: Store,
+    *,
+    output: Output,
+    coverage: Annotated[
+        bool,
+        typer.Option("--coverage", help="Which shards are written, empty or missing, instead."),
+    ] = False,
+    shares: Annotated[
+        bool, typer.Option("--shares", help="With --coverage: count valid pixels of all shards.")
+    ] = False,
+    geojson: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="With --coverage: write outlines of shards as .geojson."),
+    ] = None,
+) -> None:
     """Print what a store holds, where it lies, what it costs and what it lost."""
-    from geoembz import info as describe
+    if not coverage:
+        if shares or geojson is not None:
+            raise InvalidConfigError("--shares and --geojson are parts of --coverage; pass it, too")
+        from geoembz import info as describe
 
-    output.show(describe(store))
+        output.show(describe(store))
+        return
+    from geoembz import shard_coverage
+
+    found = shard_coverage(store, shares=shares or None, geojson=geojson)
+    output.show(found, [] if geojson is None else [f"wrote {geojson}"])
 
 
 @takes(output=printed)

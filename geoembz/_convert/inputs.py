@@ -1,6 +1,6 @@
 """Open whatever a conversion may start from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,9 @@ from geoembz.sources.arrays import PlainArray, is_array
 from geoembz.sources.assemble import finish, grid_name
 from geoembz.sources.cells import Cells, CellSource
 from geoembz.sources.detect import open_array, open_input, open_xarray
+from geoembz.sources.extent import within_extent
 from geoembz.sources.inputs import table_files
+from geoembz.sources.options import parse_extent
 from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.sources.xarray_source import is_xarray
 from geoembz.store.source import is_store, open_store_sources
@@ -25,7 +27,7 @@ type Inputs = str | Path | Sequence[str | Path] | Source | xr.DataArray | xr.Dat
 def open_inputs(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     """Return a source per CRS, by the name of its grid; see `geoembz.sources.open_sources`.
 
-    With `aggregate` each is made of cells.
+    With `extent` it covers that; with `aggregate` each is made of cells.
 
     Raises
     ------
@@ -35,10 +37,23 @@ def open_inputs(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
         If nothing is named, or the options are not for such inputs.
     """
     opened = _open_all(inputs, options)
+    extent = parse_extent(options.extent)
+    if extent is not None:
+        opened = _within(opened, extent)
     if options.aggregate is None:
         return opened
     cells = Cells.of(options.aggregate, options.pool)
     return {name: CellSource(source, cells) for name, source in opened.items()}
+
+
+def _within(opened: Mapping[str, Source], extent: Sequence[float]) -> dict[str, Source]:
+    """Return the one source on the pixels of an extent."""
+    if len(opened) > 1:
+        raise InvalidConfigError(
+            f"extent {extent}: in units of which CRS? the inputs lie in {', '.join(opened)}; "
+            "expected inputs of one; convert the others by themselves"
+        )
+    return {name: within_extent(source, extent) for name, source in opened.items()}
 
 
 def _open_all(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:

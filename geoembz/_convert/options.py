@@ -136,6 +136,7 @@ class ReadKeywords(TypedDict, total=False):
     overlap: Overlap | None
     resample: str | None
     skip_bad: bool
+    extent: str | Sequence[float] | None
     grid: bool
     grid_crs: str | None
     vector: str | None

@@ -71,19 +71,28 @@ class PlaceCheck:
 
 
 def refuse_unequal(
-    overlap: str | None, resample: str | None, aggregate: int | None, *, is_placed: bool
+    overlap: str | None,
+    resample: str | None,
+    aggregate: int | None,
+    *,
+    is_placed: bool,
+    is_cut: bool,
 ) -> None:
     """Refuse to check where a store is meant to hold something else than its inputs say.
 
     Raises
     ------
     InvalidConfigError
-        If pixels are averaged or moved, or the inputs' own georeference is replaced.
+        If pixels are averaged, moved or left out, or the inputs' own georeference is replaced.
     """
     if is_placed:
         raise InvalidConfigError(
             "check: with --like or --transform the store lies elsewhere than the inputs say; leave "
             "one of the two out"
+        )
+    if is_cut:
+        raise InvalidConfigError(
+            "check: with --extent the store may lack pixels of the inputs; leave one of the two out"
         )
     unequal = {
         "overlap mean": overlap == "mean",

@@ -218,7 +218,10 @@ class _Request:
         date = None if self.time is None else parse_date(self.time)
         if self.check:
             is_placed = read.like is not None or read.transform is not None
-            refuse_unequal(read.overlap, read.resample, read.aggregate, is_placed=is_placed)
+            is_cut = read.extent is not None
+            refuse_unequal(
+                read.overlap, read.resample, read.aggregate, is_placed=is_placed, is_cut=is_cut
+            )
         read = replace(read, year=read.year if date is None else int(date[:4]))
         grids = open_inputs(self.source, read)
         traits = traits_of(next(iter(grids.values())))
@@ -248,6 +251,7 @@ class _Request:
             "overlap",
             "resample",
             "aggregate",
+            "extent",
         )
         refuse_raster_options(
             {

@@ -19,7 +19,7 @@ from geoembz._geo.grid import Blocks, Window, split
 from geoembz.encoding import Encoding
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import Source, SourceData
-from geoembz.sources.base import occupies
+from geoembz.sources.base import occupied_window, occupies
 from geoembz.sources.wrappers import ViewSource
 
 HELD_OUT_PIXELS = 16_384
@@ -143,9 +143,7 @@ def draw_sample(
     NoValidPixelsError
         If the raster has no valid pixel.
     """
-    windows: Sequence[Window] = Blocks(source.grid.shape, read_shape(source))
-    if len(windows) <= _MOST_LISTED:  # of more, those that are empty are found by reading them
-        windows = [window for window in windows if occupies(source, window)]
+    windows = _candidates(source)
     if not windows:
         raise NoValidPixelsError("no pixel at all: expected embeddings")
     first = next(_rounds(windows, roles.seed))
@@ -177,6 +175,18 @@ def draw_sample(
     if not any(block.shape[1] for block in blocks):
         raise _no_pixel(rejected)
     return blocks
+
+
+def _candidates(source: Source) -> Sequence[Window]:
+    """Return what is read at once, where there can be a valid pixel as far as is known."""
+    occupied, shape = occupied_window(source), read_shape(source)
+    if occupied != source.grid.window and occupied.size <= _MOST_LISTED * shape[0] * shape[1]:
+        windows: Sequence[Window] = list(split(occupied, shape))
+    else:
+        windows = Blocks(source.grid.shape, shape)
+    if len(windows) > _MOST_LISTED:  # those that are empty are found by reading them
+        return windows
+    return [window for window in windows if occupies(source, window)]
 
 
 def _no_pixel(rejected: int) -> NoValidPixelsError:

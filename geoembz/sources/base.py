@@ -4,6 +4,7 @@ Adding a product is a name in `PRODUCTS`, its traits and how it is recognised in
 where it has files of its own, a module such as `tessera` that reads them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -129,11 +130,13 @@ class SourceTraits:
 class Source(Protocol):
     """A raster of embeddings.
 
-    A source that knows more may have these, too; ask `names_of`, `traits_of` and `occupies`:
+    A source that knows more may have these, too; ask `names_of`, `traits_of`, `occupies` and
+    `occupied_window`:
 
     - ``band_names``: one name per component, None where it has none;
     - ``traits``: `SourceTraits`, what is known of its product;
-    - ``occupies(window)``: False where a window can hold no valid pixel, without reading it.
+    - ``occupies(window)``: False where a window can hold no valid pixel, without reading it;
+    - ``occupied``: a window that all valid pixels lie in.
     """
 
     @property
@@ -204,3 +207,27 @@ def occupies(source: Source, window: Window) -> bool:
     """Whether a window of a source can hold a valid pixel, as far as is known without reading."""
     known = getattr(source, "occupies", None)
     return known is None or bool(known(window))
+
+
+def occupied_window(source: Source) -> Window:
+    """Return a window that all valid pixels of a source lie in, as far as is known."""
+    known: Window = getattr(source, "occupied", source.grid.window)
+    return known
+
+
+def common_block(tiles: Sequence[Source], windows: Sequence[Window]) -> tuple[int, int]:
+    """Return the tiles' block shape where blocks line up; else one that cuts few tiles often.
+
+    Parameters
+    ----------
+    tiles
+        Sources of one kind.
+    windows
+        Where each lies on the grid that is read.
+    """
+    rows, cols = tiles[0].block_shape
+    if all(window.row % rows == 0 and window.col % cols == 0 for window in windows):
+        return rows, cols
+    heights, widths = zip(*(tile.grid.shape for tile in tiles), strict=True)
+    # A block that meets several tiles reads a part of each: large ones waste less at the seams.
+    return min(max(rows, 128), max(heights)), min(max(cols, 128), max(widths))

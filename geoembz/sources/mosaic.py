@@ -18,6 +18,7 @@ from geoembz.sources.base import (
     Source,
     SourceData,
     SourceTraits,
+    common_block,
     names_of,
     occupies,
     place_infos,
@@ -132,7 +133,7 @@ class MosaicSource:
         self.band_names = names_of(aligned[0])
         floats = self.dtype.kind == "f" and overlap != "mean"
         self._decoded_dtype = self.dtype if floats else np.dtype(np.float32)
-        self.block_shape = _common_block(aligned, windows)
+        self.block_shape = common_block(aligned, windows)
         order = list(range(len(tiles)))
         overlapping = _overlap_somewhere(self._edges)
         if not overlapping:  # then the order given means nothing, and the store must not tell it
@@ -248,16 +249,6 @@ def _overlap_somewhere(edges: NDArray[np.int64]) -> bool:
         if ((left[later] < right[index]) & (right[later] > left[index])).any():
             return True
     return False
-
-
-def _common_block(tiles: Sequence[Source], windows: Sequence[Window]) -> tuple[int, int]:
-    """Return the tiles' block shape where blocks line up; else one that cuts few tiles often."""
-    rows, cols = tiles[0].block_shape
-    if all(window.row % rows == 0 and window.col % cols == 0 for window in windows):
-        return rows, cols
-    heights, widths = zip(*(tile.grid.shape for tile in tiles), strict=True)
-    # A block that meets several tiles reads a part of each: large ones waste less at the seams.
-    return min(max(rows, 128), max(heights)), min(max(cols, 128), max(widths))
 
 
 def _common_traits(tiles: Sequence[Source]) -> SourceTraits:

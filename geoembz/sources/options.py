@@ -1,5 +1,6 @@
 """How inputs are read: what replaces what they declare, and how several are put together."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ AEF, OLMOEARTH, TESSERA, RASTER, BANDS = "aef", "olmoearth", "tessera", "raster"
 PRODUCTS = (AEF, OLMOEARTH, TESSERA, RASTER, BANDS)
 """Names that ``--product`` takes: ``raster`` takes numbers as they are, ``bands`` joins files."""
 
-_COEFFICIENTS = 6
+type Extent = tuple[float, float, float, float]
+"""``(xmin, ymin, xmax, ymax)`` in units of a CRS."""
+
+_COEFFICIENTS, _EXTENT_NUMBERS = 6, 4
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,9 @@ class ReadOptions:
         ``nearest`` takes tiles with other pixels by nearest neighbour; None refuses them.
     skip_bad
         Leave out inputs that cannot be read, and say so in the store.
+    extent
+        ``(xmin, ymin, xmax, ymax)`` in units of the inputs' CRS, or text: take all pixels of their
+        grid that it touches, those that no input covers as nodata, and no others.
     grid, grid_crs
         Take a table of chips on a regular grid as a raster, and the CRS of that grid, which implies
         `grid`; see `ChipRaster`.
@@ -81,6 +88,7 @@ class ReadOptions:
     overlap: Overlap | None = None
     resample: str | None = None
     skip_bad: bool = False
+    extent: str | Sequence[float] | None = None
     grid: bool = False
     grid_crs: str | None = None
     vector: str | None = None
@@ -108,6 +116,7 @@ class ReadOptions:
         uniform = {
             "pool": None if self.pool is None else check_pools(self.pool),
             "transform": parse_transform(self.transform),
+            "extent": parse_extent(self.extent),
             "like": None if self.like is None else str(self.like),
             "dims": self.dims if self.dims is None or isinstance(self.dims, str) else (*self.dims,),
             "grid": self.grid or self.grid_crs is not None,
@@ -151,6 +160,36 @@ def parse_transform(given: object) -> Transform | None:
         )
     a, b, c, d, e, f = numbers
     return a, b, c, d, e, f
+
+
+def parse_extent(given: object) -> Extent | None:
+    """Return an extent from text or numbers; None from None.
+
+    Raises
+    ------
+    InvalidConfigError
+        If it is not four finite numbers with xmin < xmax and ymin < ymax.
+
+    Examples
+    --------
+    >>> parse_extent("500000, 5299000, 501000, 5300000")
+    (500000.0, 5299000.0, 501000.0, 5300000.0)
+    """
+    if given is None:
+        return None
+    parts: Any = given.replace(",", " ").split() if isinstance(given, str) else given
+    try:
+        numbers = [float(part) for part in parts]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) == _EXTENT_NUMBERS and all(map(math.isfinite, numbers)):
+        xmin, ymin, xmax, ymax = numbers
+        if xmin < xmax and ymin < ymax:
+            return xmin, ymin, xmax, ymax
+    raise InvalidConfigError(
+        f"extent {given!r}; expected four numbers XMIN,YMIN,XMAX,YMAX in units of the input's CRS, "
+        "with XMIN < XMAX and YMIN < YMAX, such as 500000,5290000,600000,5300000"
+    )
 
 
 AS_DECLARED = ReadOptions()
