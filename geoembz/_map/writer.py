@@ -15,6 +15,7 @@ from geoembz._geo.grid import Grid, Window
 from geoembz._map.bands import MapBands
 from geoembz._objects.tree import ObjectTree
 from geoembz.store.attributes import place_attributes
+from geoembz.store.chunk_reader import reader_of
 from geoembz.store.digests import StoredObject, StoredObjects, check_stored
 from geoembz.store.documents import (
     array_options,
@@ -24,7 +25,6 @@ from geoembz.store.documents import (
     write_small,
 )
 from geoembz.store.layout import ChunkLayout
-from geoembz.store.local_chunks import reader_of
 from geoembz.store.lock import Fence
 from geoembz.store.maps import ATTRIBUTE, BAND, MAP
 from geoembz.store.writer import ChunkWriter, open_zarr_store, writable_store, write_faults

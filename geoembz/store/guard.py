@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, TransposeCodec, ZstdCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.metadata import ArrayV3Metadata
-from zarr.storage import LocalStore, StorePath, WrapperStore
+from zarr.storage import StorePath, WrapperStore
 
 from geoembz.errors import StoreError
 from geoembz.store.digests import DIGEST_BYTES, object_counts
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_CHUNK_BYTES, MOST_SHARD_CHUNKS = 2**28, 2**20
 """Largest chunk, and most chunks of a shard, that are believed: each costs memory to read."""
 
-_GAPS_PER_CHUNK = 8
+GAPS_PER_CHUNK = 8
 """Unwanted bytes between two chunks read in one request: at most this part of a chunk."""
 
 
@@ -61,7 +61,7 @@ def guard_array(array: zarr.Array[Any]) -> zarr.Array[Any]:
         store_path=array.store_path,
         config=array._async_array.config,  # noqa: SLF001 - no public name
     )
-    gap = chunk_bytes // _GAPS_PER_CHUNK
+    gap = chunk_bytes // GAPS_PER_CHUNK
     return zarr.Array(bound).with_config({"sharding_coalesce_max_gap_bytes": gap})
 
 
@@ -140,22 +140,29 @@ class LossStore(WrapperStore[Any]):
         return LossStore(store, self._start.removesuffix("/c/"), self._digests, self._url)
 
     @property
-    def local(self) -> LocalStore | None:
-        """What is wrapped, where it is a directory on this machine."""
-        return self._store if isinstance(self._store, LocalStore) else None
+    def wrapped(self) -> "Store":
+        """What is read."""
+        store: Store = self._store
+        return store
 
     async def get(
         self, key: str, prototype: "BufferPrototype", byte_range: "ByteRequest | None" = None
     ) -> "Buffer | None":
         """Return an object's bytes; None where there should be none."""
         content = await self._store.get(key, prototype, byte_range)
-        if content is None and key.startswith(self._start):
-            block = self._block(key)
-            if block not in self._known:
-                found = await self._store.get(block, default_buffer_prototype())
-                self._known[block] = self._stored(block, found)
-            self._check(key)
+        if content is None:
+            await self.refuse_lost(key)
         return content  # type: ignore[no-any-return]
+
+    async def refuse_lost(self, key: str) -> None:
+        """Refuse that an object is absent which was stored; see `check_absent`."""
+        if not key.startswith(self._start):
+            return
+        block = self._block(key)
+        if block not in self._known:
+            found = await self._store.get(block, default_buffer_prototype())
+            self._known[block] = self._stored(block, found)
+        self._check(key)
 
     async def get_partial_values(
         self,

@@ -17,10 +17,11 @@ from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.sources.layers import Layer
 from geoembz.store.attributes import Attributes, StoreAttributes
+from geoembz.store.chunk_form import ReadArray
+from geoembz.store.chunk_reader import reader_of
 from geoembz.store.documents import EMBEDDING, VALID, open_codes, plain_document
 from geoembz.store.guard import guard_array
 from geoembz.store.levels import find_level
-from geoembz.store.local_chunks import ReadArray, reader_of
 from geoembz.store.open import (
     array_of,
     complete_array,

@@ -30,6 +30,8 @@ from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.layers import Layer
 from geoembz.store.attributes import StoreAttributes
+from geoembz.store.chunk_form import ReadArray
+from geoembz.store.chunk_reader import reader_of
 from geoembz.store.conventions import records_digests
 from geoembz.store.digests import (
     DIGESTS,
@@ -53,7 +55,6 @@ from geoembz.store.documents import (
     write_stage,
 )
 from geoembz.store.levels import OVERVIEWS
-from geoembz.store.local_chunks import ReadArray, reader_of
 from geoembz.store.lock import Fence
 from geoembz.store.watch import ReadStore
 
