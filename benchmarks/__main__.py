@@ -30,6 +30,7 @@ CASES = (
     "maps",
     "predict",
     "sampling",
+    "remote",
     "entropy",
     "tables",
     "evaluate",

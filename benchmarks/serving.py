@@ -9,17 +9,23 @@ It stands for other people's web servers, of which geoembz is a client, and so s
 """
 
 import argparse
+import json
 import re
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.request import urlopen
+
+TRAFFIC = "/.traffic"
+"""Asks a server of its own process what it sent; counts for nothing."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class RangeHandler(SimpleHTTPRequestHandler):
         self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}")
         self.send_header("Content-Length", str(len(part)))
         self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", etag_of(path))
         self.end_headers()
         self.sent(len(part))  # before the client can go on
         self.wfile.write(part)
@@ -97,6 +104,12 @@ class RangeHandler(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
         """Keep quiet."""
+
+
+def etag_of(path: Path) -> str:
+    """Return what stands for a file as it is now: as nginx does, its time and size."""
+    status = path.stat()
+    return f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
 
 
 @contextmanager
@@ -136,6 +149,37 @@ def serving(
         thread.join()
 
 
+@dataclass(frozen=True)
+class ServedApart:
+    """A folder that another process serves: its Python does not wait for ours.
+
+    Parameters
+    ----------
+    url
+        Its address.
+    """
+
+    url: str
+
+    @property
+    def traffic(self) -> Traffic:
+        """All that was sent so far."""
+        with urlopen(f"{self.url}{TRAFFIC}") as answer:  # noqa: S310 - our own process
+            return Traffic(**json.load(answer))
+
+
+@contextmanager
+def serving_apart(folder: Path, latency_s: float = 0.0) -> Iterator[ServedApart]:
+    """Serve a folder from a process of its own; as `serving`."""
+    command = [sys.executable, "-m", "benchmarks.serving", str(folder), "--latency", str(latency_s)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield ServedApart(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        finally:
+            process.terminate()
+
+
 def main() -> None:
     """Serve a folder until this process is ended."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
@@ -143,9 +187,30 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
-    RangeHandler.latency_s = options.latency
-    handler = partial(RangeHandler, directory=options.folder)
+    served = Served("", Path(options.folder))
+
+    class Handler(RangeHandler):
+        """Tell what was sent, when asked for it."""
+
+        protocol_version = "HTTP/1.1"
+        latency_s = options.latency
+
+        def sent(self, size: int) -> None:
+            served.log.append((self.path, self.headers.get("Range") or "", size))
+
+        def do_GET(self) -> None:
+            if self.path != TRAFFIC:
+                super().do_GET()
+                return
+            answer = json.dumps(asdict(served.traffic)).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+    handler = partial(Handler, directory=options.folder)
     server = ThreadingHTTPServer(("127.0.0.1", options.port), handler)
+    server.daemon_threads = True
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from geoembz._export.pixels import Hits, inside_window, point_hits
 from geoembz._export.region import Region
+from geoembz._objects.ranges import in_flight
 from geoembz._util.threads import in_order
 from geoembz.store import StoreReader, View
 
-REQUESTS_AT_ONCE = 8
-"""Chunks read at the same time: reads wait for storage more than they compute."""
+_DISK_READS = 8
+"""Chunks read from a disk at the same time; from a server, as many as there may be requests."""
 
 _DECODED_BYTES = 512 * 2**20
 """Of whole chunks that may be decoded at once; one is always."""
@@ -137,8 +138,9 @@ def read_hits(
 
     rows, cols = chunk_shape(region)
     chunk_bytes = rows * cols * view.length(region.reader) * np.dtype(np.float32).itemsize
-    at_once = min(2 * REQUESTS_AT_ONCE, max(_DECODED_BYTES // chunk_bytes, 1))
-    yield from in_order(hits, read, REQUESTS_AT_ONCE, ahead=at_once - 1)
+    threads = in_flight() if "://" in region.reader.url else _DISK_READS
+    at_once = min(2 * threads, max(_DECODED_BYTES // chunk_bytes, 1))
+    yield from in_order(hits, read, threads, ahead=at_once - 1)
 
 
 def _read(

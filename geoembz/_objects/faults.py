@@ -70,7 +70,8 @@ def fault_code(error: BaseException) -> str:
 
 def will_pass(error: BaseException) -> bool:
     """Whether trying again may help: an overloaded or absent server, a broken connection."""
-    if fault_code(error) in _PASSING_CODES:
+    web_status = str(getattr(error, "status", ""))  # of aiohttp
+    if fault_code(error) in _PASSING_CODES or web_status in _PASSING_CODES:
         return True
     return any(kind.__name__ in _PASSING_TYPES for kind in type(error).__mro__)
 

@@ -3,6 +3,7 @@
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -142,7 +143,7 @@ class StoreReader(Reader):
 
     @classmethod
     def open(
-        cls, url: str, group: zarr.Group | None = None, level: int | None = None
+        cls, url: str | Path, group: zarr.Group | None = None, level: int | None = None
     ) -> "StoreReader":
         """Open a store.
 
@@ -164,6 +165,7 @@ class StoreReader(Reader):
         StoreVersionError
             If the store's format version is not one that this geoembz reads.
         """
+        url = str(url)
         group = open_group(url) if group is None else group
         if is_table_store(group):
             raise StoreError(

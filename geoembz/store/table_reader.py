@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -39,7 +40,7 @@ class TableReader(Reader):
     attributes: TableAttributes
 
     @classmethod
-    def open(cls, url: str, group: zarr.Group | None = None) -> Self:
+    def open(cls, url: str | Path, group: zarr.Group | None = None) -> Self:
         """Open a table store.
 
         Parameters
@@ -56,6 +57,7 @@ class TableReader(Reader):
         StoreVersionError
             If the store's format version is not one that this geoembz reads.
         """
+        url = str(url)
         group = open_group(url) if group is None else group
         if not is_table_store(group):
             raise StoreError(f"{url}: no store of a table; expected one that was made of a table")
