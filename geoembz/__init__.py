@@ -65,6 +65,12 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._search import SearchResult as SearchResult
     from geoembz._search import search as search
     from geoembz._search import vectors_at as vectors_at
+    from geoembz._train import Patches as Patches
+    from geoembz._train import Pixels as Pixels
+    from geoembz._train import Polygons as Polygons
+    from geoembz._train import patches as patches
+    from geoembz._train import pixels as pixels
+    from geoembz._train import polygons as polygons
     from geoembz._verify import Verification as Verification
     from geoembz._verify import verify as verify
     from geoembz._view import Viewer as Viewer
@@ -116,6 +122,7 @@ _ROOMS = {
     "_publish": ("PublishReport", "publish"),
     "_search": ("SearchResult", "search", "vectors_at"),
     "_seams": ("BorderStep", "ModelWindows", "OutlierTile", "SeamReport", "check_seams"),
+    "_train": ("Patches", "Pixels", "Polygons", "patches", "pixels", "polygons"),
     "_verify": ("Verification", "verify"),
     "_view": ("Viewer", "view"),
     "_xarray.patch": ("open_patch",),

@@ -189,13 +189,13 @@ def _groups(
                 ", which the sample has not; name groups with --groups, or choose another --split"
             )
         return None, ()
-    size = _default_block_size(sample.x, sample.y) if block_size is None else block_size
+    size = default_block_size(sample.x, sample.y) if block_size is None else block_size
     blocks = block_ids(sample.x, sample.y, size)
     count = len(np.unique(blocks))
     return blocks, (f"{count} blocks of {size:,.0f} m stay together in the split",)
 
 
-def _default_block_size(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+def default_block_size(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     extent = max(float(np.ptp(x)), float(np.ptp(y)))
     return extent / _BLOCKS_ALONG_SIDE * (1 + 1e-9) or 1.0
 

@@ -30,12 +30,12 @@ def raster_labels(
 ) -> PixelLabels:
     """Read labels, and groups, from one-band rasters; see `read_labels`."""
     messages: list[str] = []
-    with _on_grid(path, grid, messages) as raster:
+    with open_on_grid(path, grid, messages) as raster:
         none = raster.nodata if nodata is None else nodata
         group_path = None if groups is None else _group_path(groups)
         if group_path is None:
             return _collect(grid, raster, none, None, messages, seed)
-        with _on_grid(group_path, grid, messages) as group_raster:
+        with open_on_grid(group_path, grid, messages) as group_raster:
             return _collect(grid, raster, none, group_raster, messages, seed)
 
 
@@ -66,7 +66,7 @@ def _collect(
         window = ((top, min(top + step, height)), (0, width))
         values = raster.read(1, window=window)
         inside = raster.dataset_mask(window=window) != 0
-        known = inside & _is_labelled(values, nodata)
+        known = inside & is_labelled(values, nodata)
         without += int((~known).sum())
         places = np.flatnonzero(known)
         places = places[_thin(values.ravel()[places], share, rng)]
@@ -86,7 +86,8 @@ def _collect(
     )
 
 
-def _is_labelled(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+def is_labelled(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Return which values are a label: finite, and not the one that means none."""
     known = np.ones(values.shape, np.bool_)
     if values.dtype.kind == "f":
         known &= np.isfinite(values)
@@ -109,7 +110,7 @@ def _thin(
 
 
 @contextmanager
-def _on_grid(path: Path, grid: Grid, messages: list[str]) -> Iterator[Any]:
+def open_on_grid(path: Path, grid: Grid, messages: list[str]) -> Iterator[Any]:
     """Open a one-band raster on the grid, warped by nearest neighbour where it lies on another."""
     from rasterio.errors import RasterioError
 

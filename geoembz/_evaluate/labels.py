@@ -140,6 +140,98 @@ def find_labels(
     return raster_labels(path, grid, groups, nodata)
 
 
+def find_all_labels(
+    grids: Sequence[Grid],
+    path: str | Path,
+    column: str | None = None,
+    groups: str | None = None,
+    nodata: float | None = None,
+) -> tuple[PixelLabels, NDArray[np.int64]]:
+    """Find the labels of all grids of a store, of which one must have some.
+
+    Parameters
+    ----------
+    grids, path, column, groups, nodata
+        As in `find_labels`, of each grid.
+
+    Returns
+    -------
+    labels
+        Those of all grids, one grid laid below the other.
+    tops
+        The first row of each grid; see `number_grids`.
+
+    Raises
+    ------
+    SourceError
+        If the labels cannot be read, or none lies on any grid.
+    InvalidConfigError
+        If a column is missing.
+    """
+    path = Path(path)
+    parts = [find_labels(path, grid, column, groups, nodata, "--column") for grid in grids]
+    tops = np.cumsum([0, *(grid.shape[0] for grid in grids[:-1])]).astype(np.int64)
+    if not any(len(part) for part in parts):
+        refuse_no_label(path, grids, parts[0].exclusions)
+    if len(parts) == 1:
+        return parts[0], tops
+    # What lies outside one grid may lie in another, so exclusions of each say nothing of all.
+    marked = [part.groups for part in parts if part.groups is not None]
+    joined = PixelLabels(
+        rows=np.concatenate([part.rows + top for part, top in zip(parts, tops, strict=True)]),
+        cols=np.concatenate([part.cols for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        groups=np.concatenate(marked) if len(marked) == len(parts) else None,
+        column=parts[0].column,
+        messages=tuple(dict.fromkeys(text for part in parts for text in part.messages)),
+    )
+    return joined, tops
+
+
+def number_grids(
+    tops: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the grid of each row, of grids laid one below the other, and the row in that grid."""
+    numbers = np.searchsorted(tops, rows, side="right") - 1
+    return numbers, rows - tops[numbers]
+
+
+def require_numbers(name: object, labels: NDArray[Any], advice: str) -> None:
+    """Refuse texts where quantities are wanted; `advice` is for who wants classes.
+
+    Raises
+    ------
+    InvalidConfigError
+        Showing one of them.
+    """
+    if labels.dtype.kind not in "iuf":
+        raise InvalidConfigError(
+            f"{name}: the labels are text, such as {str(labels[0])!r}; expected numbers: "
+            f"name another --column, or {advice}"
+        )
+
+
+def whole_classes(name: object, labels: NDArray[Any], advice: str) -> NDArray[Any]:
+    """Return labels of classes, none of them missing: files may hold whole numbers as floats.
+
+    `advice` is for who has quantities.
+
+    Raises
+    ------
+    InvalidConfigError
+        If a number is not whole.
+    """
+    if labels.dtype.kind != "f":
+        return labels
+    broken = labels[labels != np.round(labels)]
+    if len(broken):
+        raise InvalidConfigError(
+            f"{name}: {len(broken):,} labels are no whole numbers, such as {broken[0]:g}; "
+            f"expected classes, as texts or whole numbers: {advice}"
+        )
+    return labels.astype(np.int64)
+
+
 def _feature_labels(
     path: Path, grid: Grid, column: str | None, groups: str | None, option: str
 ) -> PixelLabels:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from geoembz._evaluate.labels import PixelLabels
 from geoembz._evaluate.metrics.splits import stratified_sample
+from geoembz._export.region import date_position
 from geoembz._geo import metres_per_unit
 from geoembz._geo.grid import Grid, Window, split
 from geoembz._util.threads import for_each, worker_count
+from geoembz.errors import NoValidPixelsError
 from geoembz.sources import Source
 from geoembz.store import StoreReader
 
@@ -180,6 +182,50 @@ def codes_reader(reader: StoreReader, date: int = 0) -> ReadWindow:
         return codes, ~encoding.is_nodata(codes[0])
 
     return read
+
+
+def gather_codes(
+    readers: Sequence[StoreReader], time: str | None, numbers: Rows, rows: Rows, cols: Rows
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Read the codes of pixels of several grids of one encoding, grid by grid.
+
+    Parameters
+    ----------
+    readers
+        Of all grids.
+    time
+        Date of the codes.
+    numbers, rows, cols
+        Grid of each pixel, and place in it, shape ``(n,)``.
+
+    Returns
+    -------
+    codes
+        Shape ``(n, code_length)``.
+    valid
+        Which pixels hold an embedding, bool, shape ``(n,)``.
+
+    Raises
+    ------
+    NoValidPixelsError
+        If none does.
+    """
+    encoding = readers[0].encoding
+    codes = np.zeros((len(rows), encoding.code_length), encoding.code_dtype)
+    valid = np.zeros(len(rows), np.bool_)
+    for number, reader in enumerate(readers):
+        here = np.flatnonzero(numbers == number)
+        if not len(here):
+            continue
+        read = codes_reader(reader, date_position(reader, time))
+        chunk = (int(reader.codes.chunks[-2]), int(reader.codes.chunks[-1]))
+        codes[here], valid[here] = gather(read, chunk, rows[here], cols[here], encoding.code_dtype)
+    if not valid.any():
+        raise NoValidPixelsError(
+            f"{readers[0].url}: not one of {len(rows):,} labelled pixels holds an embedding; "
+            "expected labels where the store has data"
+        )
+    return codes, valid
 
 
 def metres(grid: Grid, rows: Rows, cols: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,6 +11,8 @@ from geoembz._export.pixels import Hits, inside_window, point_hits
 from geoembz._export.region import Region
 from geoembz._objects.ranges import in_flight
 from geoembz._util.threads import in_order
+from geoembz.encoding import Encoding
+from geoembz.encoding._kernel import Decoder
 from geoembz.store import StoreReader, View
 
 _DISK_READS = 8
@@ -49,6 +51,12 @@ class ViewOptions:
     def length(self, reader: StoreReader) -> int:
         """Return how many numbers a pixel has."""
         return reader.length(self.space, self.components, self.whiten)
+
+    def decoder(self, encoding: Encoding) -> Decoder:
+        """Prepare to decode codes of an encoding; there is nothing to decode in space ``codes``."""
+        if self.space == "codes":
+            raise RuntimeError("codes are not decoded")
+        return encoding.decoder(self.space, self.components, self.whiten)
 
     def missing(self, reader: StoreReader, *shape: int) -> NDArray[Any]:
         """Return an array of a shape that holds no vector yet: NaN, or the codes of nodata."""

@@ -9,26 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._evaluate.cross_validation import Division, divide
-from geoembz._evaluate.labels import PixelLabels, find_labels, refuse_no_label
+from geoembz._evaluate.labels import (
+    PixelLabels,
+    find_all_labels,
+    number_grids,
+    require_numbers,
+    whole_classes,
+)
 from geoembz._evaluate.metrics.splits import rank_within, stratified_sample
-from geoembz._evaluate.pixels import codes_reader, draw_labelled, gather, metres
+from geoembz._evaluate.pixels import draw_labelled, gather_codes, metres
 from geoembz._evaluate.sample import (
     ExperimentOptions,
     Sample,
     clean,
     find_missing,
 )
-from geoembz._export.region import date_position
 from geoembz._map.legend import Legend, read_legend
 from geoembz._map.options import TrainingOptions
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding
-from geoembz.errors import InvalidConfigError, NoValidPixelsError
+from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
-from geoembz.store.grids import open_readers
+from geoembz.store.grids import open_readers, shared_encoding
 
 FEW_PIXELS = 50
 """A class of fewer labelled pixels is warned of, and no draw makes it so small."""
+
+
+_OF_CLASSES = "make a map of classes (geoembz map classify)"
+_OF_QUANTITIES = "make a map of quantities (geoembz map regress)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +117,16 @@ def read_training_set(
             "map: no labels; give --labels FILE to learn from, or --model FILE.json, a saved model"
         )
     readers = open_readers(store, level=level)
-    encoding = _shared_encoding(readers)
-    found, tops = _find_all(readers, options)
+    encoding = shared_encoding(readers)
+    found, tops = find_all_labels(
+        [reader.attributes.grid for reader in readers],
+        options.labels,
+        options.column,
+        options.groups,
+        options.label_nodata,
+    )
     if quantities:
-        _require_numbers(found.labels, options)
+        require_numbers(options.labels, found.labels, _OF_CLASSES)
     count = options.samples if most is None else min(most, options.samples)
     drawn = _draw(found, count, options.seed, quantities=quantities)
     sample = _sample(readers, tops, drawn, encoding, time)
@@ -128,44 +143,6 @@ def read_training_set(
     return TrainingSet(sample, division, encoding, options.seed, legend, found.column)
 
 
-def _shared_encoding(readers: Sequence[StoreReader]) -> Encoding:
-    """Return the encoding of all grids."""
-    first = readers[0].encoding
-    if any(reader.encoding.hash != first.hash for reader in readers):
-        raise InvalidConfigError(
-            f"{readers[0].url}: its grids have different encodings; make a map of each alone"
-        )
-    return first
-
-
-def _find_all(
-    readers: Sequence[StoreReader], options: TrainingOptions
-) -> tuple[PixelLabels, NDArray[np.int64]]:
-    """Return the labels of all grids, one laid below the other, and the first row of each."""
-    grids = [reader.attributes.grid for reader in readers]
-    path = Path(str(options.labels))
-    parts = [
-        find_labels(path, grid, options.column, options.groups, options.label_nodata, "--column")
-        for grid in grids
-    ]
-    tops = np.cumsum([0, *(grid.shape[0] for grid in grids[:-1])]).astype(np.int64)
-    if not any(len(part) for part in parts):
-        refuse_no_label(path, grids, parts[0].exclusions)
-    if len(parts) == 1:
-        return parts[0], tops
-    # What lies outside one grid may lie in another, so exclusions of each say nothing of all.
-    groups = [part.groups for part in parts if part.groups is not None]
-    joined = PixelLabels(
-        rows=np.concatenate([part.rows + top for part, top in zip(parts, tops, strict=True)]),
-        cols=np.concatenate([part.cols for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        groups=np.concatenate(groups) if len(groups) == len(parts) else None,
-        column=parts[0].column,
-        messages=tuple(dict.fromkeys(text for part in parts for text in part.messages)),
-    )
-    return joined, tops
-
-
 def _draw(labels: PixelLabels, count: int, seed: int, *, quantities: bool) -> PixelLabels:
     """Draw about `count` pixels, each class in proportion, but enough of a rare one."""
     if len(labels) <= count:
@@ -178,6 +155,22 @@ def _draw(labels: PixelLabels, count: int, seed: int, *, quantities: bool) -> Pi
     return labels.take(np.union1d(stratified_sample(labels.labels, count, seed=seed), first))
 
 
+def _read_codes(
+    readers: Sequence[StoreReader],
+    tops: NDArray[np.int64],
+    drawn: PixelLabels,
+    time: str | None,
+) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Read the codes of pixels, whether each holds an embedding, and where it lies."""
+    numbers, rows = number_grids(tops, drawn.rows)
+    codes, valid = gather_codes(readers, time, numbers, rows, drawn.cols)
+    x, y = np.empty(len(drawn)), np.empty(len(drawn))
+    for number, reader in enumerate(readers):
+        here = numbers == number
+        x[here], y[here] = metres(reader.attributes.grid, rows[here], drawn.cols[here])
+    return codes, valid, x, y
+
+
 def _sample(
     readers: Sequence[StoreReader],
     tops: NDArray[np.int64],
@@ -186,12 +179,7 @@ def _sample(
     time: str | None,
 ) -> Sample:
     """Return labelled pixels with their codes and places; all that have no embedding left out."""
-    codes, valid, x, y = _read_codes(readers, tops, drawn, encoding, time)
-    if not valid.any():
-        raise NoValidPixelsError(
-            f"{readers[0].url}: not one of {len(drawn):,} labelled pixels holds an embedding; "
-            "expected labels where the store has data"
-        )
+    codes, valid, x, y = _read_codes(readers, tops, drawn, time)
     with single_threaded_blas():
         vectors = encoding.decode(codes, valid=valid)
     sample = Sample(
@@ -208,39 +196,6 @@ def _sample(
     return sample.without(~valid, "labelled pixel without an embedding")
 
 
-def _read_codes(
-    readers: Sequence[StoreReader],
-    tops: NDArray[np.int64],
-    drawn: PixelLabels,
-    encoding: Encoding,
-    time: str | None,
-) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-    """Read the codes of pixels grid by grid, whether each holds an embedding, and where it lies."""
-    count = len(drawn)
-    codes = np.zeros((count, encoding.code_length), encoding.code_dtype)
-    valid = np.zeros(count, np.bool_)
-    x, y = np.empty(count), np.empty(count)
-    numbers = np.searchsorted(tops, drawn.rows, side="right") - 1
-    for number, reader in enumerate(readers):
-        here = np.flatnonzero(numbers == number)
-        if not len(here):
-            continue
-        rows, cols = drawn.rows[here] - tops[number], drawn.cols[here]
-        read = codes_reader(reader, date_position(reader, time))
-        chunk = (int(reader.codes.chunks[-2]), int(reader.codes.chunks[-1]))
-        codes[here], valid[here] = gather(read, chunk, rows, cols, encoding.code_dtype)
-        x[here], y[here] = metres(reader.attributes.grid, rows, cols)
-    return codes, valid, x, y
-
-
-def _require_numbers(labels: NDArray[Any], options: TrainingOptions) -> None:
-    if labels.dtype.kind not in "iuf":
-        raise InvalidConfigError(
-            f"{options.labels}: the labels are text, such as {str(labels[0])!r}; expected numbers: "
-            "name another --column, or make a map of classes (geoembz map classify)"
-        )
-
-
 def _with_classes(sample: Sample) -> Sample:
     """Return a sample whose numbers are whole: files may hold them as floats."""
     labels = sample.labels
@@ -248,14 +203,7 @@ def _with_classes(sample: Sample) -> Sample:
         return sample
     sample = sample.without(np.isnan(labels), "label missing")
     labels = labels[~np.isnan(labels)]
-    broken = labels[labels != np.round(labels)]
-    if len(broken):
-        raise InvalidConfigError(
-            f"{sample.name}: {len(broken):,} labels are no whole numbers, such as {broken[0]:g}; "
-            "expected classes, as texts or whole numbers: make a map of quantities (geoembz map "
-            "regress)"
-        )
-    return replace(sample, labels=labels.astype(np.int64))
+    return replace(sample, labels=whole_classes(sample.name, labels, _OF_QUANTITIES))
 
 
 def _refuse_lone_classes(sample: Sample) -> None:

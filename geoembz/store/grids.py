@@ -10,6 +10,7 @@ from zarr.storage import MemoryStore
 
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
+from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.store.attributes import RootAttributes, StoreAttributes
 from geoembz.store.conventions import GRIDS, records_digests
@@ -100,6 +101,22 @@ def open_one(
             "with xarray.open_datatree(…, engine='geoembz')"
         )
     return readers[0]
+
+
+def shared_encoding(readers: Sequence[StoreReader]) -> Encoding:
+    """Return the encoding of all grids.
+
+    Raises
+    ------
+    InvalidConfigError
+        If one has another.
+    """
+    first = readers[0].encoding
+    if any(reader.encoding.hash != first.hash for reader in readers):
+        raise InvalidConfigError(
+            f"{readers[0].url}: its grids have different encodings; take each of them alone"
+        )
+    return first
 
 
 def choose_grid(readers: list[StoreReader]) -> str:

@@ -1,0 +1,1 @@
+"""Samples for training: patches, pixels, polygons, and the order in which they come."""
