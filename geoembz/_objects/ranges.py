@@ -11,7 +11,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from geoembz._objects.faults import RetryPolicy, is_absence, will_pass
-from geoembz._objects.stores import RangedHttp
 from geoembz.errors import GeoembzError, InvalidConfigError
 
 IN_FLIGHT = 48
@@ -43,7 +42,7 @@ class Part:
 
 def reads_parts(filesystem: Any) -> bool:
     """Whether `read_part` can read from a file system of fsspec."""
-    return isinstance(filesystem, RangedHttp) or _is_s3(filesystem)
+    return _is_ours(filesystem) or "s3" in _protocols(filesystem)
 
 
 async def read_part(
@@ -67,7 +66,7 @@ async def read_part(
     OSError
         If the server cannot be reached, or refuses.
     """
-    read = _read_web if isinstance(filesystem, RangedHttp) else _read_s3
+    read = _read_web if _is_ours(filesystem) else _read_s3
     async with _slot():
         try:
             return await read(filesystem, path, start, end)
@@ -106,9 +105,14 @@ async def _read_s3(filesystem: Any, path: str, start: int | None, end: int | Non
     return found
 
 
-def _is_s3(filesystem: Any) -> bool:
-    protocols = filesystem.protocol
-    return "s3" in ((protocols,) if isinstance(protocols, str) else protocols)
+def _is_ours(filesystem: Any) -> bool:
+    """Whether it is a web server's, which tells versions: without importing what that needs."""
+    return "http" in _protocols(filesystem) and hasattr(filesystem, "fetch")
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    found = filesystem.protocol
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def _slot() -> asyncio.Semaphore:
