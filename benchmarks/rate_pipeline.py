@@ -18,7 +18,7 @@ from geoembz._evaluate.metrics.neighbours import (
     majority_vote,
 )
 from geoembz._evaluate.metrics.probes import fit_probe
-from geoembz._evaluate.metrics.splits import fold_ids
+from geoembz._evaluate.metrics.splits import Fold, fold_ids, shuffle_training_rows
 from geoembz._evaluate.metrics.topk import Neighbours
 from geoembz._util.threads import single_threaded_blas
 from geoembz.encoding import Encoding, Recipe
@@ -176,9 +176,11 @@ def read(path: Path, label_column: str | None = None, groups: str | None = None)
 
 
 def split(rows: Floats, labels: Labels, held: Hits, groups: NDArray[Any] | None = None) -> Problem:
-    """Set the held rows apart."""
-    kept = None if groups is None else groups[~held]
-    return Problem(rows[~held], rows[held], labels[~held], labels[held], kept)
+    """Set the held rows apart, and break ties between the others as `geoembz.evaluate` does."""
+    fold = shuffle_training_rows(Fold(np.flatnonzero(~held), np.flatnonzero(held)))
+    train, test = fold.train, fold.test
+    kept = None if groups is None else groups[train]
+    return Problem(rows[train], rows[test], labels[train], labels[test], kept)
 
 
 def percent(hits: Hits) -> float:

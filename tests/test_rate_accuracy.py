@@ -9,10 +9,12 @@ import pytest
 
 from benchmarks.rate_accuracy import run
 from benchmarks.rate_memo import Memo
-from benchmarks.rate_pipeline import Problem, read
+from benchmarks.rate_pipeline import Problem, read, split
 from benchmarks.rate_plot import pareto
 from benchmarks.rate_recipes import Choice, candidates, compared, default_budgets
 from benchmarks.rate_selection import drop_losers, folds, judge, rank
+from geoembz import evaluate
+from geoembz._evaluate.sample import Sample
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
 
@@ -50,6 +52,19 @@ def test_folds_hold_out_every_training_row_once(problem: Problem) -> None:
     assert sorted(map(bytes, np.concatenate(held))) == sorted(map(bytes, problem.train))
     for part in folds(problem, seed=2):
         assert not set(map(bytes, part.train)) & set(map(bytes, part.other))
+
+
+def test_ties_are_broken_as_evaluate_breaks_them() -> None:
+    """Rows that are sorted by class: few bits tie, and the first class must not win them all."""
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(4), 200)
+    rows = (rng.normal(size=(4, 16))[labels] + 2 * rng.normal(size=(800, 16))).astype(np.float32)
+    is_train = np.arange(800) % 4 > 0
+    sample = Sample(rows, labels, is_train=is_train)
+    found = evaluate(table=sample, recipes=["pca6-binary"], tasks=["hamming"], seed=0)
+    problem = split(rows, labels, ~is_train)
+    hits = problem.hits(problem.code(problem.fit("pca6-binary")))
+    assert hits.mean() == found.recipes[0].tasks["hamming"]["accuracy"]
 
 
 OLD, NEW = Choice(8, "pca8-int8"), Choice(8, "l2-pca16-int4-lloyd", 0.25)

@@ -19,6 +19,7 @@ from geoembz._evaluate.metrics.splits import (
     block_ids,
     fold_ids,
     random_split,
+    shuffle_training_rows,
     without_unseen_classes,
 )
 from geoembz._evaluate.sample import DEFAULTS, ExperimentOptions, Sample
@@ -235,4 +236,4 @@ def _prepare(sample: Sample, fold: Fold, seed: int) -> Fold:
     """Shuffle the training rows, and leave out test rows whose class has none."""
     if sample.labels is not None and sample.has_classes:
         fold = without_unseen_classes(fold, sample.labels)
-    return Fold(np.random.default_rng(seed).permutation(fold.train), fold.test)
+    return shuffle_training_rows(fold, seed)

@@ -13,6 +13,7 @@ from geoembz._evaluate.metrics.splits import (
     fold_ids,
     labelled_split,
     random_split,
+    shuffle_training_rows,
     stratified_sample,
 )
 from geoembz.errors import InvalidConfigError
@@ -27,6 +28,16 @@ def test_random_split_parts_the_rows(n: int, share: float, seed: int) -> None:
     split = random_split(n, share, seed=seed)
     np.testing.assert_array_equal(all_rows(split), np.arange(n))
     assert len(split.test) == round(n * share)
+
+
+def test_ties_favour_no_class() -> None:
+    """All rows equally near, sorted by class: the first ones are of both classes."""
+    fold = Fold(np.arange(100), np.arange(100, 110))
+    shuffled = shuffle_training_rows(fold, seed=3)
+    assert sorted(shuffled.train) == list(fold.train)
+    assert 20 < int((shuffled.train[:50] < 50).sum()) < 30
+    np.testing.assert_array_equal(shuffled.test, fold.test)
+    np.testing.assert_array_equal(shuffle_training_rows(fold, seed=3).train, shuffled.train)
 
 
 @given(labels=st.lists(st.integers(0, 3), min_size=6, max_size=80), seed=st.integers(0, 99))
