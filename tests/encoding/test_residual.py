@@ -77,7 +77,7 @@ def test_codes_do_not_depend_on_the_window() -> None:
 
 
 def test_the_fit_is_seeded_and_loses_less_with_every_stage() -> None:
-    values = gaussian(8, 2000)
+    values = gaussian(8, 800)
     options: dict[str, Any] = {"seed": 3, "n_iterations": 4}
     first = ResidualQuantizer.fit(values, n_stages=3, **options)
     again = ResidualQuantizer.fit(values, n_stages=3, **options)
@@ -89,11 +89,40 @@ def test_the_fit_is_seeded_and_loses_less_with_every_stage() -> None:
 def test_sums_lose_less_than_groups_of_as_many_bytes() -> None:
     """What the quantizer is for: held-out vectors of correlated components at four bytes."""
     mixing = np.random.default_rng(5).normal(size=(16, 16)).astype(np.float32)
-    train, other = mixing @ gaussian(16, 4000), mixing @ gaussian(16, 1000, seed=9)
-    sums = ResidualQuantizer.fit(train, n_stages=4, n_iterations=8)
+    train, other = mixing @ gaussian(16, 1000), mixing @ gaussian(16, 500, seed=9)
+    sums = ResidualQuantizer.fit(train, n_stages=4, n_iterations=3)
     groups = ProductQuantizer.fit(train, n_subquantizers=4, n_iterations=8)
     decoded = groups.dequantize(groups.quantize(other))
     assert squared_errors(sums, other).mean() < 0.9 * np.square(other - decoded).sum(axis=0).mean()
+
+
+def test_a_fit_suits_vectors_that_it_did_not_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With few vectors: it sees what a beam holds, not the best sum of each vector alone."""
+    train, other = gaussian(8, 700), gaussian(8, 700, seed=9)
+    options: dict[str, Any] = {"n_stages": 3, "n_iterations": 4}
+    lost = squared_errors(ResidualQuantizer.fit(train, **options), other).mean()
+
+    def best_sums(self: ResidualQuantizer, points: Floats, seed: int) -> tuple[Floats, Any]:
+        return points, self.quantize(points)
+
+    monkeypatch.setattr(ResidualQuantizer, "_likely_sums", best_sums)
+    assert lost < 0.95 * squared_errors(ResidualQuantizer.fit(train, **options), other).mean()
+
+
+def test_sums_of_a_fit_are_those_that_a_beam_ends_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearest first, of every vector; of more than a fit takes a seeded choice."""
+    quantizer, values = invented(3, 5), gaussian(5, 400)
+    targets, codes = quantizer._likely_sums(values, seed=0)
+    assert codes.shape == (3, 5 * 400)
+    np.testing.assert_array_equal(codes[:, :400], quantizer.quantize(values))
+    errors = np.square(targets - quantizer.dequantize(codes)).sum(axis=0).reshape(5, 400)
+    assert (np.diff(errors, axis=0) > -1e-6).all()
+    monkeypatch.setattr(module, "MAX_SAMPLES", 700)
+    few, some = quantizer._likely_sums(values, seed=1)
+    assert few.shape == (5, 700)
+    known = {(*target, *code) for target, code in zip(targets.T, codes.T, strict=True)}
+    assert all((*t, *c) in known for t, c in zip(few.T, some.T, strict=True))
+    np.testing.assert_array_equal(quantizer._likely_sums(values, seed=1)[1], some)
 
 
 def test_the_first_codes_are_a_coarser_code() -> None:
@@ -160,5 +189,6 @@ def test_compiled_codes_are_those_of_numpy(n_stages: int) -> None:
     points[0, 3] = 1e30
     for start in range(0, 768, 256):
         block = np.ascontiguousarray(points[:, start : start + 256])
-        expected = quantizer._nearest(block)
-        np.testing.assert_array_equal(quantizer._nearest_compiled(block), expected)
+        for n_sums in (1, 5):
+            expected = quantizer._nearest(block, n_sums)
+            np.testing.assert_array_equal(quantizer._nearest_compiled(block, n_sums), expected)

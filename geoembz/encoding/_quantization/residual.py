@@ -5,11 +5,16 @@ so on: each stage adds a byte, and the first bytes alone are a coarser code of t
 nearest sum is sought by a beam: after each stage the few best partial sums go on. What a codeword
 adds to the squared error depends on the vector by one product, and on the codewords before it by
 products that are known beforehand, so that no residual is ever made.
+
+A fit sees all sums that a beam holds, not the best one of each vector alone. Codewords that are
+means of few residuals suit these too well: with 17,000 vectors of 64 components and 8 stages, the
+squared error of vectors that the fit did not see falls by 5 % with the further sums, that of the
+vectors it saw rises. The further sums are what a beam has to choose among when it codes others.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +23,7 @@ from numpy.typing import NDArray
 from geoembz._util.compiling import has_accelerator
 from geoembz.encoding._quantization.base import Codes, Quantizer, Shapes, destination
 from geoembz.encoding._quantization.centres import (
+    MAX_SAMPLES,
     N_CENTRES,
     choose_pixels,
     code_in_blocks,
@@ -37,8 +43,7 @@ _FIRST_DIRECTIONS = (8, 32)
 """Directions of largest variance in which k-means begins and goes on, before all."""
 
 _REFINEMENTS, _SWEEPS = 2, 3
-"""Times that all pixels are coded anew, and that all stages are fitted anew to these codes: the
-squared error falls by 5 % of itself, that of the first stages alone rises by 0.5 %."""
+"""Times that the pixels are coded anew, and that all stages are fitted anew to these codes."""
 
 _BLOCK_PIXELS = 256
 """Pixels that go through the stages together: the products of a stage with those before it stay in
@@ -112,7 +117,7 @@ class ResidualQuantizer(Quantizer):
         ----------
         components
             Finite float32, shape ``(n_components, n_pixels)``, at least 256 pixels; of more than
-            65,536 a seeded choice is used.
+            65,536, of pixels or of their sums, a seeded choice is used.
         n_stages
             Bytes of a code, 1 to 32.
         seed
@@ -149,18 +154,35 @@ class ResidualQuantizer(Quantizer):
             before = fitted.codebook[:stage]
             fitted = cls(np.concatenate([before, centres[np.newaxis]]))
             if stage + 1 < n_stages:
-                residuals = points - fitted.dequantize(fitted.quantize(points))
+                targets, codes = fitted._likely_sums(points, seed)
+                residuals = targets - fitted.dequantize(codes)
         for _ in range(_REFINEMENTS):
-            fitted = fitted._refined(points)
+            fitted = fitted._refined(*fitted._likely_sums(points, seed))
         return fitted
 
-    def _refined(self, points: NDArray[np.float32]) -> Self:
+    def _likely_sums(
+        self, points: NDArray[np.float32], seed: int
+    ) -> tuple[NDArray[np.float32], Codes]:
+        """Return vectors, and codes of the sums that a beam ends with, several of each vector.
+
+        At most `MAX_SAMPLES` of them, chosen by `seed`: a fit takes no longer for them than it
+        does for as many vectors.
+        """
+        codes, n_points = self._code(points, _BEAM), points.shape[1]
+        chosen = np.arange(_BEAM * n_points)
+        if len(chosen) > MAX_SAMPLES:
+            drawn = np.random.default_rng(seed).choice(len(chosen), MAX_SAMPLES, replace=False)
+            chosen = np.sort(drawn)
+        ranks, pixels = np.divmod(chosen, n_points)
+        by_rank = codes.reshape(_BEAM, self.n_stages, n_points)
+        return points[:, pixels], np.ascontiguousarray(by_rank[ranks, :, pixels].T)
+
+    def _refined(self, points: NDArray[np.float32], codes: Codes) -> Self:
         """Return codewords with less squared error: each is the mean of what the others leave.
 
         Stages are fitted one after the other, the first ones without knowing of the later. With
         codes as they are, the error falls with each stage that is fitted anew.
         """
-        codes = self.quantize(points)
         words = self.codebook.astype(np.float64)
         left = points.T - words[np.arange(len(words))[:, np.newaxis], codes].sum(axis=0)
         for _ in range(_SWEEPS):
@@ -176,13 +198,19 @@ class ResidualQuantizer(Quantizer):
 
     def quantize(self, components: NDArray[np.float32]) -> Codes:
         """Quantize finite float32 ``(n_components, n_pixels)``; one row of codes per stage."""
+        return self._code(components, 1)
+
+    def _code(self, components: NDArray[np.float32], n_sums: int) -> Codes:
+        """Return the codes of the best sums, ``(n_sums * n_stages, n_pixels)``, nearest first."""
         work = components.shape[1] * self.n_stages
         is_compiled = work >= _WORTHWHILE_WORDS and has_accelerator() and self._is_ordinary
         nearest = self._nearest_compiled if is_compiled else self._nearest
-        return code_in_blocks(components, self.n_stages, _BLOCK_PIXELS, nearest)
+        return code_in_blocks(
+            components, n_sums * self.n_stages, _BLOCK_PIXELS, partial(nearest, n_sums=n_sums)
+        )
 
-    def _nearest(self, block: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Return the codes of a block of `_BLOCK_PIXELS`, shape ``(n_stages, _BLOCK_PIXELS)``.
+    def _nearest(self, block: NDArray[np.float32], n_sums: int = 1) -> NDArray[np.uint8]:
+        """Return the codes of a block of `_BLOCK_PIXELS`, sum by sum, in each stage by stage.
 
         The squared error of a sum, less the vector's own square, is the sum of ``|c|² - 2 x·c`` of
         its codewords and ``2 c·c'`` of their pairs.
@@ -196,30 +224,30 @@ class ResidualQuantizer(Quantizer):
                 scores = errors[:, :, np.newaxis] + alone[:, np.newaxis]
                 for earlier, products in enumerate(self._products[stage]):
                     scores += products[codes[:, :, earlier]]
-            beam = _BEAM if stage + 1 < self.n_stages else 1
+            beam = _BEAM if stage + 1 < self.n_stages else n_sums
             chosen, errors = _smallest(scores.reshape(n_pixels, -1), beam)
             parents, words_chosen = np.divmod(chosen, N_CENTRES)
             before = np.take_along_axis(codes, parents[..., np.newaxis], axis=1)
             codes = np.concatenate([before, words_chosen[..., np.newaxis]], axis=2)
-        return codes[:, 0].T.astype(np.uint8)
+        return codes.reshape(n_pixels, -1).T.astype(np.uint8)
 
-    def _nearest_compiled(self, block: NDArray[np.float32]) -> NDArray[np.uint8]:
+    def _nearest_compiled(self, block: NDArray[np.float32], n_sums: int = 1) -> NDArray[np.uint8]:
         """Return what `_nearest` does, by a loop that numba compiled."""
         from geoembz.encoding._quantization.compiled import extend_sums
 
         if not np.abs(block).max() < _ORDINARY:
-            return self._nearest(block)
+            return self._nearest(block, n_sums)
         n_pixels = block.shape[1]
         errors = np.zeros((n_pixels, 1), np.float32)
         codes = np.empty((n_pixels, 1, self.n_stages), np.uint8)
         for stage, (words, squares) in enumerate(zip(self.codebook, self._squares, strict=True)):
             alone = squares - 2 * (block.T @ words.T)
-            beam = _BEAM if stage + 1 < self.n_stages else 1
+            beam = _BEAM if stage + 1 < self.n_stages else n_sums
             chosen = np.empty((n_pixels, beam), np.float32)
             longer = np.empty((n_pixels, beam, self.n_stages), np.uint8)
             extend_sums(alone, self._products[stage], errors, codes, chosen, longer)
             errors, codes = chosen, longer
-        return codes[:, 0].T
+        return codes.reshape(n_pixels, -1).T
 
     @cached_property
     def _is_ordinary(self) -> bool:
