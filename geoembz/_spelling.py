@@ -30,6 +30,7 @@ KEYWORDS = MappingProxyType(
         "class": "storage_class=…",
         "folds": "n_folds=…",
         "for": "access=…",
+        "layer": "layers=…",
         "from": "start=…",
         "to": "end=…",
     }

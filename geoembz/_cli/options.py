@@ -210,6 +210,14 @@ def read_options(
     checksum: Annotated[
         bool, typer.Option("--checksum", help="Record the SHA-256 of every input file.")
     ] = False,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layer",
+            metavar="NAME=FILE[:BAND]",
+            help="Store numbers of FILE beside the vectors; may be repeated.",
+        ),
+    ] = None,
 ) -> "ReadOptions":
     """Return how inputs are read."""
     from geoembz import ReadOptions
@@ -231,6 +239,7 @@ def read_options(
         aggregate=aggregate,
         pool=pool,  # type: ignore[arg-type]  # the group refuses what is none
         checksum=checksum,
+        layers=layers,
     )
 
 

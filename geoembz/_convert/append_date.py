@@ -23,6 +23,7 @@ from geoembz.sources.band_names import list_names, natural_order
 from geoembz.sources.base import names_of, traits_of
 from geoembz.sources.checks import check_vectors
 from geoembz.sources.georeference import describe_grid, same_pixels
+from geoembz.sources.placed_layers import with_layers_of
 from geoembz.sources.provenance import BBOX
 from geoembz.sources.wrappers import reorder_bands, with_traits
 from geoembz.store import StoreReader
@@ -97,11 +98,12 @@ def fit_to_store(
     EncodingError
         If the vectors have another length, model or encoding.
     SourceError
-        If the names of its bands say that they are others.
+        If the names of its bands say that they are others, or its layers do not fit.
     """
     _check_times(url, reader, options, is_begun=is_begun)
     _check_grid(url, reader, source)
     _check_vectors(url, reader, source, options)
+    source = with_layers_of(source, reader.attributes.layers, url, options.date)
     stored, own = reader.attributes.band_names, names_of(source)
     if any(stored) or not any(own):
         return reorder_bands(source, stored, url)
@@ -260,6 +262,7 @@ class DateAppending:
             dates,
             _layouts_of_levels(reader),
             archive=reader.is_archive,
+            layers=reader.attributes.layers,
         )
         writer = StoreWriter(build.tree, plan, position)
         _, centre = fit_once(build, lambda: self._fit(build, reader, plan.arrays))

@@ -13,6 +13,7 @@ from geoembz.sources.cells import Cells, CellSource
 from geoembz.sources.detect import open_array, open_input, open_xarray
 from geoembz.sources.extent import within_extent
 from geoembz.sources.inputs import table_files
+from geoembz.sources.layer_inputs import with_named_layers
 from geoembz.sources.options import parse_extent
 from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.sources.xarray_source import is_xarray
@@ -27,7 +28,8 @@ type Inputs = str | Path | Sequence[str | Path] | Source | xr.DataArray | xr.Dat
 def open_inputs(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     """Return a source per CRS, by the name of its grid; see `geoembz.sources.open_sources`.
 
-    With `extent` it covers that; with `aggregate` each is made of cells.
+    With `extent` it covers that; with `aggregate` each is made of cells, and layers that are named
+    have one number per cell.
 
     Raises
     ------
@@ -38,12 +40,25 @@ def open_inputs(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     """
     opened = _open_all(inputs, options)
     extent = parse_extent(options.extent)
+    if options.aggregate is None:
+        opened = _with_layers(opened, options)
     if extent is not None:
         opened = _within(opened, extent)
     if options.aggregate is None:
         return opened
     cells = Cells.of(options.aggregate, options.pool)
-    return {name: CellSource(source, cells) for name, source in opened.items()}
+    pooled: dict[str, Source] = {name: CellSource(source, cells) for name, source in opened.items()}
+    return _with_layers(pooled, options)
+
+
+def _with_layers(opened: Mapping[str, Source], options: ReadOptions) -> dict[str, Source]:
+    """Return the sources with the layers that options name, which have one grid."""
+    if options.named_layers and len(opened) > 1:
+        raise InvalidConfigError(
+            f"layer {options.named_layers[0][0]}: of which grid? The inputs lie in "
+            f"{', '.join(opened)}; convert those of one CRS at a time, or leave --layer out"
+        )
+    return {name: with_named_layers(source, options) for name, source in opened.items()}
 
 
 def _within(opened: Mapping[str, Source], extent: Sequence[float]) -> dict[str, Source]:

@@ -143,6 +143,7 @@ class ReadKeywords(TypedDict, total=False):
     aggregate: int | None
     pool: Pool | Sequence[Pool] | None
     checksum: bool
+    layers: Mapping[str, str | Path] | Sequence[str] | None
 
 
 class ConvertKeywords(ReadKeywords, total=False):

@@ -26,6 +26,7 @@ from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources import Source
 from geoembz.sources.base import names_of, traits_of
 from geoembz.sources.checks import check_vectors
+from geoembz.sources.layers import layers_of
 from geoembz.store import StoreReader
 from geoembz.store.documents import StorePlan
 from geoembz.store.grids import write_root
@@ -109,7 +110,15 @@ class RasterConversion(Conversion[Source]):
         count = count_levels(chunks.shape) if self.storage.overviews else 0
         layouts = level_layouts(chunks, count)
         storage = self.storage
-        plan = StorePlan(encoding, chunks, storage.layout, dates, layouts, archive=storage.archive)
+        plan = StorePlan(
+            encoding,
+            chunks,
+            storage.layout,
+            dates,
+            layouts,
+            archive=storage.archive,
+            layers=layers_of(self.source),
+        )
         return StoreWriter(build.tree, plan)
 
     def _prefix(self, encoding: Encoding) -> int | None:
@@ -138,10 +147,16 @@ class RasterConversion(Conversion[Source]):
     def plan(self) -> dict[str, Any]:
         """Return everything that the store's bytes depend on, as the journal records it."""
         traits, grid = traits_of(self.source), self.source.grid
-        levels = {"levels": count_levels(grid.shape)} if self.storage.overviews else {}
+        optional: dict[str, Any] = {}
+        if self.storage.overviews:
+            optional["levels"] = count_levels(grid.shape)
+        if layers := layers_of(self.source):
+            optional["layers"] = [layer.to_json() for layer in layers]
+        if named := self.read.named_layers:
+            optional["layer_files"] = [[name, place.rpartition("/")[2]] for name, place in named]
         return (
             super().plan()
-            | levels
+            | optional
             | {
                 "date": self.date,
                 "product": traits.product,

@@ -129,6 +129,7 @@ def store_attributes(
         fidelity=written.fidelity,
         pixels=written.pixels,
         times=tuple(written.at(date) for date in plan.dates),
+        layers=plan.layers,
         band_names=names_of(source),
         notes=traits.notes,
         skipped=traits.skipped,

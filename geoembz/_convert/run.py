@@ -252,6 +252,7 @@ class _Request:
             "resample",
             "aggregate",
             "extent",
+            "layers",
         )
         refuse_raster_options(
             {

@@ -1,6 +1,6 @@
 """Write the shards of one grid at one date: read, encode, store and record each as a task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -20,6 +20,7 @@ from geoembz.encoding._quantization import Codes, PowerQuantizer
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, SourceData
 from geoembz.sources.base import occupies
+from geoembz.sources.layers import read_layers
 from geoembz.store.digests import StoredObjects, parse_objects
 from geoembz.store.journal import Journal
 from geoembz.store.lock import Fence
@@ -140,7 +141,8 @@ class ShardTask:
                 self._encode(block, data, codes[:, rows, cols], valid[rows, cols])
             )
         self.fence.check()  # again: to read and encode takes a while
-        stored = self.writer.write_shard(shard, codes, valid)
+        layers = read_layers(self.source, shard)
+        stored = self.writer.write_shard(shard, codes, valid, layers)
         result = ShardResult(int(valid.sum()), fidelity, rejected, partial, stored)
         self.journal.record(shard, result.to_json())
         return result
@@ -240,7 +242,9 @@ def write_shards(
     progress
         Called with the numbers of finished and of missing shards.
     """
-    shards = pick(writer.plan.chunks.shards(), partial(occupies, source))
+    shards: Sequence[Window] = writer.plan.chunks.shards()
+    if not writer.plan.layers:  # which may have numbers where there are no vectors
+        shards = pick(shards, partial(occupies, source))
     roles = PixelRoles(seed, source.grid.shape)
     task = ShardTask(source, writer, build.journal, build.fence, roles, centre, workers.may_repeat)
     return run_recorded(

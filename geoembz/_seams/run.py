@@ -87,6 +87,10 @@ def check_seams(
     >>> report.checked, len(report.seams)
     ({'source': 0, 'shard': 4}, 0)
     """
+    if read is not None and read.named_layers:
+        raise InvalidConfigError(
+            f"layer {read.named_layers[0][0]}: seams are measured in vectors; leave --layer out"
+        )
     if not limit > 0:
         raise InvalidConfigError(f"--limit {limit}; expected a number above 0, such as 0.5")
     check_workers("check seams", workers)

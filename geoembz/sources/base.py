@@ -130,13 +130,14 @@ class SourceTraits:
 class Source(Protocol):
     """A raster of embeddings.
 
-    A source that knows more may have these, too; ask `names_of`, `traits_of`, `occupies` and
-    `occupied_window`:
+    A source that knows more may have these, too; ask `names_of`, `traits_of`, `occupies`,
+    `occupied_window` and `geoembz.sources.layers`:
 
     - ``band_names``: one name per component, None where it has none;
     - ``traits``: `SourceTraits`, what is known of its product;
     - ``occupies(window)``: False where a window can hold no valid pixel, without reading it;
-    - ``occupied``: a window that all valid pixels lie in.
+    - ``occupied``: a window that all valid pixels lie in;
+    - ``layers`` and ``read_layer(name, window)``: numbers of pixels beside the vectors.
     """
 
     @property

@@ -11,6 +11,7 @@ from geoembz._geo.grid import Grid, Window, split
 from geoembz._util.options import check_whole
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.base import Source, SourceData, names_of, occupies, traits_of
+from geoembz.sources.layers import layers_of
 from geoembz.sources.pooling import Pool, Statistics, check_pools, pooled_length
 from geoembz.sources.wrappers import ViewSource
 
@@ -123,7 +124,11 @@ class CellSource(ViewSource):
             f"{', '.join(cells.pools)}"
         )
         traits = replace(known, product="raster", recipe=None, unit_norm=False).with_notes(note)
+        if left_out := ", ".join(layer.name for layer in layers_of(source)):
+            note = f"layers {left_out} are left out: pixels were pooled"
+            traits = traits.with_notes(note)
         super().__init__(source, cells.grid(source.grid), traits)
+        self.layers = ()
         self.cells = cells
         self.dimension, self.dtype = cells.length(source.dimension), np.dtype(np.float32)
         self.block_shape = (

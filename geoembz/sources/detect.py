@@ -22,6 +22,7 @@ from geoembz.sources.checks import (
     refuse_other_nodata,
 )
 from geoembz.sources.inputs import ARRAY_SUFFIXES, is_zarr
+from geoembz.sources.layer_inputs import with_variables
 from geoembz.sources.nodata import StoredNumbers
 from geoembz.sources.options import AEF, BANDS, OLMOEARTH, RASTER, TESSERA, ReadOptions
 from geoembz.sources.raster import RasterSource
@@ -71,7 +72,7 @@ def open_raster(path: str, options: ReadOptions) -> Source:
     return recognise(raster, path, options)
 
 
-def open_xarray(data: object, options: ReadOptions, path: str | None = None) -> Source:
+def open_xarray(data: Any, options: ReadOptions, path: str | None = None) -> Source:
     """Open an xarray object as the product that it is, by the rules that hold for files."""
     from geoembz.sources.xarray_source import DataArraySource
 
@@ -84,7 +85,8 @@ def open_xarray(data: object, options: ReadOptions, path: str | None = None) -> 
         )
     if options.product is None:
         aef.refuse_other_bands(source.name, source.band_names)
-    return recognise(source, source.path, options)
+    vectors = recognise(source, source.path, options)
+    return with_variables(vectors, data, options) if hasattr(data, "data_vars") else vectors
 
 
 def open_array(array: Any, options: ReadOptions, path: str | None = None) -> Source:

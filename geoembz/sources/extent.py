@@ -13,6 +13,7 @@ from geoembz._geo.grid import TOLERANCE_PIXELS, Grid, Window
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.base import Source, SourceData, common_block, occupies, place_infos
 from geoembz.sources.georeference import describe_grid, offset, refuse_misaligned
+from geoembz.sources.layers import common_layers, read_layer
 from geoembz.sources.wrappers import ViewSource
 
 _MOST_PIXELS = 2**31
@@ -112,6 +113,10 @@ class PlacedSource(ViewSource):
         self._inner = Window(row, col, *source.grid.shape)
         self.occupied = self._inner.intersection(grid.window) or Window(0, 0, 0, 0)
         self.block_shape = common_block([source], [self._inner])
+        gaps = self.occupied.shape != grid.shape
+        self.layers, note = common_layers([source], overlap=False, gaps=gaps)
+        if note is not None:
+            self.traits = self.traits.with_notes(note)
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -130,6 +135,16 @@ class PlacedSource(ViewSource):
             valid=_padded(valid, place, window),
             scale=None if data.scale is None else _padded(data.scale, place, window),
         )
+
+    def read_layer(self, name: str, window: Window) -> NDArray[Any]:
+        """Read a window of a layer; see `read_layers`."""
+        dtype = next(layer.dtype for layer in self.layers if layer.name == name)
+        out: NDArray[Any] = np.ma.masked_all(window.shape, dtype)
+        part = self._inner.intersection(window)
+        if part is not None:
+            numbers = read_layer(self.source, name, part.relative_to(self._inner))
+            out[part.relative_to(window).slices] = numbers
+        return out
 
     def occupies(self, window: Window) -> bool:
         """Whether a window can hold a valid pixel."""

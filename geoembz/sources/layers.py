@@ -1,12 +1,12 @@
 """Layers: numbers of pixels beside the vectors, such as how many observations one is made of.
 
 A source that has layers gives `layers`, what they are, and ``read_layer(name, window)``, their
-stored numbers. Both are optional: ask `layers_of` and `read_layers`.
+stored numbers, masked where there is none. Both are optional: ask `layers_of` and `read_layers`.
 """
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -157,6 +157,11 @@ class Layer:
     def is_float(self) -> bool:
         """Whether its numbers are floats, in which NaN stands for none."""
         return self.dtype.startswith("float")
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether it has a number that stands for none."""
+        return self.is_float or self.nodata is not None
 
     @property
     def fill(self) -> float:
@@ -324,12 +329,49 @@ def layers_of(source: "Source") -> tuple[Layer, ...]:
 
 
 def read_layers(source: "Source", window: Window) -> dict[str, NDArray[Any]]:
-    """Read a window of all layers of a source, as they are stored, by name.
+    """Read a window of all layers of a source, by name.
+
+    Returns
+    -------
+    numbers
+        As they are stored, shape ``(height, width)``; masked arrays where some are none.
 
     Raises
     ------
     SourceError
         If one cannot be read.
     """
-    read: Any = getattr(source, "read_layer", None)
-    return {layer.name: read(layer.name, window) for layer in layers_of(source)}
+    return {layer.name: read_layer(source, layer.name, window) for layer in layers_of(source)}
+
+
+def common_layers(
+    sources: Sequence["Source"], *, overlap: bool, gaps: bool
+) -> tuple[tuple[Layer, ...], str | None]:
+    """Return the layers of several inputs together, and what to tell of those that are left out.
+
+    Parameters
+    ----------
+    sources
+        The inputs.
+    overlap, gaps
+        Whether some overlap, and whether there are pixels without an input.
+    """
+    first, *others = (layers_of(source) for source in sources)
+    kept: tuple[Layer, ...] = ()
+    if overlap:
+        why = "inputs overlap, and nobody says whose holds"
+    elif any(layers != first for layers in others):
+        why = "not all inputs have them alike"
+    else:
+        kept = tuple(layer for layer in first if not gaps or layer.has_missing)
+        why = "some pixels have no input, and they no nodata value for that"
+    every = dict.fromkeys(layer.name for layers in (first, *others) for layer in layers)
+    lost = [name for name in every if name not in {layer.name for layer in kept}]
+    return kept, f"layers {', '.join(lost)} are left out: {why}" if lost else None
+
+
+def read_layer(source: "Source", name: str, window: Window) -> NDArray[Any]:
+    """Read a window of one layer of a source that has it; see `read_layers`."""
+    reader: Any = source
+    numbers: NDArray[Any] = reader.read_layer(name, window)
+    return numbers

@@ -7,6 +7,7 @@ valid pixel in the order given, or the mean of all.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from geoembz.sources.base import (
     traits_of,
 )
 from geoembz.sources.georeference import cover, offset, refuse_misaligned
+from geoembz.sources.layers import common_layers, read_layer
 from geoembz.sources.options import OVERLAPS, Overlap
 from geoembz.sources.wrappers import reorder_alike, resample_nearest
 
@@ -142,6 +144,10 @@ class MosaicSource:
         self.traits: SourceTraits = _common_traits([aligned[index] for index in order])
         if overlapping:
             self.traits = self.traits.with_notes(_RULES[self._overlap])
+        gaps = sum(window.size for window in windows) < self.grid.window.size
+        self.layers, note = common_layers(tiles, overlap=overlapping, gaps=gaps)
+        if note is not None:
+            self.traits = self.traits.with_notes(note)
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -162,6 +168,18 @@ class MosaicSource:
             buffer.add(part.relative_to(window), data)
         values, valid = buffer.result()
         return SourceData(values, valid, rejected, partial=partial)
+
+    def read_layer(self, name: str, window: Window) -> "np.ma.MaskedArray[Any, Any]":
+        """Read a window of a layer; see `read_layers`."""
+        dtype = next(layer.dtype for layer in self.layers if layer.name == name)
+        out = np.ma.masked_all(window.shape, dtype)
+        for index in self._find_tiles(window):
+            tile = self._windows[index]
+            part = tile.intersection(window)
+            if part is not None:
+                numbers = read_layer(self._tiles[index], name, part.relative_to(tile))
+                out[part.relative_to(window).slices] = numbers
+        return out
 
     def occupies(self, window: Window) -> bool:
         """Whether a tile lies in a window."""

@@ -286,3 +286,9 @@ class StoredNumbers(ABC):
         other = copy.copy(self)
         other.nodata = None
         return other
+
+    def unscaled(self) -> Self:
+        """Return the same with numbers as they are stored, whatever is to be done to them."""
+        other = copy.copy(self)
+        other.scaling = None
+        return other

@@ -1,7 +1,7 @@
 """How inputs are read: what replaces what they declare, and how several are put together."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -66,6 +66,9 @@ class ReadOptions:
         its vectors pooled, in one way or several one behind the other; see `geoembz.sample`.
     checksum
         Read inputs once more and record their SHA-256.
+    layers
+        Numbers of pixels to store beside the vectors: by name, the file, ``FILE:BAND`` or
+        ``FILE:VARIABLE`` with them; ``NAME=FILE`` in texts. They have the input's pixels.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class ReadOptions:
     aggregate: int | None = None
     pool: Pool | Sequence[Pool] | None = None
     checksum: bool = False
+    layers: Mapping[str, str | Path] | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         """Refuse what nobody knows; bring the rest into one form."""
@@ -120,6 +124,7 @@ class ReadOptions:
             "like": None if self.like is None else str(self.like),
             "dims": self.dims if self.dims is None or isinstance(self.dims, str) else (*self.dims,),
             "grid": self.grid or self.grid_crs is not None,
+            "layers": parse_layers(self.layers),
         }
         for name, value in uniform.items():
             object.__setattr__(self, name, value)
@@ -129,6 +134,48 @@ class ReadOptions:
             raise InvalidConfigError(
                 f"--like {self.like} says CRS and transform already; leave out {given[0]}"
             )
+
+    @property
+    def named_layers(self) -> tuple[tuple[str, str], ...]:
+        """The layers that are named: pairs of a name and where its numbers are."""
+        return parse_layers(self.layers) or ()
+
+
+def parse_layers(given: object) -> tuple[tuple[str, str], ...] | None:
+    """Return pairs of a layer's name and its file, from a mapping or texts; None from none.
+
+    Raises
+    ------
+    InvalidConfigError
+        If a text is not ``NAME=FILE``, or a name is given twice.
+
+    Examples
+    --------
+    >>> parse_layers(["observations=obs.tif:2"])
+    (('observations', 'obs.tif:2'),)
+    """
+    if not given:
+        return None
+    if isinstance(given, Mapping):
+        pairs = [(str(name), str(place)) for name, place in given.items()]
+    else:
+        entries: Any = [given] if isinstance(given, str) else given
+        pairs = [entry if isinstance(entry, tuple) else _pair(str(entry)) for entry in entries]
+    for name, place in pairs:
+        if not name or not place:
+            raise InvalidConfigError(
+                f"layer {name + place!r}; expected NAME=FILE, NAME=FILE:BAND or "
+                "NAME=FILE:VARIABLE, such as observations=obs.tif"
+            )
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise InvalidConfigError(f"layers {', '.join(names)}; expected each name once")
+    return tuple(pairs)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, place = text.partition("=")
+    return name.strip(), place.strip()
 
 
 def parse_transform(given: object) -> Transform | None:

@@ -1,5 +1,6 @@
 """Any multi-band raster that GDAL reads: one band per component of the embedding."""
 
+import copy
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -123,6 +124,40 @@ class RasterSource(StoredNumbers):
         other = super().unmasked()
         vars(other).pop("_absent_is_nodata", None)  # follows from it
         return other
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether a mask or an alpha band says which pixels are valid."""
+        return self._masks is not None or self._alpha is not None
+
+    def only(self, position: int) -> tuple[Self, dict[str, str]]:
+        """Return the same raster with one of its components, and what the file says of it.
+
+        Parameters
+        ----------
+        position
+            Of the component, from 0.
+
+        Returns
+        -------
+        raster, attributes
+            The attributes are CF's: `units` and `long_name`, where the file has them.
+        """
+        other, chosen = copy.copy(self), [position]
+        other._token = new_token()  # noqa: SLF001 - a copy
+        other._bands, other._fill = [self._bands[position]], [self._fill[position]]  # noqa: SLF001
+        other._tiles = None  # noqa: SLF001 - which holds all bands
+        vars(other).pop("_absent_is_nodata", None)
+        other.dimension, other.band_names = 1, (self.band_names[position],)
+        if self.nodata is not None:
+            other.nodata = Nodata.of([self.nodata.values[:, position].tolist()])
+        if self.scaling is not None:
+            scales, offsets = self.scaling.scales[chosen], self.scaling.offsets[chosen]
+            other.scaling = Scaling.of(scales.tolist(), offsets.tolist())
+        with gdal_environment(self.path):
+            units = self._dataset().units[self._bands[position] - 1]
+        found = {"units": units, "long_name": self.band_names[position]}
+        return other, {name: value for name, value in found.items() if value}
 
     def _read_mask(self, window: Window) -> NDArray[Any] | None:
         """Read what is zero at invalid pixels: a mask, or else an alpha band.

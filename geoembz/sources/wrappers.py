@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
+from geoembz.sources.layers import Layer, layers_of, read_layer
 
 
 class ViewSource:
@@ -49,6 +51,11 @@ class ViewSource:
         self.block_shape: tuple[int, int] = source.block_shape
         self.info = source.info
         self.traits = traits_of(source) if traits is None else traits
+        self.layers: tuple[Layer, ...] = layers_of(source)
+
+    def read_layer(self, name: str, window: Window) -> NDArray[Any]:
+        """Read a window of a layer; see `read_layers`."""
+        return read_layer(self.source, name, window)
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -102,6 +109,10 @@ class NorthUpSource(ViewSource):
             scale=None if data.scale is None else self._turn(data.scale),
         )
 
+    def read_layer(self, name: str, window: Window) -> NDArray[Any]:
+        """Read a window of a layer; see `read_layers`."""
+        return read_layer(self.source, name, self._mirror(window))[self._turned]
+
     def occupies(self, window: Window) -> bool:
         """Whether a window can hold a valid pixel."""
         return occupies(self.source, self._mirror(window))
@@ -113,9 +124,12 @@ class NorthUpSource(ViewSource):
         return Window(row, col, window.height, window.width)
 
     def _turn[Scalar: np.generic](self, array: NDArray[Scalar]) -> NDArray[Scalar]:
-        rows = slice(None, None, -1 if self.flips_rows else 1)
-        cols = slice(None, None, -1 if self.flips_cols else 1)
-        return np.ascontiguousarray(array[..., rows, cols])
+        return np.ascontiguousarray(array[..., *self._turned])
+
+    @property
+    def _turned(self) -> tuple[slice, slice]:
+        rows, cols = (-1 if flips else 1 for flips in (self.flips_rows, self.flips_cols))
+        return slice(None, None, rows), slice(None, None, cols)
 
     def _note(self) -> str:
         turned = [
@@ -144,6 +158,7 @@ class NearestSource(ViewSource):
     def __init__(self, source: Source, grid: Grid) -> None:
         note = f"{source.info[0].uri}: resampled to the mosaic's grid by nearest neighbour"
         super().__init__(source, grid, traits_of(source).with_notes(note))
+        self.layers = ()  # `MosaicSource` tells of them
         rows, cols = source.grid.rows_cols(grid.x, grid.y)
         self._rows, self._cols = (np.floor(at).astype(np.int64) for at in (rows, cols))
 

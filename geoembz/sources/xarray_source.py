@@ -18,7 +18,7 @@ from geoembz.sources.nodata import Nodata, Scaling, StoredNumbers
 from geoembz.sources.options import AS_DECLARED, ReadOptions, parse_transform
 from geoembz.sources.provenance import SourceInfo, identify, identify_tree
 from geoembz.sources.raster import grid_like
-from geoembz.sources.xarray_variables import Layers, file_name, find_layers
+from geoembz.sources.xarray_variables import Variables, file_name, find_variables
 from geoembz.sources.zarr_cube import step_and_edge
 
 if TYPE_CHECKING:
@@ -156,23 +156,25 @@ class DataArraySource(StoredNumbers):
         self, data: Any, options: ReadOptions = AS_DECLARED, path: str | None = None
     ) -> None:
         _require_packages(data)
-        layers = find_layers(data, options.year)
-        self._layers: Layers = layers if path is None else replace(layers, name=display_name(path))
-        first = self._layers.arrays[0]
-        self.name, self.path = self._layers.name, path or file_name(first)
-        self.band_names = self._layers.band_names
+        variables = find_variables(data, options.year)
+        self._variables: Variables = (
+            variables if path is None else replace(variables, name=display_name(path))
+        )
+        first = self._variables.arrays[0]
+        self.name, self.path = self._variables.name, path or file_name(first)
+        self.band_names = self._variables.band_names
         self.dimension = len(self.band_names)
-        self.outsiders = _outsiders(self._layers)
-        self.stored_dtype = _real_dtype(self.name, self._layers.arrays)
-        self.nodata = Nodata.of(self._layers.nodata(), options.nodata)
-        self.scaling = Scaling.of(*self._layers.scaling())
-        self.grid = _grid(self._layers, options)
+        self.outsiders = _outsiders(self._variables)
+        self.stored_dtype = _real_dtype(self.name, self._variables.arrays)
+        self.nodata = Nodata.of(self._variables.nodata(), options.nodata)
+        self.scaling = Scaling.of(*self._variables.scaling())
+        self.grid = _grid(self._variables, options)
         self.block_shape = _blocks(first, self.grid.shape)
-        self.info = (_origin(first, len(self._layers.arrays), path),)
+        self.info = (_origin(first, len(self._variables.arrays), path),)
 
     def read_stored(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """Read a window's numbers as they are stored, and what the variable `valid` says."""
-        return self._layers.read(window, self.stored_dtype)
+        return self._variables.read(window, self.stored_dtype)
 
 
 def _require_packages(data: Any) -> None:
@@ -189,13 +191,13 @@ def _require_packages(data: Any) -> None:
         )
 
 
-def _outsiders(layers: Layers) -> dict[int, str]:
+def _outsiders(variables: Variables) -> dict[int, str]:
     """Return the variables that are no components, and what tells them from the others."""
-    if len(layers.arrays) < 2:
+    if len(variables.arrays) < 2:
         return {}
-    names = (str(array.name) for array in layers.arrays)
+    names = (str(array.name) for array in variables.arrays)
     return find_outsiders(
-        [([name], array.dtype) for name, array in zip(names, layers.arrays, strict=True)]
+        [([name], array.dtype) for name, array in zip(names, variables.arrays, strict=True)]
     )
 
 
@@ -221,36 +223,36 @@ def _origin(first: "xr.DataArray", count: int, path: str | None) -> SourceInfo:
     return SourceInfo(uri=f"urn:geoembz:xarray:{label or 'unnamed'}")
 
 
-def _grid(layers: Layers, options: ReadOptions) -> Grid:
-    array, (rows, columns) = layers.arrays[0], layers.axes
+def _grid(variables: Variables, options: ReadOptions) -> Grid:
+    array, (rows, columns) = variables.arrays[0], variables.axes
     shape, crs = (int(array.sizes[rows]), int(array.sizes[columns])), options.crs
     if options.like is not None:
-        return grid_like(options.like, layers.name, shape)
+        return grid_like(options.like, variables.name, shape)
     given = parse_transform(options.transform)
     if given is not None:
-        return make_grid(layers.name, layers.crs, given, shape, crs)
+        return make_grid(variables.name, variables.crs, given, shape, crs)
     if array.rio.get_gcps() and not array.coords.keys() >= {rows, columns}:
-        raise control_points_only(layers.name, "ground control points")
+        raise control_points_only(variables.name, "ground control points")
     if rows not in array.coords or columns not in array.coords:
         if any(coordinate.ndim == 2 for coordinate in array.coords.values()):
-            raise control_points_only(layers.name, "geolocation arrays", "-geoloc ")
+            raise control_points_only(variables.name, "geolocation arrays", "-geoloc ")
         raise SourceError(
-            f"{layers.name}: no coordinates {rows!r} and {columns!r}; expected pixel centres; say "
-            "where it lies with --like RASTER, or with --crs and --transform"
+            f"{variables.name}: no coordinates {rows!r} and {columns!r}; expected pixel centres; "
+            "say where it lies with --like RASTER, or with --crs and --transform"
         )
-    e, f = step_and_edge(f"{layers.name}: {rows}", np.asarray(array[rows].values))
-    a, c = step_and_edge(f"{layers.name}: {columns}", np.asarray(array[columns].values))
-    system = layers.crs
+    e, f = step_and_edge(f"{variables.name}: {rows}", np.asarray(array[rows].values))
+    a, c = step_and_edge(f"{variables.name}: {columns}", np.asarray(array[columns].values))
+    system = variables.crs
     are_degrees = rows.lower() in {"lat", "latitude"}
     if system is None and crs is None and are_degrees:
         system = "EPSG:4326"
     if system is None and crs is None:
         raise SourceError(
-            f"{layers.name}: no coordinate reference system; expected one in a coordinate such as "
-            "spatial_ref; write it with .rio.write_crs('EPSG:…'), or pass crs='EPSG:…'"
+            f"{variables.name}: no coordinate reference system; expected one in a coordinate such "
+            "as spatial_ref; write it with .rio.write_crs('EPSG:…'), or pass crs='EPSG:…'"
         )
     transform = (a, 0.0, c, 0.0, e, f)
-    return make_grid(layers.name, system, transform, shape, crs, are_degrees=are_degrees)
+    return make_grid(variables.name, system, transform, shape, crs, are_degrees=are_degrees)
 
 
 def _blocks(array: "xr.DataArray", shape: tuple[int, int]) -> tuple[int, int]:

@@ -163,7 +163,7 @@ _MASK_NAMES = (VALID, "mask")
 
 
 @dataclass(frozen=True)
-class Layers:
+class Variables:
     """The variables of one embedding.
 
     Parameters
@@ -212,7 +212,7 @@ class Layers:
         return [s for scales, _ in parts for s in scales], [o for _, terms in parts for o in terms]
 
 
-def find_layers(data: Any, year: int | None = None) -> Layers:
+def find_variables(data: Any, year: int | None = None) -> Variables:
     """Return the variables of a DataArray or Dataset that hold vectors.
 
     Parameters
@@ -235,8 +235,31 @@ def find_layers(data: Any, year: int | None = None) -> Layers:
     return _of_cube(array, declared_crs(array), None)
 
 
-def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Layers:
-    if "geoembz:version" in data.attrs and any(v.dtype.kind != "f" for v in variables.values()):
+def beside_vectors(data: "xr.Dataset") -> list[str]:
+    """Return the variables with rows and columns beside that of the vectors, and their mask.
+
+    None where each component is a variable: there, every one is a part of the vectors.
+    """
+    lying = {str(name): array for name, array in data.data_vars.items() if _lies(array)}
+    others = {name: array for name, array in lying.items() if not _is_mask(name, array)}
+    named = [name for name in others if name in VARIABLE_NAMES]
+    vectors = named or [name for name, array in others.items() if _is_cube(array)]
+    return [name for name in others if name not in vectors] if len(vectors) == 1 else []
+
+
+def _is_cube(array: "xr.DataArray") -> bool:
+    """Whether a variable has an axis beside rows, columns and times."""
+    known = {*ROW_NAMES, *COLUMN_NAMES}
+    return any(
+        str(dim).lower() not in known and not _is_time(array, str(dim)) and array.sizes[dim] > 1
+        for dim in array.dims
+    )
+
+
+def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Variables:
+    vectors = [variables[name] for name in VARIABLE_NAMES if name in variables]
+    kinds = {array.dtype.kind for array in vectors or variables.values()}
+    if "geoembz:version" in data.attrs and kinds != {"f"}:
         raise SourceError(
             "xarray Dataset: codes of a store of geoembz, not vectors; expected what "
             "geoembz.open(STORE) gives, or name the store itself"
@@ -259,7 +282,7 @@ def _of_dataset(data: "xr.Dataset", variables: dict[str, "xr.DataArray"]) -> Lay
     arrays = tuple(array.transpose(rows, columns) for array in flat)
     names = clean_names([array.name for array in flat])
     crs = declared_crs(flat[0]) or crs
-    return Layers(
+    return Variables(
         "xarray Dataset", arrays, (rows, columns), names, crs, _transpose_mask(valid, arrays[0])
     )
 
@@ -276,7 +299,7 @@ def _sort_by_number(arrays: list["xr.DataArray"]) -> list["xr.DataArray"]:
     return sorted(arrays, key=lambda array: natural_order(str(array.name)))
 
 
-def _of_cube(array: "xr.DataArray", crs: Any, valid: "xr.DataArray | None") -> Layers:
+def _of_cube(array: "xr.DataArray", crs: Any, valid: "xr.DataArray | None") -> Variables:
     name = f"xarray {array.name or 'DataArray'}"
     rows, columns = _axes(name, array)
     bands = [str(dim) for dim in array.dims if str(dim) not in {rows, columns}]
@@ -288,7 +311,7 @@ def _of_cube(array: "xr.DataArray", crs: Any, valid: "xr.DataArray | None") -> L
         )
     cube = array.transpose(bands[0], rows, columns)
     names = band_names(cube, bands[0])
-    return Layers(name, (cube,), (rows, columns), names, crs, _transpose_mask(valid, cube))
+    return Variables(name, (cube,), (rows, columns), names, crs, _transpose_mask(valid, cube))
 
 
 def _n(array: "xr.DataArray") -> int:

@@ -55,6 +55,7 @@ class StoreSource:
         self.traits = SourceTraits(
             PRODUCT, model=known, license=attributes.license, notes=(*attributes.notes, note)
         )
+        self.layers = attributes.layers
 
     def read(self, window: Window) -> SourceData:
         """Read a window; see `Source.read`."""
@@ -63,6 +64,15 @@ class StoreSource:
             return SourceData(values, None)
         except (OSError, ValueError, RuntimeError) as error:
             raise SourceError(f"{self.name}: cannot be read ({error}); fetch it again") from error
+
+    def read_layer(self, name: str, window: Window) -> "np.ma.MaskedArray[Any, Any]":
+        """Read a window of a layer; see `geoembz.sources.layers.read_layers`."""
+        nodata = next(layer.nodata for layer in self.layers if layer.name == name)
+        try:
+            numbers = self._reader.read_layer(name, window, self._date)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise SourceError(f"{self.name}: cannot be read ({error}); fetch it again") from error
+        return np.ma.masked_array(numbers, np.ma.nomask if nodata is None else numbers == nodata)
 
 
 def is_store(url: str) -> bool:

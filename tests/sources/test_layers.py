@@ -1,6 +1,7 @@
 """What a layer may be, and which numbers it takes."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from geoembz import Layer
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.layers import common_layers
 
 
 @pytest.mark.parametrize(
@@ -107,3 +109,38 @@ def test_what_is_known_of_it_survives() -> None:
     }
     assert Layer.from_json(layer.to_json()) == layer
     np.testing.assert_array_equal(layer.decode(np.array([-1, 3], np.int16)), [math.nan, 1.5])
+
+
+MARKED, UNMARKED = Layer("count", "uint8", 255), Layer("count", "uint8")
+SPREAD = Layer("spread", "float32")
+
+
+@pytest.mark.parametrize(
+    ("tiles", "overlap", "gaps", "why"),
+    [
+        (([MARKED, SPREAD], [MARKED, SPREAD]), False, True, None),
+        (([UNMARKED], [UNMARKED]), False, False, None),
+        (([], []), True, True, None),
+        (
+            ([UNMARKED], [UNMARKED]),
+            False,
+            True,
+            "some pixels have no input",
+        ),
+        (([MARKED], [MARKED]), True, False, "inputs overlap, and nobody"),
+        (([MARKED], []), False, False, "not all inputs have them alike"),
+        (([], [MARKED]), False, False, "not all inputs have them alike"),
+        (([MARKED], [UNMARKED]), False, False, "not all inputs have them alike"),
+    ],
+)
+def test_layers_of_tiles(
+    tiles: tuple[list[Layer], ...], *, overlap: bool, gaps: bool, why: str | None
+) -> None:
+    sources: Any = [SimpleNamespace(layers=tuple(layers)) for layers in tiles]
+    found, note = common_layers(sources, overlap=overlap, gaps=gaps)
+    if why is None:
+        assert (found, note) == (tuple(tiles[0]), None)
+    else:
+        assert found == tuple(layer for layer in tiles[0] if layer is SPREAD and not overlap)
+        assert note is not None
+        assert note.startswith(f"layers count are left out: {why}")
