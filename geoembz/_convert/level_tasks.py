@@ -257,8 +257,8 @@ class FinestTask(LevelTask):
                     yield square, join_sums(found, side // 2)
 
     def _read(self, window: Window) -> Part:
+        mask = self.reader.read_mask(window, self.date)  # first: see `StoreReader.read_stored`
         codes = self.reader.read_codes(window, self.date)
-        mask = self.reader.read_mask(window, self.date)
         return Part(window, codes, self.encoder.known(codes) if mask is None else mask)
 
     def _halve(self, part: Part, square: Window, side: int) -> tuple[tuple[int, int], Sums]:

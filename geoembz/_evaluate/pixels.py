@@ -176,10 +176,8 @@ def codes_reader(reader: StoreReader, date: int = 0) -> ReadWindow:
     encoding = reader.encoding
 
     def read(window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        codes = reader.read_codes(window, date)
-        if encoding.nodata is None:
-            return codes, reader.read_mask(window, date)
-        return codes, ~encoding.is_nodata(codes[0])
+        codes, mask = reader.read_stored(window, date)
+        return codes, mask if encoding.nodata is None else ~encoding.is_nodata(codes[0])
 
     return read
 

@@ -147,19 +147,19 @@ def _fill(raster: Any, region: Region, space: View, components: int | None, whit
     import rasterio
 
     reader = region.reader
-    has_mask = space == "codes" and reader.mask is not None
     chunk, pixel_bytes = reader.codes.chunks, raster.count * np.dtype(raster.dtypes[0]).itemsize
     shape = window_shape((chunk[-2], chunk[-1]), region.window.width, pixel_bytes, _BLOCK_BYTES)
     for block in split(region.window, shape):
+        mask = None
         if space == "codes":
-            values = reader.read_codes(block, region.date)
+            values, mask = reader.read_stored(block, region.date)
         else:
             values = np.asarray(reader.read(block, space, components, whiten, region.date))
         place = region.turned(block)
         target = rasterio.windows.Window(place.col, place.row, place.width, place.height)
         turn = slice(None, None, -1 if region.runs_north else 1)
         raster.write(values[:, turn], window=target)
-        if has_mask and (mask := reader.read_mask(block, region.date)) is not None:
+        if mask is not None:
             raster.write_mask(mask[turn], window=target)
 
 

@@ -155,12 +155,13 @@ def _read(
     reader: StoreReader, date: int, hits: Hits, view: ViewOptions
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     unique, back = np.unique(hits.pixels, return_inverse=True)
+    mask = reader.read_mask(hits.window, date) if view.is_codes else None  # before the codes
     vectors = reader.read_pixels(
         hits.window, unique, view.space, view.components, view.whiten, date
     )
     if not view.is_codes:
         valid = ~np.isnan(vectors[0])
-    elif (mask := reader.read_mask(hits.window, date)) is not None:
+    elif mask is not None:
         valid = mask.reshape(-1)[unique]
     else:
         valid = ~reader.encoding.is_nodata(vectors[0])

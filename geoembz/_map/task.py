@@ -138,7 +138,7 @@ def read_block(region: Region, place: Window) -> tuple[Codes, NDArray[np.bool_] 
         bool, shape ``(n_pixels,)``; None where all do.
     """
     reader, window = region.reader, region.source_of(place)
-    codes, mask = reader.read_codes(window, region.date), reader.read_mask(window, region.date)
+    codes, mask = reader.read_stored(window, region.date)
     turn = slice(None, None, -1 if region.runs_north else 1)
     flat = codes[:, turn].reshape(len(codes), -1)
     some = None if mask is None else mask[turn].reshape(-1)

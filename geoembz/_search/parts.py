@@ -103,8 +103,7 @@ class RasterPart:
     def read(self, block: object) -> Block:
         """Read the codes of a window."""
         assert isinstance(block, Window)  # noqa: S101 - what `blocks` yields
-        codes = self.reader.read_codes(block, self.date)
-        mask = self.reader.read_mask(block, self.date)
+        codes, mask = self.reader.read_stored(block, self.date)
         rows = np.arange(block.row, block.row + block.height, dtype=np.int64)
         cols = np.arange(block.col, block.col + block.width, dtype=np.int64)
         positions = (rows[:, np.newaxis] * self.reader.shape[1] + cols).reshape(-1)

@@ -21,6 +21,7 @@ from geoembz.store.conventions import (
     GRIDS,
     LAYERS,
     UNKNOWN_MODEL,
+    UPDATES,
     Layout,
     check_model,
     check_version,
@@ -202,6 +203,8 @@ class StoreAttributes(Attributes):
         Whether the means of these levels were divided by their lengths.
     layers
         Numbers of pixels beside the vectors.
+    updates
+        How often pixels were filled or replaced since the store was made.
     """
 
     kind = "pixel"
@@ -215,6 +218,7 @@ class StoreAttributes(Attributes):
     levels: tuple[Level, ...] = ()
     unit_length: bool = False
     layers: tuple[Layer, ...] = ()
+    updates: int = 0
 
     @property
     def dates(self) -> tuple[str, ...]:
@@ -255,6 +259,7 @@ class StoreAttributes(Attributes):
                 "notes": list(self.notes),
                 "times": [dict(entry) for entry in self.times],
                 "layers": [layer.to_json() for layer in self.layers],
+                "updates": self.updates,
                 "band_names": self._named_bands,
                 "skipped": [{"uri": uri, "reason": why} for uri, why in self.skipped],
             },
@@ -305,6 +310,7 @@ class StoreAttributes(Attributes):
                 notes=tuple(map(str, attributes.get("geoembz:notes", []))),
                 times=tuple(_mapping(entry) for entry in attributes.get("geoembz:times", [])),
                 layers=checked_layers(map(Layer.from_json, attributes.get(LAYERS, []))),
+                updates=int(attributes.get(UPDATES, 0)),
                 skipped=tuple(
                     (str(entry["uri"]), str(entry["reason"]))
                     for entry in attributes.get("geoembz:skipped", [])

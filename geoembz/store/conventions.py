@@ -27,6 +27,9 @@ BAND_NAMES = "geoembz:band_names"
 LAYERS = "geoembz:layers"
 """Attribute of a store: the numbers of pixels that it has beside the vectors."""
 
+UPDATES = "geoembz:updates"
+"""Attribute of a store: how often pixels were filled or replaced since it was made."""
+
 CF_TIME = {
     "axis": "T",
     "standard_name": "time",

@@ -23,6 +23,16 @@ from geoembz.store.guard import LossStore
 _BLOCK_BYTES = 2**20
 """Buffers are rounded up to this size, so that they can be used again for other chunks."""
 
+_ATTEMPTS = 5
+"""How often a selection is read of which shards are replaced meanwhile."""
+
+type _Versions = dict[str, tuple[int, int]]
+"""Inode and time of change of the shards whose indexes were read, by key."""
+
+
+class _ReplacedError(Exception):
+    """The file is not the one whose index was read."""
+
 
 @dataclass(frozen=True)
 class LocalChunks:
@@ -54,21 +64,31 @@ class LocalChunks:
     def read(self, selection: Sequence[int | slice]) -> NDArray[Any]:
         """Read a contiguous selection, as ``array[selection]`` would; absent chunks are fill.
 
+        Each chunk is of the file whose index says where it is, whoever replaces it meanwhile.
+
         Raises
         ------
         ValueError, RuntimeError
             If an object is cut or damaged.
         """
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._read(selection, {})
+            except _ReplacedError as error:
+                replaced = error
+        raise ValueError(f"{replaced}: was replaced again and again while it was read")
+
+    def _read(self, selection: Sequence[int | slice], versions: _Versions) -> NDArray[Any]:
         form, spans = self.form, self.form.spans(selection)
         kept = tuple(0 if isinstance(index, int) else slice(None) for index in selection)
         shape = tuple(stop - start for start, stop in spans)
-        pieces = list(self._pieces(spans))
+        pieces = list(self._pieces(spans, versions))
         if len(pieces) == 1 and shape == form.chunk:  # all of it, which needs no copy
-            return form.decode(self._content(pieces[0]))[kept]
+            return form.decode(self._content(pieces[0], versions))[kept]
         out = allocate(shape, form.array.dtype)
 
         def place(piece: Piece) -> None:
-            form.place(self._content(piece), piece, spans, out)
+            form.place(self._content(piece, versions), piece, spans, out)
 
         if len(pieces) > 1:
             list(shared_pool().map(place, pieces))
@@ -77,10 +97,10 @@ class LocalChunks:
                 place(piece)
         return out[kept]
 
-    def _pieces(self, spans: Sequence[Span]) -> Iterator[Piece]:
+    def _pieces(self, spans: Sequence[Span], versions: _Versions) -> Iterator[Piece]:
         """Find every chunk that a selection touches; one look at the index of each shard."""
         for part in self.form.objects(spans):
-            index = self._index(part.key) if self.form.is_sharded else None
+            index = self._index(part.key, versions) if self.form.is_sharded else None
             if index is None and self.form.is_sharded:
                 self._absent(part.key)
             yield from self.form.pieces(part, index)
@@ -90,30 +110,36 @@ class LocalChunks:
         if self.check_absent is not None:
             self.check_absent(key)
 
-    def _index(self, key: str) -> ShardIndex | None:
-        """Read where a shard's chunks are; None without a shard."""
+    def _index(self, key: str, versions: _Versions) -> ShardIndex | None:
+        """Read where a shard's chunks are, and note its version; None without a shard."""
         n_bytes = self.form.index_bytes
         try:
             with (self.root / key).open("rb", buffering=0) as file:
-                start = os.fstat(file.fileno()).st_size - n_bytes
+                status = os.fstat(file.fileno())
+                versions[key] = status.st_ino, status.st_mtime_ns
+                start = status.st_size - n_bytes
                 content = os.pread(file.fileno(), n_bytes, start) if start >= 0 else b""
         except FileNotFoundError:
             return None
         return self.form.parse_index(key, content)
 
-    def _content(self, piece: Piece) -> NDArray[np.uint8] | None:
+    def _content(self, piece: Piece, versions: _Versions) -> NDArray[np.uint8] | None:
         """Read a chunk's bytes; None where it is fill. Refuse a lost object."""
-        content = None if piece.n_bytes == 0 else _read(self.root / piece.key, piece)
+        path, version = self.root / piece.key, versions.get(piece.key)
+        content = None if piece.n_bytes == 0 else _read(path, piece, version)
         if content is None and piece.n_bytes != 0:
             self._absent(piece.key)
         return content
 
 
-def _read(path: Path, piece: Piece) -> NDArray[np.uint8] | None:
+def _read(path: Path, piece: Piece, version: tuple[int, int] | None) -> NDArray[np.uint8] | None:
     """Read a chunk's bytes; None where there is no object."""
     try:
         with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
+            if version not in {None, (status.st_ino, status.st_mtime_ns)}:
+                raise _ReplacedError(path.name)
+            size = status.st_size
             n_bytes = size if piece.n_bytes is None else piece.n_bytes
             if piece.offset + n_bytes > size:  # before anything is allocated for it
                 end = piece.offset + n_bytes

@@ -264,6 +264,11 @@ class StoreReader(Reader):
             return None
         return self._complete(f"{self.folder}{VALID}")
 
+    @property
+    def has_parts(self) -> bool:
+        """Whether the codes of a pixel lie in several objects: prefix chunks without shards."""
+        return self.codes.shards is None and self.codes.chunks[-3] < self.codes.shape[-3]
+
     def check_size(self) -> None:
         """Refuse a raster of which not even the coordinates would fit into memory.
 
@@ -336,6 +341,32 @@ class StoreReader(Reader):
     def _reads_layers(self) -> dict[str, ReadArray]:
         return {name: reader_of(array) for name, array in self.layers.items()}
 
+    def read_stored(
+        self, window: Window, date: int = 0, components: int | None = None
+    ) -> tuple[Codes, NDArray[np.bool_] | None]:
+        """Read codes and validity of a window at one date, while somebody updates the store, too.
+
+        An update puts codes in their place before the mask that makes them valid, or before those
+        of the first components, which do. Read the other way round, a pixel that is valid has its
+        codes.
+
+        Parameters
+        ----------
+        window, date, components
+            As in `read_codes`.
+
+        Returns
+        -------
+        codes
+            Shape ``(length, height, width)``.
+        valid
+            bool, shape ``(height, width)``; None where codes say it, or all are valid.
+        """
+        mask = self.read_mask(window, date)
+        if self.has_parts and self.encoding.nodata is not None:
+            mask = ~self.encoding.is_nodata(self.read_codes(window, date, 1)[0])
+        return self.read_codes(window, date, components), mask
+
     @cached_property
     def _reads_codes(self) -> ReadArray:
         return reader_of(self.codes)
@@ -378,9 +409,8 @@ class StoreReader(Reader):
         out = np.empty((decoder.length, window.size), dtype=np.float32)
         bands = range(0, window.size, _BAND_PIXELS)
         claims = _claim(out) if len(bands) > 1 else []
-        codes = self.read_codes(window, date, components)
+        codes, mask = self.read_stored(window, date, components)
         codes = codes.reshape(len(codes), -1)
-        mask = self.read_mask(window, date)
         valid = None if mask is None else mask.reshape(-1)
 
         def decode(start: int) -> None:
@@ -426,11 +456,10 @@ class StoreReader(Reader):
             Shape ``(length, n)``, invalid pixels NaN, or as the codes say it.
         """
         self.length(space, components, whiten)
-        codes = self.read_codes(window, date, components)
-        codes = codes.reshape(len(codes), -1)[:, pixels]
         if space == "codes":
-            return codes
-        mask = self.read_mask(window, date)
+            return self.read_codes(window, date).reshape(self.encoding.code_length, -1)[:, pixels]
+        codes, mask = self.read_stored(window, date, components)
+        codes = codes.reshape(len(codes), -1)[:, pixels]
         valid = None if mask is None else mask.reshape(-1)[pixels]
         return self.encoding.decoder(space, components, whiten).decode(codes, valid)
 

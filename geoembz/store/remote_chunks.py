@@ -115,8 +115,7 @@ class RemoteChunks:
         """Read what is wanted of one object; once more where its index is of a former one."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                indexed = await self._index(part.key) if self.form.is_sharded else None
-                pieces = self.form.pieces(part, None if indexed is None else indexed.index)
+                indexed, pieces = await self._pieces(part)
                 version = None if indexed is None else indexed.version
                 groups = [self._fetch(group, version, spans, out) for group in self._join(pieces)]
                 return [placing for each in await _all_or_error(groups) for placing in each]
@@ -127,6 +126,22 @@ class RemoteChunks:
                         f"{part.key}: was replaced again and again while it was read"
                     ) from None
         raise AssertionError("unreachable")
+
+    async def _pieces(self, part: StoredObject) -> tuple[_Indexed | None, list[Piece]]:
+        """Find the chunks that are wanted of one object.
+
+        Of a chunk that is not there no answer tells whether a kept index still holds: an update may
+        have put one there. So it is asked for again.
+        """
+        if not self.form.is_sharded:
+            return None, list(self.form.pieces(part, None))
+        is_kept = part.key in self._indexes and self._indexes[part.key].done()
+        indexed = await self._index(part.key)
+        pieces = list(self.form.pieces(part, None if indexed is None else indexed.index))
+        if is_kept and any(piece.n_bytes == 0 for piece in pieces):
+            self._indexes.pop(part.key, None)
+            return await self._pieces(part)
+        return indexed, pieces
 
     async def _index(self, key: str) -> _Indexed | None:
         """Return a shard's index; None where there is no shard."""

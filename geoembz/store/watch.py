@@ -3,7 +3,8 @@
 A conversion or publication with ``--overwrite`` uses the same names again: codes of the new store
 would be decoded with the encoding of the old one. So after each read one looks whether the root's
 document is still the one that was opened. Appending a date changes that document, and nothing that
-was read of it before; that is told apart by what the two say.
+was read of it before; an update changes shards, one by one, each to what any reader may have. These
+are told apart by what the two documents say.
 """
 
 import os
@@ -17,7 +18,7 @@ import zarr
 from zarr.storage import LocalStore
 
 from geoembz.errors import StoreError
-from geoembz.store.conventions import LAYERS
+from geoembz.store.conventions import LAYERS, UPDATES
 from geoembz.store.digests import DIGESTS, ROOT, SEAL, read_seal
 from geoembz.store.documents import EMBEDDING, VALID
 
@@ -125,7 +126,9 @@ def _continues(old: zarr.Group, new: zarr.Group) -> bool:
     if _dates(after)[: len(dates)] != dates:
         return False
     digests = _shard_digests(after)
-    if any(digests.get(key) != value for key, value in _shard_digests(before).items()):
+    is_updated = _updates(after) > _updates(before)
+    is_same = all(digests.get(key) == value for key, value in _shard_digests(before).items())
+    if not (is_same or is_updated):
         return False
     names = (EMBEDDING, VALID, *_layers(before))
     return all(_form(old, name) == _form(new, name) for name in names)
@@ -134,6 +137,11 @@ def _continues(old: zarr.Group, new: zarr.Group) -> bool:
 def _dates(attributes: Mapping[str, Any]) -> list[Any]:
     entries = attributes.get("geoembz:times")
     return [entry.get("time") for entry in entries] if isinstance(entries, list) else []
+
+
+def _updates(attributes: Mapping[str, Any]) -> int:
+    """Return how often a store was updated; the schema says that it is a whole number."""
+    return int(attributes.get(UPDATES, 0))
 
 
 def _layers(attributes: Mapping[str, Any]) -> list[str]:
