@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._convert import StorageOptions as StorageOptions
     from geoembz._convert import append as append
     from geoembz._convert import convert as convert
+    from geoembz._convert import fit as fit
     from geoembz._convert import load_basis as load_basis
     from geoembz._convert import overviews as overviews
     from geoembz._convert import repack as repack
@@ -44,6 +45,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._export import export as export
     from geoembz._export import preview as preview
     from geoembz._export import sample as sample
+    from geoembz._geo.grid import Grid as Grid
+    from geoembz._geo.grid import Window as Window
     from geoembz._map import ClusterMap as ClusterMap
     from geoembz._map import MapSummary as MapSummary
     from geoembz._map import ModelMap as ModelMap
@@ -75,9 +78,13 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._verify import verify as verify
     from geoembz._view import Viewer as Viewer
     from geoembz._view import view as view
+    from geoembz._write import Writer as Writer
+    from geoembz._write import create as create
+    from geoembz._write import extend as extend
     from geoembz._xarray.backend import open_store
     from geoembz._xarray.patch import open_patch as open_patch
     from geoembz.encoding import Encoding as Encoding
+    from geoembz.encoding import Fitter as Fitter
     from geoembz.encoding import Recipe as Recipe
     from geoembz.errors import BasisWarning as BasisWarning
     from geoembz.errors import GeoembzError as GeoembzError
@@ -103,7 +110,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
 _ROOMS = {
     "_convert": (
         "AppendSummary", "ConvertSummary", "FitOptions", "LevelSummary", "OverviewsSummary",
-        "StorageOptions", "append", "convert", "load_basis", "overviews", "repack", "save_basis",
+        "StorageOptions", "append", "convert", "fit", "load_basis", "overviews", "repack",
+        "save_basis",
     ),
     "_cost": ("CostEstimate", "CostOptions", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),
@@ -114,6 +122,7 @@ _ROOMS = {
         "ExportSummary", "PreviewSummary", "Sampled", "TableExportSummary", "export", "preview",
         "sample",
     ),
+    "_geo.grid": ("Grid", "Window"),
     "_map": (
         "ClusterMap", "MapSummary", "ModelMap", "TrainingOptions", "map_change", "map_classify",
         "map_cluster", "map_regress", "map_similar",
@@ -125,8 +134,9 @@ _ROOMS = {
     "_train": ("Patches", "Pixels", "Polygons", "patches", "pixels", "polygons"),
     "_verify": ("Verification", "verify"),
     "_view": ("Viewer", "view"),
+    "_write": ("Writer", "create", "extend"),
     "_xarray.patch": ("open_patch",),
-    "encoding": ("Encoding", "Recipe"),
+    "encoding": ("Encoding", "Fitter", "Recipe"),
     "errors": ("BasisWarning", "GeoembzError"),
     "sources": ("Layer", "ReadOptions", "Source", "open_source"),
     "store": (

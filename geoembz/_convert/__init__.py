@@ -2,6 +2,7 @@
 
 from geoembz._convert.append import append
 from geoembz._convert.basis import load_basis, save_basis
+from geoembz._convert.fitting import fit
 from geoembz._convert.options import FitOptions, StorageOptions
 from geoembz._convert.overviews import overviews
 from geoembz._convert.repack import repack
@@ -17,6 +18,7 @@ __all__ = [
     "StorageOptions",
     "append",
     "convert",
+    "fit",
     "load_basis",
     "overviews",
     "repack",

@@ -8,11 +8,12 @@ from typing import Unpack
 
 from geoembz._convert.append_date import AppendOptions, DateAppending
 from geoembz._convert.cluster import open_workers
+from geoembz._convert.date_build import summarise_date
 from geoembz._convert.executors import Progress, Workers, check_scheduler, make_absolute
 from geoembz._convert.inputs import Inputs, open_inputs
-from geoembz._convert.options import FitOptions, ReadKeywords, gather, parse_date
-from geoembz._convert.record import Written, total_pixels
-from geoembz._convert.summary import AppendSummary, mean_fidelity
+from geoembz._convert.options import FitOptions, ReadKeywords, gather, parse_date, refuse_keywords
+from geoembz._convert.record import Written
+from geoembz._convert.summary import AppendSummary
 from geoembz._geo import parse_crs, same_crs
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import worker_count
@@ -117,27 +118,14 @@ def append(
     with open_workers(scheduler, options.workers) as pool:
         added = _append_all(url, grids, options, pool, progress)
     written = [part for part, _ in added]
-    pixels = total_pixels([part.pixels for part in written])
-    fidelity = mean_fidelity([part.fidelity for part in written])
-    return AppendSummary(
-        store=url,
-        time=date,
-        pixels=pixels["total"],
-        valid_pixels=pixels["valid"],
-        rejected_pixels=pixels.get("rejected", 0),
-        cosine=fidelity["cosine"],
-        cosine_centred=fidelity["cosine_centred"],
-        rmse=fidelity["rmse"],
-        held_out_pixels=fidelity["n"],
-        seconds=clock.perf_counter() - started,
-        notes=tuple(dict.fromkeys(note for _, notes in added for note in notes)),
+    return summarise_date(
+        url, date, written, [note for _, notes in added for note in notes], started
     )
 
 
 def _gather_read(flat: ReadKeywords, read: ReadOptions | None) -> ReadOptions:
     """Return how inputs are read; what only `convert` takes is no keyword of `append`."""
-    for name in flat.keys() - ReadKeywords.__annotations__.keys():
-        raise TypeError(f"append() got an unexpected keyword argument {name!r}")
+    refuse_keywords("append", flat, ReadKeywords)
     return gather("append", flat, read).read
 
 

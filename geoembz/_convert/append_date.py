@@ -7,17 +7,22 @@ from typing import Any
 
 from geoembz._convert.basis import check_coverage
 from geoembz._convert.conversion import Fit, fit_once
+from geoembz._convert.date_build import (
+    check_date,
+    date_attributes,
+    date_plan,
+    date_writer,
+    finish_date,
+    make_room,
+    order_notes,
+)
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, merge_stored, run_tasks
-from geoembz._convert.levels import with_levels, write_levels
-from geoembz._convert.placing import REPLACES
-from geoembz._convert.record import Written, summarise, total_pixels
+from geoembz._convert.executors import Progress, Workers, run_tasks
+from geoembz._convert.record import Written, summarise
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz._convert.shard_task import write_shards
 from geoembz._convert.site import Build, Site
-from geoembz._convert.summary import mean_fidelity
-from geoembz._version import FORMAT_VERSION, __version__
-from geoembz.errors import EncodingError, InvalidConfigError, StoreError
+from geoembz.errors import EncodingError, InvalidConfigError
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.band_names import list_names, natural_order
 from geoembz.sources.base import names_of, traits_of
@@ -27,14 +32,8 @@ from geoembz.sources.placed_layers import with_layers_of
 from geoembz.sources.provenance import BBOX
 from geoembz.sources.wrappers import reorder_bands, with_traits
 from geoembz.store import StoreReader
-from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import UNKNOWN_MODEL
-from geoembz.store.digests import read_seal
-from geoembz.store.documents import EMBEDDING, StorePlan
-from geoembz.store.layout import ChunkLayout, layout_of, stored_level_layouts
-from geoembz.store.open import open_array
 from geoembz.store.source import StoreSource
-from geoembz.store.writer import StoreWriter
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ def fit_to_store(
     SourceError
         If the names of its bands say that they are others, or its layers do not fit.
     """
-    _check_times(url, reader, options, is_begun=is_begun)
+    check_date(url, reader, options.date, replaces=options.replace or is_begun)
     _check_grid(url, reader, source)
     _check_vectors(url, reader, source, options)
     source = with_layers_of(source, reader.attributes.layers, url, options.date)
@@ -112,19 +111,6 @@ def fit_to_store(
         return reorder_bands(source, counted, url)
     note = f"bands {list_names(own)} are taken as they stand: the store has no names of bands"
     return with_traits(source, replace(traits_of(source), notes=(note,)))
-
-
-def _check_times(url: str, reader: StoreReader, options: AppendOptions, *, is_begun: bool) -> None:
-    if not reader.dates:
-        raise StoreError(
-            f"{url}: no time axis; give it one with `geoembz convert {url} NEW.zarr --basis {url} "
-            "--time YEAR`, and append to NEW.zarr"
-        )
-    if options.date in reader.dates and not options.replace and not is_begun:
-        raise InvalidConfigError(
-            f"{url}: holds {options.date} already ({', '.join(reader.dates)}); choose another "
-            "time, or pass --replace"
-        )
 
 
 def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
@@ -211,7 +197,7 @@ class DateAppending:
             source = fit_to_store(self.url, reader, self.source, self.options, is_begun=is_begun)
             written = replace(self, source=source).write(site.begin(plan), reader, progress)
             site.finish()
-        return written, (*traits_of(source).notes, *self._order_notes(reader))
+        return written, (*traits_of(source).notes, *order_notes(reader, self.options.date))
 
     def _is_here(self, reader: StoreReader) -> bool:
         """Whether the store has the date, from the same inputs."""
@@ -222,50 +208,20 @@ class DateAppending:
             return False
         return [_without_extras(e) for e in entry["sources"]] == [*map(_without_extras, ours)]
 
-    def _order_notes(self, reader: StoreReader) -> list[str]:
-        """Return what to tell of a date that is stored behind later ones."""
-        later = [date for date in reader.dates if date > self.options.date]
-        if not later or self.options.date in reader.dates:
-            return []
-        note = (
-            f"stored behind {max(later)}: dates stand in the order they were added in; geoembz "
-            "sorts them on opening, plain readers see them as stored (xarray: sortby('time'))"
-        )
-        return [note]
-
     def _plan(self, reader: StoreReader, site: Site) -> dict[str, Any]:
         """Return all that the date's bytes depend on, and whether it replaces one."""
-        dates, date = reader.dates, self.options.date
         plan = {
-            "append": date,
-            "position": dates.index(date) if date in dates else len(dates),
-            "software": __version__,
-            "format": FORMAT_VERSION,
             "seed": self.options.seed,
-            "encoding": reader.encoding.hash,
             "sources": [info.identity() for info in self.source.info],
         }
         if self.options.read.checksum:
             plan["checksum"] = True
-        is_ours = plan in site.ended or any(journal.matches(plan) for journal in site.journals())
-        return plan if date not in dates or is_ours else plan | {REPLACES: True}
+        return date_plan(reader, site, self.options.date, plan)
 
     def write(self, build: Build, reader: StoreReader, progress: Progress | None) -> Written:
         """Write the date of a source that fits the store."""
-        position, dates = build.plan["position"], reader.dates
-        if position == len(dates):
-            dates = (*dates, self.options.date)
-        plan = StorePlan(
-            reader.encoding,
-            layout_of(reader.codes),
-            "plain",
-            dates,
-            _layouts_of_levels(reader),
-            archive=reader.is_archive,
-            layers=reader.attributes.layers,
-        )
-        writer = StoreWriter(build.tree, plan, position)
-        _, centre = fit_once(build, lambda: self._fit(build, reader, plan.arrays))
+        writer = date_writer(build, reader, self.options.date)
+        _, centre = fit_once(build, lambda: self._fit(build, reader, writer.plan.arrays))
         results = write_shards(
             self.source,
             writer,
@@ -276,18 +232,8 @@ class DateAppending:
             progress,
         )
         written = summarise(self.source, results, checksum=self.options.read.checksum)
-        attributes = self._attributes(reader.attributes, written, position)
-        stored = merge_stored(result.stored for result in results)
-        if plan.levels:
-            unit_length = attributes.unit_length
-            levels = write_levels(
-                build, writer, writer.reader(), self.pool, progress, unit_length=unit_length
-            )
-            figures = {position: levels.figures}
-            attributes = with_levels(attributes, figures, unit_length=unit_length)
-            stored |= levels.stored
-        former = read_seal({"attributes": reader.group.attrs.asdict()})
-        writer.finish(attributes, stored, build.fence, former)
+        attributes = date_attributes(reader.attributes, written, build.plan, traits_of(self.source))
+        finish_date(build, writer, reader, attributes, results, self.pool, progress)
         return written
 
     def _fit(self, build: Build, reader: StoreReader, arrays: Sequence[str]) -> Fit:
@@ -298,39 +244,10 @@ class DateAppending:
         check_vectors(self.source, sample, self.options.read.nodata)
         encoding = reader.encoding
         check_coverage(self.source.name, encoding, sample, strict=False)
-        if build.is_in_place:
-            build.fence.check()
-            for array in arrays:  # of a date given up: gaps must not show its shards
-                build.tree.remove(f"{array}/c/{build.plan['position']}")
+        make_room(build, arrays)
         return encoding, sample_mean(encoding, sample)
-
-    def _attributes(
-        self, attributes: StoreAttributes, written: Written, position: int
-    ) -> StoreAttributes:
-        """Return the store's attributes with the date's entry, and the sums over all dates."""
-        entries = list(attributes.times)
-        entries[position : position + 1] = [written.at(self.options.date)]
-        parts = [Written.of_entry(entry) for entry in entries]
-        sources = {str(entry): entry for part in parts for entry in part.sources}
-        traits = traits_of(self.source)
-        return replace(
-            attributes,
-            sources=tuple(sources.values()),
-            pixels=total_pixels([part.pixels for part in parts]),
-            fidelity=mean_fidelity([part.fidelity for part in parts]),
-            times=tuple(entries),
-            notes=tuple(dict.fromkeys((*attributes.notes, *traits.notes))),
-            skipped=tuple(dict.fromkeys((*attributes.skipped, *traits.skipped))),
-        )
 
 
 def _without_extras(source: Mapping[str, Any]) -> dict[str, Any]:
     """Return a source's entry without what was asked for besides, or later versions added."""
     return {name: value for name, value in source.items() if name not in {"sha256", BBOX}}
-
-
-def _layouts_of_levels(reader: StoreReader) -> tuple[ChunkLayout, ...]:
-    """Return the chunks and shards of the levels that a store has."""
-    paths = [f"{level.path}/{EMBEDDING}" for level in reader.attributes.levels]
-    arrays = [open_array(reader.url, reader.group, path) for path in paths]
-    return stored_level_layouts(reader.url, layout_of(reader.codes), arrays)

@@ -18,6 +18,7 @@ from geoembz._convert.level_tasks import (
     LevelTask,
 )
 from geoembz._convert.record import total_pixels
+from geoembz._convert.shard_task import ShardResult
 from geoembz._convert.site import Build
 from geoembz._convert.summary import mean_fidelity
 from geoembz.encoding._fidelity import FidelitySums
@@ -167,3 +168,41 @@ def with_levels(
         for number, same in enumerate(zip(*every, strict=True), 1)
     )
     return replace(attributes, times=times, levels=levels, unit_length=unit_length)
+
+
+def finish_store(
+    build: Build,
+    writer: StoreWriter,
+    attributes: StoreAttributes,
+    results: Sequence[ShardResult],
+    workers: Workers,
+    progress: Progress | None,
+    unit_length: bool,
+    former: Mapping[str, str] | None = None,
+) -> None:
+    """Write the levels that are planned, above shards that are written; then all metadata.
+
+    Parameters
+    ----------
+    build, writer
+        Where, and what.
+    attributes
+        Of the store, without what its levels add to them at this date.
+    results
+        Of the shards.
+    workers, progress
+        As in `write_levels`.
+    unit_length
+        Whether the means of levels are divided by their lengths.
+    former
+        As in `StoreWriter.finish`.
+    """
+    stored = merge_stored(result.stored for result in results)
+    if writer.plan.levels:
+        levels = write_levels(
+            build, writer, writer.reader(), workers, progress, unit_length=unit_length
+        )
+        figures = {writer.date or 0: levels.figures}
+        attributes = with_levels(attributes, figures, unit_length=unit_length)
+        stored |= levels.stored
+    writer.finish(attributes, stored, build.fence, former)

@@ -146,14 +146,18 @@ class ReadKeywords(TypedDict, total=False):
     layers: Mapping[str, str | Path] | Sequence[str] | None
 
 
-class ConvertKeywords(ReadKeywords, total=False):
-    """The fields of `ReadOptions`, `FitOptions` and `StorageOptions` as flat keywords."""
+class FitKeywords(ReadKeywords, total=False):
+    """The fields of `ReadOptions`, and those of `FitOptions` that a fit needs."""
 
     pca: int | None
     quantizer: str | None
     fit_samples: int
     seed: int
-    strict_basis: bool
+
+
+class StorageKeywords(TypedDict, total=False):
+    """The fields of `StorageOptions` as flat keywords."""
+
     layout: Layout
     chunk: int | None
     shard: int | str | None
@@ -161,6 +165,12 @@ class ConvertKeywords(ReadKeywords, total=False):
     overviews: bool
     access: Access | None
     archive: bool
+
+
+class ConvertKeywords(FitKeywords, StorageKeywords, total=False):
+    """The fields of `ReadOptions`, `FitOptions` and `StorageOptions` as flat keywords."""
+
+    strict_basis: bool
 
 
 class Groups(NamedTuple):
@@ -204,6 +214,18 @@ def gather(
     given = {"read": read, "fit": fit, "storage": storage}
     defaults = {"read": ReadOptions(), "fit": FitOptions(), "storage": StorageOptions()}
     return Groups(**options.gather(function, flat, given, defaults, hidden=("year",)))
+
+
+def refuse_keywords(function: str, flat: Mapping[str, Any], known: type) -> None:
+    """Refuse keywords that other functions take.
+
+    Raises
+    ------
+    TypeError
+        If one is no field of `known`, a typed dictionary.
+    """
+    for name in flat.keys() - known.__annotations__.keys():
+        raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
 def refuse_raster_options(given: Mapping[str, bool]) -> None:

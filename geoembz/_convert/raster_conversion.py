@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from geoembz._convert.conversion import Conversion, Fit, build_store, fit_once
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, merge_stored, run_tasks
-from geoembz._convert.levels import has_unit_length, with_levels, write_levels
+from geoembz._convert.executors import Progress, Workers, run_tasks
+from geoembz._convert.levels import finish_store, has_unit_length
+from geoembz._convert.options import StorageOptions
 from geoembz._convert.record import store_attributes, summarise
 from geoembz._convert.sampling import PixelRoles, SampleCache, draw_sample, sample_mean
 from geoembz._convert.shard_task import write_shards
@@ -76,15 +77,9 @@ class RasterConversion(Conversion[Source]):
             license=self.license,
             metric=self.metric,
         )
-        stored = merge_stored(result.stored for result in results)
-        if writer.plan.levels:
-            unit_length = has_unit_length(attributes)
-            levels = write_levels(
-                build, writer, writer.reader(), self.pool, progress, unit_length=unit_length
-            )
-            attributes = with_levels(attributes, {0: levels.figures}, unit_length=unit_length)
-            stored |= levels.stored
-        writer.finish(attributes, stored, build.fence)
+        finish_store(
+            build, writer, attributes, results, self.pool, progress, has_unit_length(attributes)
+        )
 
     @property
     def nodata(self) -> str | None:
@@ -92,43 +87,9 @@ class RasterConversion(Conversion[Source]):
         return None if self.read.nodata is None else str(self.read.nodata)
 
     def _writer(self, build: Build, encoding: Encoding) -> StoreWriter:
-        sizes = sizes_for(self.storage.access)
-        chunks = choose_layout(
-            self.source.grid.shape,
-            encoding.bytes_per_vector,
-            self.source.block_shape,
-            chunk=self.storage.chunk,
-            shard=self.storage.shard,
-            prefix=self._prefix(encoding),
-            sizes=sizes,
-        )
-        if self.storage.prefix_chunks is None and self.storage.layout == "plain":
-            chunk_bytes = encoding.bytes_per_vector * prod(chunks.chunk)
-            n_parts = sizes.count_parts(chunk_bytes, has_mask=encoding.nodata is None)
-            chunks = replace(chunks, prefix=part_length(encoding, n_parts))
-        dates = () if self.date is None else (self.date,)
-        count = count_levels(chunks.shape) if self.storage.overviews else 0
-        layouts = level_layouts(chunks, count)
-        storage = self.storage
-        plan = StorePlan(
-            encoding,
-            chunks,
-            storage.layout,
-            dates,
-            layouts,
-            archive=storage.archive,
-            layers=layers_of(self.source),
-        )
-        return StoreWriter(build.tree, plan)
-
-    def _prefix(self, encoding: Encoding) -> int | None:
-        """Return the stored numbers per vector in a chunk; None for all."""
-        if self.storage.prefix_chunks is None:
-            return None
-        try:
-            return encoding.prefix_length(self.storage.prefix_chunks)
-        except InvalidConfigError as error:
-            raise InvalidConfigError(f"prefix_chunks: {error}") from error
+        shape, block = self.source.grid.shape, self.source.block_shape
+        plan = plan_store(shape, block, encoding, self.storage, self.date)
+        return StoreWriter(build.tree, replace(plan, layers=layers_of(self.source)))
 
     def summary(self, url: str, started: float) -> ConvertSummary:
         """Return the summary of the store that is there now."""
@@ -174,6 +135,61 @@ class RasterConversion(Conversion[Source]):
         )
 
 
+def plan_store(
+    shape: tuple[int, int],
+    source_block: tuple[int, int],
+    encoding: Encoding,
+    storage: StorageOptions,
+    date: str | None,
+) -> StorePlan:
+    """Plan a store of one grid.
+
+    Parameters
+    ----------
+    shape
+        Height and width of the raster, in pixels.
+    source_block
+        Rows and columns that come at once: shards hold whole ones where they can.
+    encoding, storage
+        What it holds, and how.
+    date
+        As ``YYYY-MM-DD``; None for a store without a time axis.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the options do not fit the encoding.
+    """
+    sizes = sizes_for(storage.access)
+    chunks = choose_layout(
+        shape,
+        encoding.bytes_per_vector,
+        source_block,
+        chunk=storage.chunk,
+        shard=storage.shard,
+        prefix=_prefix(encoding, storage.prefix_chunks),
+        sizes=sizes,
+    )
+    if storage.prefix_chunks is None and storage.layout == "plain":
+        chunk_bytes = encoding.bytes_per_vector * prod(chunks.chunk)
+        n_parts = sizes.count_parts(chunk_bytes, has_mask=encoding.nodata is None)
+        chunks = replace(chunks, prefix=part_length(encoding, n_parts))
+    dates = () if date is None else (date,)
+    count = count_levels(chunks.shape) if storage.overviews else 0
+    layouts = level_layouts(chunks, count)
+    return StorePlan(encoding, chunks, storage.layout, dates, layouts, archive=storage.archive)
+
+
+def _prefix(encoding: Encoding, components: int | None) -> int | None:
+    """Return the stored numbers per vector in a chunk; None for all."""
+    if components is None:
+        return None
+    try:
+        return encoding.prefix_length(components)
+    except InvalidConfigError as error:
+        raise InvalidConfigError(f"prefix_chunks: {error}") from error
+
+
 def part_length(encoding: Encoding, n_parts: int) -> int | None:
     """Return the stored numbers of one of so many parts of a vector; None where it stays whole.
 
@@ -209,7 +225,7 @@ def convert_grids(
     """
 
     def write(build: Build) -> None:
-        encoding, _ = fit_once(build, lambda: _fit_all(parts))
+        encoding, _ = fit_once(build, lambda: fit_grids(parts))
         for name, part in parts.items():
             own = replace(part, fixed=encoding, is_part=True)
             child = build.child(name, own.plan())
@@ -228,7 +244,7 @@ def convert_grids(
     return merge_summaries(summaries, destination.url, stored, time.perf_counter() - started)
 
 
-def _fit_all(parts: Mapping[str, RasterConversion]) -> Fit:
+def fit_grids(parts: Mapping[str, RasterConversion]) -> Fit:
     """Fit one encoding over all grids, each with a share of the sample by its pixels."""
     first = next(iter(parts.values()))
     n_pixels = sum(part.source.grid.window.size for part in parts.values())

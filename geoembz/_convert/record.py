@@ -13,8 +13,7 @@ from geoembz._geo import box_of, metres_per_unit
 from geoembz._geo.geoparquet import free_name, write_emb, write_geo
 from geoembz._version import __version__
 from geoembz.encoding._fidelity import FidelitySums
-from geoembz.sources import Source
-from geoembz.sources.base import names_of, place_infos, traits_of
+from geoembz.sources.base import Described, names_of, place_infos, traits_of
 from geoembz.sources.provenance import check_unchanged, with_checksum
 from geoembz.sources.tables import Survey, TableSource
 from geoembz.sources.tables.products import Product
@@ -57,7 +56,9 @@ class Written:
         }
 
 
-def summarise(source: Source, results: Sequence[ShardResult], *, checksum: bool = False) -> Written:
+def summarise(
+    source: Described, results: Sequence[ShardResult], *, checksum: bool = False
+) -> Written:
     """Add up the shards of a source; with `checksum`, read its files once more for their hashes.
 
     Raises
@@ -94,7 +95,7 @@ def total_pixels(parts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
 
 
 def store_attributes(
-    source: Source,
+    source: Described,
     plan: StorePlan,
     written: Written,
     *,

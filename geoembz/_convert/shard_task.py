@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.executors import Progress, Workers, run_recorded
+from geoembz._convert.held_out import Measured
 from geoembz._convert.sampling import PixelRoles, read_shape
 from geoembz._convert.site import Build
 from geoembz._geo.grid import Window, pick, split
@@ -22,6 +23,7 @@ from geoembz.sources import Source, SourceData
 from geoembz.sources.base import occupies
 from geoembz.sources.layers import read_layers
 from geoembz.store.digests import StoredObjects, parse_objects
+from geoembz.store.documents import StorePlan
 from geoembz.store.journal import Journal
 from geoembz.store.lock import Fence
 from geoembz.store.writer import StoreWriter
@@ -131,36 +133,33 @@ class ShardTask:
     def _convert(self, shard: Window) -> ShardResult:
         codes = allocate((self.encoding.code_length, *shard.shape), self.encoding.code_dtype)
         valid = np.empty(shard.shape, dtype=np.bool_)
-        fidelity, rejected, partial = FidelitySums(), 0, 0
+        measured: list[Measured] = []
+        rejected, partial = 0, 0
         for block in split(shard, read_shape(self.source)):
             rows, cols = block.relative_to(shard).slices
             data = self.source.read(block)
             rejected += data.rejected
             partial += data.partial
-            fidelity = fidelity.merge(
-                self._encode(block, data, codes[:, rows, cols], valid[rows, cols])
-            )
+            measured.append(self._encode(block, data, codes[:, rows, cols], valid[rows, cols]))
         self.fence.check()  # again: to read and encode takes a while
         layers = read_layers(self.source, shard)
         stored = self.writer.write_shard(shard, codes, valid, layers)
+        fidelity = Measured.join(measured).sums(self.encoding.dimension)
         result = ShardResult(int(valid.sum()), fidelity, rejected, partial, stored)
         self.journal.record(shard, result.to_json())
         return result
 
     def _encode(
         self, block: Window, data: SourceData, codes_out: Codes, valid_out: NDArray[np.bool_]
-    ) -> FidelitySums:
+    ) -> Measured:
         """Encode one block into the shard's buffers; return the fidelity of its held-out pixels."""
         codes, valid = self._codes(data, _columns(codes_out))
         if not valid.all():
-            self._refuse_invalid(block, valid)
+            refuse_invalid(self.writer.plan, block, valid)
         if not np.may_share_memory(codes, codes_out):
             codes_out[:] = codes.reshape(codes_out.shape)
         valid_out[:] = valid.reshape(valid_out.shape)
-        tested = np.flatnonzero(self.roles.held_out(self.roles.keys(block)) & valid)
-        original = self.encoding.target(data.pixels(tested))
-        decoded = self.encoding.decode_block(np.ascontiguousarray(codes[:, tested]))
-        return FidelitySums.of(original.T, decoded.T, self.centre)
+        return Measured.of(self.encoding, self.roles, self.centre, block, data, codes, valid)
 
     def _codes(self, data: SourceData, out: Codes) -> tuple[Codes, NDArray[np.bool_]]:
         """Encode a block, into `out` unless its codes are merely looked up."""
@@ -198,14 +197,21 @@ class ShardTask:
             codes[:, ~valid] = encoding.quantizer.nodata
         return codes, valid
 
-    def _refuse_invalid(self, block: Window, valid: NDArray[np.bool_]) -> None:
-        plan = self.writer.plan
-        if plan.layout == "codec" and self.encoding.nodata is None:
-            raise InvalidConfigError(
-                f"layout codec: {int((~valid).sum())} of {valid.size} pixels from row {block.row}, "
-                f"column {block.col} are invalid, and {self.encoding.quantizer.kind} codes have no "
-                "room for nodata; use --layout plain, or --int8"
-            )
+
+def refuse_invalid(plan: StorePlan, block: Window, valid: NDArray[np.bool_]) -> None:
+    """Refuse invalid pixels where the codec layout meets codes that have no room for them.
+
+    Raises
+    ------
+    InvalidConfigError
+        If it does.
+    """
+    if plan.layout == "codec" and plan.encoding.nodata is None:
+        raise InvalidConfigError(
+            f"layout codec: {int((~valid).sum())} of {valid.size} pixels from row {block.row}, "
+            f"column {block.col} are invalid, and {plan.encoding.quantizer.kind} codes have no "
+            "room for nodata; use --layout plain, or --int8"
+        )
 
 
 def _columns(codes: Codes) -> Codes:

@@ -1,6 +1,7 @@
 """Recipes, fitting, and the fitted Encoding."""
 
 from geoembz.encoding._fit import Coverage, EncodingFitter, coverage
+from geoembz.encoding._fitter import Fitter
 from geoembz.encoding._kernel import Decoder, Space
 from geoembz.encoding._metric import METRICS, Metric, MetricName
 from geoembz.encoding._model import Encoding
@@ -14,6 +15,7 @@ __all__ = [
     "Encoding",
     "EncodingFitter",
     "FitReport",
+    "Fitter",
     "Metric",
     "MetricName",
     "Recipe",

@@ -155,8 +155,11 @@ class FidelitySums:
         InvalidConfigError
             If the shapes differ or a value is not finite.
         """
-        pixels = pixel_fidelity(original, decoded, centre)
-        dimension = np.shape(original)[1]
+        return cls.of_pixels(pixel_fidelity(original, decoded, centre), np.shape(original)[1])
+
+    @classmethod
+    def of_pixels(cls, pixels: PixelFidelity, dimension: int) -> Self:
+        """Add up pixels that were measured, of vectors of so many components, in their order."""
         return cls(
             n=pixels.cosine.size,
             dimension=dimension if pixels.cosine.size else 0,

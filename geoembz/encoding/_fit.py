@@ -3,7 +3,8 @@
 Of every vector seen a fit has the exact moments, and a seeded sample for the quantizer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 RESERVOIR_VECTORS = 131_072
 """Vectors kept for fitting the quantizer, whatever the number seen."""
+
+_SURPLUS = RESERVOIR_VECTORS // 8
+"""Vectors that may be kept beyond those, for a while."""
 
 TOLERATED_LOSS = 0.05
 """Share of the variance that may be lost beyond what the fit itself lost."""
@@ -59,6 +63,11 @@ class EncodingFitter:
         self.recipe, self.dimension, self.seed = recipe, dimension, seed
         self._moments: Moments | None = None
         self._reservoir = _Reservoir(dimension, seed, borrows=borrows)
+
+    @property
+    def n_vectors(self) -> int:
+        """Finite vectors seen so far."""
+        return 0 if self._moments is None else self._moments.count
 
     def update(self, block: NDArray[Any]) -> None:
         """Take in columns ``(dimension, n_pixels)``; those that are not finite are left out."""
@@ -123,19 +132,30 @@ class EncodingFitter:
 
 
 class _Reservoir:
-    """A uniform sample without replacement: the vectors with the smallest seeded random keys."""
+    """A uniform sample without replacement: the vectors with the smallest seeded random keys.
+
+    It takes in some more than there is room for before it is thinned out, and what comes with too
+    large a key not at all: a model's output may come in 10⁵ batches.
+    """
 
     def __init__(self, dimension: int, seed: int, *, borrows: bool) -> None:
         self._borrows = borrows
         self._blocks = [np.empty((dimension, 0), dtype=np.float32)]
         self._keys: list[NDArray[np.float64]] = [np.empty(0)]
         self._rng = np.random.default_rng(seed)
+        self._count, self._limit = 0, 1.0
 
     def add(self, values: NDArray[np.float32]) -> None:
-        # The caller may use its memory again, unless it says that it does not.
-        self._blocks.append(values if self._borrows else values.copy())
-        self._keys.append(self._rng.random((values.shape[1],)))
-        if sum(map(len, self._keys)) > RESERVOIR_VECTORS:
+        keys = self._rng.random((values.shape[1],))
+        near = keys <= self._limit
+        if not near.all():
+            values, keys = values[:, near], keys[near]
+        elif not self._borrows:  # the caller may use its memory again
+            values = values.copy()
+        self._blocks.append(values)
+        self._keys.append(keys)
+        self._count += len(keys)
+        if self._count > RESERVOIR_VECTORS + _SURPLUS:
             self._thin_out()
 
     def scores(self, projection: Projection) -> NDArray[np.float32]:
@@ -144,8 +164,8 @@ class _Reservoir:
         Whole tiles at a time, as all vectors at once would be transformed: their second copy is
         half a gigabyte where they have thousands of components.
         """
-        count = sum(map(len, self._keys))
-        scores = np.empty((projection.n_components, count), dtype=np.float32)
+        self._thin_out()
+        scores = np.empty((projection.n_components, self._count), dtype=np.float32)
         start = 0
         for tile in _regroup(self._blocks, MOST_PIXELS):
             projection.transform(tile, scores[:, start : start + tile.shape[1]])
@@ -154,17 +174,26 @@ class _Reservoir:
 
     def _thin_out(self) -> None:
         """Keep no more than there is room for, block by block: at once it would take twice that."""
+        if self._count <= RESERVOIR_VECTORS:
+            return
         keys = np.concatenate(self._keys)
+        chosen = np.argpartition(keys, RESERVOIR_VECTORS)[:RESERVOIR_VECTORS]
         kept = np.zeros(len(keys), dtype=np.bool_)
-        kept[np.argpartition(keys, RESERVOIR_VECTORS)[:RESERVOIR_VECTORS]] = True
-        start = 0
-        for number, block in enumerate(self._blocks):
-            here = kept[start : start + block.shape[1]]
+        kept[chosen] = True
+        self._keys, self._count, self._limit = [keys[kept]], len(chosen), float(keys[chosen].max())
+        self._blocks = list(_regroup(self._take(kept), MOST_PIXELS))
+
+    def _take(self, kept: NDArray[np.bool_]) -> Iterator[NDArray[np.float32]]:
+        """Yield some columns of each block, and let go of the block."""
+        blocks, start = deque(self._blocks), 0
+        self._blocks.clear()
+        while blocks:
+            block = blocks.popleft()
+            yield block[:, kept[start : start + block.shape[1]]]
             start += block.shape[1]
-            self._keys[number], self._blocks[number] = self._keys[number][here], block[:, here]
 
 
-def _regroup(blocks: Sequence[NDArray[np.float32]], width: int) -> Iterator[NDArray[np.float32]]:
+def _regroup(blocks: Iterable[NDArray[np.float32]], width: int) -> Iterator[NDArray[np.float32]]:
     """Yield the columns of blocks again in blocks of one width, but for the last."""
     waiting: list[NDArray[np.float32]] = []
     missing = width

@@ -132,8 +132,19 @@ class Encoding:
         fitter = EncodingFitter(recipe, dimension, seed, borrows=isinstance(blocks, list))
         for block in blocks:
             fitter.update(block)
+        return cls.of_fitter(fitter)
+
+    @classmethod
+    def of_fitter(cls, fitter: EncodingFitter) -> Self:
+        """Return what a fitter makes of the vectors that it has seen.
+
+        Raises
+        ------
+        NoValidPixelsError
+            If they are too few.
+        """
         fitted, quantizer, report = fitter.finish()
-        variance = fitted.variance.astype(np.float32)
+        recipe, variance = fitter.recipe, fitted.variance.astype(np.float32)
         return cls(str(recipe), fitted.projection, quantizer, variance, recipe.normalize, report)
 
     @property

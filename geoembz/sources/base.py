@@ -127,17 +127,13 @@ class SourceTraits:
         return replace(self, notes=(*self.notes, *notes))
 
 
-class Source(Protocol):
-    """A raster of embeddings.
+class Described(Protocol):
+    """What is known of a raster of embeddings, whoever has its pixels.
 
-    A source that knows more may have these, too; ask `names_of`, `traits_of`, `occupies`,
-    `occupied_window` and `geoembz.sources.layers`:
+    It may have these, too; ask `names_of` and `traits_of`:
 
     - ``band_names``: one name per component, None where it has none;
-    - ``traits``: `SourceTraits`, what is known of its product;
-    - ``occupies(window)``: False where a window can hold no valid pixel, without reading it;
-    - ``occupied``: a window that all valid pixels lie in;
-    - ``layers`` and ``read_layer(name, window)``: numbers of pixels beside the vectors.
+    - ``traits``: `SourceTraits`, what is known of its product.
     """
 
     @property
@@ -161,13 +157,25 @@ class Source(Protocol):
         ...
 
     @property
-    def block_shape(self) -> tuple[int, int]:
-        """Rows and columns read at once: windows aligned to them read no byte twice."""
-        ...
-
-    @property
     def info(self) -> tuple[SourceInfo, ...]:
         """The objects behind this source."""
+        ...
+
+
+class Source(Described, Protocol):
+    """A raster of embeddings that can be read.
+
+    One that knows more may have these, too; ask `occupies`, `occupied_window` and
+    `geoembz.sources.layers`:
+
+    - ``occupies(window)``: False where a window can hold no valid pixel, without reading it;
+    - ``occupied``: a window that all valid pixels lie in;
+    - ``layers`` and ``read_layer(name, window)``: numbers of pixels beside the vectors.
+    """
+
+    @property
+    def block_shape(self) -> tuple[int, int]:
+        """Rows and columns read at once: windows aligned to them read no byte twice."""
         ...
 
     def read(self, window: Window) -> SourceData:
@@ -181,19 +189,19 @@ class Source(Protocol):
         ...
 
 
-def names_of(source: Source) -> BandNames:
+def names_of(source: Described) -> BandNames:
     """Return the names of a source's bands: None for each where it says nothing of them."""
     names: BandNames = getattr(source, "band_names", (None,) * source.dimension)
     return names
 
 
-def traits_of(source: Source) -> SourceTraits:
+def traits_of(source: Described) -> SourceTraits:
     """Return what is known of a source's product: nothing, where it says nothing."""
     traits: SourceTraits = getattr(source, "traits", SourceTraits())
     return traits
 
 
-def place_infos(source: Source) -> tuple[SourceInfo, ...]:
+def place_infos(source: Described) -> tuple[SourceInfo, ...]:
     """Return the objects behind a source, each with the outline of its pixels.
 
     Those that have none yet lie where the whole source does.

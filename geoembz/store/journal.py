@@ -29,6 +29,9 @@ FOLDER = ".geoembz"
 LOCK, COMPLETE = f"{FOLDER}/lock.json", f"{FOLDER}/complete.json"
 _PLAN, _SHARDS = f"{FOLDER}/plan.json", f"{FOLDER}/shards"
 _LEVELS = f"{FOLDER}/levels"
+PIECES = f"{FOLDER}/pieces"
+"""What writers keep of shards that are not complete."""
+
 _BOUND = "plan"
 """Member of a record that names its plan."""
 
@@ -166,15 +169,23 @@ class Journal:
         bound = {} if self.digest is None else {_BOUND: self.digest}
         self.tree.write_json(self._shard_key(shard), {**result, **bound})
 
+    def unrecord(self, shard: Window) -> None:
+        """Take a shard for not finished."""
+        self.tree.delete(self._shard_key(shard))
+
+    def forget_levels(self) -> None:
+        """Remove what was recorded of levels: the full resolution may be another one now."""
+        self.tree.remove(_LEVELS)
+
     def find(self, shard: Window) -> dict[str, Any] | None:
         """Return what was recorded of a shard; None where it is not finished."""
         found = self.tree.read_json(self._shard_key(shard))
         return None if found is None else self._own(found)
 
     def has_finished(self) -> bool:
-        """Whether any shard is finished."""
+        """Whether any shard is finished, or a piece of one is there."""
         keys = [key for folder in (_SHARDS, _LEVELS) for key in self.tree.keys(folder)]
-        return any(key.endswith(".json") for key in keys)
+        return any(key.endswith(".json") for key in keys) or bool(self.tree.keys(PIECES))
 
     def finished(self) -> dict[tuple[int, int], dict[str, Any]]:
         """Return what was recorded of each finished shard, by its row and column in pixels."""

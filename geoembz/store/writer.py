@@ -195,6 +195,10 @@ class WrittenCodes:
         """Read the validity of a window at a date, where it is an array of its own."""
         return self._read(VALID, date, window.slices) if VALID in self.documents else None
 
+    def read_layer(self, name: str, window: Window, date: int) -> NDArray[Any]:
+        """Read the stored numbers of a layer, of a window at a date."""
+        return self._read(name, date, window.slices)
+
     def _read(self, name: str, date: int, selection: tuple[slice, ...]) -> NDArray[Any]:
         with store_faults(self.url, f"GET {name}"):
             return self._readers[name]((*((date,) if self.has_time else ()), *selection))
@@ -317,7 +321,7 @@ class StoreWriter(Writer):
         InvalidConfigError
             If the plan has no such layer, or its numbers have another shape or do not fit.
         """
-        numbers = _prepare_layers(self.plan.layers, window, layers or {})
+        numbers = prepare_layers(self.plan.layers, window, layers or {})
         dates = (np.newaxis,) * len(self._at)
         corner, stored = (*self._at, window.row, window.col), {}
         with write_faults(self.url, f"PUT shard at row {window.row}, column {window.col}"):
@@ -420,7 +424,7 @@ def _create_arrays(plan: StorePlan, group: zarr.Group) -> None:
     create_layers(group, plan)
 
 
-def _prepare_layers(
+def prepare_layers(
     layers: Iterable[Layer], window: Window, given: Mapping[str, ArrayLike]
 ) -> dict[str, NDArray[Any]]:
     """Return the numbers of layers as they are stored, by name."""
