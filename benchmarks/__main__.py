@@ -30,6 +30,7 @@ CASES = (
     "maps",
     "predict",
     "sampling",
+    "training",
     "remote",
     "entropy",
     "tables",
