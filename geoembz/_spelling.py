@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 SWITCHES = frozenset(
     {
-        "anon-check", "break-lock", "check", "checksum", "grid", "overviews", "overwrite", "recode",
-        "skip-bad", "strict-basis",
+        "anon-check", "break-lock", "check", "checksum", "grid", "layers", "overviews", "overwrite",
+        "recode", "skip-bad", "strict-basis",
     }
 )  # fmt: skip
 """Flags that take no value."""

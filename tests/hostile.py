@@ -127,6 +127,49 @@ def inflating_chunk(store: Path) -> None:
     path.write_bytes(bomb + index + value(index).to_bytes(4, "little"))
 
 
+def add_layer(store: Path, *, chunk: int, content: bytes = b"") -> None:
+    """Declare a layer in one chunk, and store something as that."""
+    group = zarr.open_group(store, mode="r+")
+    shape = group["embedding"].shape[-2:]  # type: ignore[union-attr]
+    zstd: Any = {"name": "zstd", "configuration": {"level": 1, "checksum": True}}
+    group.create_array(
+        "observations", shape=shape, chunks=(chunk, chunk), dtype="u1", compressors=[zstd]
+    )
+    (store / "observations" / "c" / "0").mkdir(parents=True)
+    (store / "observations" / "c" / "0" / "0").write_bytes(content)
+    entry = {"name": "observations", "data_type": "uint8"}
+
+    def declare(document: dict[str, Any]) -> None:
+        document["attributes"]["geoembz:layers"] = [entry]
+        nodes = document["consolidated_metadata"]["metadata"]
+        nodes["observations"] = json.loads((store / "observations" / "zarr.json").read_text())
+
+    change_json(store / "zarr.json", declare)
+
+
+def huge_layer(store: Path) -> None:
+    """Claim a layer in chunks of 10¹⁰ pixels."""
+    add_layer(store, chunk=10**5)
+
+
+def pickled_layer(store: Path) -> None:
+    """Store a layer through the pickle codec."""
+    add_layer(store, chunk=8, content=pickle.dumps(Payload(store.parent / CANARY)))
+
+    def pickle_codec(document: dict[str, Any]) -> None:
+        document["codecs"] = [{"name": "numcodecs.pickle", "configuration": {"protocol": 5}}]
+
+    change_array(store, "observations", pickle_codec)
+
+
+def inflating_layer(store: Path) -> None:
+    """Store a layer of a few bytes that inflates to a gibibyte of zeros."""
+    from numcodecs.zstd import Zstd
+
+    bomb = bytes(Zstd(level=1, checksum=True).encode(np.zeros(2**30, np.uint8)))
+    add_layer(store, chunk=8, content=bomb)
+
+
 def links_in_circles(store: Path) -> None:
     """Link the store into itself, twice: a walk that follows them takes 2⁴⁰ steps."""
     (store / "embedding" / "c" / "a").symlink_to(store, target_is_directory=True)
@@ -213,7 +256,8 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
     for change in (
         traversal, absolute, huge_raster, huge_chunks, huge_shards, huge_encoding,
         inflating_encoding, inflating_chunk, links_in_circles, grids_in_circles, deep_metadata,
-        deep_attributes, non_finite, pickled, objects, pickled_v2,
+        deep_attributes, non_finite, pickled, objects, pickled_v2, huge_layer, pickled_layer,
+        inflating_layer,
     )
 }  # fmt: skip
 

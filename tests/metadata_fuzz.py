@@ -28,7 +28,7 @@ GOLDEN = [
         *("stores/int8-plain", "stores/int4-plain", "stores/int8-codec"),
         *("times/two-dates", "grids/two-zones", "tables/int8"),
     )
-] + [VECTORS / "0.2/stores/int8-archive.zarr"]
+] + [VECTORS / "0.2/stores/int8-archive.zarr", VECTORS / "0.2/layers/two-dates.zarr"]
 SLOWEST_SECONDS = 20.0
 MADE = {
     *(

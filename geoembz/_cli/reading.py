@@ -82,6 +82,9 @@ def sample(
     time: Time = None,
     level: Level = None,
     pool: Pools = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Take the store's layers at points, too.")
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Take the vectors at points, or pool those of each polygon.
@@ -92,7 +95,9 @@ def sample(
     from geoembz import sample as sample_store
 
     place: dict[str, Any] = {"crs": crs, "time": time, "level": level, "pool": pool}
-    output.show(sample_store(store, features, out=out, overwrite=overwrite, **place, **view))
+    output.show(
+        sample_store(store, features, out=out, overwrite=overwrite, layers=layers, **place, **view)
+    )
 
 
 @takes(part=part_options, output=printed)
@@ -217,6 +222,10 @@ def export(
         int | None, typer.Option(metavar="N", help="Pool cells of N x N pixels.")
     ] = None,
     pool: Pools = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Write this layer of the store, not its vectors."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
@@ -229,6 +238,7 @@ def export(
         out,
         to=to,
         grid=grid,
+        layer=layer,
         overwrite=overwrite,
         **lattice,
         **cells,

@@ -1,5 +1,6 @@
 """A store, or a part of it, as a cloud-optimized GeoTIFF."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from geoembz._export.geotiff import Raster, write_cog
 from geoembz._export.region import Region, open_region
 from geoembz._export.tiling import window_shape
 from geoembz._geo import BBox
-from geoembz._geo.grid import split
+from geoembz._geo.grid import Window, split
 from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
@@ -33,7 +34,7 @@ class ExportSummary(Result):
     out
         The file.
     space
-        ``original``, ``reduced`` or ``codes``.
+        ``original``, ``reduced``, ``codes``, or ``layer NAME``.
     bands
         Bands of the GeoTIFF.
     shape
@@ -41,7 +42,7 @@ class ExportSummary(Result):
     dtype
         Type of the numbers.
     nodata
-        Value of pixels without an embedding; None where a mask says it.
+        Value of pixels without an embedding, or number; None where a mask says it, or none does.
     bytes_written
         Size of the file.
     """
@@ -61,15 +62,25 @@ class ExportSummary(Result):
 
     def _rows(self) -> list[tuple[str, ...]]:
         height, width = self.shape
+        what = f"{self.bands} bands, {self.dtype}, space {self.space}"
         return [
             ("written", self.out),
-            ("holds", f"{self.bands} bands, {self.dtype}, space {self.space}"),
+            ("holds", f"{self.space}, {self.dtype}" if self._is_layer else what),
             (
                 "size",
                 f"{width} x {height} pixels (width x height), {self.bytes_written:,} bytes",
             ),
-            ("nodata", "a mask" if self.nodata is None else f"{self.nodata:g}"),
+            ("nodata", self._missing()),
         ]
+
+    @property
+    def _is_layer(self) -> bool:
+        return self.space.startswith("layer ")
+
+    def _missing(self) -> str:
+        if self.nodata is not None:
+            return f"{self.nodata:g}"
+        return "none" if self._is_layer else "a mask"
 
 
 def export_cog(
@@ -131,6 +142,70 @@ def export_cog(
     )
 
 
+def export_layer(
+    store: str | Path | StoreReader,
+    out: str | Path,
+    name: str,
+    *,
+    bbox: BBox | None = None,
+    bbox_crs: str | None = None,
+    time: str | None = None,
+    grid: str | None = None,
+    level: int | None = None,
+    overwrite: bool = False,
+) -> ExportSummary:
+    """Write a layer of a store as a cloud-optimized GeoTIFF: its stored numbers, in one band.
+
+    Parameters
+    ----------
+    store, out
+        As in `export_cog`.
+    name
+        Of the layer.
+    bbox, bbox_crs, time, grid, level, overwrite
+        As in `geoembz.export`; levels of overviews have no layers.
+
+    Raises
+    ------
+    InvalidConfigError
+        If the store has no such layer.
+    StoreError
+        If the store cannot be read.
+    """
+    target = check_output(out, (".tif", ".tiff"), overwrite=overwrite)
+    region = open_region(store, bbox, bbox_crs, time, grid, level)
+    reader = region.reader
+    reader.read_layer(name, Window(0, 0, 0, 0))  # refuses what is none
+    layer = next(one for one in reader.attributes.layers if one.name == name)
+    nodata = math.nan if layer.is_float else layer.nodata
+    raster = Raster(region.grid, 1, np.dtype(layer.dtype), nodata)
+
+    def fill(draft: Any) -> None:
+        draft.descriptions = (layer.description or name,)
+        draft.scales, draft.offsets = (layer.scale or 1.0,), (layer.offset or 0.0,)
+        draft.units = (layer.units or "",)
+        _fill_layer(draft, region, name)
+        draft.update_tags(**raster_tags(region, f"layer {name}"))
+
+    write_cog(target, raster, fill)
+    size = target.stat().st_size
+    return ExportSummary(
+        str(target), f"layer {name}", 1, region.window.shape, layer.dtype, nodata, size
+    )
+
+
+def _fill_layer(raster: Any, region: Region, name: str) -> None:
+    """Write a layer's numbers block by block into an open raster."""
+    import rasterio
+
+    turn = slice(None, None, -1 if region.runs_north else 1)
+    for block in split(region.window, region.reader.stored_chunk):
+        place = region.turned(block)
+        target = rasterio.windows.Window(place.col, place.row, place.width, place.height)
+        values = region.reader.read_layer(name, block, region.date)
+        raster.write(values[turn], 1, window=target)
+
+
 def number_type(reader: StoreReader, space: View) -> tuple[np.dtype[Any], float | None]:
     """Return the type of the numbers of a space, and what pixels without an embedding hold.
 
@@ -163,7 +238,7 @@ def _fill(raster: Any, region: Region, space: View, components: int | None, whit
             raster.write_mask(mask[turn], window=target)
 
 
-def raster_tags(region: Region, space: View) -> dict[str, str]:
+def raster_tags(region: Region, space: str) -> dict[str, str]:
     """Return what a written raster says about where its numbers come from."""
     reader, attributes = region.reader, region.reader.attributes
     tags = {

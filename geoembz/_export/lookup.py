@@ -79,12 +79,16 @@ class Found:
         Which have an embedding there, bool.
     chunks_read
         Chunks that were read.
+    region
+        Which region it is of, by its position: one that has an embedding there, or the last that
+        covers it; -1 for none. int64, shape ``(n,)``.
     """
 
     vectors: NDArray[Any]
     covered: NDArray[np.bool_]
     valid: NDArray[np.bool_]
     chunks_read: int
+    region: NDArray[np.int64]
 
 
 def look_up(regions: Sequence[Region], view: ViewOptions, count: int, place: Place) -> Found:
@@ -104,8 +108,8 @@ def look_up(regions: Sequence[Region], view: ViewOptions, count: int, place: Pla
     reader = regions[0].reader
     vectors = view.missing(reader, count, view.length(reader))
     covered, valid = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-    chunks_read = 0
-    for region in regions:
+    chunks_read, of_region = 0, np.full(count, -1, np.int64)
+    for number, region in enumerate(regions):
         wanted = np.flatnonzero(~valid)
         if not len(wanted):
             break
@@ -113,11 +117,42 @@ def look_up(regions: Sequence[Region], view: ViewOptions, count: int, place: Pla
         hits = point_hits(grid, chunk_shape(region), place(grid.crs_wkt, wanted))
         for hit, found, known in read_hits(region, inside_window(hits, region.window), view):
             points, chunks_read = wanted[hit.features], chunks_read + 1
-            covered[points] = True
+            covered[points], of_region[points] = True, number
             valid[points] = known
             kept = slice(None) if view.is_codes else known
             vectors[points[kept]] = found[:, kept].T
-    return Found(vectors, covered, valid, chunks_read)
+    return Found(vectors, covered, valid, chunks_read, of_region)
+
+
+def look_up_layers(
+    regions: Sequence[Region], found: Found, place: Place
+) -> "dict[str, np.ma.MaskedArray[Any, Any]]":
+    """Return the numbers of layers at points, by name, masked where there is none.
+
+    Parameters
+    ----------
+    regions, place
+        As in `look_up`.
+    found
+        What it returned.
+    """
+    every = (layer for region in regions for layer in region.reader.attributes.layers)
+    layers = {layer.name: layer for layer in every}
+    one = np.zeros(1)
+    numbers = {
+        name: np.ma.masked_all(len(found.region), layer.decode(one.astype(layer.dtype)).dtype)
+        for name, layer in layers.items()
+    }
+    for number, region in enumerate(regions):
+        wanted, reader = np.flatnonzero(found.region == number), region.reader
+        grid = reader.attributes.grid
+        hits = point_hits(grid, chunk_shape(region), place(grid.crs_wkt, wanted))
+        for hit in inside_window(hits, region.window):
+            for layer in reader.attributes.layers:
+                stored = reader.read_layer(layer.name, hit.window, region.date)
+                values = layer.decode(stored).reshape(-1)[hit.pixels]
+                numbers[layer.name][wanted[hit.features]] = np.ma.masked_invalid(values)
+    return numbers
 
 
 def chunk_shape(region: Region) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from geoembz._export.aggregate import RegionCells, write_cells_cog, write_cells_table
-from geoembz._export.cog import ExportSummary, export_cog
+from geoembz._export.cog import ExportSummary, export_cog, export_layer
 from geoembz._export.lookup import ViewOptions
 from geoembz._export.patch import export_patch, patch_of_store
 from geoembz._export.region import open_region
@@ -41,6 +41,7 @@ def export(
     like: str | Path | None = None,
     aggregate: int | None = None,
     pool: Pool | Sequence[Pool] | None = None,
+    layer: str | None = None,
     overwrite: bool = False,
 ) -> ExportSummary | TableExportSummary:
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet.
@@ -91,6 +92,9 @@ def export(
         Side of a cell, in pixels.
     pool
         How the pixels of a cell become one vector, or several ways; see `geoembz.sample`.
+    layer
+        Write this layer of the store in place of its vectors: numbers as they are stored, with
+        nodata, scale and unit.
     overwrite
         Replace a file that exists.
 
@@ -125,8 +129,13 @@ def export(
         not isinstance(store, StoreReader) and _is_table(str(store), out, to, aggregate)
     ):
         _refuse({**when, "grid": grid}, "tables have no {name}s; leave it out")
-        _refuse({**lattice, **cells}, "tables have no pixels; leave it out")
+        _refuse({**lattice, **cells, "layer": layer}, "tables have no pixels; leave it out")
         return export_table(store, out, **part, **view, overwrite=overwrite)
+    if layer is not None:
+        whole = {"space": None if space == "original" else space, "whiten": whiten or None}
+        view_given = {**whole, "components": components}
+        _refuse({**lattice, **cells, **view_given}, "of a layer, which is no vector; leave it out")
+        return export_layer(store, out, layer, **part, **when, grid=grid, overwrite=overwrite)
     if aggregate is not None:
         _refuse(lattice, "with aggregate, which pools the store's own pixels; choose one")
         suffixes = {"cog": _TIFF, "geoparquet": PARQUET}.get(to or "", (*_TIFF, *PARQUET))

@@ -1,7 +1,7 @@
 """Vectors at points, and pooled over polygons: only the chunks that they touch are read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from geoembz._export.lookup import Found, ViewOptions, chunk_shape, look_up, read_hits
+from geoembz._export.lookup import (
+    Found,
+    ViewOptions,
+    chunk_shape,
+    look_up,
+    look_up_layers,
+    read_hits,
+)
 from geoembz._export.pixels import inside_window, point_hits, polygon_hits
 from geoembz._export.region import Region, open_regions
 from geoembz._geo import BBox, box_around, parse_crs, same_crs
@@ -55,6 +62,9 @@ class Sampled(Result):
         lies on no pixel of the store, or nowhere), str, shape ``(n,)``.
     pooled
         Vectors of polygons by the name of the pooling, `vectors` first; empty for points.
+    layers
+        Numbers of each layer at the points, by name, masked where there is none, shape ``(n,)``;
+        empty where they were not asked for.
     out
         File that was written, if any.
     """
@@ -66,6 +76,7 @@ class Sampled(Result):
     chunks_read: int
     status: NDArray[np.str_]
     pooled: Mapping[str, NDArray[np.float32]]
+    layers: "Mapping[str, np.ma.MaskedArray[Any, Any]]" = field(default_factory=dict)
     out: str | None = None
 
     @property
@@ -92,6 +103,7 @@ class Sampled(Result):
             "length": self.vectors.shape[1],
             "space": self.space,
             "pools": list(self.pooled),
+            "layers": list(self.layers),
             "chunks_read": self.chunks_read,
             "out": self.out,
         }
@@ -104,20 +116,29 @@ class Sampled(Result):
             (self.features.kind, f"{len(self.features):,}"),
             *zip(labels, counts, strict=True),
             ("vectors", f"{self.vectors.shape[1]} numbers, {self.space}{pools}"),
+            *([("layers", ", ".join(self.layers))] if self.layers else []),
             ("chunks read", f"{self.chunks_read:,}"),
             ("written", self.out or "nothing (name a file with --out)"),
         ]
 
     def new_columns(self) -> dict[str, pa.Array]:
-        """Return `status`, `n_pixels` and `embedding`, which is null where there is none.
+        """Return `status`, `n_pixels`, layers and `embedding`, each null where there is none.
 
-        Of several ways of pooling the first is `embedding`, others are `embedding_std` and so on.
+        A layer that has one of these names is `layer_status` and so on. Of several ways of pooling
+        the first is `embedding`, others are `embedding_std` and so on.
         """
         others = list(self.pooled.items())[1:]
         named = {EMBEDDING: self.vectors, **{f"{EMBEDDING}_{name}": v for name, v in others}}
+        layers = {
+            f"layer_{name}" if name in _COLUMNS else name: pa.array(
+                values.data, mask=np.ma.getmaskarray(values)
+            )
+            for name, values in self.layers.items()
+        }
         return {
             "status": pa.array(self.status),
             "n_pixels": pa.array(self.pixels),
+            **layers,
             **{name: vector_array(vectors, self.found) for name, vectors in named.items()},
         }
 
@@ -134,6 +155,7 @@ def sample(
     time: str | None = None,
     level: int | None = None,
     pool: Pool | Sequence[Pool] | None = None,
+    layers: bool = False,
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> Sampled:
@@ -173,6 +195,9 @@ def sample(
         that), ``std`` (divided by n), ``min``, ``max``, ``gem`` (generalised mean with p=3: the
         cube root of the mean of cubes, signs kept), or ``mean+std``, one after the other. Each
         number by itself, of the decoded vectors in `space`.
+    layers
+        Take the numbers of the store's layers at points, too: as values, scaled; each becomes a
+        column, and replaces one of its name.
     out
         Also write a file: ``.parquet`` (GeoParquet with an ``emb`` footer), ``.csv`` or
         ``.geojson`` (longitude and latitude). Columns `status`, `n_pixels` and `embedding` are
@@ -209,6 +234,8 @@ def sample(
     readers = open_readers(store, level=level)
     regions = [region for reader in readers for region in open_regions(reader, bbox, time=time)]
     wanted, view = read_features(features, crs=crs), ViewOptions(space, components, whiten)
+    if layers:
+        _check_layers(wanted, regions)
     if wanted.points is None:
         sampled = _of_polygons(wanted, regions, view, pools)
     elif pool is not None:
@@ -217,7 +244,7 @@ def sample(
             "leave it out"
         )
     else:
-        sampled = _of_points(wanted, regions, view)
+        sampled = _of_points(wanted, regions, view, layers=layers)
     if len(wanted) and (sampled.status == "outside").all():
         _refuse_strangers(
             store.url if isinstance(store, StoreReader) else str(store), regions, wanted
@@ -229,10 +256,26 @@ def sample(
     return replace(sampled, out=str(target))
 
 
+_COLUMNS = ("status", "n_pixels", EMBEDDING, "geometry")
 _SUFFIXES = (*PARQUET, ".csv", *GEOJSON)
 
 
-def _of_points(wanted: Features, regions: Sequence[Region], view: ViewOptions) -> Sampled:
+def _check_layers(wanted: Features, regions: Sequence[Region]) -> None:
+    """Refuse to look for layers that there are not, or where no rule says how to pool them."""
+    url = regions[0].reader.url
+    if wanted.points is None:
+        raise InvalidConfigError(
+            f"--layers: {wanted.name} holds polygons, and no rule says how layers are pooled; "
+            "sample points, or leave it out"
+        )
+    if not any(region.reader.attributes.layers for region in regions):
+        at = " at this level" if regions[0].reader.level else ""
+        raise InvalidConfigError(f"--layers: {url} has none{at}; leave it out")
+
+
+def _of_points(
+    wanted: Features, regions: Sequence[Region], view: ViewOptions, *, layers: bool
+) -> Sampled:
     points = wanted.points
     assert points is not None  # noqa: S101 - asked before
 
@@ -244,7 +287,10 @@ def _of_points(wanted: Features, regions: Sequence[Region], view: ViewOptions) -
     found: Found = look_up(regions, view, len(wanted), place)
     pixels = found.valid.astype(np.int64)
     status = _status(found.covered, pixels)
-    return Sampled(wanted, found.vectors, pixels, view.space, found.chunks_read, status, {})
+    numbers = look_up_layers(regions, found, place) if layers else {}
+    return Sampled(
+        wanted, found.vectors, pixels, view.space, found.chunks_read, status, {}, numbers
+    )
 
 
 def _of_polygons(

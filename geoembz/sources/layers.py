@@ -240,15 +240,36 @@ class Layer:
         stored
             Numbers of the layer's type.
         """
-        if self.is_float or self.nodata is None:
-            values = stored
-        else:
-            values = stored.astype(np.float64)
-            values[stored == self.nodata] = math.nan
+        values = stored
+        if (missing := self.missing(stored)) is not None:
+            values = np.where(missing, math.nan, stored)
         if self.scale is None and self.offset is None:
             return values
         scale, offset = self.scale or 1.0, self.offset or 0.0
         return np.asarray(values.astype(np.float64) * scale + offset)
+
+    def missing(self, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Return which stored integers stand for none; None where all are numbers, or NaN is."""
+        return None if self.nodata is None else np.asarray(stored == self.nodata)
+
+    def describe(self) -> str:
+        """Return what is known of it, for people.
+
+        Examples
+        --------
+        >>> geoembz.Layer("cloud", "uint8", 255, units="%", scale=0.5).describe()
+        'uint8, nodata 255, times 0.5, in %'
+        """
+        parts = [
+            self.dtype,
+            "" if self.nodata is None else f"nodata {self.nodata}",
+            "" if self.scale is None else f"times {self.scale:g}",
+            "" if self.offset is None else f"plus {self.offset:g}",
+            "" if self.units is None else f"in {self.units}",
+            ", ".join(f"{value} {meaning}" for value, meaning in self.flags.items()),
+            self.description or self.standard_name or "",
+        ]
+        return ", ".join(filter(None, parts))
 
     def attributes(self) -> dict[str, Any]:
         """Return what is said of it in CF's words; what is not known is left out."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec, TransposeCodec, ZstdCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.metadata import ArrayV3Metadata
+from zarr.core.metadata.v3 import RegularChunkGridMetadata
 from zarr.storage import StorePath, WrapperStore
 
 from geoembz.errors import StoreError
@@ -45,6 +46,14 @@ def guard_array(array: zarr.Array[Any]) -> zarr.Array[Any]:
     StoreError
         If its chunks are too large to be believed, or it has codecs that the format does not allow.
     """
+    metadata = array.metadata
+    if not isinstance(metadata, ArrayV3Metadata):
+        raise StoreError(f"{array.store_path}: an array of Zarr v2; expected v3")
+    if not isinstance(metadata.chunk_grid, RegularChunkGridMetadata):
+        raise StoreError(
+            f"{array.store_path}: chunks of several sizes; expected a regular grid; the store is "
+            "damaged"
+        )
     chunk_bytes = prod(array.chunks) * array.dtype.itemsize
     n_chunks = prod(array.shards or array.chunks) // max(1, prod(array.chunks))
     if chunk_bytes > MOST_CHUNK_BYTES or n_chunks > MOST_SHARD_CHUNKS:
@@ -52,9 +61,6 @@ def guard_array(array: zarr.Array[Any]) -> zarr.Array[Any]:
             f"{array.store_path}: chunks of {chunk_bytes} bytes, {n_chunks} to a shard; expected "
             f"at most {MOST_CHUNK_BYTES} bytes and {MOST_SHARD_CHUNKS} chunks; the store is damaged"
         )
-    metadata = array.metadata
-    if not isinstance(metadata, ArrayV3Metadata):
-        raise StoreError(f"{array.store_path}: an array of Zarr v2; expected v3")
     codecs = tuple(_guarded_codec(array, codec) for codec in metadata.codecs)
     bound = zarr.AsyncArray(
         metadata=replace(metadata, codecs=codecs),

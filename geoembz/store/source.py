@@ -67,12 +67,13 @@ class StoreSource:
 
     def read_layer(self, name: str, window: Window) -> "np.ma.MaskedArray[Any, Any]":
         """Read a window of a layer; see `geoembz.sources.layers.read_layers`."""
-        nodata = next(layer.nodata for layer in self.layers if layer.name == name)
+        layer = next(layer for layer in self.layers if layer.name == name)
         try:
             numbers = self._reader.read_layer(name, window, self._date)
         except (OSError, ValueError, RuntimeError) as error:
             raise SourceError(f"{self.name}: cannot be read ({error}); fetch it again") from error
-        return np.ma.masked_array(numbers, np.ma.nomask if nodata is None else numbers == nodata)
+        missing = layer.missing(numbers)
+        return np.ma.masked_array(numbers, np.ma.nomask if missing is None else missing)
 
 
 def is_store(url: str) -> bool:

@@ -10,6 +10,7 @@ from geoembz._text import aligned, figure
 from geoembz._util.results import Result
 from geoembz.errors import redact
 from geoembz.sources.band_names import list_names
+from geoembz.sources.layers import Layer
 from geoembz.store.grids import grid_names, open_readers
 from geoembz.store.levels import Level, describe_level
 from geoembz.store.map_info import MapInfo, describe_map, describe_tiff
@@ -127,6 +128,8 @@ class StoreInfo(Result):
         Whether its chunks are packed to be small, not to be read often (`convert --archive`).
     levels
         The levels below the full resolution, finest first; empty where there are no overviews.
+    layers
+        The numbers of pixels beside the vectors; empty where there are none.
     """
 
     store: str
@@ -158,6 +161,7 @@ class StoreInfo(Result):
     metric: str | None = None
     archive: bool = False
     levels: tuple[LevelInfo, ...] = ()
+    layers: tuple[Layer, ...] = ()
 
     def _rows(self) -> list[tuple[str, ...]]:
         height, width = self.shape
@@ -174,6 +178,7 @@ class StoreInfo(Result):
             *(level.row() for level in self.levels),
             *([("dates", ", ".join(self.dates))] if self.dates else []),
             *([("bands", list_names(self.band_names))] if self.band_names else []),
+            *((f"layer {layer.name}", layer.describe()) for layer in self.layers),
             ("bbox", ", ".join(f"{value:.10g}" for value in self.bbox)),
             ("model", self.model),
             ("source", ", ".join(self.source_data)),
@@ -422,6 +427,7 @@ def _describe_grid(store: str, reader: StoreReader) -> StoreInfo:
         metric=attributes.metric,
         archive=reader.is_archive,
         levels=tuple(LevelInfo.of(n, level) for n, level in enumerate(attributes.levels, 1)),
+        layers=attributes.layers,
     )
 
 

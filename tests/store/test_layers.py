@@ -81,6 +81,16 @@ def test_plain_xarray_reads_the_same() -> None:
     )
 
 
+def test_info_lists_them() -> None:
+    info: Any = geoembz.info(GOLDEN)
+    assert info.layers == vector_kinds.LAYERS
+    assert json.loads(json.dumps(info.to_json()))["layers"][0]["units"] == "1"
+    lines = info.to_table().splitlines()
+    assert "layer observations  uint16, in 1, cloud-free observations" in lines
+    assert "layer cloud_share   uint8, nodata 255, times 0.25, plus -0.5" in lines
+    assert "layer Quality       int8, nodata -1, 0 good, 1 thin_cirrus" in lines
+
+
 def test_levels_have_none(store: Path) -> None:
     geoembz.overviews(store, levels=1, workers=1)
     assert "observations" in geoembz.open(store)

@@ -54,6 +54,19 @@ def attribute_names(store: Path) -> list[str]:
 HOSTILE: tuple[Any, ...] = (None, "x", -1, [[1]], {"kind": [1]})
 
 
+@pytest.mark.filterwarnings("ignore:Array .*chunk grid")
+def test_chunks_of_several_sizes_are_refused(store: Path) -> None:
+    """Zarr reads a list in a chunk's shape as sizes that differ."""
+
+    def several(document: dict[str, Any]) -> None:
+        node = document["consolidated_metadata"]["metadata"]["embedding"]
+        node["chunk_grid"]["configuration"]["chunk_shape"][-1] = [16, 16]
+
+    change(store, several)
+    with pytest.raises(StoreError, match="chunks of several sizes; expected a regular grid"):
+        geoembz.open(store)
+
+
 def test_hostile_attributes_are_refused_or_harmless(original: Path, store: Path) -> None:
     """Any attribute of any type: one of our errors, or the numbers are what they were."""
     expected = geoembz.open(original)["embedding"].values
