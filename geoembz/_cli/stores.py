@@ -72,7 +72,13 @@ def verify(
 
 @takes(output=printed)
 def view(
-    store: Store,
+    store: Annotated[
+        str, typer.Argument(metavar="STORE", help="Path or URL of a store, or of a map.")
+    ],
+    maps: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MAP]...", help="Maps made of it, the first on top."),
+    ] = None,
     *,
     output: Output,
     port: Annotated[
@@ -85,12 +91,13 @@ def view(
 ) -> None:
     """Show a store on a map in the browser, served on this machine alone, until Ctrl-C.
 
-    Click a place, and the map shows what is like it.
+    Click a place, and the map shows what is like it. Maps that `geoembz map` made lie over the
+    store, or are shown by themselves.
     """
     from geoembz import view as view_store
 
     with (
-        view_store(store, port=port, browser=browser, say=output.tell) as viewer,
+        view_store(store, maps or (), port=port, browser=browser, say=output.tell) as viewer,
         suppress(KeyboardInterrupt),  # it is how this command ends
     ):
         output.tell(f"{store}: {viewer.url} (Ctrl-C ends)")

@@ -1,6 +1,7 @@
 """The page's files: built from TypeScript before a release, or in a clone when first needed."""
 
 import html
+import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -16,18 +17,19 @@ _SHOWN_LINES = 12
 
 
 def built_page(
-    store: str,
+    store: str | None,
     name: str,
     say: Callable[[str], None] | None = None,
     *,
     at_once: int | None = None,
+    maps: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of the page by name, the first one made for a store.
+    """Return the files of the page by name, the first one made for a store or for maps.
 
     Parameters
     ----------
     store
-        Address of the store, relative to the page or whole.
+        Address of the store, relative to the page or whole; None for maps alone.
     name
         What the command line calls the store.
     say
@@ -35,6 +37,8 @@ def built_page(
     at_once
         Bytes of codes that the page may read at once to score what is in view; None for what it
         reads of a store behind a slow line.
+    maps
+        Addresses of maps, and what the command line calls them; the first lies on top.
 
     Raises
     ------
@@ -51,7 +55,10 @@ def built_page(
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
-    facts = {"geoembz-store": store, "geoembz-name": name}
+    facts = {"geoembz-store": store or "", "geoembz-name": name}
+    if maps:
+        listed = [{"url": url, "name": called} for url, called in maps.items()]
+        facts["geoembz-maps"] = json.dumps(listed)
     if at_once is not None:
         facts["geoembz-at-once"] = str(at_once)
     return files | {INDEX: _told(files[INDEX], facts)}

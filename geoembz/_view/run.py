@@ -1,8 +1,8 @@
-"""Open a store in the browser, for as long as somebody looks at it."""
+"""Open a store, and maps made of it, in the browser, for as long as somebody looks at them."""
 
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from http.server import ThreadingHTTPServer
@@ -13,9 +13,11 @@ from typing import Self
 from geoembz._objects.names import text_type
 from geoembz._objects.tree import ObjectTree
 from geoembz._view.bundle import INDEX, built_page
-from geoembz._view.server import LOOPBACK, STORE, Page, Site, open_server
-from geoembz.errors import InvalidConfigError, redact
-from geoembz.store.open import is_table_store, open_group
+from geoembz._view.server import LOOPBACK, STORE, Objects, Page, Site, open_server
+from geoembz._view.tiff_objects import TiffObjects
+from geoembz.errors import InvalidConfigError, StoreError, redact
+from geoembz.store.maps import is_tiff, map_object
+from geoembz.store.open import is_table_store, open_any_group, open_group
 
 _MOST_PORT = 65_535
 _AT_ONCE_FROM_DISK = 256_000_000
@@ -24,12 +26,12 @@ _AT_ONCE_FROM_DISK = 256_000_000
 
 @dataclass(frozen=True, eq=False)
 class Viewer:
-    """A page that shows a store, served on this machine until it is closed.
+    """A page that shows a store or maps, served on this machine until it is closed.
 
     Parameters
     ----------
     store
-        What it shows.
+        What it shows; of maps alone, the first.
     url
         Where the page is.
     """
@@ -70,12 +72,13 @@ class Viewer:
 
 def view(
     store: str | Path,
+    maps: str | Path | Sequence[str | Path] = (),
     *,
     port: int | None = None,
     browser: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Viewer:
-    """Serve a page that shows a store, on this machine alone, and open it in the browser.
+    """Serve a page that shows a store or maps, on this machine alone, and open it in the browser.
 
     The page reads the store through the same server, which answers nobody from elsewhere: so it
     shows whatever this process can read, with credentials or without, and the page sees none.
@@ -83,7 +86,10 @@ def view(
     Parameters
     ----------
     store
-        Path or URL of a store of rasters.
+        Path or URL of a store of rasters; or of a map.
+    maps
+        Paths or URLs of maps that `geoembz map` wrote, to lie over the store: ``.zarr`` or
+        ``.tif``. The first lies on top.
     port
         Of the server; None for one that is free.
     browser
@@ -101,7 +107,7 @@ def view(
     InvalidConfigError
         If the store is one of a table, or the port is taken or none.
     StoreError
-        If there is no store, or it cannot be read.
+        If there is no store, a map is none, or one cannot be read.
     MissingPackageError
         If the page is not built and npm is not there to do it.
 
@@ -110,15 +116,10 @@ def view(
     docs/howto/view.md.
     """
     url = str(store)
-    _check(url, port)
-    objects = ObjectTree(url)
-    at_once = _AT_ONCE_FROM_DISK if objects.is_local else None
-    files = built_page(STORE, redact(url), say, at_once=at_once)
-    pages = {
-        name: Page(content, text_type(name) or "application/octet-stream")
-        for name, content in files.items()
-    }
-    site = Site({"": pages[INDEX], **pages}, objects)
+    if port is not None and not 0 < port <= _MOST_PORT:
+        raise InvalidConfigError(f"view: port {port}; expected 1 to {_MOST_PORT}")
+    others = [maps] if isinstance(maps, str | Path) else maps
+    site = _gather(url, [str(place) for place in others], say)
     try:
         server = open_server(site, port or 0)
     except OSError as error:
@@ -133,12 +134,54 @@ def view(
     return viewer
 
 
-def _check(url: str, port: int | None) -> None:
-    """Refuse what cannot be shown, before the page is built."""
-    if port is not None and not 0 < port <= _MOST_PORT:
-        raise InvalidConfigError(f"view: port {port}; expected 1 to {_MOST_PORT}")
+def _gather(url: str, maps: Sequence[str], say: Callable[[str], None] | None) -> Site:
+    """Return the page and all objects, after a look at each place: before the page is built."""
+    shown = _open_map(url)
+    folders: dict[str, Objects] = {}
+    if shown is None:
+        folders[STORE] = _open_store(url)
+    else:
+        maps = [url, *maps]
+    names = {f"map{number}": place for number, place in enumerate(maps)}
+    for name, place in names.items():
+        folders[name] = _require_map(place)
+    files = built_page(
+        STORE if STORE in folders else None,
+        redact(url),
+        say,
+        at_once=_AT_ONCE_FROM_DISK if ObjectTree(url).is_local else None,
+        maps={name: redact(place) for name, place in names.items()},
+    )
+    pages = {
+        name: Page(content, text_type(name) or "application/octet-stream")
+        for name, content in files.items()
+    }
+    return Site({"": pages[INDEX], **pages}, folders)
+
+
+def _open_store(url: str) -> ObjectTree:
+    """Return the objects of a store that has pixels."""
     if is_table_store(open_group(url)):
         raise InvalidConfigError(
             f"{url}: a table has no pixels to draw; expected a store of rasters; convert it with "
             "--grid where its rows lie on a grid"
         )
+    return ObjectTree(url)
+
+
+def _open_map(url: str) -> Objects | None:
+    """Return the objects of a map; None where a Zarr group is none."""
+    if is_tiff(url):
+        return TiffObjects.open(url)
+    is_map = map_object(open_any_group(url).attrs.asdict()) is not None
+    return ObjectTree(url) if is_map else None
+
+
+def _require_map(url: str) -> Objects:
+    found = _open_map(url)
+    if found is None:
+        raise StoreError(
+            f"{url}: no map that `geoembz map` made; expected one store at most, the first, and "
+            "maps behind it"
+        )
+    return found

@@ -1,4 +1,4 @@
-"""Serve named pages, and the objects of one store, over HTTP on this machine.
+"""Serve named pages, and the objects of a store and of maps, over HTTP on this machine.
 
 Ranges of objects are answered as object stores do. Only requests that name this machine as their
 host are answered: a page from elsewhere whose name was made to mean 127.0.0.1 gets nothing.
@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from geoembz._objects.names import check_key
-from geoembz._objects.tree import ObjectTree
 from geoembz.errors import GeoembzError, InvalidConfigError
 
 LOOPBACK = "127.0.0.1"
 STORE = "store"
-"""First part of the path of every object of the store."""
+"""First part of the path of every object of the store; a map has its own."""
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _HEADERS = {
@@ -46,6 +45,26 @@ class Page:
     media_type: str
 
 
+class Objects(Protocol):
+    """Objects by their keys, as `geoembz._objects.tree.ObjectTree` has them."""
+
+    def is_below(self, key: str) -> bool:
+        """Whether an object lies where the others do, wherever links lead."""
+        ...
+
+    def size(self, key: str) -> int | None:
+        """Return the size of an object, in bytes; None where there is none."""
+        ...
+
+    def read(self, key: str) -> bytes | None:
+        """Return an object; None where there is none."""
+        ...
+
+    def read_part(self, key: str, start: int, stop: int | None = None) -> bytes | None:
+        """Return bytes ``[start, stop)``; a negative start counts from the end."""
+        ...
+
+
 @dataclass(frozen=True)
 class Site:
     """What is served.
@@ -54,30 +73,31 @@ class Site:
     ----------
     pages
         By path, without the slash at the front; "" is the first one.
-    objects
-        Of the store.
+    folders
+        Objects by the first part of their path: those of the store, and of each map.
     """
 
     pages: Mapping[str, Page]
-    objects: ObjectTree
+    folders: Mapping[str, Objects]
 
     def page(self, path: str) -> Page | None:
         """Return the page at a path."""
         return self.pages.get(path.removeprefix("/"))
 
-    def key(self, path: str) -> str | None:
-        """Return the key of the object at a path; None where no object may be.
+    def place(self, path: str) -> tuple[Objects, str] | None:
+        """Return where an object at a path lies, and its key; None where no object may be.
 
         What begins with a dot is no part of a store, and a local link may lead out of it.
         """
         first, _, key = path.removeprefix("/").partition("/")
-        if first != STORE or any(part.startswith(".") for part in key.split("/")):
+        objects = self.folders.get(first)
+        if objects is None or any(part.startswith(".") for part in key.split("/")):
             return None
         try:
             check_key(key)
         except InvalidConfigError:
             return None
-        return key if self.objects.is_below(key) else None
+        return (objects, key) if objects.is_below(key) else None
 
 
 def open_server(site: Site, port: int) -> ThreadingHTTPServer:
@@ -120,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, page.content, {"Content-Type": page.media_type})
             return
         try:
-            self._answer_object(self._site.key(path))
+            self._answer_object(self._site.place(path))
         except GeoembzError as error:
             self._say(HTTPStatus.BAD_GATEWAY, str(error))
 
@@ -130,12 +150,13 @@ class _Handler(BaseHTTPRequestHandler):
         port = self.connection.getsockname()[1]
         return self.headers.get("Host") in {f"{LOOPBACK}:{port}", f"localhost:{port}"}
 
-    def _answer_object(self, key: str | None) -> None:
-        objects = self._site.objects
+    def _answer_object(self, place: tuple[Objects, str] | None) -> None:
         wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
-        if key is None:
+        if place is None:
             self._say(HTTPStatus.NOT_FOUND, "no such page or object")
-        elif self.command == "HEAD":
+            return
+        objects, key = place
+        if self.command == "HEAD":
             size = objects.size(key)
             if size is None:
                 self._say(HTTPStatus.NOT_FOUND, f"no object {key}")
@@ -148,11 +169,10 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._send(HTTPStatus.OK, content, _BINARY)
         else:
-            self._answer_part(key, wanted[1], wanted[2])
+            self._answer_part(objects, key, wanted[1], wanted[2])
 
-    def _answer_part(self, key: str, first: str, last: str) -> None:
+    def _answer_part(self, objects: Objects, key: str, first: str, last: str) -> None:
         """Answer a range: from `first` to `last`, or the last so many bytes."""
-        objects = self._site.objects
         start = int(first) if first else -int(last)
         stop = int(last) + 1 if first and last else None
         size = (

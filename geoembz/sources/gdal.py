@@ -48,7 +48,7 @@ _NEVER = frozenset(
 """Formats that lead to other files, databases, memory or servers: no other name is theirs."""
 
 
-def open_gdal(path: str) -> Any:
+def open_gdal(path: str, overview: int | None = None) -> Any:
     """Open a raster for reading, as `rasterio.open`, by the formats that its name may stand for.
 
     ``.tif`` and ``.tiff`` are GeoTIFF; ``.vrt`` (and ``vrt://``) is a virtual raster, whose members
@@ -59,6 +59,8 @@ def open_gdal(path: str) -> Any:
     ----------
     path
         Path, URL, or a name that GDAL knows.
+    overview
+        Number of one of the overviews that a file holds, to be read in its place; 0 is the finest.
 
     Raises
     ------
@@ -74,7 +76,8 @@ def open_gdal(path: str) -> Any:
     """
     first, *others = formats_of(path)
     if not others:
-        return rasterio.open(path, driver=first)
+        chosen = {} if overview is None else {"overview_level": overview}
+        return rasterio.open(path, driver=first, **chosen)
     return _open_by_any(path, [first, *others])
 
 

@@ -13,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import geoembz
+from geoembz._view.tiff_objects import TiffObjects
 from tests.conftest import MakeRaster
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -86,6 +87,7 @@ def write_cases(folder: Path, make_raster: MakeRaster) -> None:
         "changes": dated,
         "levels": [write_levels(folder, recipe, first) for recipe in ("pca8-int8", "pca8-int4")],
         "starts": write_long_chunks(folder, make_raster),
+        "maps": write_maps(folder, make_raster),
     }
     (folder / "index.json").write_text(json.dumps(index))
 
@@ -134,6 +136,74 @@ def write_levels(folder: Path, recipe: str, source: Path) -> dict[str, Any]:
     paths = ["", "overviews/2/", "overviews/4/", "overviews/8/"]
     codes = [np.asarray(root[f"{path}embedding"]) for path in paths]
     return {"store": store.name, "codes": [save(str(n), level) for n, level in enumerate(codes)]}
+
+
+def write_maps(folder: Path, make_raster: MakeRaster) -> list[dict[str, Any]]:
+    """Write maps of each kind as Zarr groups, and one GeoTIFF as the page gets it: as objects."""
+    store, dated = folder / "pca8-int8.zarr", folder / "dates-pca8-int8.zarr"
+    dates: dict[str, Any] = {"start": "2024", "end": "2025"}
+    wide = np.random.default_rng(5).normal(size=(4, 700, 601)).astype(np.float32)
+    wide[:, :90] = np.nan
+    geoembz.convert(make_raster(folder / "wide.tif", wide), folder / "wide.zarr", chunk=64)
+    made = [
+        geoembz.map_similar(store, folder / "similar.zarr", vector=scene(0)[:, 20, 33]),
+        geoembz.map_change(dated, folder / "change.zarr", **dates),
+        geoembz.map_change(dated, folder / "difference.zarr", **dates, difference=3),
+        geoembz.map_cluster(store, folder / "clusters.zarr", k=4).map,
+    ]
+    tiff = geoembz.map_cluster(folder / "wide.zarr", folder / "wide-clusters.tif", k=3).map
+    copy_objects(TiffObjects.open(tiff.out), folder / "wide-clusters.zarr")
+    return [
+        *(write_map_case(folder, Path(each.out), each) for each in made),
+        write_map_case(folder, folder / "wide-clusters.zarr", tiff),
+    ]
+
+
+def write_map_case(folder: Path, place: Path, made: Any) -> dict[str, Any]:
+    """Save the values of a map at each level; return the case's entry in the index."""
+    root = zarr.open_group(place, mode="r")
+    bands = made.bands
+    listed: Any = root.attrs.get("multiscales") or {"layout": [{"transform": {"scale": [1]}}]}
+    factors = [int(entry["transform"]["scale"][0]) for entry in listed["layout"]]
+    save = saver(folder, f"map-{place.stem}")
+    levels = []
+    for factor in factors:
+        path = "map" if factor == 1 else f"overviews/{factor}/map"
+        stored = np.asarray(root[path]).astype(np.float64)
+        values = np.where(stored == bands.nodata, np.nan, stored) * bands.scale
+        levels.append({"factor": factor, "values": save(f"level{factor}", values)})
+    summary = made.to_json()
+    return {
+        "map": place.name,
+        "kind": bands.kind,
+        "bands": list(bands.names),
+        "classes": summary["classes"],
+        "shown": list(bands.shown),
+        "stretch": [
+            [end * bands.scale for end in sums.stretch] if sums.count else None
+            for sums in made.figures.bands
+        ],
+        "valid_pixels": summary["valid_pixels"],
+        "levels": levels,
+    }
+
+
+def copy_objects(objects: TiffObjects, place: Path) -> None:
+    """Write what the page would be served of a GeoTIFF into a folder."""
+    root = objects.root
+    for path, document in {"": root, **root["consolidated_metadata"]["metadata"]}.items():
+        target = place / path / "zarr.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(json.dumps(document))
+        if document["node_type"] == "group":
+            continue
+        shape, chunk = document["shape"], document["chunk_grid"]["configuration"]["chunk_shape"]
+        for index in np.ndindex(*(-(-n // side) for n, side in zip(shape, chunk, strict=True))):
+            key = "/".join([path, "c", *map(str, index)])
+            content = objects.read(key)
+            assert content is not None
+            (place / key).parent.mkdir(parents=True, exist_ok=True)
+            (place / key).write_bytes(content)
 
 
 def write_long_chunks(folder: Path, make_raster: MakeRaster) -> list[str]:

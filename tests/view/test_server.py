@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from geoembz._objects.tree import ObjectTree
-from geoembz._view.server import Page, Site, open_server
+from geoembz._view.server import STORE, Page, Site, open_server
 from tests.sources.serving import serving
 
 CONTENT = bytes(range(200))
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Path:
 @contextmanager
 def served(url: str) -> Iterator[int]:
     """Serve a store and a page; give the port."""
-    server = open_server(Site({"": PAGE, "main.js": PAGE}, ObjectTree(url)), 0)
+    server = open_server(Site({"": PAGE, "main.js": PAGE}, {STORE: ObjectTree(url)}), 0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -19,7 +19,8 @@ from tests.conftest import MakeRaster
 from tests.sources.serving import serving
 
 PAGE = b"".join(
-    b'<meta name="geoembz-%s" content="" />' % name for name in (b"store", b"name", b"at-once")
+    b'<meta name="geoembz-%s" content="" />' % name
+    for name in (b"store", b"name", b"at-once", b"maps")
 )
 
 

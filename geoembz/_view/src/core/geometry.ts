@@ -1,9 +1,9 @@
 /** Pixels and CRS coordinates. */
 
-import type { Grid, Level } from "./grids.js";
+import type { Grid, Resolution } from "./grids.js";
 
 /** Return the pixel that a place lies in; null outside the level. */
-export function pixelAt(level: Level, x: number, y: number): { row: number; col: number } | null {
+export function pixelAt(level: Resolution, x: number, y: number): { row: number; col: number } | null {
   const [a, b, c, d, e, f] = level.transform;
   const determinant = a * e - b * d;
   const col = Math.floor((e * (x - c) - b * (y - f)) / determinant);
@@ -13,7 +13,7 @@ export function pixelAt(level: Level, x: number, y: number): { row: number; col:
 }
 
 /** Return the centre of a pixel, `[x, y]`, in CRS units. */
-export function centreOf(level: Level, row: number, col: number): [number, number] {
+export function centreOf(level: Resolution, row: number, col: number): [number, number] {
   const [a, b, c, d, e, f] = level.transform;
   return [a * (col + 0.5) + b * (row + 0.5) + c, d * (col + 0.5) + e * (row + 0.5) + f];
 }

@@ -8,8 +8,8 @@ import type { Json } from "./json.js";
 
 export type Affine = readonly [number, number, number, number, number, number];
 
-/** One resolution of a grid. */
-export interface Level {
+/** Where the pixels of one resolution lie. */
+export interface Resolution {
   readonly index: number;
   /** 1 for full resolution, 2 for half of it … */
   readonly factor: number;
@@ -20,6 +20,10 @@ export interface Level {
   readonly transform: Affine;
   /** `[xmin, ymin, xmax, ymax]` of all pixel corners. */
   readonly bbox: readonly [number, number, number, number];
+}
+
+/** One resolution of a grid of codes. */
+export interface Level extends Resolution {
   /** Rows and columns of what is compressed in one piece. */
   readonly chunk: readonly [number, number];
   /** Rows and columns of a stored object. */
@@ -36,11 +40,17 @@ export interface LevelArrays {
   readonly validDigests: ArrayDocument | null;
 }
 
-/** One raster: a CRS, a transform, dates, levels. */
-export interface Grid {
-  /** "" where the store has one grid only. */
+/** Anything with pixels: a CRS, and where they lie at each resolution. */
+export interface Raster {
+  /** "" where there is no other. */
   readonly name: string;
   readonly crs: { readonly code: string | null; readonly wkt2: string };
+  /** Full resolution first. */
+  readonly levels: readonly Resolution[];
+}
+
+/** One raster of a store: with dates, and with codes at each level. */
+export interface Grid extends Raster {
   /** "YYYY-MM-DD" in the order of time; empty without a time axis. */
   readonly dates: readonly string[];
   /** Position of each of `dates` on the stored axis. */
@@ -62,15 +72,18 @@ export function readGrid(documents: Documents, name: string, encoding: Encoding)
   const bands = attributes.at("geoembz:band_names");
   return {
     name,
-    crs: {
-      code: attributes.at("proj:code").exists ? attributes.at("proj:code").text() : null,
-      wkt2: attributes.at("proj:wkt2").text(),
-    },
+    crs: readCrs(attributes),
     dates: datePositions.map((position) => stored[position] ?? ""),
     datePositions,
     bandNames: bands.exists ? bands.list().map((band) => (band.value === null ? null : band.text())) : null,
     levels: readLevels(documents, name, encoding),
   };
+}
+
+/** Read the CRS of a group's attributes. */
+export function readCrs(attributes: Json): Raster["crs"] {
+  const code = attributes.at("proj:code");
+  return { code: code.exists ? code.text() : null, wkt2: attributes.at("proj:wkt2").text() };
 }
 
 /** Return the full resolution and the overviews (format.md, "Overviews"). */
@@ -151,11 +164,13 @@ export function inside(folder: string, path: string): string {
   return folder === "" ? path : `${folder}/${path}`;
 }
 
-function lastTwo(shape: readonly number[]): [number, number] {
+/** Return the last two numbers of a shape: rows and columns. */
+export function lastTwo(shape: readonly number[]): [number, number] {
   return [shape.at(-2) ?? 1, shape.at(-1) ?? 1];
 }
 
-function cornersOf(transform: Affine, height: number, width: number): [number, number, number, number] {
+/** Return `[xmin, ymin, xmax, ymax]` of all pixel corners. */
+export function cornersOf(transform: Affine, height: number, width: number): [number, number, number, number] {
   const [a, b, c, d, e, f] = transform;
   const x = [c, a * width + c, b * height + c, a * width + b * height + c];
   const y = [f, d * width + f, e * height + f, d * width + e * height + f];

@@ -11,6 +11,7 @@ export { type Histogram, histogram, quantile } from "./histogram.js";
 export type { Traffic } from "./http.js";
 export type { Place } from "./nearest.js";
 export { type Metric, type Query, combine, largerIsNearer, standout } from "./query.js";
-export type { Affine, Grid, Level } from "./grids.js";
+export type { Affine, Grid, Level, Raster, Resolution } from "./grids.js";
+export { type MapBand, type MapClass, type MapStore, MapReader, openMap } from "./map.js";
 export { type Store, openStore } from "./store.js";
 export { type LinearModel, train } from "./train.js";

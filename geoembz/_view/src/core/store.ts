@@ -10,6 +10,8 @@ import { type Fetch, HttpSource, type Traffic } from "./http.js";
 import { Json, type JsonObject } from "./json.js";
 
 const CONVENTION = "5bdee612-a44e-461d-a046-554e1bff041c";
+/** Attribute of a group that is a map (spec/map.md). */
+export const MAP_ATTRIBUTE = "geoembz:map";
 const VERSIONS: readonly string[] = ["0.1", "0.2"];
 const MOST_ENCODING_BYTES = 2 ** 30;
 
@@ -63,7 +65,7 @@ export async function openStore(
 }
 
 /** Return a URL as workers need it, whose own address is another than the page's. */
-function absolute(url: string): string {
+export function absolute(url: string): string {
   const page = (globalThis as { readonly location?: Location }).location?.href;
   try {
     const { origin, pathname, search } = new URL(url, page);
@@ -73,7 +75,8 @@ function absolute(url: string): string {
   }
 }
 
-async function readRoot(source: HttpSource, signal: AbortSignal | undefined): Promise<Json> {
+/** Read the document of a store, or a map. */
+export async function readRoot(source: HttpSource, signal: AbortSignal | undefined): Promise<Json> {
   const bytes = await source.get("/zarr.json", signal ? { signal } : {});
   if (bytes === undefined) {
     throw new ViewerError(
@@ -93,6 +96,14 @@ async function readRoot(source: HttpSource, signal: AbortSignal | undefined): Pr
 function checkedVersion(attributes: Json): string {
   const { url } = attributes;
   const conventions = attributes.at("zarr_conventions");
+  if (attributes.at(MAP_ATTRIBUTE).exists) {
+    throw new ViewerError(
+      "not-a-store",
+      url,
+      "this is a map that `geoembz map` made, not a store of embeddings: name it by ?map=ADDRESS at the end of this " +
+        "page's address, or open it with `geoembz view`.",
+    );
+  }
   const isOurs = Array.isArray(conventions.value) && conventions.list().some((c) => c.at("uuid").value === CONVENTION);
   if (!isOurs) {
     throw new ViewerError(
@@ -120,7 +131,8 @@ function consolidatedOf(root: Json): Json {
   return root.at("consolidated_metadata").at("metadata");
 }
 
-function consolidated(root: Json): Documents {
+/** Return the documents that a root holds. */
+export function consolidated(root: Json): Documents {
   const inline = consolidatedOf(root);
   if (!inline.exists) {
     throw new ViewerError(

@@ -2,6 +2,7 @@
 
 import type { Metric, Traffic } from "../core/index.js";
 import type { App } from "./app.js";
+import { type MapLayer, trafficOf } from "./maps.js";
 import type { LonLat } from "./geography.js";
 import { type Value, valueAt } from "./pointer.js";
 import type { Found } from "./search.js";
@@ -9,6 +10,11 @@ import { spotsAt } from "./spots.js";
 
 export interface Question { for: LonLat[]; against?: LonLat[]; metric?: Metric; k?: number }
 export type Answer = Pick<Found, "lonLat" | "score">[];
+
+export interface MapAnswer { map: string; kind: string; values: Record<string, number | null>; class: string | null }
+
+/** What the page shows: a store with maps over it, or maps alone. */
+export interface Shown { app: App | null; maps: readonly MapLayer[] }
 
 export interface GeoembzPage {
   /** Settles when the first picture is drawn, or with what is wrong. */
@@ -19,20 +25,36 @@ export interface GeoembzPage {
   similarityAt(lon: number | readonly number[], lat: number | readonly number[]): Promise<number[]>;
   /** The numbers at a place; null where there is no embedding. */
   valueAt(lon: number, lat: number): Promise<Value | null>;
-  /** What was read of the store until now. */
+  /** What each map holds at a place, the first on top: a value of each band, null where there is none. */
+  mapsAt(lon: number, lat: number): Promise<MapAnswer[]>;
+  /** What was read until now. */
   stats(): Traffic;
 }
 
-export function pageOf(opening: Promise<App>, ready: Promise<void>): GeoembzPage {
-  let app: App | null = null;
-  opening.then((opened) => { app = opened; }, () => undefined); // `ready` says what is wrong
+export function pageOf(opening: Promise<Shown>, ready: Promise<void>): GeoembzPage {
+  let shown: Shown = { app: null, maps: [] };
+  opening.then((opened) => { shown = opened; }, () => undefined); // `ready` says what is wrong
   return {
     ready,
-    query: async (question) => ask(await opening, question),
-    similarityAt: async (lon, lat) => similarityAt(await opening, [lon].flat() as number[], [lat].flat() as number[]),
-    valueAt: async (lon, lat) => valueAt(await opening, [lon, lat]),
-    stats: () => app?.engine.stats() ?? { requests: 0, bytes: 0 },
+    query: async (question) => ask(storeOf(await opening), question),
+    similarityAt: async (lon, lat) => similarityAt(storeOf(await opening), [lon].flat() as number[], [lat].flat() as number[]),
+    valueAt: async (lon, lat) => valueAt(storeOf(await opening), [lon, lat]),
+    mapsAt: async (lon, lat) => Promise.all((await opening).maps.map((map) => mapAt(map, [lon, lat]))),
+    stats: () => shown.app?.traffic ?? trafficOf(shown.maps),
   };
+}
+
+function storeOf({ app }: Shown): App {
+  if (app === null) throw new Error("geoembz: this page shows maps alone; open the store that they were made of as well");
+  return app;
+}
+
+async function mapAt(layer: MapLayer, place: LonLat): Promise<MapAnswer> {
+  const { name, map } = layer;
+  const found = await layer.at(place, map.bands.map((_, band) => band));
+  const value = (band: number) => (found === null || Number.isNaN(found.values[band]) ? null : found.values[band]!);
+  const values = Object.fromEntries(map.bands.map((band, index) => [band.name, value(index)]));
+  return { map: name, kind: map.kind, values, class: found?.class?.name ?? null };
 }
 
 async function ask(app: App, question: Question): Promise<Answer> {

@@ -1,9 +1,10 @@
 // What the page is doing: one store, one look at it, one overlay.
 
-import { type Engine, type LinearModel, type Store, type Window, standout, train } from "../core/index.js";
+import { type Engine, type LinearModel, type Store, type Traffic, type Window, standout, train } from "../core/index.js";
 import { type Dated, Ranges, at } from "./ranges.js";
 import { type Ground, type LonLat, groundsOf } from "./geography.js";
 import { Labels } from "./labels.js";
+import { type MapLayer, trafficOf } from "./maps.js";
 import { ClassOverlay, type Overlay, ScoreOverlay } from "./overlays.js";
 import { paintColours } from "./painting.js";
 import { classColour, css, ramp } from "./palette.js";
@@ -36,7 +37,9 @@ export class App extends EventTarget {
   turn = 0;
   private readonly ranges: Ranges;
 
-  constructor(readonly store: Store, readonly engine: Engine, told: Told, target: HTMLElement) {
+  constructor(
+    readonly store: Store, readonly engine: Engine, told: Told, maps: readonly MapLayer[], target: HTMLElement,
+  ) {
     super();
     this.name = told.name;
     this.grounds = groundsOf(store);
@@ -49,13 +52,19 @@ export class App extends EventTarget {
       colours: (window: Window, signal: AbortSignal) => this.paintColours(window, signal),
       overlay: (window: Window) => this.paintOverlay(window),
     };
-    this.view = new MapView(target, this.grounds, paints, (error) => this.fail(error));
+    this.view = new MapView(target, this.grounds, maps, paints, (error) => this.fail(error));
     this.scale = new Scale(this.view, told.mostBytes);
     this.search = new Search(this);
   }
 
   changed(): void {
     this.dispatchEvent(new Event("change"));
+  }
+
+  /** What was read of the store, and of the maps over it. */
+  get traffic(): Traffic {
+    const store = this.engine.stats(), maps = trafficOf(this.view.maps);
+    return { requests: store.requests + maps.requests, bytes: store.bytes + maps.bytes };
   }
 
   fail(error: unknown): void {

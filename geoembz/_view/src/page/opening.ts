@@ -5,7 +5,7 @@ import type { Extent } from "ol/extent.js";
 import type { ViewOptions } from "ol/View.js";
 import type Projection from "ol/proj/Projection.js";
 import { transformExtent } from "ol/proj.js";
-import type { Level } from "../core/index.js";
+import type { Raster, Resolution } from "../core/index.js";
 import type { Ground } from "./geography.js";
 
 /** Widest side, in pixels of the coarsest level, of what is drawn at once. */
@@ -17,7 +17,7 @@ const MARGIN = 1.1;
 /** `isBounded`: zooming out ends before everything is in view, since the store has no levels for it. */
 export interface Opening { view: ViewOptions; isBounded: boolean }
 
-export function openingOf(grounds: readonly Ground[], projection: Projection, size: readonly [number, number]): Opening {
+export function openingOf(grounds: readonly Ground<Raster>[], projection: Projection, size: readonly [number, number]): Opening {
   const all = createEmpty();
   const extents = grounds.map((ground) => extentOnMap(ground, projection));
   for (const extent of extents) extend(all, extent);
@@ -43,18 +43,25 @@ export function openingOf(grounds: readonly Ground[], projection: Projection, si
   };
 }
 
-export function extentOnMap(ground: Ground, projection: Projection, level?: Level): Extent {
+export function extentOnMap(ground: Ground<Raster>, projection: Projection, level?: Resolution): Extent {
   return transformExtent(ground.extent(level), ground.projection, projection, 16);
 }
 
 /** Units of the map that a pixel of a level is wide. */
-function mapUnits(ground: Ground, level: Level, projection: Projection): number {
+function mapUnits(ground: Ground<Raster>, level: Resolution, projection: Projection): number {
   return getWidth(extentOnMap(ground, projection, level)) / level.width;
 }
 
 /** Pixels of a grid's coarsest level that a pixel of the screen may cover. */
-function widestOf(coarsest: Level): number {
+function widestOf(coarsest: Resolution): number {
   const longest = Math.max(coarsest.width, coarsest.height);
   const whole = longest / 300; // of a screen that is small
   return longest > WIDEST ? WIDEST / 1000 : Math.max(whole, 4);
+}
+
+/** Units of the map that a pixel of the screen may be wide for a map to be drawn: a large one without overviews would be read whole. */
+export function farthestOf(ground: Ground<Raster>, projection: Projection): number {
+  const coarsest = ground.grid.levels.at(-1)!;
+  if (Math.max(coarsest.width, coarsest.height) <= WIDEST) return Infinity;
+  return mapUnits(ground, coarsest, projection) * widestOf(coarsest);
 }

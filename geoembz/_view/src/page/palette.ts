@@ -1,6 +1,6 @@
 // Colours that also those tell apart who do not see all of them.
 
-type RGB = readonly [number, number, number];
+export type RGB = readonly [number, number, number];
 
 // Nine anchors each of matplotlib's maps (CC0), equally spaced.
 const ANCHORS: Record<string, readonly RGB[]> = {

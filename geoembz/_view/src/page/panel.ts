@@ -8,6 +8,8 @@ import type { LonLat } from "./geography.js";
 import { showLegend } from "./legend.js";
 import { PALETTES, classColour, css } from "./palette.js";
 import { peek } from "./pointer.js";
+import type { MapView } from "./view.js";
+import type { Traffic } from "../core/index.js";
 
 type Mode = "new" | "for" | "against" | "label";
 
@@ -47,7 +49,7 @@ export function bindMap(app: App): void {
   let isLoading = false;
   const showBusy = () => {
     element("busy").hidden = !isLoading && app.waiting === 0;
-    showTraffic(app);
+    showTraffic(app.traffic);
   };
   map.on("loadstart", () => { isLoading = true; showBusy(); });
   map.on("loadend", () => { isLoading = false; showBusy(); });
@@ -173,11 +175,14 @@ export function bindPage(app: App): void {
       return item;
     }));
   }
-  input("basemap").addEventListener("change", () => app.view.showBaseMap(input("basemap").value.trim()));
-  showTraffic(app);
+  bindBaseMap(app.view);
+  showTraffic(app.traffic);
 }
 
-function showTraffic(app: App): void {
-  const { requests, bytes } = app.engine.stats();
+export function bindBaseMap(view: MapView): void {
+  input("basemap").addEventListener("change", () => view.showBaseMap(input("basemap").value.trim()));
+}
+
+export function showTraffic({ requests, bytes }: Traffic): void {
   element("traffic").textContent = `${requests.toLocaleString("en")} requests, ${(bytes / 1e6).toFixed(1)} MB read.`;
 }

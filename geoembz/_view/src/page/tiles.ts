@@ -2,7 +2,7 @@
 
 import DataTileSource from "ol/source/DataTile.js";
 import TileGrid from "ol/tilegrid/TileGrid.js";
-import type { Window } from "../core/index.js";
+import type { Raster, Window } from "../core/index.js";
 import type { Ground } from "./geography.js";
 
 export const TILE = 256;
@@ -11,7 +11,7 @@ export type Pixels = Uint8ClampedArray<ArrayBuffer>;
 export type Paint = (window: Window, signal: AbortSignal) => Promise<Pixels | null>;
 
 /** Zoom levels of a grid: the coarsest of its levels is 0, the last one the finest that may be drawn. */
-export function tileGridOf(ground: Ground, finest = 0): TileGrid {
+export function tileGridOf(ground: Ground<Raster>, finest = 0): TileGrid {
   const levels = ground.grid.levels.slice(finest).reverse();
   const [west, , , north] = ground.extent();
   return new TileGrid({
@@ -23,7 +23,7 @@ export function tileGridOf(ground: Ground, finest = 0): TileGrid {
 }
 
 /** The pixels of a tile. */
-export function windowOf(ground: Ground, z: number, x: number, y: number): Window {
+export function windowOf(ground: Ground<Raster>, z: number, x: number, y: number): Window {
   const level = ground.grid.levels.length - 1 - z;
   return { grid: ground.index, level, row: y * TILE, col: x * TILE, height: TILE, width: TILE };
 }
@@ -32,7 +32,7 @@ export class PaintedSource extends DataTileSource {
   private revision = 0;
   private finest = 0;
 
-  constructor(readonly ground: Ground, paint: Paint, onError: (error: unknown) => void) {
+  constructor(readonly ground: Ground<Raster>, paint: Paint, onError: (error: unknown) => void) {
     super({
       projection: ground.projection,
       tileGrid: tileGridOf(ground),

@@ -16,9 +16,10 @@ import { get as getProjection, toLonLat, transform, transformExtent } from "ol/p
 import VectorSource from "ol/source/Vector.js";
 import XYZ from "ol/source/XYZ.js";
 import { Circle, Fill, Stroke, Style, Text } from "ol/style.js";
-import type { Level, Window } from "../core/index.js";
-import { type Ground, type LonLat, projectionOfMap } from "./geography.js";
-import { extentOnMap, openingOf } from "./opening.js";
+import type { Level, Raster, Window } from "../core/index.js";
+import { type Ground, type LonLat, connect, projectionOfMap } from "./geography.js";
+import type { MapLayer } from "./maps.js";
+import { extentOnMap, farthestOf, openingOf } from "./opening.js";
 import type { LevelOf } from "./spots.js";
 import { type Paint, PaintedSource } from "./tiles.js";
 
@@ -35,16 +36,20 @@ export class MapView {
   private readonly ground = new TileLayer<XYZ>({ visible: false });
   private readonly marks = new VectorSource();
 
+  /** @param maps that lie over the store, or are shown alone where it has no `grounds`; the first on top */
   constructor(
-    target: HTMLElement, readonly grounds: readonly Ground[],
+    target: HTMLElement, readonly grounds: readonly Ground[], readonly maps: readonly MapLayer[],
     paints: { colours: Paint; overlay: Paint }, onError: (error: unknown) => void,
   ) {
-    this.projection = getProjection(projectionOfMap(grounds))!;
+    const first: readonly Ground<Raster>[] = grounds.length > 0 ? grounds : maps.map(({ ground }) => ground);
+    this.projection = getProjection(projectionOfMap(grounds.length > 0 ? grounds : distinct(first)))!;
+    connectAll([...grounds, ...maps.map(({ ground }) => ground)]);
     this.colours = grounds.map((ground) => new PaintedSource(ground, paints.colours, onError));
     this.overlays = grounds.map((ground) => new PaintedSource(ground, paints.overlay, onError));
     this.overlayLayers = this.overlays.map((source) => new TileLayer({ source, visible: false }));
     const size = [target.clientWidth || 800, target.clientHeight || 600] as const;
-    const opening = openingOf(grounds, this.projection, size);
+    const opening = openingOf(first, this.projection, size);
+    for (const map of maps) map.limit(farthestOf(map.ground, this.projection));
     this.isBounded = opening.isBounded;
     this.map = new OlMap({
       target,
@@ -53,6 +58,7 @@ export class MapView {
       layers: [
         this.ground,
         ...this.colours.map((source) => new TileLayer({ source })),
+        ...maps.map(({ layer }) => layer).reverse(),
         ...this.overlayLayers,
         new VectorLayer({ source: this.marks, style: (feature) => feature.get("style") as Style }),
       ],
@@ -70,7 +76,7 @@ export class MapView {
 
   /** Draw no finer level of the overlay than one of each grid. */
   limitOverlay(limitOf: LevelOf): void {
-    for (const source of this.overlays) source.limit(limitOf(source.ground).index);
+    this.overlays.forEach((source, i) => source.limit(limitOf(this.grounds[i]!).index));
   }
 
   showOverlay(isShown: boolean, opacity: number): void {
@@ -144,7 +150,7 @@ export class MapView {
   }
 
   /** Show all of a grid, as far as the map zooms out. */
-  showGrid(ground: Ground): void {
+  showGrid(ground: Ground<Raster>): void {
     const margin = [24, 24, 24, 24];
     this.map.getView().fit(extentOnMap(ground, this.projection), { padding: margin, duration: this.moves });
   }
@@ -160,6 +166,16 @@ export class MapView {
       this.map.render();
     });
   }
+}
+
+/** One ground of each CRS: maps in the same one are drawn in it. */
+function distinct(grounds: readonly Ground<Raster>[]): Ground<Raster>[] {
+  return [...new Map(grounds.map((ground) => [ground.grid.crs.wkt2, ground])).values()];
+}
+
+/** Let OpenLayers tell places from each projection to each other. */
+function connectAll(grounds: readonly Ground<Raster>[]): void {
+  grounds.forEach((one, i) => grounds.slice(i + 1).forEach((other) => connect(one, other)));
 }
 
 function styleOf(mark: Mark): Style {
