@@ -9,7 +9,13 @@ from typing import Unpack
 from geoembz._convert.append_date import AppendOptions, DateAppending
 from geoembz._convert.cluster import open_workers
 from geoembz._convert.date_build import summarise_date
-from geoembz._convert.executors import Progress, Workers, check_scheduler, make_absolute
+from geoembz._convert.executors import (
+    Progress,
+    Workers,
+    check_scheduler,
+    make_absolute,
+    with_absolute_layers,
+)
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import FitOptions, ReadKeywords, gather, parse_date, refuse_keywords
 from geoembz._convert.record import Written
@@ -104,6 +110,7 @@ def append(
     check_scheduler(scheduler)
     if scheduler is not None:  # workers may run in another folder
         source, store = make_absolute(source), make_absolute(store)
+        read = with_absolute_layers(read)
     options = AppendOptions(
         date,
         replace_date,

@@ -7,7 +7,7 @@ not done again: that of a conversion that was interrupted.
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -15,6 +15,7 @@ from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import for_each, single_threaded_blas
 from geoembz.errors import InvalidConfigError
+from geoembz.sources.options import ReadOptions
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects
 from geoembz.store.journal import Journal
 
@@ -153,6 +154,19 @@ def make_absolute(place: Any) -> Any:
     path = Path(place)
     names_files = path.parent.exists() or _PATTERN.search(str(place))
     return str(path.absolute()) if names_files else place
+
+
+def with_absolute_layers(read: ReadOptions) -> ReadOptions:
+    """Return the same options, with layers by paths that mean the same in every folder.
+
+    Examples
+    --------
+    >>> read = with_absolute_layers(ReadOptions(layers={"a": "obs.tif:2"}))
+    >>> Path(read.named_layers[0][1]).is_absolute()
+    True
+    """
+    named = [(name, make_absolute(place)) for name, place in read.named_layers]
+    return replace(read, layers=dict(named)) if named else read
 
 
 class Recorded(Protocol):

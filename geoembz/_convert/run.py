@@ -9,7 +9,13 @@ from typing import Unpack
 from geoembz._convert.basis import check_columns, check_dimension, in_order_of, load_fixed
 from geoembz._convert.cluster import open_workers
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, check_scheduler, make_absolute
+from geoembz._convert.executors import (
+    Progress,
+    Workers,
+    check_scheduler,
+    make_absolute,
+    with_absolute_layers,
+)
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import (
     ConvertKeywords,
@@ -147,6 +153,7 @@ def convert(
     check_scheduler(scheduler)
     if scheduler is not None:  # workers may run in another folder
         source, store = make_absolute(source), make_absolute(store)
+        groups = groups._replace(read=with_absolute_layers(groups.read))
     destination = Destination.check(store, overwrite=overwrite, breaks_lock=break_lock)
     asked = groups.fit.recipe(recipe)
     fixed = load_fixed(basis, asked)

@@ -1,5 +1,6 @@
 """Layers through `convert` and `append`: named, carried over, or left out in words."""
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import rasterio
 import xarray as xr
 
 import geoembz
+from geoembz._convert.inputs import open_inputs
+from geoembz._geo.grid import Window
 from geoembz.errors import GeoembzError, InvalidConfigError, SourceError
+from geoembz.sources.layers import read_layers
 from geoembz.store import StoreReader
 from tests.conftest import DEFAULT_TRANSFORM, MakeRaster
 from tests.trees import objects
@@ -271,3 +275,25 @@ def test_doors_without_layers(vectors: Path, counts: Write, tmp_path: Path) -> N
         geoembz.convert(table, tmp_path / "t.zarr", layers={"counts": counts()})
     with pytest.raises(InvalidConfigError, match="layer counts: seams are measured in vectors"):
         geoembz.check_seams(vectors, read=geoembz.ReadOptions(layers={"counts": counts()}))
+
+
+def test_layers_travel_to_other_processes(vectors: Path, counts: Write, tmp_path: Path) -> None:
+    """What was opened is opened again there: files, tiles and variables."""
+    (tmp_path / "tiles").mkdir()
+    counts(COUNTS[:, :12], "tiles/a.tif")
+    counts(COUNTS[:, 12:], "tiles/b.tif", transform=(A, 0, C + 12 * A, 0, E, F))
+    layers = {"counts": counts(), "tiles": tmp_path / "tiles"}
+    (source,) = open_inputs(vectors, geoembz.ReadOptions(layers=layers)).values()
+    window = Window(3, 5, 8, 10)
+    travelled = pickle.loads(pickle.dumps(source))  # noqa: S301 - made above
+    for name, numbers in read_layers(travelled, window).items():
+        np.testing.assert_array_equal(numbers, COUNTS[window.slices], err_msg=name)
+
+
+@pytest.mark.slow
+def test_workers_of_a_cluster_read_layers(vectors: Path, counts: Write, tmp_path: Path) -> None:
+    """Processes open the files by themselves, and write the same store."""
+    layers = {"counts": counts(nodata=7)}
+    convert(vectors, tmp_path / "a.zarr", layers=layers)
+    convert(vectors, tmp_path / "b.zarr", layers=layers, scheduler="local", workers=2)
+    assert objects(tmp_path / "a.zarr") == objects(tmp_path / "b.zarr")

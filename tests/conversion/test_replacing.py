@@ -30,6 +30,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "int8": {"recipe": "pca4-int8"},
     "mask": {"recipe": "pca4-int4"},
     "parts": {"recipe": "pca4-int8", "shard": "none", "prefix_chunks": 2},
+    "layers": {"recipe": "pca4-int4"},
 }
 
 
@@ -86,14 +87,21 @@ def new(tmp_path: Path) -> Path:
 def prepare(old: Path, form: str) -> str:
     """Make a store of two dates."""
     url = f"memory://replacing-{next(_stores)}/out.zarr"
-    geoembz.convert(old, url, time="2024", workers=1, **{"chunk": 8, "shard": 8} | FORMS[form])
-    append(url, old, time="2025", workers=1)
+    options = {"chunk": 8, "shard": 8, **FORMS[form], "layers": layers_of(old, form)}
+    geoembz.convert(old, url, time="2024", workers=1, **options)
+    append(url, old, time="2025", workers=1, layers=layers_of(old, form))
     return url
 
 
-def replace(url: str, source: Path | Source) -> None:
+def layers_of(source: Any, form: str) -> dict[str, str] | None:
+    """Return the layer of a form that has one: the first band, as numbers of pixels."""
+    return {"first": f"{source}:1"} if form == "layers" else None
+
+
+def replace(url: str, source: Path | Source, form: str = "int8") -> None:
     """Replace the first of them."""
-    append(url, source, time="2024", replace_date=True, workers=1)
+    layers = layers_of(source, form)
+    append(url, source, time="2024", replace_date=True, workers=1, layers=layers)
 
 
 def content(url: str) -> dict[str, bytes | None]:
@@ -140,7 +148,7 @@ def test_ended_after_any_request(
     url = prepare(old, form)
     first, before, other = content(url), vectors(url), vectors(url, 1)
     mortal.done = 0
-    replace(url, new)
+    replace(url, new, form)
     total, after, expected = mortal.done, vectors(url), content(url)
     assert (~same(before, after)).sum() > same(before, after).sum()
     for kill in [*range(1, total, step), total - 3]:
@@ -150,7 +158,7 @@ def test_ended_after_any_request(
             tree.write(key, value or b"")
         mortal.done, mortal.left = 0, kill
         with suppress(StoreError):  # a lock that cannot be given back is no error
-            replace(url, new)
+            replace(url, new, form)
         assert mortal.done == kill
         mortal.left = 10**9
         if tree.read(COMPLETE) is None and tree.read(ROOT) == first[ROOT]:
@@ -159,19 +167,21 @@ def test_ended_after_any_request(
         else:
             check_reading(url, before, after)
             np.testing.assert_array_equal(vectors(url, 1), other)
-        replace(url, new)
+        replace(url, new, form)
         assert content(url) == expected
 
 
+@pytest.mark.parametrize("form", ["mask", "layers"])
 def test_the_store_is_that_of_a_local_replacement(
-    old: Path, new: Path, tmp_path: Path, mortal: Mortal
+    form: str, old: Path, new: Path, tmp_path: Path, mortal: Mortal
 ) -> None:
     """Byte for byte."""
-    url, local = prepare(old, "mask"), tmp_path / "local.zarr"
-    geoembz.convert(old, local, time="2024", chunk=8, shard=8, **FORMS["mask"])
-    append(local, old, time="2025")
+    url, local = prepare(old, form), tmp_path / "local.zarr"
+    layers = layers_of(old, form)
+    geoembz.convert(old, local, time="2024", chunk=8, shard=8, **FORMS[form], layers=layers)
+    append(local, old, time="2025", layers=layers)
     for store in (url, str(local)):
-        replace(store, new)
+        replace(store, new, form)
     assert content(url) == content(str(local))
     assert verify(url).problems == ()
 

@@ -68,7 +68,7 @@ async function compareLevel(store: Store, index: number, level: Level, views: st
   }
 }
 
-for (const kind of ["stores", "times", "grids", "overviews"]) {
+for (const kind of ["stores", "times", "layers", "grids", "overviews"]) {
   const names = storesIn(kind);
   test(`there are golden ${kind}`, () => assert.ok(names.length > 0));
   for (const name of names) {
