@@ -193,22 +193,32 @@ class _Repacking:
         return sorted(key for key in self.recorded if key.rpartition("/c/")[0] in self.arrays)
 
     def write(self, build: Build, workers: int, progress: Progress | None) -> None:
-        """Write all objects: shards, what has their digests, all other data, then documents."""
-        written: dict[str, str] = {}
+        """Write all objects: shards, what has their digests, all other data, then documents.
+
+        Of an interrupted run, the shards are kept that its journal has and that are what it says.
+        """
+        shards, journal, written = self.shards, build.journal, dict[str, str]()
+        if not journal.exists():
+            journal.begin(build.plan)
 
         def put(key: str, content: bytes) -> None:
             build.tree.write(key, content)
             written[key] = sha256(content)
 
         def pack(key: str) -> None:
-            build.fence.check()
-            put(key, self._recoded(key))
+            digest = journal.find_object(key)
+            if digest is not None and sha256(build.tree.read(key) or b"") == digest:
+                written[key] = digest
+            else:
+                build.fence.check()
+                put(key, self._recoded(key))
+                journal.record_object(key, written[key])
             if progress is not None:
-                progress(len(written), len(self.shards))
+                progress(len(written), len(shards))
 
-        for_each(self.shards, pack, workers)
+        for_each(shards, pack, workers)
         roots = [ROOT, *(f"{name}/{ROOT}" for name in self.grids)]
-        others = sorted(self.recorded.keys() - set(self.shards) - set(roots))
+        others = sorted(self.recorded.keys() - set(shards) - set(roots))
         for key in others:
             put(key, self._other(key, written))
         for name in self.grids:

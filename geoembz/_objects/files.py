@@ -157,7 +157,7 @@ def refuse_inside_store(path: Path) -> None:
     --------
     >>> refuse_inside_store(tmp_path / "picture.png")
     """
-    for parent in path.absolute().parents:
+    for parent in path.resolve().parents:
         with suppress(OSError):
             if _OWN_ATTRIBUTE in (parent / "zarr.json").read_bytes():
                 raise InvalidConfigError(

@@ -28,12 +28,15 @@ from geoembz.store.conventions import GRIDS
 FOLDER = ".geoembz"
 LOCK, COMPLETE = f"{FOLDER}/lock.json", f"{FOLDER}/complete.json"
 _PLAN, _SHARDS = f"{FOLDER}/plan.json", f"{FOLDER}/shards"
-_LEVELS = f"{FOLDER}/levels"
+_LEVELS, _OBJECTS = f"{FOLDER}/levels", f"{FOLDER}/objects"
 PIECES = f"{FOLDER}/pieces"
 """What writers keep of shards that are not complete."""
 
 _BOUND = "plan"
 """Member of a record that names its plan."""
+
+_UNFITTED = frozenset({"repack"})
+"""Members of the plans that fit nothing, so that the journal keeps no encoding."""
 
 _GROWING = frozenset({"append", "overviews"})
 """Members of the plans that add to a store: what each adds."""
@@ -106,6 +109,16 @@ class Journal:
         encoding_key, centre_key = _fit_keys(plan)
         self.tree.write(encoding_key, encoding.to_bytes())
         self.tree.write_json(centre_key, centre.tolist())
+        self.begin(plan)
+
+    def begin(self, plan: Mapping[str, Any]) -> None:
+        """Record the plan, alone where nothing is fitted.
+
+        Raises
+        ------
+        StoreError
+            If another conversion has begun there meanwhile.
+        """
         self.tree.create(_PLAN, json.dumps(plan, sort_keys=True).encode())
         if not self.matches(plan):
             raise StoreError(
@@ -129,7 +142,9 @@ class Journal:
         return encoding, np.array(centre, dtype=np.float64)
 
     def is_sound(self, plan: Mapping[str, Any]) -> bool:
-        """Whether `resume` would work."""
+        """Whether `resume` would work, or nothing was fitted that it needs."""
+        if _UNFITTED & plan.keys():
+            return self.matches(plan)
         try:
             self.resume(plan)
         except GeoembzError:
@@ -181,6 +196,19 @@ class Journal:
         """Return what was recorded of a shard; None where it is not finished."""
         found = self.tree.read_json(self._shard_key(shard))
         return None if found is None else self._own(found)
+
+    def record_object(self, key: str, digest: str) -> None:
+        """Record the digest of an object as done, after it was written."""
+        self.tree.write_json(self._object_key(key), {"sha256": digest, _BOUND: self.digest})
+
+    def find_object(self, key: str) -> str | None:
+        """Return the digest that was recorded of an object; None where it is not finished."""
+        found = self.tree.read_json(self._object_key(key))
+        own = None if found is None else self._own(found)
+        return None if own is None else str(own["sha256"])
+
+    def _object_key(self, key: str) -> str:
+        return f"{_OBJECTS}/{hashlib.sha256(key.encode()).hexdigest()[:32]}.json"
 
     def has_finished(self) -> bool:
         """Whether any shard is finished, or a piece of one is there."""

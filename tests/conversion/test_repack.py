@@ -1,6 +1,7 @@
 """Archives: smaller, read by everybody, and back to what they were, byte for byte."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 import geoembz
+from geoembz._convert.placing import builds_beside
 from geoembz.errors import DestinationExistsError, InvalidConfigError, StoreError
 from geoembz.store import StoreReader
 from geoembz.store.packing import ARCHIVE_LEVEL, DELTA, is_archive
+from geoembz.store.recoding import recode
 from tests.conftest import MakeRaster
 from tests.rows import rows
-from tests.trees import objects
+from tests.trees import build_of, files, objects
 
 CUT: dict[str, Any] = {"chunk": 8, "shard": 16}
 STORES: dict[str, dict[str, Any]] = {
@@ -194,6 +197,39 @@ def test_a_damaged_store_is_refused(damage: str, source: Path, tmp_path: Path) -
     with pytest.raises(StoreError, match="embedding/c/0/0/1 is"):
         geoembz.repack(tmp_path / "plain", tmp_path / "packed")
     assert not (tmp_path / "packed").exists()
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_it_goes_on_where_it_was_interrupted(
+    overwrite: bool, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finished shards are not packed again, but those that are not what was written."""
+    geoembz.convert(source, tmp_path / "plain", recipe="pca5-int8", **CUT)
+    geoembz.repack(tmp_path / "plain", tmp_path / "whole")
+    place = tmp_path / "packed"
+    if overwrite:
+        geoembz.convert(source, place, recipe="pca3-int8")
+    packed: list[bytes] = []
+
+    def count(content: bytes, *args: Any, **options: Any) -> bytes:
+        packed.append(content)
+        return recode(content, *args, **options)
+
+    def stop(done: int, total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["geoembz._convert.repack"], "recode", count)
+    options: dict[str, Any] = {"overwrite": overwrite, "workers": 1}
+    with pytest.raises(KeyboardInterrupt):
+        geoembz.repack(tmp_path / "plain", place, progress=stop, **options)
+    found = builds_beside(place) if overwrite else [build_of(place)]
+    torn = next(path for path in files(found[0]) if "embedding/c/" in path.as_posix())
+    torn.write_bytes(torn.read_bytes()[:-5])
+    first = len(packed)
+    summary = geoembz.repack(tmp_path / "plain", place, **options)
+    assert len(packed) == summary.n_shards + 1 > first
+    assert objects(place) == objects(tmp_path / "whole")
 
 
 def test_an_edited_root_is_refused(source: Path, tmp_path: Path) -> None:
