@@ -127,7 +127,10 @@ def publish(
     store: Store,
     url: Annotated[
         str,
-        typer.Argument(metavar="URL", help="Where to, such as s3://bucket/prefix/name.zarr."),
+        typer.Argument(
+            metavar="URL",
+            help="Where to: s3://bucket/prefix/name.zarr, or icechunk+s3://bucket/prefix@BRANCH.",
+        ),
     ],
     *,
     output: Output,
@@ -168,6 +171,14 @@ def publish(
         str | None, typer.Option(metavar="DATE", help="Last one, to its end; for STAC.")
     ] = None,
     license_: License = None,
+    message: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Of the commit, where URL is a branch: icechunk+s3://bucket/prefix@main.",
+            show_default="what was published",
+        ),
+    ] = None,
 ) -> None:
     """Copy a store to object storage: whole or invisible, verified, resumable.
 
@@ -189,6 +200,7 @@ def publish(
             start=start,
             end=end,
             license=license_,
+            message=message,
             progress=progress,
         )
     output.show(report)

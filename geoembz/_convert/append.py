@@ -21,6 +21,7 @@ from geoembz._convert.options import FitOptions, ReadKeywords, gather, parse_dat
 from geoembz._convert.record import Written
 from geoembz._convert.summary import AppendSummary
 from geoembz._geo import parse_crs, same_crs
+from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import worker_count
 from geoembz.errors import InvalidConfigError
@@ -106,6 +107,7 @@ def append(
     """
     started = clock.perf_counter()
     date = parse_date(time)
+    refuse_snapshot(str(store))
     read = _gather_read(flat, read)
     check_scheduler(scheduler)
     if scheduler is not None:  # workers may run in another folder

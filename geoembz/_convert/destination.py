@@ -8,6 +8,7 @@ from typing import Self
 
 from geoembz._convert.placing import builds, end_interrupted_swap
 from geoembz._objects.files import refuse_inside_store
+from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.store.journal import FOLDER, Journal
@@ -58,6 +59,7 @@ class Destination:
         DestinationExistsError
             If it holds a complete store and `overwrite` is not given, or other things.
         """
+        refuse_snapshot(str(url))
         self = cls(str(url), breaks_lock=breaks_lock)
         tree = self.tree
         if tree.is_local:

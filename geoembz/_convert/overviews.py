@@ -17,6 +17,7 @@ from geoembz._convert.executors import Progress, Workers, check_scheduler, make_
 from geoembz._convert.levels import LevelFigures, has_unit_length, with_levels, write_levels
 from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import OverviewsSummary
+from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._version import __version__
@@ -100,6 +101,7 @@ def overviews(
     if scheduler is not None:  # workers may run in another folder
         store = make_absolute(store)
     url = str(store)
+    refuse_snapshot(url)
     content = ObjectTree(url).read(ROOT) or b""  # before it is opened: what comes later shows
     group = open_group(url)
     if is_table_store(group):

@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 from geoembz.errors import InvalidConfigError
 
+ICECHUNK = "icechunk+"
+"""How URLs of places in Icechunk repositories begin."""
+
 _LONGEST_KEY_BYTES = 1024  # the S3 limit
 _FORBIDDEN = frozenset('\\{}^%`[]"<>~#|?*')
 
@@ -87,6 +90,32 @@ def parse_store_url(url: str) -> StoreUrl:
     if not root:
         raise InvalidConfigError(f"{url!r} names no store; expected s3://bucket/name.zarr")
     return StoreUrl(protocol, root)
+
+
+def is_icechunk(url: str) -> bool:
+    """Whether a URL names something in an Icechunk repository.
+
+    Examples
+    --------
+    >>> is_icechunk("icechunk+s3://bucket/tiles@main"), is_icechunk("s3://bucket/tiles.zarr")
+    (True, False)
+    """
+    return url.startswith(ICECHUNK)
+
+
+def refuse_snapshot(url: str) -> None:
+    """Refuse to write to a place in an Icechunk repository, which changes by commits alone.
+
+    Raises
+    ------
+    InvalidConfigError
+        Saying how.
+    """
+    if is_icechunk(url):
+        raise InvalidConfigError(
+            f"{url}: a place in an Icechunk repository, whose snapshots never change; write a "
+            "plain store, and commit it: geoembz publish STORE icechunk+…@BRANCH"
+        )
 
 
 def check_endpoint(endpoint_url: str | None) -> str | None:

@@ -6,7 +6,8 @@ from typing import IO, Any, NamedTuple
 import fsspec
 
 from geoembz._objects.identity import display_name
-from geoembz._objects.stores import S3, s3_options
+from geoembz._objects.names import is_icechunk
+from geoembz._objects.stores import S3, Access, open_filesystem, s3_options
 from geoembz.errors import SourceError
 
 _BLOCK_BYTES, _MOST_BLOCKS = 2 * 2**20, 64
@@ -120,6 +121,8 @@ def filesystem_of(path: str) -> tuple[Any, str]:
     SourceError
         If nothing installed speaks the URL's protocol.
     """
+    if is_icechunk(path):
+        return open_filesystem(path, Access())
     options = s3_options(keeps_listings=True) if path.startswith(S3) else {}
     try:
         filesystem, root = fsspec.core.url_to_fs(path, **options)

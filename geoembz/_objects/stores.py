@@ -16,7 +16,7 @@ import fsspec
 
 from geoembz._objects import faults
 from geoembz._objects.faults import RetryPolicy, as_store_error, is_absence
-from geoembz._objects.names import check_endpoint, parse_store_url
+from geoembz._objects.names import check_endpoint, is_icechunk, parse_store_url
 from geoembz.errors import StoreError
 
 _KEYS = (
@@ -30,7 +30,16 @@ _former_clients: list[Any] = []
 
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
 HTTP, S3 = ("http://", "https://"), ("s3://", "s3a://")
-_LIBRARIES = ("botocore", "aiobotocore", "aiohttp", "s3fs", "gcsfs", "adlfs")
+_LIBRARIES = (
+    "botocore",
+    "aiobotocore",
+    "aiohttp",
+    "s3fs",
+    "gcsfs",
+    "adlfs",
+    "icechunk",
+    "_icechunk_python",
+)
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,10 @@ def open_filesystem(url: str, access: Access) -> tuple[Any, str]:
     StoreError
         If the URL's scheme is unknown or its package is missing.
     """
+    if is_icechunk(url):
+        from geoembz._objects.icechunk import open_snapshot_files
+
+        return open_snapshot_files(url, access)
     options = storage_options(url, access)
     try:
         if url.startswith(HTTP):

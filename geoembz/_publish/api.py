@@ -1,19 +1,21 @@
 """Publish a store: copy it, then describe it as a STAC item and collection."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from geoembz._objects.faults import RetryPolicy
-from geoembz._objects.names import check_endpoint, parse_store_url
+from geoembz._objects.names import check_endpoint, is_icechunk, parse_store_url
+from geoembz._publish.icechunk import commit_store
 from geoembz._publish.page import Reach, public_address
 from geoembz._publish.run import Progress, PublishReport, copy_store
 from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_extent import checked_interval
 from geoembz._view import built_page
-from geoembz.errors import redact
+from geoembz.errors import InvalidConfigError, redact
 
 _WORKERS = 8
 """Objects in flight: more than cores, since each waits for the network."""
@@ -33,6 +35,7 @@ def publish(
     start: datetime | str | None = None,
     end: datetime | str | None = None,
     license: str | None = None,  # noqa: A002 - the field's word
+    message: str | None = None,
     policy: RetryPolicy | None = None,
     progress: Progress | None = None,
 ) -> PublishReport:
@@ -47,7 +50,9 @@ def publish(
     store
         A complete store: a local path or an fsspec URL.
     url
-        Where to: a fsspec URL such as ``s3://bucket/prefix/name.zarr``, or a local path.
+        Where to: a fsspec URL such as ``s3://bucket/prefix/name.zarr``, or a local path; or a
+        branch of an Icechunk repository, ``icechunk+s3://bucket/prefix@main``: then the store, or
+        what is new of it, is committed as one snapshot, with nothing beside it.
     endpoint_url
         Of an S3 server other than Amazon's; None for ``AWS_ENDPOINT_URL``.
     workers
@@ -69,6 +74,8 @@ def publish(
         else that of publication.
     license
         SPDX name or URL, for STAC. None: the store's, or that of the collection that is there.
+    message
+        Of the commit to an Icechunk repository; None says what was published.
     policy
         Retries of each request.
     progress
@@ -82,7 +89,7 @@ def publish(
     Raises
     ------
     InvalidConfigError
-        If a name or a time is refused; nothing was read or written.
+        If a name, a time or an option is refused; nothing was read or written.
     MissingPackageError
         If `stac` is asked for without pystac, or `viewer` without a page that is built or npm.
     DestinationExistsError
@@ -105,6 +112,29 @@ def publish(
     """
     interval = checked_interval(start, end)
     path, url = str(store), str(url)
+    workers = _WORKERS if workers is None else workers
+    if is_icechunk(url):
+        beside: dict[str, object] = {
+            "anon_check": anon_check,
+            "viewer": viewer,
+            "break_lock": break_lock,
+        }
+        beside |= {"start": start, "end": end, "license": license}
+        _refuse_beside(url, beside)
+        return commit_store(
+            path,
+            url,
+            message=message,
+            endpoint_url=endpoint_url,
+            workers=workers,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if message is not None:
+        raise InvalidConfigError(
+            f"publish: message {message!r}, but {url} is no Icechunk repository; leave it out, or "
+            "name a branch, icechunk+…@main"
+        )
     if stac:
         check_pystac()
         check_place(path, endpoint_url=endpoint_url)
@@ -113,7 +143,7 @@ def publish(
         path,
         url,
         endpoint_url=endpoint_url,
-        workers=_WORKERS if workers is None else workers,
+        workers=workers,
         anon_check=anon_check,
         overwrite=overwrite,
         break_lock=break_lock,
@@ -125,3 +155,13 @@ def publish(
     endpoint = check_endpoint(endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
     address = public_address(place, endpoint) if viewer else None
     return report if address is None else replace(report, notes=Reach.of(address).in_words(address))
+
+
+def _refuse_beside(url: str, options: Mapping[str, object]) -> None:
+    """Refuse options of what a repository does not have: files beside it, and a lock."""
+    for name, value in options.items():
+        if value:
+            raise InvalidConfigError(
+                f"publish: {name} with {url}: a repository has no item, page or lock of ours, and "
+                "its readers need icechunk; leave the option out"
+            )

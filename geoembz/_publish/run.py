@@ -37,7 +37,7 @@ class PublishReport(Result):
     Parameters
     ----------
     url, manifest_url
-        Where the store and its manifest are.
+        Where the store and its manifest are; an Icechunk repository has no manifest.
     n_objects, n_uploaded, n_skipped
         Objects of the store; those sent; those that were there already, identical.
     bytes_uploaded
@@ -52,10 +52,12 @@ class PublishReport(Result):
         Where the page is that shows the store; None where none was asked for.
     notes
         What the destination lacks for browsers to read it, and what to do.
+    snapshot
+        In an Icechunk repository, the snapshot that has the store now.
     """
 
     url: str
-    manifest_url: str
+    manifest_url: str | None
     n_objects: int
     n_uploaded: int
     n_skipped: int
@@ -65,9 +67,12 @@ class PublishReport(Result):
     is_time_of_publication: bool = False
     page_url: str | None = None
     notes: tuple[str, ...] = ()
+    snapshot: str | None = None
 
     def to_table(self) -> str:
         """Return the report as lines of text."""
+        if self.snapshot is not None:
+            return self._of_commit()
         lines = [
             (
                 f"{self.url}: {self.n_objects:,} objects, {self.n_uploaded:,} sent "
@@ -83,6 +88,14 @@ class PublishReport(Result):
             advice = "publish again with --start and --end to say what time the embeddings describe"
             lines.append(spelled(advice))
         return "\n".join(lines)
+
+    def _of_commit(self) -> str:
+        what = (
+            f"{self.n_uploaded:,} new or other ({self.bytes_uploaded:,} bytes)"
+            if self.n_uploaded
+            else "nothing new, so nothing was committed"
+        )
+        return f"{self.url}: {self.n_objects:,} objects, {what}\nsnapshot {self.snapshot}"
 
 
 def copy_store(

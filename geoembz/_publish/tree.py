@@ -12,7 +12,14 @@ from typing import Self
 
 from geoembz._objects.faults import RetryPolicy, as_store_error
 from geoembz._objects.files import PARTIAL
-from geoembz._objects.names import StoreUrl, check_endpoint, check_key, parse_store_url
+from geoembz._objects.icechunk import pin_url
+from geoembz._objects.names import (
+    StoreUrl,
+    check_endpoint,
+    check_key,
+    is_icechunk,
+    parse_store_url,
+)
 from geoembz._objects.stores import Access
 from geoembz._objects.tree import Listed, ObjectTree
 from geoembz._publish.manifest import Digest, content_type, digest, manifest_name, parse_manifest
@@ -208,4 +215,7 @@ def open_tree(
         If the URL or endpoint is refused.
     """
     access = Access(check_endpoint(endpoint_url), anonymous, policy or RetryPolicy())
+    if is_icechunk(url):
+        protocol, _, root = pin_url(url, access).partition("://")
+        return PublishedTree(StoreUrl(protocol, root), access)
     return PublishedTree(parse_store_url(url), access)

@@ -12,6 +12,7 @@ from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
 from geoembz._geo.grid import Window
+from geoembz._objects.icechunk import pin
 from geoembz._xarray.accessor import register
 from geoembz._xarray.plain_attributes import plain_attributes
 from geoembz._xarray.rasters import first_dimension, grid_coordinates, window_of
@@ -84,7 +85,8 @@ class GeoembzBackend(BackendEntrypoint):
         `xarray.open_datatree` calls it; options are those of `open_dataset`.
         """
         url = str(filename_or_obj)
-        attributes = open_group(url).attrs.asdict()
+        group = open_group(url)
+        url, attributes = pin(url, group.store), group.attrs.asdict()
         names = grid_names(url, attributes)
         if not names:
             return {"/": self.open_dataset(url, **options)}

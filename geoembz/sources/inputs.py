@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urljoin
 
+from geoembz._objects.icechunk import pin_url
 from geoembz._objects.identity import Subdataset, display_name, split_query
+from geoembz._objects.names import is_icechunk
 from geoembz._objects.reading import filesystem_of, forget_listings, read_range
 from geoembz._util.bounded_json import parse_json
 from geoembz.errors import SourceError
@@ -172,6 +174,8 @@ def is_zarr(path: str) -> bool:
     """Whether a local directory or a URL is the root of a Zarr store."""
     if Subdataset.of(path) is not None:
         return False
+    if is_icechunk(path):
+        return True
     if "://" not in path:
         return any(Path(path, name).is_file() for name in _ZARR_DOCUMENTS)
     return ".zarr" in PurePosixPath(split_query(path)[0].rstrip("/")).name
@@ -179,6 +183,8 @@ def is_zarr(path: str) -> bool:
 
 def _expand_one(given: str, lists: set[str], depth: int = 0) -> list[str]:
     """Return the inputs behind one name; `lists` are the text files that were read so far."""
+    if is_icechunk(given):  # all that is read is of one snapshot, which the store then names
+        return [pin_url(given)]
     if given.startswith("/vsi") or Subdataset.of(given) is not None:
         return [given]
     if _is_glob(given):

@@ -15,6 +15,7 @@ from geoembz._objects.identity import (
     split_query,
     without_credentials,
 )
+from geoembz._objects.names import ICECHUNK, is_icechunk
 from geoembz._objects.reading import forget_listings, object_status, read_range
 from geoembz._util.threads import for_each
 from geoembz.errors import SourceChangedError
@@ -202,6 +203,9 @@ def identify_tree(path: str, member: str = "") -> SourceInfo:
     folder = f"{place.rstrip('/')}/{member}".rstrip("/")
     documents = [f"{folder}/{name}{query}" for name in _ZARR_DOCUMENTS]
     found = [stamp for stamp in stamps_of(documents) if stamp.size_bytes is not None]
+    if is_icechunk(path) and "+file://" in path:  # no folder of this machine
+        uri = f"{ICECHUNK}file:{quote(Path(path).name, safe='@')}{suffix}"
+        return SourceInfo(uri=uri, watched=tuple(found))
     if "://" in path:
         return SourceInfo(uri=public_uri(path).rstrip("/") + suffix, watched=tuple(found))
     times = [stamp.version[0] for stamp in found if isinstance(stamp.version, tuple)]

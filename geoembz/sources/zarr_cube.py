@@ -9,7 +9,9 @@ from zarr.errors import NodeNotFoundError
 from zarr.storage import FsspecStore, LocalStore
 
 from geoembz._geo.grid import Grid, Transform, Window
+from geoembz._objects.icechunk import open_zarr
 from geoembz._objects.identity import display_name
+from geoembz._objects.names import is_icechunk
 from geoembz._objects.stores import S3, s3_options
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.band_names import BandNames, clean_names
@@ -37,8 +39,10 @@ def open_group(path: str) -> zarr.Group:
     SourceError
         If there is none.
     """
-    store: LocalStore | FsspecStore
-    if "://" in path:
+    store: Any
+    if is_icechunk(path):
+        store = open_zarr(path)
+    elif "://" in path:
         options = s3_options(keeps_listings=True) if path.startswith(S3) else {}
         store = FsspecStore.from_url(
             path,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import zarr
 from zarr.storage import MemoryStore
 
+from geoembz._objects.icechunk import pin
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
 from geoembz.encoding import Encoding
@@ -72,6 +73,7 @@ def open_readers(
         return [store.at_level(level)]
     url = str(store)
     group = open_group(url) if group is None else group
+    url = pin(url, group.store)
     names = grid_names(url, group.attrs.asdict())
     if grid is None:
         children = [StoreReader.open(f"{url.rstrip('/')}/{name}", level=level) for name in names]

@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
+from geoembz._objects.icechunk import pin
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import shared_pool, single_threaded_blas, worker_count
 from geoembz.encoding import Encoding
@@ -167,6 +168,7 @@ class StoreReader(Reader):
         """
         url = str(url)
         group = open_group(url) if group is None else group
+        url = pin(url, group.store)
         if is_table_store(group):
             raise StoreError(
                 f"{url}: a store of a table (geoemb:type 'chip'), not of a raster; it has rows to "

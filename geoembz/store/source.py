@@ -7,6 +7,7 @@ import numpy as np
 
 from geoembz._geo.grid import Window
 from geoembz._objects.identity import display_name
+from geoembz._objects.names import is_icechunk
 from geoembz._objects.tree import ObjectTree
 from geoembz.errors import InvalidConfigError, SourceError, StoreError
 from geoembz.sources import Source, SourceData
@@ -104,7 +105,8 @@ def _position(url: str, dates: tuple[str, ...], year: int | None) -> int:
 
 
 def _attributes(url: str) -> Mapping[str, Any]:
-    if url.startswith("/vsi") or (".zarr" not in url and not _is_directory(url)):
+    is_named = ".zarr" in url or is_icechunk(url)
+    if url.startswith("/vsi") or (not is_named and not _is_directory(url)):
         return {}
     document = ObjectTree(url).read_json("zarr.json")
     attributes = document.get("attributes") if isinstance(document, dict) else None

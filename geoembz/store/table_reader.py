@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from geoembz._geo import BBox, placed_boxes, spans
+from geoembz._objects.icechunk import pin
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import single_threaded_blas
 from geoembz.errors import StoreError
@@ -59,6 +60,7 @@ class TableReader(Reader):
         """
         url = str(url)
         group = open_group(url) if group is None else group
+        url = pin(url, group.store)
         if not is_table_store(group):
             raise StoreError(f"{url}: no store of a table; expected one that was made of a table")
         attributes = TableAttributes.from_json(url, group.attrs.asdict())

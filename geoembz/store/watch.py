@@ -17,6 +17,7 @@ from typing import Any
 import zarr
 from zarr.storage import LocalStore
 
+from geoembz._objects.names import is_icechunk
 from geoembz.errors import StoreError
 from geoembz.store.conventions import LAYERS, UPDATES
 from geoembz.store.digests import DIGESTS, ROOT, SEAL, read_seal
@@ -85,6 +86,8 @@ class Watch:
         StoreError
             If another one is there now, or none.
         """
+        if is_icechunk(self.url):
+            return  # a snapshot never changes
         if self._path is None:
             now = time.time()
             if now - self.looked >= REMOTE_SECONDS:
@@ -105,7 +108,7 @@ class Watch:
                 f"{self.url}: was open, and is being replaced, or cannot be reached ({error}); "
                 f"{advice}"
             ) from error
-        if not _continues(self.group, there):
+        if not continues(self.group, there):
             raise StoreError(f"{self.url}: was replaced by another store while open; {advice}")
 
 
@@ -117,7 +120,7 @@ def _mark(path: str) -> Mark:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _continues(old: zarr.Group, new: zarr.Group) -> bool:
+def continues(old: zarr.Group, new: zarr.Group) -> bool:
     """Whether all that could be read of a store can be read of what is there now, unchanged."""
     before, after = old.attrs.asdict(), new.attrs.asdict()
     if any(before.get(name) != after.get(name) for name in _SAME):

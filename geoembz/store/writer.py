@@ -23,6 +23,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore
 
 from geoembz._geo.grid import Window
 from geoembz._objects.files import write_file
+from geoembz._objects.names import is_icechunk
 from geoembz._objects.stores import ranged_http, remote_faults, storage_options
 from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.threads import for_each
@@ -443,8 +444,12 @@ def prepare_layers(
     return prepared
 
 
-def open_zarr_store(url: str) -> ReadStore | FsspecStore:
-    """Return a Zarr store at a local path or an fsspec URL, to be read."""
+def open_zarr_store(url: str) -> Any:
+    """Return a Zarr store at a local path, an fsspec URL or in a repository, to be read."""
+    if is_icechunk(url):
+        from geoembz._objects.icechunk import open_zarr
+
+        return open_zarr(url)
     tree = ObjectTree(url)
     if tree.is_local:
         return ReadStore(tree.local_path, read_only=True)

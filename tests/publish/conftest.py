@@ -17,6 +17,7 @@ import pytest
 from geoembz._objects.stores import s3_is_anonymous
 from geoembz._publish.stac import describe
 from geoembz._publish.tree import open_tree
+from tests.map.conftest import make_store  # noqa: F401 - the same fixture
 
 SCRIPT = Path(__file__).parents[1] / "integration" / "s3-server.sh"
 NAMES = {"moto": "moto", "gateway": "Ceph RADOS Gateway"}
