@@ -143,6 +143,31 @@ def test_the_demo_is_drawn_and_clicked(tmp_path: Path, browse: Browse) -> None:
     assert seen.results[3]["scores"][0] == 1.0
 
 
+def test_a_store_is_compared_by_what_it_recommends(
+    tmp_path: Path, raster: Path, browse: Browse
+) -> None:
+    """Its metric is chosen, weighed components too, and the command says so and finds the same."""
+    store = tmp_path / "a.zarr"
+    geoembz.convert(raster, store, recipe="pca8-int8", metric="cosine-w0.5")
+    example = centre(store, 20, 11)
+    found = all_scores(store, example, metric="cosine-w0.5")
+    question = {"for": [example], "k": 10}
+    with geoembz.view(store, browser=False) as viewer:
+        seen = browse(
+            viewer.url,
+            READY,
+            {"evaluate": f"return await geoembz.query({json.dumps(question)})"},
+            {"evaluate": "return document.getElementById('metric').value"},
+            CALM,
+            LISTED,
+        )
+    _, best, chosen, _, listed = clean(seen, viewer.url).results
+    assert chosen == "cosine-w0.5"
+    np.testing.assert_allclose([p["score"] for p in best], found.scores[0, :10], atol=1e-3)
+    assert "--metric cosine-w0.5" in listed["command"]
+    assert_same_as_command(listed, tmp_path)
+
+
 def assert_same_as_command(answer: dict[str, Any], folder: Path) -> None:
     """Run the command that the page shows, and compare what both found."""
     out = folder / "found.geojson"

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type Engine, type Metric, NO_CLASS, createEngine, openStore, train } from "../src/core/index.js";
+import { type Engine, type Metric, NO_CLASS, createEngine, largerIsNearer, openStore, train } from "../src/core/index.js";
 import { assertClose } from "./close.js";
 import { readNpy } from "./npy.js";
 import { type Served, serve } from "./serve.js";
@@ -73,7 +73,7 @@ for (const { store, query, original, scores, models, prefix } of cases.stores) {
       const expected = array(file);
       const question = { metric, vector: array(query) };
       assertClose(await engine.scores(window, question), expected, TOLERANCE, `${store} ${metric}`);
-      const sign = metric === "cosine" || metric === "dot" ? -1 : 1;
+      const sign = largerIsNearer(metric) ? -1 : 1;
       const sorted = expected.filter((score) => !Number.isNaN(score)).sort((a, b) => sign * (a - b));
       const best = await engine.best(window, question, NEAREST);
       assertClose(best.map(({ score }) => score), sorted.slice(0, NEAREST), TOLERANCE, `${store} ${metric} nearest`);

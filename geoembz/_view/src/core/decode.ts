@@ -154,24 +154,6 @@ export function original(encoding: Encoding, components: Float32Array): Float32A
   return Float32Array.from(sums);
 }
 
-/** Return the reduced vector, shape `(K,)`, of components, shape `(K,)`; `whiten` is the power of the weights. */
-export function reduced(encoding: Encoding, components: Float32Array, whiten = 0): Float32Array {
-  const weights = whiten === 0 ? null : whiteningWeights(encoding, whiten);
-  const weighed = (values: Float64Array): Float32Array =>
-    Float32Array.from(values, (value, k) => value * (weights?.[k] ?? 1));
-  if (encoding.projection.law === "identity") return weighed(Float64Array.from(components));
-  const moved = meanComponents(encoding).map((o, k) => o + (components[k] as number));
-  if (encoding.projection.law === "orthonormal" && whiten === 0) return Float32Array.from(moved);
-  return weighed(unrotated(encoding, moved));
-}
-
-/** Return `A · mean`, the components of the mean that encoding takes off, shape `(K,)`. */
-export function meanComponents(encoding: Encoding): Float64Array {
-  const { encoder, mean, nComponents } = encoding;
-  if (encoder === null || mean === null) return new Float64Array(nComponents);
-  return product(encoder, Float64Array.from(mean), nComponents).map(Math.fround);
-}
-
 /** Return a matrix of `rows` rows times a vector, in float64. */
 export function product(matrix: Float32Array | Float64Array, vector: ArrayLike<number>, rows: number): Float64Array {
   const width = vector.length;
@@ -182,33 +164,4 @@ export function product(matrix: Float32Array | Float64Array, vector: ArrayLike<n
     sums[row] = sum;
   }
   return sums;
-}
-
-/** Return `diag(lengths) · Rᵀ · moved`: components before rotation and whitening. */
-function unrotated(encoding: Encoding, moved: Float64Array): Float64Array {
-  const { nComponents, dimension } = encoding;
-  const matrix = encoding.matrix as Float32Array;
-  const rotation = encoding.state.arrays["rotation"];
-  const out = new Float64Array(nComponents);
-  for (let j = 0; j < nComponents; j += 1) {
-    const row = new Float64Array(dimension);
-    for (let k = 0; k < nComponents; k += 1) {
-      const turn = rotation === undefined ? Number(j === k) : (rotation[k * nComponents + j] as number);
-      if (turn === 0) continue;
-      out[j] = (out[j] as number) + turn * (moved[k] as number);
-      for (let d = 0; d < dimension; d += 1) {
-        row[d] = (row[d] as number) + turn * (matrix[k * dimension + d] as number);
-      }
-    }
-    out[j] = (out[j] as number) * Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
-  }
-  return out;
-}
-
-const LEAST_DEVIATION = 1e-6; // of the largest
-
-function whiteningWeights(encoding: Encoding, power: number): Float64Array {
-  const deviation = Float64Array.from(encoding.variance.subarray(0, encoding.nComponents), Math.sqrt);
-  const largest = Math.max(...deviation) || 1;
-  return deviation.map((sigma) => (Math.max(sigma, LEAST_DEVIATION * largest) / largest) ** -power);
 }

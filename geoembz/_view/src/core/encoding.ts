@@ -153,6 +153,11 @@ export class Encoding {
     return Math.floor(component / this.componentsPerCode) + 1;
   }
 
+  /** Whether it is known how much each component varies: not of a rotation alone. */
+  get knowsVariance(): boolean {
+    return !this.projection.rotated || this.state.arrays["rotation"] !== undefined;
+  }
+
   /** Variance of each component in the sample before whitening and rotation, shape `(K,)`. */
   get variance(): Float32Array {
     return this.array("variance");

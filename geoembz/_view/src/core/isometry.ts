@@ -1,9 +1,9 @@
 /**
  * Short vectors with the lengths and products of the original ones.
  *
- * Decoded vectors less a shift, `x - shift = projectionᵀ · z + (mean - shift)`, lie in a subspace. With an orthonormal
- * projection their products are those of components, moved, and one constant; otherwise those of components passed
- * through a triangle that has the rows' lengths and angles.
+ * Decoded vectors less a shift, `x - shift = projectionᵀ · z + (mean - shift)`, lie in a subspace. Where the rows of the
+ * projection are orthogonal their products are those of components, moved and scaled, and one constant; otherwise those of
+ * components passed through a triangle that has the rows' lengths and angles.
  */
 
 import { Dequantizer, product } from "./decode.js";
@@ -12,11 +12,12 @@ import { CodeSum, TILE_PIXELS } from "./fold.js";
 import { addWeighed, rowProducts } from "./rows.js";
 
 export class Isometry {
-  /** Added to components, shape `(K,)`. */
+  /** Added to components, shape `(K,)`, and what these are then multiplied with: the lengths of the rows. */
   private readonly offset: Float64Array;
+  private readonly scale: Float64Array;
   /** Square of the part that all vectors share outside the subspace. */
   readonly residual: number;
-  /** Upper triangle, shape `(K + 1, K + 1)`, of components and a one; null where the projection is orthonormal. */
+  /** Upper triangle, shape `(K + 1, K + 1)`, of components and a one; null where rows are orthogonal. */
   private readonly triangle: Float64Array | null;
   private readonly squares: CodeSum | null;
   private readonly dequantizer: Dequantizer;
@@ -29,14 +30,17 @@ export class Isometry {
     this.dequantizer = new Dequantizer(encoding);
     const { matrix, mean, nComponents, dimension, projection } = encoding;
     const constant = Float64Array.from({ length: dimension }, (_, d) => (mean?.[d] ?? 0) - (shift?.[d] ?? 0));
-    this.triangle = projection.law === "biorthogonal" ? triangleOf(encoding, constant) : null;
-    this.offset = matrix === null ? constant : product(matrix, constant, nComponents);
-    const inside = this.offset.reduce((sum, value) => sum + value * value, 0);
+    const squares = projection.law === "biorthogonal" ? orthogonalSquares(encoding) : new Float64Array(nComponents).fill(1);
+    this.triangle = squares === null ? triangleOf(encoding, constant) : null;
+    this.scale = (squares ?? new Float64Array(nComponents)).map(Math.sqrt);
+    const along = matrix === null ? constant : product(matrix, constant, nComponents);
+    this.offset = along.map((value, k) => (squares?.[k] ? value / squares[k]! : 0));
+    const inside = this.offset.reduce((sum, value, k) => sum + value * value * (squares?.[k] ?? 0), 0);
     const whole = constant.reduce((sum, value) => sum + value * value, 0);
     this.residual = matrix === null ? 0 : Math.max(whole - inside, 0);
     this.squares =
-      this.triangle === null && encoding.isBytes && encoding.quantizer.law !== "residual"
-        ? CodeSum.ofTerms(encoding, (k, value) => (value + (this.offset[k] as number)) ** 2, this.residual)
+      squares !== null && encoding.isBytes && encoding.quantizer.law !== "residual"
+        ? CodeSum.ofTerms(encoding, (k, value) => (value + (this.offset[k] as number)) ** 2 * (squares[k] as number), this.residual)
         : null;
   }
 
@@ -60,8 +64,8 @@ export class Isometry {
       return;
     }
     for (let k = 0; k < last; k += 1) {
-      const offset = this.offset[k] as number;
-      for (let i = k * count; i < (k + 1) * count; i += 1) out[i] = (out[i] as number) + offset;
+      const offset = this.offset[k] as number, scale = this.scale[k] as number;
+      for (let i = k * count; i < (k + 1) * count; i += 1) out[i] = ((out[i] as number) + offset) * scale;
     }
     out.fill(Math.sqrt(this.residual), last * count, (last + 1) * count);
   }
@@ -94,6 +98,22 @@ function multiplyTriangle(triangle: Float64Array, size: number, columns: Float64
     const right = triangle.subarray(row * size + row + 1, (row + 1) * size);
     addWeighed(columns, count, at + count, count, right, columns, at);
   }
+}
+
+const ANGLE = 1e-6; // between rows that count as orthogonal: less than float32 can tell
+
+/** Return the squared lengths of the rows of the projection, shape `(K,)`; null where they are not orthogonal. */
+function orthogonalSquares({ matrix, nComponents, dimension }: Encoding): Float64Array | null {
+  const rows = matrix as Float32Array;
+  const row = (k: number) => rows.subarray(k * dimension, (k + 1) * dimension);
+  const squares = Float64Array.from({ length: nComponents }, (_, k) => dot(row(k), row(k), dimension));
+  for (let i = 0; i < nComponents; i += 1) {
+    for (let j = 0; j < i; j += 1) {
+      const product = Math.abs(dot(row(i), row(j), dimension));
+      if (product > ANGLE * Math.sqrt((squares[i] as number) * (squares[j] as number))) return null;
+    }
+  }
+  return squares;
 }
 
 /** Return the triangle U with UᵀU = the products of the rows of the projection, and `constant` below them (Cholesky). */

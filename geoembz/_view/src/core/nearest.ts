@@ -1,6 +1,6 @@
 /** The k nearest of many scores. */
 
-import { type Metric, largerIsNearer } from "./query.js";
+import { type Metric, largerIsNearer } from "./metric.js";
 import type { Rectangle } from "./windows.js";
 
 /** A pixel of a level, and its score. */

@@ -3,9 +3,7 @@
 import type { Encoding } from "./encoding.js";
 import { ViewerError } from "./errors.js";
 import { product } from "./decode.js";
-
-/** As `geoembz.search` has them. */
-export type Metric = "cosine" | "dot" | "euclidean" | "hamming";
+import { type Metric, parseMetric, suits } from "./metric.js";
 
 export interface Query {
   readonly metric: Metric;
@@ -16,11 +14,6 @@ export interface Query {
    * (`encoding.isOrdered`); the scores are those of the store of so many components, and not those of `geoembz.search`.
    */
   readonly components?: number;
-}
-
-/** Whether larger scores are nearer. */
-export function largerIsNearer(metric: Metric): boolean {
-  return metric === "cosine" || metric === "dot";
 }
 
 /**
@@ -37,12 +30,13 @@ export function combine(
   const [first] = examples.for;
   if (first === undefined) throw new ViewerError("invalid-query", "", "a query needs at least one example to look for");
   if (examples.for.length === 1 && against.length === 0) return { metric, vector: first.slice() };
+  const isOfDirections = parseMetric(metric)?.name === "cosine";
   const sums = new Float64Array(first.length);
   const add = (vector: Float32Array, share: number): void => {
     if (vector.length !== first.length) {
       throw new ViewerError("invalid-query", "", `examples of ${first.length} and ${vector.length} numbers`);
     }
-    const weight = metric === "cosine" ? share / (lengthOf(vector) || 1) : share;
+    const weight = isOfDirections ? share / (lengthOf(vector) || 1) : share;
     for (let d = 0; d < sums.length; d += 1) sums[d] = (sums[d] as number) + weight * (vector[d] as number);
   };
   for (const vector of examples.for) add(vector, 1 / examples.for.length);
@@ -64,7 +58,7 @@ export function checkedVector(encoding: Encoding, query: Query): Float64Array {
       `a query of ${vector.length} numbers; expected ${encoding.dimension} finite ones: a vector as before the conversion`,
     );
   }
-  if (!encoding.metrics().includes(metric)) {
+  if (!suits(encoding, metric)) {
     throw new ViewerError("invalid-query", "", `metric ${metric} does not suit ${encoding.recipe} codes; use cosine`);
   }
   const length = encoding.normalize ? lengthOf(vector) || 1 : 1;

@@ -4,7 +4,9 @@ import type { Block } from "./blocks.js";
 import type { Encoding } from "./encoding.js";
 import { CodeSum, TILE_PIXELS, foldLinear } from "./fold.js";
 import { Isometry } from "./isometry.js";
-import { type Metric, type Query, checkedVector, encodedBits } from "./query.js";
+import { type MetricName, parseMetric } from "./metric.js";
+import { type Query, checkedVector, encodedBits } from "./query.js";
+import { reduceVector } from "./reduced.js";
 
 /** Turns sums and squared lengths into scores, shape `(count,)` each; writes into `sums`. */
 type Finish = (sums: Float64Array, squares: Float32Array | null, count: number) => void;
@@ -13,39 +15,41 @@ type Finish = (sums: Float64Array, squares: Float32Array | null, count: number) 
 export class Scorer {
   private readonly sum: CodeSum;
   private readonly finish: Finish;
+  private readonly name: MetricName;
 
-  /** @param lengths of an encoding's vectors, shared by all scorers of it */
+  /** @param lengths of the vectors that are compared, shared by all scorers of them */
   constructor(
     readonly encoding: Encoding,
-    query: Query,
+    readonly query: Query,
     private readonly lengths: Lengths,
   ) {
-    const vector = checkedVector(encoding, query);
-    this.metric = query.metric;
-    if (query.metric === "hamming") {
+    const asked = checkedVector(encoding, query);
+    const { name, whiten } = parseMetric(query.metric)!;
+    const space = lengths.encoding;
+    const vector = whiten === 0 ? asked : reduceVector(encoding, asked, whiten);
+    this.name = name;
+    if (name === "hamming") {
       this.sum = CodeSum.differingBits(encodedBits(encoding, vector));
       this.finish = () => undefined;
-    } else if (query.metric === "dot") {
-      this.sum = foldLinear(encoding, vector);
+    } else if (name === "dot") {
+      this.sum = foldLinear(space, vector);
       this.finish = () => undefined;
-    } else if (query.metric === "cosine") {
+    } else if (name === "cosine") {
       const length = Math.sqrt(squared(vector)) || 1;
-      this.sum = foldLinear(encoding, vector.map((value) => value / length));
+      this.sum = foldLinear(space, vector.map((value) => value / length));
       this.finish = cosines;
     } else {
       // Around the mean, where squares cancel least.
-      const centred = vector.map((value, d) => value - (encoding.mean?.[d] ?? 0));
-      this.sum = foldLinear(encoding, centred.map((value) => -2 * value), 0, encoding.mean);
+      const centred = vector.map((value, d) => value - (space.mean?.[d] ?? 0));
+      this.sum = foldLinear(space, centred.map((value) => -2 * value), 0, space.mean);
       this.finish = distances(squared(centred));
     }
   }
 
-  readonly metric: Metric;
-
   /** Return the scores of a block, shape `(n,)`; NaN where a pixel is invalid. */
   scores({ codes, n, valid, memo }: Block): Float32Array {
     const scores = new Float32Array(n);
-    const squares = this.lengths.squaredFor(this.metric, codes, n, memo);
+    const squares = this.lengths.squaredFor(this.name, codes, n, memo);
     const sums = new Float64Array(TILE_PIXELS);
     for (let start = 0; start < n; start += TILE_PIXELS) {
       const stop = Math.min(start + TILE_PIXELS, n);
@@ -63,7 +67,11 @@ export class Lengths {
   private origin: Isometry | null = null;
   private centre: Isometry | null = null;
 
-  constructor(private readonly encoding: Encoding) {}
+  /**
+   * @param encoding of the vectors: of codes, or of the reduced space that a metric weighs
+   * @param name of that space, among those of the same codes
+   */
+  constructor(readonly encoding: Encoding, private readonly name: string) {}
 
   /** Short vectors from the origin, which cosines are of. */
   get fromOrigin(): Isometry {
@@ -78,9 +86,9 @@ export class Lengths {
   }
 
   /** Return the squared lengths that a metric needs, shape `(n,)`; null where it needs none. */
-  squaredFor(metric: Metric, codes: Block["codes"], n: number, memo: Block["memo"]): Float32Array | null {
+  squaredFor(metric: MetricName, codes: Block["codes"], n: number, memo: Block["memo"]): Float32Array | null {
     if (metric === "dot" || metric === "hamming") return null;
-    const name = `${this.encoding.nComponents} ${metric === "cosine" ? "from origin" : "from mean"}`;
+    const name = `${this.name} ${metric === "cosine" ? "from origin" : "from mean"}`;
     const isometry = metric === "cosine" ? this.fromOrigin : this.fromMean;
     const squares = memo.get(name) ?? isometry.squaredLengths(codes, n);
     memo.set(name, squares);

@@ -10,7 +10,9 @@ import { type Codes, Encoding, type EncodingState } from "./encoding.js";
 import { GuardedSource } from "./guard.js";
 import { type Fetch, HttpSource, type Traffic } from "./http.js";
 import { Best, type Place } from "./nearest.js";
+import { parseMetric } from "./metric.js";
 import type { Query } from "./query.js";
+import { ReducedEncoding } from "./reduced.js";
 import { Lengths, Scorer } from "./score.js";
 import type { Grid, Level } from "./grids.js";
 import type { Store } from "./store.js";
@@ -54,8 +56,8 @@ export class TaskRunner {
   private readonly http: HttpSource;
   private readonly blocks: Blocks;
   private readonly encoding: Encoding;
-  /** By number of components. */
-  private readonly lengths = new Map<number, Lengths>();
+  /** By number of components, and how they are weighed. */
+  private readonly lengths = new Map<string, Lengths>();
   private readonly dequantizer: Dequantizer;
   private readonly questions = new Map<number, Scorer | Classifier>();
 
@@ -126,7 +128,7 @@ export class TaskRunner {
 
   private async best(part: Part, scorer: Scorer, k: number, signal?: AbortSignal): Promise<Answer> {
     const { values } = await this.scores(part, scorer, signal);
-    const best = new Best(k, scorer.metric);
+    const best = new Best(k, scorer.query.metric);
     best.takeAll(values as Float32Array, part);
     return { places: best.places };
   }
@@ -224,12 +226,16 @@ export class TaskRunner {
     if (known instanceof Scorer) return known;
     const { components } = query;
     const encoding = components === undefined ? this.encoding : this.encoding.firstComponents(components);
-    return this.keep(id, new Scorer(encoding, query, this.lengthsOf(encoding)));
+    return this.keep(id, new Scorer(encoding, query, this.lengthsOf(encoding, parseMetric(query.metric)?.whiten)));
   }
 
-  private lengthsOf(encoding: Encoding): Lengths {
-    const lengths = this.lengths.get(encoding.nComponents) ?? new Lengths(encoding);
-    this.lengths.set(encoding.nComponents, lengths);
+  private lengthsOf(encoding: Encoding, whiten = 0): Lengths {
+    const name = `${encoding.nComponents} w${whiten}`;
+    const known = this.lengths.get(name);
+    if (known !== undefined) return known;
+    const isWeighed = whiten > 0 && encoding.knowsVariance; // a scorer refuses the others
+    const lengths = new Lengths(isWeighed ? new ReducedEncoding(encoding, whiten) : encoding, name);
+    this.lengths.set(name, lengths);
     return lengths;
   }
 

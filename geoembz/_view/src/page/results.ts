@@ -12,7 +12,7 @@ import { inWords } from "./spots.js";
 const STEPS = 1000; // of the slider
 
 export function bindResults(app: App): void {
-  const metrics = app.store.encoding.metrics();
+  const { metrics } = app.search;
   options(select("metric"), metrics);
   select("metric").addEventListener("change", () => {
     tried(app.search.setMetric(metrics[select("metric").selectedIndex]!));

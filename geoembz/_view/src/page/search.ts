@@ -1,6 +1,6 @@
 // What is like some places and unlike others: examples, the map of scores, the nearest places.
 
-import { type Metric, type Query, ViewerError, combine, largerIsNearer } from "../core/index.js";
+import { type Metric, type Query, ViewerError, combine, largerIsNearer, metricsFor } from "../core/index.js";
 import type { App } from "./app.js";
 import type { Ground, LonLat } from "./geography.js";
 import { ScoreOverlay } from "./overlays.js";
@@ -11,6 +11,8 @@ export interface Example { asked: LonLat; spot: Spot; isFor: boolean; isFull: bo
 export interface Found { ground: Ground; place: [number, number]; lonLat: LonLat; score: number }
 
 export class Search {
+  /** Those that can be chosen, the store's own first. */
+  readonly metrics: readonly Metric[];
   metric: Metric;
   k = 10;
   examples: Example[] = [];
@@ -19,7 +21,8 @@ export class Search {
   bestLevel = 0;
 
   constructor(private readonly app: App) {
-    this.metric = app.store.encoding.metrics()[0]!;
+    this.metrics = metricsFor(app.store.encoding, app.store.attributes["geoembz:metric"]);
+    this.metric = this.metrics[0]!;
   }
 
   private levelOf(isFull: boolean): LevelOf {
