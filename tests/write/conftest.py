@@ -21,6 +21,12 @@ SIZES: dict[str, Any] = {"chunk": 8, "shard": 16}
 type Begin = Callable[..., Writer]
 
 
+@pytest.fixture(autouse=True)
+def without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for the disk: no test fails its power."""
+    monkeypatch.setattr("os.fsync", lambda _: None)
+
+
 @pytest.fixture(scope="session")
 def vectors(scene: NDArray[np.float32], holes: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return what `raster_with_holes` holds."""

@@ -44,7 +44,7 @@ def test_every_kind_of_codes(
         raster_with_holes, tmp_path / "converted", basis=encoding, chunk=8, shard=24, overviews=True
     )
     with begin(encoding=encoding, shard=24, overviews=True) as writer:
-        fill(writer, vectors, 10, seed=1)
+        fill(writer, vectors, 20, seed=1)
         writer.finish()
     written, expected = objects(tmp_path / "out"), objects(tmp_path / "converted")
     assert any(key.startswith("overviews/2/embedding/c") for key in written)
@@ -56,7 +56,7 @@ def test_attributes_differ_only_in_what_vectors_were_made_of(
 ) -> None:
     """Fidelity is that of the same held-out pixels, to the last bit."""
     with begin(sources=["s3://bucket/scene?X-Amz-Signature=secret"]) as writer:
-        fill(writer, vectors, 13, seed=2)
+        fill(writer, vectors, 26, seed=2)
         writer.finish()
     written = json.loads((tmp_path / "out/zarr.json").read_bytes())["attributes"]
     expected = json.loads(converted["zarr.json"])["attributes"]
@@ -99,7 +99,7 @@ def test_what_nobody_wrote_is_invalid(
 def test_verify_finds_nothing(begin: Begin, vectors: NDArray[np.float32], tmp_path: Path) -> None:
     """Digests, schema and counts hold."""
     with begin(time="2024", license="CC-BY-4.0", model="https://example.org/model") as writer:
-        fill(writer, vectors, 11)
+        fill(writer, vectors, 25)
         writer.finish()
     assert geoembz.verify(tmp_path / "out").problems == ()
     assert geoembz.StoreReader.open(str(tmp_path / "out")).dates == ("2024-01-01",)

@@ -31,11 +31,11 @@ def test_a_date_has_the_bytes_of_an_appended_one(
     appended, extended = two_stores
     geoembz.append(appended, raster_with_holes, time="2024")
     with geoembz.extend(extended, time="2024", sources=["file:scene"]) as writer:
-        for window in writer.missing(7)[::3]:
+        for window in writer.missing(20)[::3]:
             writer.write(window, vectors[:, *window.slices])
         assert geoembz.StoreReader.open(str(extended)).dates == ("2023-01-01",)
     with geoembz.extend(extended, time="2024", sources=["file:scene"]) as writer:
-        fill(writer, vectors, 7, seed=1)
+        fill(writer, vectors, 20, seed=1)
         summary = writer.finish()
     assert isinstance(summary, geoembz.AppendSummary)
     assert summary.time == "2024-01-01"

@@ -35,12 +35,12 @@ def test_a_closed_job_goes_on(
 ) -> None:
     """After an error of the model, too: what was written is there, and is not to be done again."""
     with pytest.raises(ZeroDivisionError), begin() as writer:
-        fail_after(writer, writer.missing(10)[:13], vectors)
+        fail_after(writer, writer.missing(20)[:4], vectors)
     with pytest.raises(StoreError, match="unfinished"):
         geoembz.open(tmp_path / "out")
     with begin() as writer:
-        assert len(writer.missing(10)) == 25 - 13
-        fill(writer, vectors, 10)
+        assert len(writer.missing(20)) == 9 - 4
+        fill(writer, vectors, 20)
         writer.finish()
     assert shards_of(objects(tmp_path / "out")) == shards_of(converted)
 
@@ -79,14 +79,14 @@ def test_copies_write_and_only_the_writer_finishes(
         program = (
             "import pickle, numpy as np; vectors = np.load('vectors.npy')\n"
             "writer = pickle.load(open('writer', 'rb'))\n"
-            "for w in writer.missing(9)[::2]: writer.write(w, vectors[:, *w.slices])\n"
+            "for w in writer.missing(20)[::2]: writer.write(w, vectors[:, *w.slices])\n"
         )
         subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
         copy = copy_of(writer)
         with pytest.raises(StoreError, match="finish: expected the writer that create returned"):
             copy.finish()
         copy.close()
-        fill(copy, vectors, 9)
+        fill(copy, vectors, 20)
         writer.finish()
     assert shards_of(objects(tmp_path / "out")) == shards_of(converted)
     with pytest.raises(StoreError, match="out: no lock is there"):
@@ -120,13 +120,13 @@ def test_an_end_that_failed_leaves_gaps_open(
         raise StoreError("no room")
 
     with begin(overviews=True) as writer:
-        for window in writer.missing(10)[::2]:
+        for window in writer.missing(25)[::2]:
             writer.write(window, vectors[:, *window.slices])
         with monkeypatch.context() as patch:
             patch.setattr("geoembz.store.writer.StoreWriter.finish", fail)
             with pytest.raises(StoreError, match="no room"):
                 writer.finish()
-        fill(writer, vectors, 10)
+        fill(writer, vectors, 25)
         writer.finish()
     options: Any = {"basis": writer.encoding, "chunk": 8, "shard": 16, "overviews": True}
     geoembz.convert(raster_with_holes, tmp_path / "converted", **options)
@@ -171,7 +171,7 @@ def test_a_full_disk_fails_one_window(
                 with pytest.raises(StoreError, match="No space left on device"):
                     writer.write(window, vectors[:, *window.slices])
             assert writer.missing([window]) == [window]
-        fill(writer, vectors, 5)
+        fill(writer, vectors, 25)
         writer.finish()
     assert shards_of(objects(tmp_path / "out")) == shards_of(converted)
     assert ".geoembz" not in names(tmp_path / "out")

@@ -81,7 +81,7 @@ def test_arrays_of_any_library(
     """All give the same codes."""
     with begin() as writer:
         writer.write(WINDOW, form(vectors[:, *WINDOW.slices]))
-        fill(writer, vectors, 10)
+        fill(writer, vectors, 50)
         writer.finish()
     assert shards_of(objects(tmp_path / "out")) == shards_of(converted)
 

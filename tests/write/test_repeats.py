@@ -1,7 +1,9 @@
 """A pixel that was written stays: the same again is no news, something else is refused."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz import Window
+from geoembz._objects.files import walk_files
 from geoembz.errors import InvalidConfigError, StoreError
 from tests.trees import build_of, objects
 from tests.write.conftest import Begin, fill, shards_of
@@ -87,7 +90,7 @@ def test_what_is_there_can_be_kept(
     with begin(repeats="keep") as writer:
         writer.write(first, vectors[:, *first.slices])
         writer.write(first, vectors[:, *first.slices] + 1e-3)
-        fill(writer, vectors, 8)
+        fill(writer, vectors, 16)
         writer.finish()
     if is_complete:
         assert shards_of(objects(tmp_path / "out")) == shards_of(converted)
@@ -112,6 +115,28 @@ def test_a_piece_that_was_cut_counts_as_not_written(
         with pytest.raises(StoreError, match=r"rows 0 to 8, columns 0 to 4: what was.*is cut"):
             writer.write(Window(0, 4, 8, 4), vectors[:, :8, 4:8])
         assert writer.missing([first]) == [first]
-        fill(writer, vectors, 4)
+        fill(writer, vectors, 25)
         writer.finish()
     assert shards_of(objects(tmp_path / "out")) == shards_of(converted)
+
+
+def test_a_window_looks_at_its_cell_only(
+    begin: Begin, vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many pieces there are elsewhere: listings do not grow with their number."""
+    listed: list[int] = []
+
+    def count(top: Path) -> Iterator[Any]:
+        found = list(walk_files(top))
+        listed.append(len(found))
+        return iter(found)
+
+    monkeypatch.setattr("geoembz._objects.tree.walk_files", count)
+    most = []
+    with begin(shard=48) as writer:
+        for window in writer.missing(4)[::2]:
+            listed.clear()
+            writer.write(window, vectors[:, *window.slices])
+            most.append(max(listed))
+    assert max(most) <= 4  # a cell of 8 x 8 pixels, cut in four
+    assert len(most) > 70
