@@ -24,7 +24,7 @@ from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
 from tests.conversion.test_grids import write_zones
 from tests.map.conftest import MakeStore, content_of, scene, vectors
-from tests.map.test_change import later, two_dates
+from tests.map.test_change import later
 from tests.publish.conftest import Server
 from tests.publish.test_cli import run
 from tests.publish.test_tables import table_store
@@ -32,10 +32,19 @@ from tests.publish.test_tables import table_store
 icechunk = pytest.importorskip("icechunk", reason="the package icechunk is not installed")
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
+    """Convert a store of one date."""
+    folder = tmp_path_factory.mktemp("icechunk")
+    source = make_raster(folder / "scene.tif", scene(np.random.default_rng(3)))
+    geoembz.convert(source, folder / "s.zarr", pca=8, time="2023", chunk=16, shard=32)
+    return folder / "s.zarr"
+
+
 @pytest.fixture
-def plain(make_store: MakeStore) -> Path:
+def plain(original: Path, tmp_path: Path) -> Path:
     """Return a store of one date, which others can be appended to."""
-    return Path(make_store("plain", scene(np.random.default_rng(3)), pca=8, time="2023").url)
+    return Path(shutil.copytree(original, tmp_path / "plain.zarr"))
 
 
 @pytest.fixture
@@ -81,6 +90,7 @@ def test_a_store_is_the_same_to_the_byte(plain: Path, repository: str) -> None:
     assert info.encoding_hash == reader.encoding.hash
 
 
+@pytest.mark.slow
 def test_other_readers(plain: Path, repository: str, tmp_path: Path) -> None:
     """Searches, samples, maps, dask and samples for training."""
     url = f"{repository}@main"
@@ -164,6 +174,7 @@ def test_a_branch_that_moves_meanwhile(
     assert StoreReader.open(url).dates == ("2023-01-01", "2024-01-01")
 
 
+@pytest.mark.slow
 def test_another_store_replaces_one_on_request(
     plain: Path,
     repository: str,
@@ -202,6 +213,7 @@ def test_a_source_of_conversions(plain: Path, repository: str, tmp_path: Path) -
     assert content_of(tmp_path / "back.zarr") == content_of(plain)
 
 
+@pytest.mark.slow
 def test_all_zones(repository: str, tmp_path: Path) -> None:
     """Groups of a repository are the grids of a store."""
     store = tmp_path / "zones.zarr"
@@ -336,15 +348,3 @@ def test_a_forked_process_does_not_wait_for_ever(
     monkeypatch.setattr("os.getpid", lambda: parent + 1)
     with pytest.raises(StoreError, match="start workers anew: multiprocessing_context='spawn'"):
         import_icechunk(repository)
-
-
-def test_two_dates_at_once(
-    make_store: MakeStore,
-    make_raster: MakeRaster,
-    repository: str,
-) -> None:
-    """A store of several dates is one snapshot."""
-    reader = two_dates(make_store, make_raster, pca=8)
-    geoembz.publish(reader.url, f"{repository}@main")
-    found = StoreReader.open(f"{repository}@main")
-    np.testing.assert_array_equal(vectors(found, 1), vectors(reader, 1))

@@ -1,12 +1,25 @@
-"""The stores of the tests of maps, and what stands for PyTorch's loader."""
+"""The store of the tests of maps, made once, and what stands for PyTorch's loader."""
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
-from tests.map.conftest import make_store, store  # noqa: F401 - the same fixtures
+import geoembz
+from geoembz.store import StoreReader
+from tests.conftest import MakeRaster
+from tests.map.conftest import make_store, scene  # noqa: F401 - the same fixture
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> StoreReader:
+    """Return a store of pca8-int8 in shards of 32 pixels, which tests only read."""
+    folder = tmp_path_factory.mktemp("train")
+    source = make_raster(folder / "scene.tif", scene(np.random.default_rng(0)))
+    geoembz.convert(source, folder / "store.zarr", pca=8, chunk=16, shard=32)
+    return StoreReader.open(str(folder / "store.zarr"))
 
 
 def collate(samples: Sequence[Any]) -> Any:

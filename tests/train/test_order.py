@@ -21,10 +21,9 @@ AS_FORKED = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def patches(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> geoembz.Patches:
+def patches(store: StoreReader, monkeypatch: pytest.MonkeyPatch) -> geoembz.Patches:
     """Return 70 patches in blocks of 16 pixels, of which a process keeps three."""
     monkeypatch.setattr("geoembz._train.blocks.BLOCK_BYTES", 16 * 16 * 8)
-    store = make_store(pca=8)
     assert block_shape(store) == (16, 16)
     made = geoembz.patches(store.url, 7, min_valid=0, space="codes")
     largest = max(block.window.size for block in made._blocks.blocks) * 9
@@ -123,9 +122,9 @@ def test_batches_that_cannot_be(patches: geoembz.Patches, size: int, workers: in
         patches.batches(size, workers=workers)
 
 
-def test_blocks_are_chunks_of_one_shard(make_store: MakeStore) -> None:
+def test_blocks_are_chunks_of_one_shard(store: StoreReader, make_store: MakeStore) -> None:
     """As many as fit into the bytes; without shards as many chunks."""
-    assert block_shape(make_store(pca=8)) == (32, 32)
+    assert block_shape(store) == (32, 32)
     assert block_shape(make_store("single", pca=8, shard="none")) > (32, 32)
 
 
