@@ -22,14 +22,14 @@ from geoembz._convert.options import (
     refuse_keywords,
 )
 from geoembz._convert.raster_conversion import plan_store
-from geoembz._convert.record import store_attributes, summarise
+from geoembz._convert.record import Written, store_attributes, summarise
 from geoembz._convert.shard_task import ShardResult
 from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import ConvertSummary
 from geoembz._geo.grid import Grid
 from geoembz._objects.identity import display_name
 from geoembz._version import FORMAT_VERSION, __version__
-from geoembz._write.places import NO_BLOCK, grid_of, open_like
+from geoembz._write.places import NO_BLOCK, checked_grid, grid_of, open_like
 from geoembz._write.shards import Repeats
 from geoembz._write.writer import Begun, Writer, open_writer
 from geoembz.encoding import Encoding, Metric
@@ -39,8 +39,9 @@ from geoembz.sources.base import SourceTraits
 from geoembz.sources.layers import Layer, checked_layers
 from geoembz.sources.provenance import SourceInfo
 from geoembz.store import StoreReader
-from geoembz.store.conventions import UNKNOWN_MODEL, check_model
-from geoembz.store.documents import StorePlan
+from geoembz.store.attributes import StoreAttributes
+from geoembz.store.conventions import UNKNOWN_MODEL
+from geoembz.store.documents import StorePlan, store_documents
 from geoembz.store.writer import StoreWriter
 
 UNNAMED = "urn:geoembz:writer"
@@ -134,6 +135,27 @@ class NewStore:
             "metric": self.metric,
         }
 
+    def attributes(self, written: Written) -> StoreAttributes:
+        """Return the attributes of the store, without its levels."""
+        return store_attributes(
+            self.declared,
+            self.stored,
+            written,
+            model=self.model,
+            license=self.license,
+            metric=self.metric,
+        )
+
+    def check(self) -> None:
+        """Make all metadata once: what cannot be written is refused before vectors come.
+
+        Raises
+        ------
+        GeoembzError
+            If it cannot.
+        """
+        store_documents(self.stored, self.attributes(summarise(self.declared, [])), {})
+
     def conclude(
         self,
         build: Build,
@@ -143,15 +165,7 @@ class NewStore:
         progress: Progress | None,
     ) -> None:
         """Write what follows the shards; see `Target`."""
-        written = summarise(self.declared, results)
-        attributes = store_attributes(
-            self.declared,
-            writer.plan,
-            written,
-            model=self.model,
-            license=self.license,
-            metric=self.metric,
-        )
+        attributes = self.attributes(summarise(self.declared, results))
         unit_length = has_unit_length(attributes)
         finish_store(build, writer, attributes, results, workers, progress, unit_length)
 
@@ -308,7 +322,7 @@ def create(
         license=license,
         metric=_metric(fixed, metric),
     )
-    check_model(target.model)
+    target.check()
 
     def begin(site: Site) -> Begun:
         build = site.begin(target.plan())
@@ -330,7 +344,7 @@ def _place(
             "grid: expected one of a Grid, like=RASTER, or crs with a transform or a resolution"
         )
     if grid is not None:
-        return grid, NO_BLOCK
+        return checked_grid(grid), NO_BLOCK
     return open_like(like) if like is not None else (grid_of(*numbers), NO_BLOCK)
 
 

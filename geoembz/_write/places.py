@@ -1,8 +1,12 @@
 """Where a store that is written window by window lies: its grid, and windows on it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from geoembz._geo.grid import TOLERANCE_PIXELS, Grid, Window
 from geoembz.errors import InvalidConfigError
@@ -31,6 +35,27 @@ def open_like(like: str | Path) -> tuple[Grid, tuple[int, int]]:
         return StoreReader.open(str(like)).attributes.grid, NO_BLOCK
     source = RasterSource(like, ReadOptions(nodata="none"))
     return source.grid, source.block_shape
+
+
+def checked_grid(grid: Grid) -> Grid:
+    """Return a grid whose CRS is WKT, as stores have it, in whatever form it was given.
+
+    Raises
+    ------
+    SourceError
+        If the CRS is unknown, the grid is rotated, or its coordinates look swapped.
+    """
+    known = make_grid("grid", grid.crs_wkt or None, grid.transform, grid.shape, None)
+    same = replace(grid, crs_code=known.crs_code)
+    return same if _is_wkt(grid.crs_wkt) else known
+
+
+def _is_wkt(text: str) -> bool:
+    try:
+        CRS.from_wkt(text)
+    except CRSError:
+        return False
+    return True
 
 
 def grid_of(

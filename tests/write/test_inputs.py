@@ -191,6 +191,10 @@ def test_the_grid_is_given_in_numbers(encoding: Encoding, raster: Path, tmp_path
     for name, way in ways.items():
         with geoembz.create(tmp_path / name, encoding=encoding, **way) as writer:
             grids.append(writer.grid)
+    for crs in (grids[0].crs_wkt, "EPSG:32632"):
+        given = Grid(crs, None, DEFAULT_TRANSFORM, (50, 45))
+        with geoembz.create(tmp_path / f"grid {len(grids)}", given, encoding) as writer:
+            grids.append(writer.grid)
     assert all(same_pixels(grid, grids[-1]) for grid in grids)
     assert {grid.crs_code for grid in grids} == {"EPSG:32632"}
 
@@ -204,6 +208,11 @@ def test_the_grid_is_given_in_numbers(encoding: Encoding, raster: Path, tmp_path
         ({"crs": "EPSG:32632", "resolution": 10, "extent": (0, 0, 105, 100)}, "edges of pixels"),
         ({"crs": "EPSG:32632", "resolution": -1, "extent": (0, 0, 1, 1)}, "resolution -1"),
         ({"crs": "EPSG:32632", "transform": DEFAULT_TRANSFORM}, "has no end"),
+        (
+            {"grid": Grid("nowhere", None, (10, 0, 5e5, 0, -10, 5e6), (9, 9))},
+            "'nowhere' is unknown",
+        ),
+        ({"grid": Grid("EPSG:32632", None, (10, 1, 0, 1, -10, 0), (9, 9))}, "rotated"),
         ({"crs": "nowhere", "resolution": 10, "extent": (0, 0, 100, 100)}, "CRS 'nowhere'"),
         ({"like": "none.tif", "crs": "EPSG:32632"}, "one of a Grid"),
     ],
