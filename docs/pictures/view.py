@@ -1,6 +1,6 @@
 """Take the pictures of the viewer: ``python docs/pictures/view.py`` (Node.js, npm, Chromium).
 
-The demo's scene on a large screen and on a phone, light and dark.
+The demo's scene on a large screen and on a phone, light and dark; and maps made of it.
 """
 
 import json
@@ -17,6 +17,7 @@ REPOSITORY = HERE.parents[1]
 DRIVER = REPOSITORY / "tests" / "view" / "browser.mjs"
 PACKAGES = REPOSITORY / "geoembz" / "_view" / "package.json"
 SIZE = 512
+MEADOW = (10.33294, 46.92683)
 
 FOUND = {"wait": "return document.querySelectorAll('#best li').length === 10"}
 IDLE = {"wait": "return document.getElementById('busy').hidden"}
@@ -40,8 +41,20 @@ def main() -> None:
             start = [READY, named]
             take(viewer.url, "view-similar.jpg", [*start, *similar([470, 400])])
             take(viewer.url, "view-classes.jpg", [*start, *classes()], colours="dark")
+            take_maps(Path(folder), store)
             phone = {"viewport": {"width": 390, "height": 780}, "touch": True}
             take(viewer.url, "view-phone.jpg", [*start, *similar([200, 190])], **phone)
+
+
+def take_maps(folder: Path, store: Path) -> None:
+    """Take a picture of a map of classes, and one of what is like a meadow, over their store."""
+    classes, like = folder / "classes.tif", folder / "like.zarr"
+    geoembz.map_classify(store, classes, labels=folder / "labels.tif")
+    geoembz.map_similar(store, like, like=[MEADOW])
+    named = {"evaluate": "document.getElementById('name').textContent = 'demo.zarr'"}
+    with geoembz.view(store, [classes, like], browser=False) as viewer:
+        steps = [READY, named, IDLE, CALM, {"point": [420, 250]}, CALM]
+        take(viewer.url, "view-maps.jpg", steps)
 
 
 def similar(place: list[int]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from geoembz._objects.faults import RetryPolicy
 from geoembz._objects.names import check_endpoint, is_icechunk, parse_store_url
+from geoembz._objects.tree import ObjectTree
 from geoembz._publish.icechunk import commit_store
 from geoembz._publish.page import Reach, public_address
 from geoembz._publish.run import Progress, PublishReport, copy_store
@@ -16,6 +17,8 @@ from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_extent import checked_interval
 from geoembz._view import built_page
 from geoembz.errors import InvalidConfigError, redact
+from geoembz.store.digests import ROOT
+from geoembz.store.maps import map_object
 
 _WORKERS = 8
 """Objects in flight: more than cores, since each waits for the network."""
@@ -150,7 +153,7 @@ def publish(
         policy=policy,
         progress=progress,
         describe=partial(describe, interval=interval, licence=license) if stac else None,
-        page=built_page(f"../{place.name}", redact(url)) if viewer else None,
+        page=_build_page(path, url, f"../{place.name}") if viewer else None,
     )
     endpoint = check_endpoint(endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
     address = public_address(place, endpoint) if viewer else None
@@ -165,3 +168,11 @@ def _refuse_beside(url: str, options: Mapping[str, object]) -> None:
                 f"publish: {name} with {url}: a repository has no item, page or lock of ours, and "
                 "its readers need icechunk; leave the option out"
             )
+
+
+def _build_page(source: str, url: str, address: str) -> dict[str, bytes]:
+    """Return the page of what is published: a store, or a map that `geoembz map` made."""
+    root = ObjectTree(source).read_json(ROOT) or {}
+    if map_object(root.get("attributes") or {}) is None:
+        return built_page(address, redact(url))
+    return built_page(None, redact(url), maps={address: redact(url)})

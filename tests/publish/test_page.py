@@ -6,15 +6,19 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import geoembz
 from geoembz._objects.names import parse_store_url
 from geoembz._publish.page import Reach, public_address
 from geoembz._view import bundle
+from tests.conftest import MakeRaster
 from tests.publish.conftest import Server
 
-INDEX = b'<meta name="geoembz-store" content="" /><meta name="geoembz-name" content="" />'
+INDEX = b"".join(
+    b'<meta name="geoembz-%s" content="" />' % name for name in (b"store", b"name", b"maps")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +46,19 @@ def test_the_page_lies_beside_the_store(store: Path, tmp_path: Path) -> None:
     assert geoembz.verify(target, manifest=True).problems == before
     assert "view" not in target.with_name("copy.zarr.manifest.json").read_text()
     assert report.notes == ()  # nobody knows the address of a folder
+
+
+def test_the_page_of_a_map_names_the_map(make_raster: MakeRaster, tmp_path: Path) -> None:
+    """A map is published as any Zarr group is; its page shows it alone."""
+    values = np.random.default_rng(0).normal(size=(4, 20, 20)).astype(np.float32)
+    geoembz.convert(make_raster(tmp_path / "a.tif", values), tmp_path / "a.zarr")
+    geoembz.map_cluster(tmp_path / "a.zarr", tmp_path / "k.zarr", k=2)
+    target = tmp_path / "there" / "k.zarr"
+    geoembz.publish(tmp_path / "k.zarr", str(target), stac=False, viewer=True)
+    page = (target.with_name("k.zarr.view") / "index.html").read_text().replace("&quot;", '"')
+    assert 'name="geoembz-store" content=""' in page
+    assert f'name="geoembz-maps" content="[{{"url": "../k.zarr", "name": "{target}"}}]"' in page
+    assert (target / "zarr.json").read_bytes() == (tmp_path / "k.zarr" / "zarr.json").read_bytes()
 
 
 def test_the_page_in_a_bucket_has_its_types(

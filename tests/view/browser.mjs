@@ -1,6 +1,6 @@
 // Drive Chromium through the steps of a job (JSON on standard input); print what they gave.
 //
-// A step is one of {evaluate: CODE}, {click: [x, y]}, {press: KEY}, {check: SELECTOR}, {fill: [SELECTOR, TEXT]},
+// A step is one of {evaluate: CODE}, {click: [x, y]}, {point: [x, y]}, {press: KEY}, {check: SELECTOR}, {fill: [SELECTOR, TEXT]},
 // {push: SELECTOR}, {wait: CODE}, {screenshot: FILE}, {download: SELECTOR}. Code is the body of an async function.
 
 import { createRequire } from "node:module";
@@ -31,6 +31,7 @@ const run = (code) => page.evaluate(`(async () => { ${code} })()`);
 const STEPS = {
   evaluate: run,
   click: ([x, y]) => page.mouse.click(x, y),
+  point: ([x, y]) => page.mouse.move(x, y),
   press: (key) => page.keyboard.press(key),
   check: (selector) => page.check(selector, { force: true }),
   fill: ([selector, value]) => page.fill(selector, value),
