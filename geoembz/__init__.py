@@ -47,6 +47,10 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._export import sample as sample
     from geoembz._geo.grid import Grid as Grid
     from geoembz._geo.grid import Window as Window
+    from geoembz._index import IndexSummary as IndexSummary
+    from geoembz._index import StoreIndex as StoreIndex
+    from geoembz._index import index as index
+    from geoembz._index import open_index as open_index
     from geoembz._map import ClusterMap as ClusterMap
     from geoembz._map import MapSummary as MapSummary
     from geoembz._map import ModelMap as ModelMap
@@ -123,6 +127,7 @@ _ROOMS = {
         "sample",
     ),
     "_geo.grid": ("Grid", "Window"),
+    "_index": ("IndexSummary", "StoreIndex", "index", "open_index"),
     "_map": (
         "ClusterMap", "MapSummary", "ModelMap", "TrainingOptions", "map_change", "map_classify",
         "map_cluster", "map_regress", "map_similar",

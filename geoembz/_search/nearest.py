@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from geoembz._geo import BBox, into_range
 from geoembz._geo.geoparquet import CRS84
 from geoembz._search.metrics import scorer
-from geoembz._search.parts import AnyStore, Part, RasterPart, TablePart, open_parts
+from geoembz._search.parts import (
+    AnyStore,
+    Part,
+    RasterPart,
+    TablePart,
+    first_positions,
+    open_parts,
+)
 from geoembz._search.queries import choose_metric
 from geoembz._search.result import SearchResult
 from geoembz._search.scorer import BestK, Scorer, valid_codes
@@ -114,12 +121,12 @@ def search(
     if not found:
         raise NoValidPixelsError(f"search: not one of {total:,} pixels holds an embedding")
     scores = queries.scores(best.distances[:, :found])
-    return _result(parts, str(chosen), scores, best.positions[:, :found], total, target)
+    return to_result(parts, str(chosen), scores, best.positions[:, :found], total, target)
 
 
 def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK:
     """Read every block once, in threads; each keeps its own best."""
-    firsts = _first_positions(parts)
+    firsts = first_positions(parts)
     blocks = _blocks(parts)
     lock = threading.Lock()
 
@@ -152,12 +159,7 @@ def _blocks(parts: Sequence[Part]) -> Generator[tuple[int, object]]:
             yield number, block
 
 
-def _first_positions(parts: Sequence[Part]) -> NDArray[np.int64]:
-    sizes = np.array([part.size for part in parts], dtype=np.int64)
-    return np.cumsum(sizes) - sizes
-
-
-def _result(
+def to_result(
     parts: Sequence[RasterPart] | Sequence[TablePart],
     metric: str,
     scores: NDArray[Any],
@@ -165,8 +167,8 @@ def _result(
     total: int,
     target: Path | None,
 ) -> SearchResult:
-    """Turn positions into places, and write the file that is asked for."""
-    firsts = _first_positions(parts)
+    """Turn positions among those of all parts into places, and write the file that is asked for."""
+    firsts = first_positions(parts)
     numbers = np.searchsorted(firsts, positions, side="right") - 1
     urls = np.array([part.reader.url for part in parts])
     result = SearchResult(

@@ -4,7 +4,7 @@ Positions number all pixels of all parts in the order of grids, dates, rows and 
 the smaller one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -188,6 +188,12 @@ def open_parts(
             "the box in the store's CRS, or name its own (bbox_crs)"
         )
     return parts
+
+
+def first_positions(parts: Sequence[Part]) -> NDArray[np.int64]:
+    """Return the position of the first pixel of each part among those of all."""
+    sizes = np.array([part.size for part in parts], dtype=np.int64)
+    return np.cumsum(sizes) - sizes
 
 
 def _dates(reader: StoreReader, time: str | None) -> list[int]:
