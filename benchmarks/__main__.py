@@ -27,6 +27,7 @@ CASES = (
     "packing",
     "pipelines",
     "search",
+    "index",
     "maps",
     "predict",
     "sampling",

@@ -96,6 +96,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
         "verify": [str(store)],
         "sample": [str(store), str(features), "--crs", crs],
         "search": [str(store), *point, "--k", "2"],
+        "index": [str(store), str(out / "a.parquet")],
         "preview": [str(store), str(out / "a.png")],
         "export": [str(store), str(out / "a.tif"), "--components", "2"],
         "check seams": [str(store)],

@@ -110,7 +110,7 @@ def test_every_command_has_its_function_and_the_other_way_round() -> None:
     }
     functions = {n for n in geoembz.__all__ if inspect.isfunction(getattr(geoembz, n))}
     only_python = {
-        "apply_model", "create", "extend", "fit", "load_basis", "open", "open_patch",
+        "apply_model", "create", "extend", "fit", "load_basis", "open", "open_index", "open_patch",
         "open_source", "patches", "pixels", "polygons", "record_in_store", "shard_coverage",
         "vectors_at", "write_demo", "write_report",
     }  # fmt: skip

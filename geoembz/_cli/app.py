@@ -116,6 +116,7 @@ for command in (
     stores.view,
     reading.sample,
     reading.search,
+    reading.index,
     reading.preview,
     reading.export,
 ):

@@ -1,4 +1,4 @@
-"""`geoembz sample`, `search`, `preview` and `export`: what gets data out of stores."""
+"""`geoembz sample`, `search`, `index`, `preview` and `export`: what gets data out of stores."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,6 +12,7 @@ from geoembz._cli.options import (
     Level,
     Overwrite,
     Pools,
+    Seed,
     Store,
     Time,
     Workers,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 # As the library's own types say: to import those would take longer than `--help` may.
 Space = Literal["original", "reduced", "codes"]
 Format = Literal["cog", "geoparquet"]
+Engine = Literal["faiss", "parquet"]
 
 
 MetricText = Annotated[
@@ -129,6 +131,14 @@ def search(
         str | None, typer.Option(metavar="FILE", help="Write .parquet (GeoParquet) or .geojson.")
     ] = None,
     workers: Workers = None,
+    index: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Ask an index of STORE: quicker, and about right."),
+    ] = None,
+    probes: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Lists of the index to look into.", show_default="16"),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Find the pixels whose vectors are nearest to a place's, or to given vectors.
@@ -136,8 +146,8 @@ def search(
     Codes are compared as they are stored; the store streams through memory once. `hamming` is for
     binary codes. Without --time, all dates are searched, for a --point's vector only one.
     """
+    from geoembz import open_index, vectors_at
     from geoembz import search as search_store
-    from geoembz import vectors_at
 
     if (point is None) == (vector is None):
         raise InvalidConfigError("search: expected either --point X,Y or --vector FILE.npy")
@@ -157,9 +167,58 @@ def search(
             time=part["time"],
             level=part["level"],
         )
-    output.show(
-        search_store(store, query, k, metric, workers=workers, out=out, overwrite=overwrite, **part)
-    )
+    if index is None:
+        if probes is not None:
+            raise InvalidConfigError(
+                f"search: --probes {probes} without an index; name one: --index"
+            )
+        how: dict[str, Any] = {"workers": workers, "out": out, "overwrite": overwrite}
+        output.show(search_store(store, query, k, metric, **how, **part))
+        return
+    given = {"metric": metric, "workers": workers, "out": out, **part}
+    if named := next((name for name, value in given.items() if value is not None), None):
+        raise InvalidConfigError(
+            f"search: --{named.replace('_', '-')} with --index, which was made for one metric and "
+            "part; leave it out, or build another index"
+        )
+    opened = open_index(index, store)
+    output.show(opened.search(query, k, **({} if probes is None else {"probes": probes})))
+
+
+@takes(part=part_options, output=printed)
+def index(
+    store: Store,
+    out: Annotated[str, typer.Argument(metavar="OUT", help="New .faiss, or .parquet.")],
+    *,
+    part: dict[str, Any],
+    output: Output,
+    to: Annotated[
+        Engine | None,
+        typer.Option(help="What it is for.", show_default="by the name of OUT"),
+    ] = None,
+    metric: MetricText = None,
+    space: Annotated[
+        Space | None,
+        typer.Option(help="Vectors of a table.", show_default="reduced"),
+    ] = None,
+    lists: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Lists of FAISS.", show_default="about 2 √n"),
+    ] = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Hand the vectors of a store to FAISS, or to a database as a table.
+
+    `search` compares every vector, exactly; an index answers in milliseconds and finds most of
+    the nearest. Ask it by `geoembz search STORE … --index OUT`.
+    """
+    from geoembz import index as write_index
+
+    how: dict[str, Any] = {"lists": lists, "seed": seed, "workers": workers}
+    how |= {"to": to, "metric": metric, "space": space, "overwrite": overwrite}
+    output.show(write_index(store, out, **how, **part))
 
 
 @takes(part=part_options, output=printed)

@@ -91,7 +91,7 @@ class VectorForm:
         return self._centroids
 
     def vectors(self, codes: Codes) -> NDArray[np.float32]:
-        """Return what an engine compares, float32, shape ``(n, length)``: of length 1 for cosines."""
+        """Return what an engine compares, float32 ``(n, length)``: of length 1 for cosines."""
         found = np.ascontiguousarray(self._decode(np.ascontiguousarray(codes)).T)
         if self.metric.name != "cosine":
             return found

@@ -84,13 +84,15 @@ class StoreIndex:
         return to_result(self.parts, str(self.form.metric), scores, places, total, None)
 
 
-def open_index(path: str | Path) -> StoreIndex:
+def open_index(path: str | Path, store: str | Path | None = None) -> StoreIndex:
     """Open an index that `geoembz.index` wrote, and the store that it belongs to.
 
     Parameters
     ----------
     path
         The file ``.faiss``; beside it lies ``.faiss.json``.
+    store
+        Where the store is now; None for where it was indexed.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def open_index(path: str | Path) -> StoreIndex:
     side = SideFile.read(Path(path))
     box = side.part["bbox"]
     parts = open_parts(
-        side.store,
+        side.store if store is None else store,
         None if box is None else (box[0], box[1], box[2], box[3]),
         side.part["bbox_crs"],
         side.part["time"],
@@ -120,7 +122,7 @@ def open_index(path: str | Path) -> StoreIndex:
     )
     if roots_of(parts) != side.roots:
         raise InvalidConfigError(
-            f"{path}: {side.store} has changed since it was indexed, so positions may be others; "
+            f"{path}: not an index of {parts[0].reader.url} as it is now: positions may be others; "
             "build the index again"
         )
     form = VectorForm.of(parts[0].encoding, Metric.parse(side.metric))

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 import geoembz
+from geoembz._cli.app import app
 from geoembz.errors import DestinationExistsError, InvalidConfigError, NoValidPixelsError
 from geoembz.store import StoreReader
 from tests import tables
@@ -165,7 +167,7 @@ def test_a_store_that_has_changed_is_refused(
     geoembz.convert(raster, store, recipe="pca12-int8", time="2023")
     geoembz.index(store, tmp_path / "s.faiss", lists=4)
     geoembz.append(store, raster, time="2024")
-    with pytest.raises(InvalidConfigError, match="has changed since it was indexed"):
+    with pytest.raises(InvalidConfigError, match=r"not an index of .*s\.zarr as it is now"):
         geoembz.open_index(tmp_path / "s.faiss")
 
 
@@ -221,3 +223,29 @@ def test_damaged_indexes_are_refused(
     side.unlink()
     with pytest.raises(InvalidConfigError, match="cannot be read"):
         geoembz.open_index(out)
+
+
+def test_the_commands(tmp_path: Path, make_raster: MakeRaster, values: np.ndarray) -> None:
+    """Build an index, move both files and the store, and ask."""
+    reader = make(tmp_path / "s.zarr", make_raster, values, "pca12-int8")
+    out = tmp_path / "s.faiss"
+
+    def run(*words: str) -> Any:
+        return CliRunner().invoke(app, words)
+
+    result = run("index", reader.url, str(out), "--lists", "8", "--json")
+    assert json.loads(result.stdout)["holds"] == "float16"
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("s.faiss", "s.faiss.json", "s.zarr"):
+        (tmp_path / name).rename(moved / name)
+    grid = reader.attributes.grid
+    point = f"{float(grid.x[9])},{float(grid.y[30])}"
+    query = ("search", str(moved / "s.zarr"), "--point", point, "--crs", "EPSG:32632", "--k", "1")
+    asked = run(*query, "--index", str(moved / "s.faiss"), "--probes", "8", "--json")
+    (found,) = json.loads(asked.stdout)["found"]
+    assert (found["row"], found["col"]) == (30, 9)
+    refused = run(*query, "--index", str(moved / "s.faiss"), "--metric", "dot")
+    assert "which was made for one metric" in str(refused.exception)
+    refused = run(*query, "--probes", "8")
+    assert "without an index" in str(refused.exception)
