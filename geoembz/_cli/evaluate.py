@@ -101,7 +101,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="A,B",
-            help="knn, knn_float_query, knn_whitened, knn_float_query_whitened, hamming, probe, "
+            help="knn, knn_float_query, knn_whitened, knn_float_query_whitened, "
+            "knn_slightly_whitened, knn_float_query_slightly_whitened, hamming, probe, "
             "regression, segmentation, change, retrieval.",
             show_default="what suits the labels",
         ),

@@ -51,8 +51,10 @@ def evaluate(
     tasks
         Any of ``knn`` (nearest neighbours vote, codes compared with codes), ``knn_float_query``
         (queries not compressed, as in `search`), ``knn_whitened`` and ``knn_float_query_whitened``
-        (the same by ``cosine-w0.5``), ``hamming``, ``probe``, ``regression``, ``segmentation``,
-        ``change`` and ``retrieval``; by default those that suit the labels, but for the whitened.
+        (the same by ``cosine-w0.5``), ``knn_slightly_whitened`` and
+        ``knn_float_query_slightly_whitened`` (by ``cosine-w0.25``), ``hamming``, ``probe``,
+        ``regression``, ``segmentation``, ``change`` and ``retrieval``; by default those that suit
+        the labels, but for the whitened.
     experiment
         Which rows are judged, and how they are divided; see `ExperimentOptions`.
     progress

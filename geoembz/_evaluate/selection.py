@@ -15,8 +15,11 @@ from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 
 USES: dict[str, tuple[str, ...]] = {
-    "search": ("knn_float_query", "knn_float_query_whitened"),
-    "knn": ("knn", "knn_whitened", "hamming"),
+    "search": (
+        *("knn_float_query", "knn_float_query_slightly_whitened"),
+        "knn_float_query_whitened",
+    ),
+    "knn": ("knn", "knn_slightly_whitened", "knn_whitened", "hamming"),
 }
 """What vectors are used for, and the tasks that measure it, of which the best counts; other uses
 are named like their one task."""
@@ -32,9 +35,9 @@ _WHOLE = ("int8", "int4-lloyd", "rot-binary", "binary")
 _PROJECTED = ("int8", "int4-lloyd", "rot-int4-lloyd")
 _FEW_BYTES = (
     "pca256w0.5-rot-int2-lloyd",
-    "pca64w0.5-rot-pq32x8",
+    "pca128w0.5-rot-pq32x8",
     "pca256w0.5-rot-binary",
-    "pca64-rot-pq16x8",
+    "pca64-rq16x8",
     "pca64-int2-lloyd",
     "pca64w0.5-rot-int2-lloyd",
     "pca64w0.5-rot-pq16x8",
@@ -54,6 +57,8 @@ _DIRECTIONS = (
     "l2-pca64-int4-lloyd",
     "l2-pca256w0.5-rot-binary",
     "l2-pca64w0.5-rot-pq32x8",
+    "l2-pca128w0.5-rot-pq32x8",
+    "l2-pca128-rq16x8",
     "l2-pca64w0.5-rot-int2-lloyd",
     "l2-pca32-int4-lloyd",
     "l2-pca64-rq8x8",

@@ -123,9 +123,8 @@ class Views:
             vectors = encoding.decode(self.codes, "reduced")
         return _with_residual(encoding, vectors)
 
-    @cached_property
-    def whitened(self) -> NDArray[np.float32]:
-        """Components divided by a power of their deviation, `WHITEN`: shape ``(n, n_components)``.
+    def whitened(self, power: float) -> NDArray[np.float32]:
+        """Return components divided by a power of their deviation, shape ``(n, n_components)``.
 
         What ``open(space="reduced", whiten=…)`` reads, and searches by ``cosine-w0.5`` compare.
         """
@@ -133,7 +132,7 @@ class Views:
             return self.codes
         with single_threaded_blas():
             block = np.ascontiguousarray(self.codes.T)
-            decoder = self.encoding.decoder("reduced", whiten=WHITEN)
+            decoder = self.encoding.decoder("reduced", whiten=power)
             vectors: NDArray[np.float32] = decoder.decode(block)
         return np.ascontiguousarray(vectors.T)
 
@@ -142,12 +141,10 @@ class Views:
         """Whether it is known how much each component varies."""
         return self.encoding is not None and self.encoding.knows_variance
 
-    def float_queries(
-        self, rows: NDArray[np.integer], *, is_whitened: bool = False
-    ) -> NDArray[np.float32]:
+    def float_queries(self, rows: NDArray[np.integer], power: float = 0.0) -> NDArray[np.float32]:
         """Return rows as queries that were not encoded, to be compared with the others as they are.
 
-        Of the kind of `reduced`, or of `whitened`.
+        Of the kind of `reduced`, or with a power of `whitened`.
         """
         if self.vectors is None:
             raise InvalidConfigError(f"{self.name}: only codes are known, and no float queries")
@@ -156,8 +153,8 @@ class Views:
         if encoding is None:
             return vectors
         with single_threaded_blas():
-            if is_whitened:
-                return encoding.reduce(vectors, WHITEN)
+            if power:
+                return encoding.reduce(vectors, power)
             if encoding.n_components >= encoding.dimension:
                 targets: NDArray[np.float32] = encoding.target(vectors.T)
                 return np.ascontiguousarray(targets.T)

@@ -108,7 +108,8 @@ class KnnWhitened(Knn):
         return views.can_be_whitened
 
     def _compared(self, fold: Fold, views: Views) -> tuple[NDArray[Any], NDArray[Any]]:
-        return views.whitened[fold.train], views.whitened[fold.test]
+        weighed = views.whitened(self.compares_by.whiten)
+        return weighed[fold.train], weighed[fold.test]
 
 
 class KnnFloatQueryWhitened(KnnWhitened):
@@ -117,8 +118,22 @@ class KnnFloatQueryWhitened(KnnWhitened):
     name = "knn_float_query_whitened"
 
     def _compared(self, fold: Fold, views: Views) -> tuple[NDArray[Any], NDArray[Any]]:
-        queries = views.float_queries(fold.test, is_whitened=True)
-        return views.whitened[fold.train], queries
+        power = self.compares_by.whiten
+        return views.whitened(power)[fold.train], views.float_queries(fold.test, power)
+
+
+class KnnSlightlyWhitened(KnnWhitened):
+    """The same as `KnnWhitened`, with half the power."""
+
+    name = "knn_slightly_whitened"
+    compares_by = Metric("cosine", WHITEN / 2)
+
+
+class KnnFloatQuerySlightlyWhitened(KnnFloatQueryWhitened):
+    """The same as `KnnFloatQueryWhitened`, with half the power: ``cosine-w0.25``."""
+
+    name = "knn_float_query_slightly_whitened"
+    compares_by = Metric("cosine", WHITEN / 2)
 
 
 class Hamming(Classification):
@@ -288,7 +303,8 @@ class Retrieval(Task):
 
 
 _TASKS = (
-    *(Knn(), KnnFloatQuery(), KnnWhitened(), KnnFloatQueryWhitened(), Hamming(), Probe()),
+    *(Knn(), KnnFloatQuery(), KnnWhitened(), KnnFloatQueryWhitened(), KnnSlightlyWhitened()),
+    *(KnnFloatQuerySlightlyWhitened(), Hamming(), Probe()),
     *(Regression(), Segmentation(), Change(), Retrieval()),
 )
 

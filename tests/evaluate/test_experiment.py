@@ -58,16 +58,22 @@ def test_float_queries_are_compared_with_decoded_vectors(blobs: Sample, recipe: 
     from sklearn.neighbors import KNeighborsClassifier
 
     names = ["knn_float_query", "knn_float_query_whitened", "knn_whitened"]
+    names += ["knn_float_query_slightly_whitened", "knn_slightly_whitened"]
     evaluation = evaluate_sample(blobs, [recipe], tasks=names)
     fold, labels = divide(blobs).folds[0], blobs.labels
     assert labels is not None
     encoding = Encoding.fit(blobs.vectors[fold.train], recipe)
     codes, tested = encoding.encode(blobs.vectors), blobs.vectors[fold.test]
-    weighed = encoding.decoder("reduced", whiten=0.5).decode(np.ascontiguousarray(codes.T)).T
+    weighed, slightly = (
+        encoding.decoder("reduced", whiten=power).decode(np.ascontiguousarray(codes.T)).T
+        for power in (0.5, 0.25)
+    )
     compared = {
         "knn_float_query": (encoding.decode(codes), tested),
         "knn_float_query_whitened": (weighed, encoding.reduce(tested, 0.5)),
         "knn_whitened": (weighed, weighed[fold.test]),
+        "knn_float_query_slightly_whitened": (slightly, encoding.reduce(tested, 0.25)),
+        "knn_slightly_whitened": (slightly, slightly[fold.test]),
     }
     for name, (decoded, queries) in compared.items():
         model = KNeighborsClassifier(5, algorithm="brute", metric="cosine")

@@ -80,6 +80,14 @@ def test_commands_name_existing_recipes() -> None:
     assert convert_command("s.tif", "pca8-rot-int4-lloyd").endswith("--recipe pca8-rot-int4-lloyd")
 
 
+def test_sums_of_codewords_are_tried_at_few_bytes() -> None:
+    """What was best at 4, 8 and 16 bytes, with lengths and without."""
+    tried = [Recipe.parse(name) for name in ladder(1280, directions=True)]
+    for normalize in (False, True):
+        sums = [r for r in tried if r.quantizer == "rq" and r.normalize == normalize]
+        assert {recipe.bytes_per_vector(1280) for recipe in sums} == {4, 8, 16}
+
+
 def test_costs_scale_with_the_area(scene: DemoFiles) -> None:
     """100 m² pixels: a square kilometre holds 10,000 of them."""
     found = plan(scene.embedding, budget=8, samples=1000, area_km2=1, recipes=["pca8-int8"])
@@ -122,12 +130,17 @@ def test_the_use_decides_what_counts(blobs: Sample) -> None:
     recipes = ["pca8-int4", "pca4w0.5-rot-binary"]
     search = plan(blobs, budget=8, use="search", recipes=recipes)
     codes = plan(blobs, budget=8, use="knn", recipes=recipes)
-    by = {"knn_float_query": "cosine", "knn_float_query_whitened": "cosine-w0.5"}
+    by = {
+        "knn_float_query": "cosine",
+        "knn_float_query_slightly_whitened": "cosine-w0.25",
+        "knn_float_query_whitened": "cosine-w0.5",
+    }
     assert {option.selection.by for option in search.options} <= set(by)
     assert search.compared_by == by[search.chosen.selection.by]
     assert search.compared_by in search.to_table()
-    assert ("--metric cosine-w0.5" in search.command) == (search.compared_by == "cosine-w0.5")
-    assert {o.selection.by for o in codes.options} <= {"knn", "knn_whitened", "hamming"}
+    assert ("--metric" in search.command) == (search.compared_by != "cosine")
+    measured = {"knn", "knn_slightly_whitened", "knn_whitened", "hamming"}
+    assert {o.selection.by for o in codes.options} <= measured
     assert plan(blobs, budget=8, use="probe", recipes=recipes).compared_by is None
     with pytest.raises(InvalidConfigError, match="expected one of cosine"):
         plan(blobs, use="cooking", recipes=recipes)
