@@ -9,13 +9,12 @@ AlphaEarth points with Dynamic World labels. Nothing is chosen here.
 
 import argparse
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.rate_pipeline import NEIGHBOURS, Problem, completed, percent, read, split
+from benchmarks.rate_pipeline import NEIGHBOURS, Problem, completed, percent, read, split_cells
 from benchmarks.rate_recipes import Choice
 from benchmarks.report import RESULTS, Table
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
@@ -25,6 +24,7 @@ from geoembz.encoding._quantization.residual import _BEAM as BEAM
 
 EUROSAT = "eurosat_efficientnet_lite0_1280d_f16"
 FIELDS = ("experiment", "bytes", "recipe", "whiten", "accuracy", "loss_points", "note")
+CELL_DEGREES = 0.05
 SPLIT_SEEDS = (11, 12, 13, 14, 15)
 FIT_SEEDS = (0, 1, 2)
 FAISS = ("pca32-rot-pq4x8", "pca32-rot-pq8x8", "pca64-rot-pq16x8", "pca64-rq4x8", "pca64-rq8x8")
@@ -104,7 +104,8 @@ def with_both(problem: Problem, name: str, m: int, seed: int) -> tuple[float, fl
 def on_points(table: Table, data: Path, chosen: Choice) -> None:
     """Use a choice on AlphaEarth points, fitted on the training rows of each of five splits."""
     base, coded = [], []
-    for problem in point_splits(data / "aef_dynamicworld/aef_dw_points.npz"):
+    path = data / "aef_dynamicworld/aef_dw_points.npz"
+    for problem in (split_cells(path, CELL_DEGREES, seed) for seed in SPLIT_SEEDS):
         base.append(percent(problem.float_hits()))
         hits = problem.hits(problem.code(problem.fit(chosen.recipe)), chosen.whiten)
         coded.append(percent(hits))
@@ -118,16 +119,6 @@ def on_points(table: Table, data: Path, chosen: Choice) -> None:
         loss_points=float(loss.mean()),
         note=f"float32 {np.mean(base):.2f}; 5 splits: loss {loss.min():+.2f} to {loss.max():+.2f}",
     )
-
-
-def point_splits(path: Path) -> Iterator[Problem]:
-    """Five splits in which points of one 0.05° cell stay together, 30 % of the cells held out."""
-    with np.load(path) as archive:
-        rows, labels = archive["embeddings"].astype(np.float32), archive["labels"].astype(np.int64)
-        places = np.floor(np.column_stack([archive["lat"], archive["lon"]]) / 0.05)
-    cell = np.unique(places, axis=0, return_inverse=True)[1].ravel()
-    for seed in SPLIT_SEEDS:
-        yield split(rows, labels, np.random.default_rng(seed).random(cell.max() + 1)[cell] < 0.3)
 
 
 def on_rasters(table: Table, data: Path) -> None:

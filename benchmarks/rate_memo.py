@@ -19,7 +19,7 @@ class Memo:
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self.path, self.settings = path, dict(settings)
+        self.path, self.settings = path, json.loads(json.dumps(settings))
         self._found: dict[str, Any] = {}
         if path.exists():
             document = json.loads(path.read_text(encoding="utf-8"))

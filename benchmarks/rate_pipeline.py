@@ -31,6 +31,7 @@ type Labels = NDArray[np.int64]
 type Hits = NDArray[np.bool_]
 
 NEIGHBOURS = 5
+HELD_CELLS = 0.3
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,16 @@ class Problem:
         return Coded(encoding, encoding.encode(self.train), encoding.encode(self.other))
 
     def fit(
-        self, name: str, seed: int = 0, pq_rows: int | None = None, pq_iterations: int = 25
+        self,
+        name: str,
+        seed: int = 0,
+        pq_rows: int | None = None,
+        pq_iterations: int = 25,
+        rq_iterations: int = 12,
     ) -> Encoding:
         """Fit what `Encoding.fit` does, bit for bit, from moments that are kept between calls.
 
-        `pq_rows` and `pq_iterations` make the codebooks of `pq` coarser and cheaper; `rq` is fitted
-        in full.
+        Fewer rows and iterations make the codebooks of `pq` and `rq` coarser and cheaper.
         """
         recipe = Recipe.parse(name)
         columns = self._unit if recipe.normalize else self.train.T
@@ -107,7 +112,11 @@ class Problem:
                 "n_iterations": pq_iterations,
             }
         elif recipe.n_stages:
-            options = {"n_stages": recipe.n_stages, "seed": seed}
+            options = {
+                "n_stages": recipe.n_stages,
+                "seed": seed,
+                "n_iterations": rq_iterations,
+            }
         with single_threaded_blas():
             fitted = fit_projection(
                 self._unit_moments if recipe.normalize else self._moments,
@@ -181,6 +190,26 @@ def split(rows: Floats, labels: Labels, held: Hits, groups: NDArray[Any] | None 
     train, test = fold.train, fold.test
     kept = None if groups is None else groups[train]
     return Problem(rows[train], rows[test], labels[train], labels[test], kept)
+
+
+def split_cells(path: Path, degrees: float, seed: int) -> Problem:
+    """Read points with places, and hold out three tenths of the cells that they lie in.
+
+    Parameters
+    ----------
+    path
+        An ``.npz`` file of `embeddings`, `labels`, `lat` and `lon`.
+    degrees
+        Side of a cell: points of one cell resemble each other, and stay together.
+    seed
+        Chooses the cells.
+    """
+    with np.load(path) as archive:
+        rows, labels = archive["embeddings"].astype(np.float32), archive["labels"].astype(np.int64)
+        places = np.floor(np.column_stack([archive["lat"], archive["lon"]]) / degrees)
+    cell = np.unique(places, axis=0, return_inverse=True)[1].ravel()
+    held = np.random.default_rng(seed).random(cell.max() + 1)[cell] < HELD_CELLS
+    return split(rows, labels, held, cell)
 
 
 def percent(hits: Hits) -> float:

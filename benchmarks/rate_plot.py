@@ -1,6 +1,6 @@
 """The rate-accuracy plot: every recipe, the Pareto front, and what training rows chose."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,10 @@ from geoembz._evaluate.plots import COLOURS
 from geoembz.encoding import Recipe
 
 MARKERS = "osD^vP"
+TITLES = {
+    "accuracy": "accuracy of 5 nearest neighbours, %",
+    "recall": "of the 10 nearest of float32, found, %",
+}
 
 
 def plot(
@@ -58,3 +62,34 @@ def pareto(points: set[tuple[int, float]]) -> list[tuple[int, float]]:
     by_size = sorted(points)
     front = pareto_front(*zip(*by_size, strict=True))
     return [point for point, best in zip(by_size, front, strict=True) if best]
+
+
+def plot_choices(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write a PNG of what few bytes keep, from the rows of `benchmarks.few_bytes`.
+
+    Accuracy of what was chosen by accuracy stands beside recall of what was chosen by recall, each
+    for codes and for float queries, among the recipes of before and among all.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8.4, 3.9), layout="constrained")
+    panels: Any = figure.subplots(1, 2)
+    uses = {"search": "float queries", "knn": "codes with codes"}
+    for axes, (measure, title) in zip(panels, TITLES.items(), strict=True):
+        for colour, (use, name) in zip(COLOURS, uses.items(), strict=False):
+            for among, line in (("all", "-"), ("before", ":")):
+                own = [
+                    row
+                    for row in rows
+                    if (row["experiment"], row["among"], row["chosen_by"]) == (use, among, measure)
+                ]
+                sizes, values = ([float(row[key]) for row in own] for key in ("bytes", measure))
+                look = {"color": colour, "linestyle": line, "marker": "o", "markersize": 4}
+                axes.plot(sizes, values, label=f"{name}, {among}", **look)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter(lambda size, _: f"{size:g}")
+        axes.set_xlabel("bytes per embedding (log scale)")
+        axes.set_ylabel(title)
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(frameon=False, fontsize=8, loc="lower right")
+    figure.savefig(path, dpi=130)

@@ -75,7 +75,7 @@ def _metrics(name: str) -> tuple[float, ...]:
 def is_random(name: str) -> bool:
     """Whether fitting the recipe draws random numbers, so that seeds differ."""
     recipe = Recipe.parse(name)
-    return recipe.is_rotated or recipe.quantizer == "pq" or recipe.projection == "random"
+    return recipe.is_rotated or recipe.quantizer in {"pq", "rq"} or recipe.projection == "random"
 
 
 def _named(kinds: list[tuple[int, str]], budget: int, dimension: int) -> list[str]:

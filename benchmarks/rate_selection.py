@@ -8,7 +8,7 @@ unless one of the seed article's recipes (PCA with min/max codes or bits) is not
 (exact McNemar test on all training rows, p >= 0.05): then the best of these is, as it is simpler.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +66,11 @@ def rank(problem: Problem, budgets: Iterable[int], seed: int) -> list[Ranking]:
             for choice, hits in try_all(part, race, seed):
                 race[choice] = np.concatenate([race[choice], hits])
             drop_losers(race)
-    simple = {name for race in racing for name in article(next(iter(race)).size_bytes, dimension)}
+    simple = {
+        Choice(budget, name)
+        for budget in (next(iter(race)).size_bytes for race in racing)
+        for name in article(budget, dimension)
+    }
     return [judge(race, simple) for race in racing]
 
 
@@ -98,12 +102,12 @@ def drop_losers(race: dict[Choice, Hits]) -> None:
             del race[choice]
 
 
-def judge(race: Mapping[Choice, Hits], simple: set[str]) -> Ranking:
-    """Apply the rule to the hits of those that saw all folds."""
+def judge(race: Mapping[Choice, Hits], simple: Container[Choice]) -> Ranking:
+    """Apply the rule to the hits of those that saw all folds; `simple` ones stay unless beaten."""
     right = {choice: int(hits.sum()) for choice, hits in race.items()}
     leader = max(right, key=right.__getitem__)
     accuracies = {choice: 100 * n / len(race[choice]) for choice, n in right.items()}
-    older = {choice: n for choice, n in right.items() if choice.recipe in simple}
+    older = {choice: n for choice, n in right.items() if choice in simple}
     if not older:
         return Ranking(leader, leader, 0.0, accuracies)
     best = max(older, key=older.__getitem__)

@@ -74,9 +74,9 @@ OLD, NEW = Choice(8, "pca8-int8"), Choice(8, "l2-pca16-int4-lloyd", 0.25)
 def test_only_a_significant_gain_beats_the_article(gain: int, chosen: Choice) -> None:
     """2 of 1,000 rows more may be chance; 40 more, and none less, are not."""
     old = np.arange(1000) < 900
-    ranking = judge({OLD: old, NEW: np.arange(1000) < 900 + gain}, {OLD.recipe})
+    ranking = judge({OLD: old, NEW: np.arange(1000) < 900 + gain}, {OLD})
     assert (ranking.chosen, ranking.leader) == (chosen, NEW)
-    assert judge({NEW: old}, {OLD.recipe}).chosen == NEW
+    assert judge({NEW: old}, {OLD}).chosen == NEW
 
 
 def test_clear_losers_drop_out() -> None:
@@ -127,8 +127,9 @@ def test_tables_without_labels_are_refused(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     """What is known is not computed again, unless settings changed."""
-    Memo(tmp_path / "m.json", {"seeds": 1}).get("a", lambda: [1])
-    assert Memo(tmp_path / "m.json", {"seeds": 1}).get("a", lambda: [2]) == [1]
+    settings = {"seeds": 1, "recipes": {4: ("binary",)}}
+    Memo(tmp_path / "m.json", settings).get("a", lambda: [1])
+    assert Memo(tmp_path / "m.json", settings).get("a", lambda: [2]) == [1]
     assert Memo(tmp_path / "m.json", {"seeds": 2}).get("a", lambda: [2]) == [2]
 
 
