@@ -204,10 +204,11 @@ def traits_of(source: Described) -> SourceTraits:
 def place_infos(source: Described) -> tuple[SourceInfo, ...]:
     """Return the objects behind a source, each with the outline of its pixels.
 
-    Those that have none yet lie where the whole source does.
+    Those that have none yet lie where the whole source does; those of layers have none, since no
+    vector begins or ends there.
     """
     return tuple(
-        info if info.bbox is not None else replace(info, bbox=source.grid.bbox)
+        info if info.bbox or info.layers else replace(info, bbox=source.grid.bbox)
         for info in source.info
     )
 

@@ -13,6 +13,7 @@ from geoembz.errors import SourceError
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.georeference import describe_grid, offset
 from geoembz.sources.layers import Layer, checked_layers, layers_of
+from geoembz.sources.provenance import SourceInfo
 from geoembz.sources.wrappers import ViewSource
 
 
@@ -94,10 +95,17 @@ class LayeredSource(ViewSource):
         kept = [layer for layer in layers_of(source) if layer.name not in self._placed]
         own = [one.layer for one in self._placed.values()]
         self.layers = checked_layers([*kept, *own])
-        known = {info.uri for info in source.info}
-        others = (info for one in self._placed.values() for info in one.numbers.info)
-        added = {info.uri: replace(info, bbox=None) for info in others if info.uri not in known}
-        self.info = (*source.info, *added.values())
+        self.info = (*source.info, *self._added())
+
+    def _added(self) -> list[SourceInfo]:
+        """Return the objects behind layers alone."""
+        known = {info.uri for info in self.source.info}
+        added: dict[str, SourceInfo] = {}
+        for name, one in self._placed.items():
+            for info in one.numbers.info:
+                names = added[info.uri].layers if info.uri in added else ()
+                added[info.uri] = replace(info, bbox=None, layers=(*names, name))
+        return [info for uri, info in added.items() if uri not in known]
 
     def read_layer(self, name: str, window: Window) -> NDArray[Any]:
         """Read a window of a layer, shape ``(height, width)``; masked where there is none."""

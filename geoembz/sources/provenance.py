@@ -120,6 +120,8 @@ class SourceInfo:
     bbox
         ``(xmin, ymin, xmax, ymax)`` of its pixels, in the CRS of the grid they are stored in; None
         where that is not known, and of tables.
+    layers
+        Names of the layers whose numbers it holds, of an object that holds no vectors.
     mtime_ns
         Modification time of a local file. An interrupted conversion is resumed only while it stays
         the same; a store does not hold it, since a copy of the file must give the same store.
@@ -135,6 +137,7 @@ class SourceInfo:
     version: str | None = None
     sha256: str | None = None
     bbox: tuple[float, float, float, float] | None = None
+    layers: tuple[str, ...] = ()
     mtime_ns: int | None = None
     path: str | None = field(default=None, repr=False, compare=False)
     watched: tuple[Stamp, ...] = field(default=(), repr=False, compare=False)
@@ -153,6 +156,8 @@ class SourceInfo:
         known = {name: value for name, value in self.identity().items() if value is not None}
         for name in ("mtime_ns", "files"):
             known.pop(name, None)
+        if self.layers:
+            known["layers"] = list(self.layers)
         return known if self.bbox is None else {**known, BBOX: list(self.bbox)}
 
 

@@ -118,7 +118,7 @@ class Attributes:
             "type": self.kind,
             "dimensions": self.encoding["dimension"],
             "model": self.model,
-            "source_data": [source["uri"] for source in self.sources],
+            "source_data": self.source_data,
             "data_type": "float32" if layout == "codec" else self.stored_dtype,
             **chips,
             "quantization": {
@@ -152,6 +152,11 @@ class Attributes:
             **places,
             **{f"geoembz:{name}": value for name, value in geoembz.items()},
         }
+
+    @property
+    def source_data(self) -> list[str]:
+        """URIs of the objects that vectors were converted from."""
+        return [str(entry["uri"]) for entry in self.sources if "layers" not in entry]
 
     @property
     def _named_bands(self) -> list[str | None]:
@@ -435,7 +440,7 @@ class RootAttributes:
                     f"{where}/{name}: encoding {child.encoding_hash}; the root's is "
                     f"{first.encoding_hash}; convert again, with --basis of one of them"
                 )
-        uris = [str(entry["uri"]) for child in children.values() for entry in child.sources]
+        uris = [uri for child in children.values() for uri in child.source_data]
         return cls(tuple(children), first.to_json(), tuple(dict.fromkeys(uris)))
 
     def to_json(self) -> dict[str, Any]:

@@ -72,8 +72,13 @@ def test_a_band_of_a_file(vectors: Path, counts: Write, tmp_path: Path) -> None:
     np.testing.assert_array_equal(values, np.where(COUNTS == 7, np.nan, COUNTS / 2))
     assert not (tmp_path / "a.zarr" / "embedding" / "c" / "0" / "1").exists()
     assert (tmp_path / "a.zarr" / "counts" / "c" / "1" / "1").exists()
-    sources = StoreReader.open(str(tmp_path / "a.zarr")).attributes.sources
-    assert [entry["uri"] for entry in sources] == ["file:in.tif", "file:counts.tif"]
+    attributes = StoreReader.open(str(tmp_path / "a.zarr")).attributes
+    assert attributes.source_data == ["file:in.tif"]
+    assert attributes.sources[1]["uri"] == "file:counts.tif"
+    assert attributes.sources[1]["layers"] == ["counts", "zero"]
+    assert "bbox" not in attributes.sources[1]
+    seams = geoembz.check_seams(tmp_path / "a.zarr")
+    assert seams.notes[0] == "one tile: it has no border with another"
 
 
 def test_texts_and_workers_give_the_same_bytes(
