@@ -106,6 +106,47 @@ def test_rasters_that_lie_otherwise(vectors: Path, counts: Write, tmp_path: Path
         np.testing.assert_array_equal(stored(tmp_path / "a.zarr", name), COUNTS)
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"layout": "codec", "shard": "none"},
+        {"archive": True, "overviews": True},
+        {"recipe": "pq2x8"},
+    ],
+    ids=lambda form: next(iter(form)),
+)
+def test_stores_of_every_form(
+    form: dict[str, Any], make_raster: MakeRaster, counts: Write, tmp_path: Path
+) -> None:
+    """Whatever the codes are, and however they are cut, layers are arrays like others."""
+    values = np.random.default_rng(3).normal(size=(6, *SHAPE)).astype(np.float32)
+    whole, layers = make_raster(tmp_path / "whole.tif", values), {"counts": counts()}
+    geoembz.convert(whole, tmp_path / "a.zarr", **{"chunk": 8, "shard": 16, **form}, layers=layers)
+    np.testing.assert_array_equal(stored(tmp_path / "a.zarr"), COUNTS)
+    np.testing.assert_array_equal(geoembz.open(tmp_path / "a.zarr")["counts"], COUNTS)
+
+
+def test_stores_of_two_grids(make_raster: MakeRaster, counts: Write, tmp_path: Path) -> None:
+    """Each grid has the layers of its own source; named ones would be those of one grid."""
+    values = np.random.default_rng(4).normal(size=(6, *SHAPE)).astype(np.float32)
+    crss = {"utm32n": "EPSG:32632", "utm33n": "EPSG:32633"}
+    for number, (name, crs) in enumerate(crss.items()):
+        make_raster(tmp_path / f"{name}.tif", values, crs=crs)
+        own = {"counts": counts(COUNTS + number, f"counts-{name}.tif", crs=crs)}
+        convert(tmp_path / f"{name}.tif", tmp_path / f"{name}.zarr", layers=own)
+    stores = [tmp_path / f"{name}.zarr" for name in crss]
+    geoembz.convert(stores, tmp_path / "root.zarr", chunk=8, shard=16)
+    assert not geoembz.verify(tmp_path / "root.zarr").problems
+    for number, name in enumerate(crss):
+        came = geoembz.open(tmp_path / "root.zarr", grid=name)["counts"]
+        np.testing.assert_array_equal(came, COUNTS + number)
+    layers = {"counts": tmp_path / "counts-utm32n.tif"}
+    with pytest.raises(
+        InvalidConfigError, match=r"layer counts: of which grid\? .* utm32n, utm33n"
+    ):
+        geoembz.convert(stores, tmp_path / "b.zarr", layers=layers)
+
+
 def test_masks_and_floats(vectors: Path, counts: Write, tmp_path: Path) -> None:
     """What a file calls none is none: nodata of integers, NaN of floats."""
     spread = COUNTS.astype(np.float32)
