@@ -234,21 +234,37 @@ class SnapshotFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def cat_file(
         self, path: str, start: int | None = None, end: int | None = None, **_: Any
     ) -> bytes:
-        """Return an object, or bytes `start` to `end` of it.
+        """Return an object, or bytes `start` to `end` of it, and read no more.
 
         Raises
         ------
         FileNotFoundError
             If there is none.
         """
-        from zarr.core.buffer import default_buffer_prototype
         from zarr.core.sync import sync
 
         with icechunk_faults(f"{self.url}: GET {path}"):
-            found = sync(self.store.get(_key(path), default_buffer_prototype()))
+            found: bytes | None = sync(self._read(_key(path), slice(start, end)))
         if found is None:
             raise FileNotFoundError(f"{self.url}: no object {path}")
-        return bytes(found.to_bytes()[start:end])
+        return found
+
+    async def _read(self, key: str, part: slice) -> bytes | None:
+        """Return a part of an object; None where there is none."""
+        from zarr.abc.store import RangeByteRequest
+        from zarr.core.buffer import default_buffer_prototype
+
+        prototype = default_buffer_prototype()
+        if part == slice(None, None) or key.endswith("zarr.json"):  # it gives documents whole
+            found = await self.store.get(key, prototype)
+            return None if found is None else bytes(found.to_bytes())[part]
+        if not await self.store.exists(key):
+            return None
+        first, last, _ = part.indices(await self.store.getsize(key))
+        if first >= last:
+            return b""
+        found = await self.store.get(key, prototype, RangeByteRequest(first, last))
+        return bytes(found.to_bytes())
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Return the size of an object.

@@ -84,7 +84,7 @@ def commit_store(
     _refuse_other_objects(original, str(source.place))
     session = _open_session(place, Access(check_endpoint(endpoint_url)))
     before = _Former.of(place, session.snapshot_id, endpoint_url)
-    if before.root is not None and not overwrite:
+    if before.keys and not overwrite:
         _refuse_another(store, before, url)
     commit = _Commit(original, before, session, progress)
     commit.write(workers)

@@ -90,6 +90,43 @@ def test_a_store_is_the_same_to_the_byte(plain: Path, repository: str) -> None:
     assert info.encoding_hash == reader.encoding.hash
 
 
+def test_parts_of_objects(plain: Path, repository: str) -> None:
+    """As of files: from a place, up to one, the last ones, and beyond the end."""
+    geoembz.publish(plain, f"{repository}@main")
+    trees = ObjectTree(plain), ObjectTree(f"{repository}@main")
+    for key in ("zarr.json", "embedding/c/0/0/0/0"):
+        size = trees[0].size(key)
+        assert size is not None
+        assert trees[1].size(key) == size
+        for part in (
+            (0, 4),
+            (7, 90),
+            (-16, None),
+            (5, None),
+            (size - 3, size + 9),
+            (size + 1, None),
+        ):
+            assert trees[1].read_part(key, *part) == trees[0].read_part(key, *part)
+    assert trees[1].read("zarr.json", 10) is not None
+    assert trees[1].read_part("embedding/c/0/9/9/9", 0, 4) is None
+    assert trees[1].size("none/zarr.json") is None
+    for prefix in ("", "embedding/c/0", "digests", ".geoembz/"):
+        assert trees[1].sizes(prefix) == trees[0].sizes(prefix)
+
+
+def test_what_is_no_store_of_ours_stays(plain: Path, repository: str) -> None:
+    """Whatever a branch has, be it without a group at its root."""
+    import zarr
+
+    url = f"{repository}@main"
+    storage = icechunk.local_filesystem_storage(RepositoryUrl.parse(url).location)
+    session = icechunk.Repository.create(storage).writable_session("main")
+    zarr.create_array(session.store, name="below/other", shape=(3,), dtype="i4")
+    session.commit("somebody's")
+    with pytest.raises(DestinationExistsError, match="holds another store"):
+        geoembz.publish(plain, url)
+
+
 @pytest.mark.slow
 def test_other_readers(plain: Path, repository: str, tmp_path: Path) -> None:
     """Searches, samples, maps, dask and samples for training."""
