@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._convert import LevelSummary as LevelSummary
     from geoembz._convert import OverviewsSummary as OverviewsSummary
     from geoembz._convert import StorageOptions as StorageOptions
+    from geoembz._convert import UpdateSummary as UpdateSummary
     from geoembz._convert import append as append
     from geoembz._convert import convert as convert
     from geoembz._convert import fit as fit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._convert import overviews as overviews
     from geoembz._convert import repack as repack
     from geoembz._convert import save_basis as save_basis
+    from geoembz._convert import update as update
     from geoembz._cost import CostEstimate as CostEstimate
     from geoembz._cost import CostOptions as CostOptions
     from geoembz._cost import CostReport as CostReport
@@ -114,8 +116,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
 _ROOMS = {
     "_convert": (
         "AppendSummary", "ConvertSummary", "FitOptions", "LevelSummary", "OverviewsSummary",
-        "StorageOptions", "append", "convert", "fit", "load_basis", "overviews", "repack",
-        "save_basis",
+        "StorageOptions", "UpdateSummary", "append", "convert", "fit", "load_basis", "overviews",
+        "repack", "save_basis", "update",
     ),
     "_cost": ("CostEstimate", "CostOptions", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),

@@ -84,6 +84,7 @@ def arguments(store: Path, out: Path, name: str) -> list[str]:
     of_commands: dict[str, list[str]] = {
         "convert": [source, str(out / "b.zarr")],
         "append": [str(store), source, "--time", "2024", "--replace"],
+        "update": [str(store), source],
         "overviews": [str(store), "--overwrite"],
         "repack": [str(store), str(out / "archive.zarr")],
         "basis save": [str(store), str(out / "basis.npz")],

@@ -106,6 +106,7 @@ for command in (
     stores.info,
     convert.demo,
     convert.append,
+    convert.update,
     convert.overviews,
     convert.repack,
     stores.cost,

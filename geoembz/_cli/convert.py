@@ -1,4 +1,4 @@
-"""`geoembz convert`, `append`, `overviews` and `demo`: what makes and grows stores."""
+"""`geoembz convert`, `append`, `update`, `overviews` and `demo`: what makes and grows stores."""
 
 import shlex
 from pathlib import Path
@@ -151,6 +151,56 @@ def append(
             time=time,
             read=read,
             replace_date=replace,
+            recode=recode,
+            seed=seed,
+            workers=workers,
+            scheduler=scheduler,
+            break_lock=break_lock,
+            progress=progress,
+        )
+    output.show(summary)
+
+
+@takes(read=read_options, output=printed)
+def update(
+    store: Annotated[
+        str, typer.Argument(metavar="STORE", help="Store of a raster, or of several.")
+    ],
+    source: Annotated[
+        list[str], typer.Argument(metavar="SRC…", help="What `convert` takes, on STORE's pixels.")
+    ],
+    *,
+    read: "ReadOptions",
+    output: Output,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace pixels that hold an embedding, too.")
+    ] = False,
+    time: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Which date, of a store that has several.")
+    ] = None,
+    recode: Annotated[
+        bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
+    ] = False,
+    seed: Seed = 0,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take STORE from a command that is dead.")
+    ] = False,
+) -> None:
+    """Fill pixels of a store that hold no embedding yet, in its own grid and encoding.
+
+    Readers see each pixel as it was or as it will be; the same command finishes an interrupted one.
+    """
+    from geoembz import update as update_store
+
+    with output.progress("shards") as progress:
+        summary = update_store(
+            store,
+            source,
+            replace=replace,
+            time=time,
+            read=read,
             recode=recode,
             seed=seed,
             workers=workers,

@@ -7,7 +7,14 @@ from geoembz._convert.options import FitOptions, StorageOptions
 from geoembz._convert.overviews import overviews
 from geoembz._convert.repack import repack
 from geoembz._convert.run import convert
-from geoembz._convert.summary import AppendSummary, ConvertSummary, LevelSummary, OverviewsSummary
+from geoembz._convert.summary import (
+    AppendSummary,
+    ConvertSummary,
+    LevelSummary,
+    OverviewsSummary,
+    UpdateSummary,
+)
+from geoembz._convert.update import update
 
 __all__ = [
     "AppendSummary",
@@ -16,6 +23,7 @@ __all__ = [
     "LevelSummary",
     "OverviewsSummary",
     "StorageOptions",
+    "UpdateSummary",
     "append",
     "convert",
     "fit",
@@ -23,4 +31,5 @@ __all__ = [
     "overviews",
     "repack",
     "save_basis",
+    "update",
 ]

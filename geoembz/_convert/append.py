@@ -1,7 +1,7 @@
 """Grow a store along its time axis, with the encoding that it has."""
 
 import time as clock
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -17,17 +17,16 @@ from geoembz._convert.executors import (
     with_absolute_layers,
 )
 from geoembz._convert.inputs import Inputs, open_inputs
-from geoembz._convert.options import FitOptions, ReadKeywords, gather, parse_date, refuse_keywords
+from geoembz._convert.members import match_grids, member_names
+from geoembz._convert.options import FitOptions, ReadKeywords, gather_read, parse_date
 from geoembz._convert.record import Written
 from geoembz._convert.summary import AppendSummary
-from geoembz._geo import parse_crs, same_crs
 from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import worker_count
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
-from geoembz.store import StoreReader
-from geoembz.store.grids import grid_names, write_root
+from geoembz.store.grids import write_root
 from geoembz.store.lock import DestinationLock
 
 
@@ -108,7 +107,7 @@ def append(
     started = clock.perf_counter()
     date = parse_date(time)
     refuse_snapshot(str(store))
-    read = _gather_read(flat, read)
+    read = gather_read("append", flat, read)
     check_scheduler(scheduler)
     if scheduler is not None:  # workers may run in another folder
         source, store = make_absolute(source), make_absolute(store)
@@ -132,12 +131,6 @@ def append(
     )
 
 
-def _gather_read(flat: ReadKeywords, read: ReadOptions | None) -> ReadOptions:
-    """Return how inputs are read; what only `convert` takes is no keyword of `append`."""
-    refuse_keywords("append", flat, ReadKeywords)
-    return gather("append", flat, read).read
-
-
 def _append_all(
     url: str,
     grids: Mapping[str, Source],
@@ -146,7 +139,7 @@ def _append_all(
     progress: Progress | None,
 ) -> list[tuple[Written, tuple[str, ...]]]:
     """Append a date to the one store, or to those of a root, whose metadata come last."""
-    members = _members(url)
+    members = member_names(url)
     if not members:
         if len(grids) > 1:
             raise InvalidConfigError(
@@ -154,7 +147,7 @@ def _append_all(
             )
         ((_, only),) = grids.items()
         return [DateAppending(url, only, options, pool).run(progress)]
-    matched = _match_grids(url, members, grids)
+    matched = match_grids(url, members, grids)
     with DestinationLock(ObjectTree(url), breaks=options.breaks_lock) as lock:
         told = _stores_with_date(url, options.date)
         added = [
@@ -166,37 +159,6 @@ def _append_all(
         lock.fence.check()
         write_root(url, members)
     return added
-
-
-def _match_grids(
-    url: str, members: Sequence[str], grids: Mapping[str, Source]
-) -> dict[str, Source]:
-    """Return sources by the stores of a root that lie in their CRS, whatever they are called."""
-    systems = {
-        name: StoreReader.open(f"{url.rstrip('/')}/{name}").attributes.grid.crs_wkt
-        for name in members
-    }
-    found, unknown = {}, []
-    for label, source in grids.items():
-        crs = source.grid.crs_wkt
-        home = next((name for name in members if same_crs(systems[name], crs)), None)
-        if home is None:
-            unknown.append(f"{label} ({parse_crs(crs).name})")
-        else:
-            found[home] = source
-    if unknown:
-        raise InvalidConfigError(
-            f"{url}: holds {', '.join(members)}, but inputs lie in {', '.join(unknown)}; "
-            "convert those to a store of their own with --basis"
-        )
-    return found
-
-
-def _members(url: str) -> tuple[str, ...]:
-    """Return the names of a root's stores; none where there is one store."""
-    document = ObjectTree(url).read_json("zarr.json")
-    attributes = document.get("attributes") if isinstance(document, dict) else None
-    return grid_names(url, attributes if isinstance(attributes, dict) else {})
 
 
 def _stores_with_date(url: str, date: str) -> set[str]:

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-from geoembz._convert.basis import check_coverage
 from geoembz._convert.conversion import Fit, fit_once
 from geoembz._convert.date_build import (
     check_date,
@@ -17,23 +15,18 @@ from geoembz._convert.date_build import (
     order_notes,
 )
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, run_tasks
+from geoembz._convert.executors import Progress, Workers
 from geoembz._convert.record import Written, summarise
-from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
 from geoembz._convert.shard_task import write_shards
 from geoembz._convert.site import Build, Site
-from geoembz.errors import EncodingError, InvalidConfigError
+from geoembz._convert.store_fit import check_sample, match_vectors
+from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
-from geoembz.sources.band_names import list_names, natural_order
-from geoembz.sources.base import names_of, traits_of
-from geoembz.sources.checks import check_vectors
+from geoembz.sources.base import traits_of
 from geoembz.sources.georeference import describe_grid, same_pixels
 from geoembz.sources.placed_layers import with_layers_of
 from geoembz.sources.provenance import BBOX
-from geoembz.sources.wrappers import reorder_bands, with_traits
 from geoembz.store import StoreReader
-from geoembz.store.conventions import UNKNOWN_MODEL
-from geoembz.store.source import StoreSource
 
 
 @dataclass(frozen=True)
@@ -101,16 +94,8 @@ def fit_to_store(
     """
     check_date(url, reader, options.date, replaces=options.replace or is_begun)
     _check_grid(url, reader, source)
-    _check_vectors(url, reader, source, options)
-    source = with_layers_of(source, reader.attributes.layers, url, options.date)
-    stored, own = reader.attributes.band_names, names_of(source)
-    if any(stored) or not any(own):
-        return reorder_bands(source, stored, url)
-    counted = tuple(sorted(filter(None, own), key=natural_order))
-    if counted in {tuple(map(str, range(first, first + len(own)))) for first in (0, 1)}:
-        return reorder_bands(source, counted, url)
-    note = f"bands {list_names(own)} are taken as they stand: the store has no names of bands"
-    return with_traits(source, replace(traits_of(source), notes=(note,)))
+    source = match_vectors(url, reader, source, recode=options.recode)
+    return with_layers_of(source, reader.attributes.layers, url, options.date)
 
 
 def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
@@ -120,31 +105,6 @@ def _check_grid(url: str, reader: StoreReader, source: Source) -> None:
             f"{source.name}: {describe_grid(new)}; but {url}: {describe_grid(stored)}; expected "
             "the same grid at every date"
         )
-
-
-def _check_vectors(url: str, reader: StoreReader, source: Source, options: AppendOptions) -> None:
-    encoding, model = reader.encoding, reader.attributes.model
-    if source.dimension != encoding.dimension:
-        raise EncodingError(
-            f"{source.name}: vectors of {source.dimension} components, but {url} encodes "
-            f"{encoding.dimension}; expected the same model's embeddings"
-        )
-    theirs = traits_of(source).model
-    if theirs is not None and model not in {UNKNOWN_MODEL, theirs}:
-        raise EncodingError(
-            f"{source.name}: model {theirs}, but {url} holds {model}; vectors of two models cannot "
-            "be compared: convert them to a store of their own"
-        )
-    is_other = isinstance(source, StoreSource) and source.encoding_hash != encoding.hash
-    if is_other and not options.recode:
-        raise EncodingError(
-            f"{source.name}: a store with another encoding than {url}, {encoding.hash}; encoding "
-            "decoded vectors again loses more: append the original, or pass --recode"
-        )
-
-
-_CENTRE_SAMPLES = 16_384
-"""Pixels for the mean that the centred cosine takes off."""
 
 
 @dataclass(frozen=True)
@@ -238,14 +198,15 @@ class DateAppending:
 
     def _fit(self, build: Build, reader: StoreReader, arrays: Sequence[str]) -> Fit:
         """Check the store's encoding on a sample; make room for the date where it is written."""
-        roles = PixelRoles(self.options.seed, self.source.grid.shape)
-        run = partial(run_tasks, workers=self.options.workers)
-        sample = draw_sample(self.source, roles, _CENTRE_SAMPLES, run)
-        check_vectors(self.source, sample, self.options.read.nodata)
-        encoding = reader.encoding
-        check_coverage(self.source.name, encoding, sample, strict=False)
+        fit = check_sample(
+            self.source,
+            reader.encoding,
+            self.options.seed,
+            self.options.workers,
+            self.options.read.nodata,
+        )
         make_room(build, arrays)
-        return encoding, sample_mean(encoding, sample)
+        return fit
 
 
 def _without_extras(source: Mapping[str, Any]) -> dict[str, Any]:

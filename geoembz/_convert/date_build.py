@@ -105,7 +105,7 @@ def date_writer(build: Build, reader: StoreReader, date: str) -> StoreWriter:
         layout_of(reader.codes),
         "plain",
         dates if position < len(dates) else (*dates, date),
-        _layouts_of_levels(reader),
+        layouts_of_levels(reader),
         archive=reader.is_archive,
         layers=reader.attributes.layers,
     )
@@ -170,7 +170,7 @@ def date_attributes(
     )
 
 
-def _layouts_of_levels(reader: StoreReader) -> tuple[ChunkLayout, ...]:
+def layouts_of_levels(reader: StoreReader) -> tuple[ChunkLayout, ...]:
     """Return the chunks and shards of the levels that a store has."""
     paths = [f"{level.path}/{EMBEDDING}" for level in reader.attributes.levels]
     arrays = [open_array(reader.url, reader.group, path) for path in paths]

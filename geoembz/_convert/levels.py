@@ -179,6 +179,8 @@ def finish_store(
     progress: Progress | None,
     unit_length: bool,
     former: Mapping[str, str] | None = None,
+    kept: StoredObjects | None = None,
+    reader: CodesReader | None = None,
 ) -> None:
     """Write the levels that are planned, above shards that are written; then all metadata.
 
@@ -194,15 +196,22 @@ def finish_store(
         As in `write_levels`.
     unit_length
         Whether the means of levels are divided by their lengths.
-    former
+    former, kept
         As in `StoreWriter.finish`.
+    reader
+        Reads the full resolution; None where all of it was written.
     """
     stored = merge_stored(result.stored for result in results)
     if writer.plan.levels:
         levels = write_levels(
-            build, writer, writer.reader(), workers, progress, unit_length=unit_length
+            build,
+            writer,
+            reader or writer.reader(),
+            workers,
+            progress,
+            unit_length=unit_length,
         )
         figures = {writer.date or 0: levels.figures}
         attributes = with_levels(attributes, figures, unit_length=unit_length)
         stored |= levels.stored
-    writer.finish(attributes, stored, build.fence, former)
+    writer.finish(attributes, stored, build.fence, former, kept)

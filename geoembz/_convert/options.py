@@ -228,6 +228,29 @@ def refuse_keywords(function: str, flat: Mapping[str, Any], known: type) -> None
         raise TypeError(f"{function}() got an unexpected keyword argument {name!r}")
 
 
+def gather_read(
+    function: str, flat: Mapping[str, Any], read: ReadOptions | None = None
+) -> ReadOptions:
+    """Return how inputs are read; what only `convert` takes is no keyword of other functions.
+
+    Parameters
+    ----------
+    function
+        Name of the function that was called, for messages.
+    flat, read
+        As in `gather`.
+
+    Raises
+    ------
+    TypeError
+        If there is no such keyword.
+    InvalidConfigError
+        If the group says something else already.
+    """
+    refuse_keywords(function, flat, ReadKeywords)
+    return gather(function, flat, read).read
+
+
 def refuse_raster_options(given: Mapping[str, bool]) -> None:
     """Refuse what only rasters have.
 

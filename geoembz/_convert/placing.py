@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from geoembz._convert.executors import run_tasks
+from geoembz._convert.placing_shards import copy_shards, place_shards
 from geoembz._objects.files import exchange
 from geoembz._objects.tree import ObjectTree
 from geoembz.errors import StoreError
@@ -116,7 +117,8 @@ def place_inside(build: Path, destination: Path, plan: Mapping[str, Any]) -> Non
     build, destination
         From where to where.
     plan
-        What was built: a date for a store (`append`), its levels (`overviews`), or a store.
+        What was built: a date for a store (`append`), its levels (`overviews`), shards of it
+        (`update`), or a store.
 
     Raises
     ------
@@ -128,6 +130,9 @@ def place_inside(build: Path, destination: Path, plan: Mapping[str, Any]) -> Non
         return
     if "overviews" in plan:
         _place_levels(build, destination)
+        return
+    if "update" in plan:
+        place_shards(build, destination)
         return
     names = sorted(path.name for path in build.iterdir() if path.name not in {FOLDER, _ROOT})
     for name in [*names, _ROOT]:
@@ -155,7 +160,7 @@ def _in_the_way(target: Path) -> str:
 
 def grows(plan: Mapping[str, Any]) -> bool:
     """Whether a plan adds to a store that is there."""
-    return "append" in plan or "overviews" in plan
+    return not plan.keys().isdisjoint({"append", "overviews", "update"})
 
 
 def prepare_date(build: Path, destination: Path, position: int) -> None:
@@ -269,7 +274,7 @@ _COPIES = 8
 
 def is_staged(plan: Mapping[str, Any]) -> bool:
     """Whether an object store builds a plan beside what is there."""
-    return REPLACES in plan
+    return REPLACES in plan or "update" in plan
 
 
 def staging_place(tree: ObjectTree, plan: Mapping[str, Any]) -> ObjectTree:
@@ -300,6 +305,9 @@ def copy_over(tree: ObjectTree, plan: Mapping[str, Any], fence: Fence) -> None:
     build = staging_place(tree, plan)
     keys = build.keys()
     if ROOT not in keys:
+        return
+    if "update" in plan:
+        copy_shards(build, tree, fence, keys)
         return
     digests = {key for key in keys if key.startswith(f"{DIGESTS}/")}
     arrays = _arrays_among(keys)

@@ -48,6 +48,8 @@ class ShardResult:
         Number of valid pixels that hold the source's nodata value in some components.
     stored
         The objects that were written, by key.
+    replaced_pixels
+        Number of pixels that held another embedding before; of an update.
     """
 
     valid_pixels: int = 0
@@ -55,6 +57,7 @@ class ShardResult:
     rejected_pixels: int = 0
     partial_pixels: int = 0
     stored: StoredObjects = field(default_factory=dict)
+    replaced_pixels: int = 0
     kept: ClassVar[StoredObjects] = {}
 
     def to_json(self) -> dict[str, Any]:
@@ -65,6 +68,7 @@ class ShardResult:
             "partial_pixels": self.partial_pixels,
             "fidelity": self.fidelity.to_dict(),
             "stored": dict(self.stored),
+            "replaced_pixels": self.replaced_pixels,
         }
 
     @classmethod
@@ -76,6 +80,7 @@ class ShardResult:
             document["rejected_pixels"],
             document.get("partial_pixels", 0),
             parse_objects(document["stored"]),
+            document.get("replaced_pixels", 0),
         )
 
 
@@ -153,7 +158,7 @@ class ShardTask:
         self, block: Window, data: SourceData, codes_out: Codes, valid_out: NDArray[np.bool_]
     ) -> Measured:
         """Encode one block into the shard's buffers; return the fidelity of its held-out pixels."""
-        codes, valid = self._codes(data, _columns(codes_out))
+        codes, valid = self.encode(data, _columns(codes_out))
         if not valid.all():
             refuse_invalid(self.writer.plan, block, valid)
         if not np.may_share_memory(codes, codes_out):
@@ -161,8 +166,8 @@ class ShardTask:
         valid_out[:] = valid.reshape(valid_out.shape)
         return Measured.of(self.encoding, self.roles, self.centre, block, data, codes, valid)
 
-    def _codes(self, data: SourceData, out: Codes) -> tuple[Codes, NDArray[np.bool_]]:
-        """Encode a block, into `out` unless its codes are merely looked up."""
+    def encode(self, data: SourceData, out: Codes) -> tuple[Codes, NDArray[np.bool_]]:
+        """Encode a block, into `out` ``(length, n_pixels)`` unless codes are merely looked up."""
         known = None if data.valid is None else data.valid.reshape(-1)
         if not data.is_coded:
             return self.encoding.encode_block(

@@ -239,6 +239,65 @@ class AppendSummary(Result):
 
 
 @dataclass(frozen=True)
+class UpdateSummary(Result):
+    """What was changed in a store; see `ConvertSummary` for what the names mean.
+
+    Parameters
+    ----------
+    store
+        Where the store is.
+    time
+        Date that was changed, as it was asked for.
+    filled_pixels, replaced_pixels
+        Pixels that held no embedding before, and those that held another one.
+    rejected_pixels
+        Of the source: pixels that hold no embedding although nothing declares it.
+    shards
+        Shards that were written, of the full resolution.
+    pixels, valid_pixels
+        Of that date as it is now.
+    cosine, cosine_centred, rmse, held_out_pixels
+        Fidelity of what was filled or replaced.
+    seconds
+        Wall-clock time, imports excluded.
+    notes
+        What was done to the input, one sentence each.
+    """
+
+    store: str
+    time: str | None
+    filled_pixels: int
+    replaced_pixels: int
+    rejected_pixels: int
+    shards: int
+    pixels: int
+    valid_pixels: int
+    cosine: float | None
+    cosine_centred: float | None
+    rmse: float | None
+    held_out_pixels: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            ("store", self.store),
+            *([] if self.time is None else [("time", self.time)]),
+            ("filled pixels", f"{self.filled_pixels:,}"),
+            ("replaced pixels", f"{self.replaced_pixels:,}"),
+            ("rejected pixels", f"{self.rejected_pixels:,}"),
+            ("shards written", f"{self.shards:,}"),
+            ("pixels", f"{self.pixels:,}  ({self.valid_pixels / self.pixels:.1%} valid)"),
+            ("cosine", figure(self.cosine)),
+            ("cosine, centred", figure(self.cosine_centred)),
+            ("rmse", figure(self.rmse)),
+            ("held-out pixels", f"{self.held_out_pixels:,}"),
+            ("seconds", f"{self.seconds:.2f}"),
+            *(("note", note) for note in self.notes),
+        ]
+
+
+@dataclass(frozen=True)
 class LevelSummary:
     """A level of a store.
 

@@ -126,7 +126,7 @@ class MosaicSource:
         if overlap is None:
             _refuse_duplicates(aligned, windows)
         self._overlap: Overlap = overlap or "first"
-        self._tiles, self._windows = aligned, windows
+        self.tiles, self._windows = aligned, windows
         self._edges = np.array(
             [(w.row, w.col, w.row + w.height, w.col + w.width) for w in windows], dtype=np.int64
         )
@@ -153,7 +153,7 @@ class MosaicSource:
         """Read a window; see `Source.read`."""
         met = self._find_tiles(window)
         if len(met) == 1 and (tile := self._windows[met[0]]).intersection(window) == window:
-            return self._tiles[met[0]].read(window.relative_to(tile))
+            return self.tiles[met[0]].read(window.relative_to(tile))
         kind = MeanBuffer if self._overlap == "mean" else PickBuffer
         buffer = kind(self.dimension, window.shape, self._decoded_dtype)
         rejected, partial = 0, 0
@@ -162,7 +162,7 @@ class MosaicSource:
             part = tile.intersection(window)
             if part is None:
                 continue
-            data = self._tiles[index].read(part.relative_to(tile)).decode()
+            data = self.tiles[index].read(part.relative_to(tile)).decode()
             rejected += data.rejected
             partial += data.partial
             buffer.add(part.relative_to(window), data)
@@ -177,7 +177,7 @@ class MosaicSource:
             tile = self._windows[index]
             part = tile.intersection(window)
             if part is not None:
-                numbers = read_layer(self._tiles[index], name, part.relative_to(tile))
+                numbers = read_layer(self.tiles[index], name, part.relative_to(tile))
                 out[part.relative_to(window).slices] = numbers
         return out
 
@@ -186,7 +186,7 @@ class MosaicSource:
         for index in self._find_tiles(window):
             part = self._windows[index].intersection(window)
             if part is not None and occupies(
-                self._tiles[index], part.relative_to(self._windows[index])
+                self.tiles[index], part.relative_to(self._windows[index])
             ):
                 return True
         return False

@@ -38,7 +38,7 @@ _BOUND = "plan"
 _UNFITTED = frozenset({"repack"})
 """Members of the plans that fit nothing, so that the journal keeps no encoding."""
 
-_GROWING = frozenset({"append", "overviews"})
+_GROWING = frozenset({"append", "overviews", "update"})
 """Members of the plans that add to a store: what each adds."""
 
 
@@ -167,7 +167,7 @@ class Journal:
             return
         key, place = differing[0], url or self.tree.url
         give_up = f"delete {self.tree.url}/{FOLDER}"
-        for growing in _GROWING & recorded.keys() - wanted.keys():
+        for growing in _GROWING & recorded.keys() - (wanted.keys() - {"update"}):
             raise InvalidConfigError(
                 f"{place}: holds {_describe(growing, recorded, place)}, or give that up: {give_up}"
             )
@@ -285,6 +285,13 @@ def _describe(growing: str, plan: Mapping[str, Any], url: str) -> str:
         return (
             f"an unfinished append of {plan['append']}; repeat that command to finish it "
             f"(`geoembz append {store} … --time {plan['append']}`)"
+        )
+    if growing == "update":
+        sources = plan.get("sources") or [{}]
+        first = sources[0].get("uri", "its inputs")
+        return (
+            f"an unfinished update from {first}{' and others' * (len(sources) > 1)}; repeat that "
+            f"command to finish it (`geoembz update {store} …`)"
         )
     levels = plan["overviews"]
     return (

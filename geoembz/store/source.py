@@ -77,6 +77,15 @@ class StoreSource:
         return np.ma.masked_array(numbers, np.ma.nomask if missing is None else missing)
 
 
+def encodings_of(source: Source) -> set[str]:
+    """Return the hashes of the encodings of all stores that a source reads, whatever is around."""
+    own: str | None = getattr(source, "encoding_hash", None)
+    inner: Source | None = getattr(source, "source", None)
+    parts = (*getattr(source, "tiles", ()), *(() if inner is None else (inner,)))
+    found = set() if own is None else {own}
+    return found.union(*map(encodings_of, parts))
+
+
 def is_store(url: str) -> bool:
     """Whether there is a geoembz store, or a root of several."""
     return _declares_geoembz(_attributes(url))

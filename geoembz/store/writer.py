@@ -342,6 +342,7 @@ class StoreWriter(Writer):
         stored: StoredObjects,
         fence: Fence | None = None,
         former: Mapping[str, str] | None = None,
+        kept: StoredObjects | None = None,
     ) -> None:
         """Write the small arrays, then all metadata, the root's last: the store now exists.
 
@@ -355,6 +356,8 @@ class StoreWriter(Writer):
             Asked before the root.
         former
             Of a store that grows by a date, the digests in its root document.
+        kept
+            Of a store that is updated, the objects of this date that stay as they are.
 
         Raises
         ------
@@ -362,7 +365,8 @@ class StoreWriter(Writer):
             If a shard was lost or cut since it was written.
         """
         check_stored(self.tree, stored, self.date)
-        objects = store_documents(self.plan, attributes, stored, self.date or 0)
+        listed = {**(kept or {}), **stored}
+        objects = store_documents(self.plan, attributes, listed, self.date or 0)
         if records_digests(attributes.version):
             objects = seal(objects, self._of_other_dates(former or {}))
         self._write_in_order(objects, fence)

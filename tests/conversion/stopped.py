@@ -31,6 +31,7 @@ PLACES = {
     "release": "geoembz.store.lock:DestinationLock.release",
     "rename": "pathlib:Path.rename",
     "unlink": "os:unlink",
+    "replace": "pathlib:Path.replace",
     "fallback": "geoembz._convert.placing:exchange",
     "forget": "geoembz.store.journal:Journal.forget",
 }
@@ -68,6 +69,8 @@ def main() -> None:
     given = {key: json.loads(value) for key, _, value in (word.partition("=") for word in words)}
     if given.pop("appends", False):
         geoembz.append(store, raster, workers=1, **given)
+    elif given.pop("updates", False):
+        geoembz.update(store, raster, workers=1, **given)
     else:
         geoembz.convert(raster, store, **{**OPTIONS, **given})
 

@@ -202,7 +202,7 @@ def test_overlaps_are_checked_at_every_edge(tmp_path: Path) -> None:
     ((_, whole),) = cut(values, (0, 192), (0, 192)).values()
     window, part = small
     sources = mosaic(whole, (0, 192), (0, 192))
-    tile = sources._tiles[0]
+    tile = sources.tiles[0]
     inner = Tile("inner", part, tile.grid.part(window))
     report = geoembz.check_seams(type(sources)([inner, tile], overlap="first"))
     assert len(report.seams) == 4

@@ -1,0 +1,106 @@
+"""Put shards that an update made in the places of those that readers know, one by one.
+
+Codes and layers come first, then the masks that make pixels valid, then the digests and the other
+documents, the root's last: in this order a reader that looks at masks before codes sees each pixel
+as it was or as it is now (spec/format.md, "Updates"). Kept pixels have the same codes in both.
+
+Killed on the way, what is left is put in its place by the next command that takes the store, in the
+same order; nothing of it needs the source.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from geoembz._convert.executors import run_tasks
+from geoembz._objects.tree import ObjectTree
+from geoembz.store.digests import DIGESTS, ROOT
+from geoembz.store.documents import VALID
+from geoembz.store.journal import FOLDER
+from geoembz.store.lock import Fence
+
+_COPIES = 8
+"""Objects that the server is asked to copy at once: each request waits, and moves no byte here."""
+
+_CODES, _MASKS, _DIGESTS, _DOCUMENTS, _LAST = range(5)
+
+
+def place_shards(build: Path, destination: Path) -> None:
+    """Rename what was built to where it belongs, on this machine; may be repeated."""
+    for _, keys in _stages(_keys(build)):
+        for key in keys:
+            target = destination / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (build / key).replace(target)
+
+
+def copy_shards(build: ObjectTree, tree: ObjectTree, fence: Fence, keys: Sequence[str]) -> None:
+    """Copy what was built to where it belongs, on an object store; may be repeated.
+
+    Its last act removes the copy's root, without which there is nothing to do.
+
+    Parameters
+    ----------
+    build, tree
+        From where to where.
+    fence
+        Asked before each object.
+    keys
+        All that was built.
+
+    Raises
+    ------
+    StoreError
+        If the store is another command's by now, or the server refuses.
+    """
+    for stage, members in _stages(keys):
+        places = [list(group) for _, group in groupby(members, partial(_place, stage))]
+        run_tasks(partial(_copy, build, tree, fence), places, workers=_COPIES)
+    build.remove_keys([ROOT])
+
+
+def _copy(build: ObjectTree, tree: ObjectTree, fence: Fence, keys: Sequence[str]) -> None:
+    for key in keys:
+        fence.check()
+        build.copy(key, tree)
+
+
+def _keys(build: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(build):
+        if folder == str(build) and FOLDER in folders:
+            folders.remove(FOLDER)
+        yield from (Path(folder, name).relative_to(build).as_posix() for name in names)
+
+
+def _stages(keys: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield what may be put in its place together, in order."""
+    ordered = sorted(keys, key=lambda key: (_stage(key), _place(_stage(key), key), _part(key), key))
+    for stage, members in groupby(ordered, _stage):
+        yield stage, list(members)
+
+
+def _stage(key: str) -> int:
+    array, is_shard, _ = key.rpartition("/c/")
+    if key == ROOT:
+        return _LAST
+    if key.endswith(f"/{ROOT}"):
+        return _DOCUMENTS
+    if key.startswith(f"{DIGESTS}/"):
+        return _DIGESTS
+    if is_shard and array.rpartition("/")[2] == VALID:
+        return _MASKS
+    return _CODES
+
+
+def _place(stage: int, key: str) -> tuple[str, ...]:
+    """Return what objects of codes have in common that lie in one place: all but the part."""
+    array, _, place = key.rpartition("/c/")
+    return (array, *place.split("/")[-2:]) if stage == _CODES else (key,)
+
+
+def _part(key: str) -> int:
+    """Return the order of the parts of a place: the first components, which tell validity, last."""
+    place = key.rpartition("/c/")[2].split("/")
+    return -int(place[-3]) if len(place) > 2 and place[-3].isdecimal() else 0

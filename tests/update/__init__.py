@@ -1,0 +1,1 @@
+"""Stores that grow in space."""
