@@ -51,8 +51,8 @@ def chunk_of(objects: TiffObjects, key: str, dtype: str) -> NDArray[Any]:
     return np.frombuffer(content, dtype).reshape(256, 256)
 
 
-def test_a_file_is_served_as_the_group_that_it_would_be(large: Path) -> None:
-    """Each level in chunks; beyond the edge is nodata; what no chunk is, is not there."""
+def test_a_file_is_served_as_the_group_that_it_would_be(large: Path, built: Path) -> None:
+    """Each level in chunks, nodata beyond the edge, nothing else; from another machine as well."""
     objects = TiffObjects.open(str(large))
     layout = objects.root["attributes"]["multiscales"]["layout"]
     assert [entry["transform"]["scale"][0] for entry in layout] == [1, 2]
@@ -71,13 +71,11 @@ def test_a_file_is_served_as_the_group_that_it_would_be(large: Path) -> None:
         assert objects.read(key) is None
         assert objects.size(key) is None
         assert objects.read_part(key, 0) is None
-
-
-def test_a_remote_file_is_served_as_well(large: Path, built: Path) -> None:
-    """The page asks this machine, which asks the server."""
-    with serving_apart(large.parent) as url, geoembz.view(f"{url}/k.tif", browser=False) as viewer:
-        served = content(f"{viewer.url}map0/map/c/0/1/1")
-    assert served == TiffObjects.open(str(large)).read("map/c/0/1/1")
+    with (  # the page asks this machine, which asks the server
+        serving_apart(large.parent) as url,
+        geoembz.view(f"{url}/k.tif", browser=False) as viewer,
+    ):
+        assert content(f"{viewer.url}map0/map/c/0/1/1") == objects.read("map/c/0/1/1")
 
 
 def test_the_page_is_told_of_maps(store: Path, built: Path, tmp_path: Path) -> None:
@@ -240,3 +238,33 @@ def test_a_map_in_another_projection_lies_right(
         with geoembz.view(store, tmp_path / name, browser=False) as viewer:
             found.append(clean(browse(viewer.url, *steps), viewer.url).results[-1])
     assert found[0] == found[1]
+
+
+@pytest.mark.browser
+def test_a_large_map_without_overviews_waits_until_one_is_near(
+    large: Path, tmp_path: Path, browse: Browse
+) -> None:
+    """Beside a map that is drawn from farther away it is left out, and the list says why."""
+    with rasterio.open(large) as raster:
+        tags, crs = raster.tags(), raster.crs
+    for name, side in (("fine.tif", 2100), ("coarse.tif", 210)):
+        transform = rasterio.Affine(21_000 / side, 0, 500_000, 0, -21_000 / side, 5_300_000)
+        profile = {"crs": crs, "transform": transform, "nodata": 0, "dtype": "uint8", "count": 1}
+        with rasterio.open(
+            tmp_path / name, "w", driver="GTiff", width=side, height=side, **profile
+        ) as raster:
+            raster.write(np.full((1, side, side), 1 + (side > 1000), np.uint8))
+            raster.update_tags(**tags)
+    with geoembz.view(tmp_path / "fine.tif", tmp_path / "coarse.tif", browser=False) as viewer:
+        seen = browse(
+            viewer.url,
+            *[READY, IDLE, CALM, listed(0, ".note"), {"evaluate": COLOUR}],
+            {"evaluate": "document.getElementById('map').focus()"},
+            *[*[{"press": "+"}, CALM] * 2, IDLE, listed(0, ".note"), {"evaluate": COLOUR}],
+        )
+    far, coarse, near, fine = [
+        answer for answer in clean(seen, viewer.url).results if answer is not None
+    ]
+    assert far == "clusters, 2100 × 2100 pixels: zoom in to see it (it has no overviews)"
+    assert near == "clusters, 2100 × 2100 pixels"
+    assert coarse != fine
