@@ -90,7 +90,12 @@ def open_zarr_group(path: str, root: zarr.Group) -> "xr.Dataset":
     name = display_name(path)
     try:
         dataset: xr.Dataset = xr.open_zarr(
-            root.store, chunks={}, decode_coords="all", mask_and_scale=False, consolidated=False
+            root.store,
+            group=root.path or None,
+            chunks={},
+            decode_coords="all",
+            mask_and_scale=False,
+            consolidated=False,
         )
     except _FAULTS as error:
         raise SourceError(

@@ -385,3 +385,21 @@ def test_a_forked_process_does_not_wait_for_ever(
     monkeypatch.setattr("os.getpid", lambda: parent + 1)
     with pytest.raises(StoreError, match="start workers anew: multiprocessing_context='spawn'"):
         import_icechunk(repository)
+
+
+def test_repositories_of_others(repository: str, tmp_path: Path) -> None:
+    """Vectors that xarray wrote, at the root or in a group, are a source as in a plain store."""
+    import xarray as xr
+
+    values = np.random.default_rng(0).normal(size=(6, 24, 20)).astype(np.float32)
+    coordinates = {"y": 5e6 - 10.0 * np.arange(24), "x": 4e5 + 10.0 * np.arange(20)}
+    array = xr.DataArray(values, coordinates, ("band", "y", "x"), "embedding")
+    storage = icechunk.local_filesystem_storage(RepositoryUrl.parse(f"{repository}@main").location)
+    session = icechunk.Repository.create(storage).writable_session("main")
+    for group, factor in ((None, 1), ("later", 2)):
+        (array * factor).to_dataset().to_zarr(session.store, group=group, consolidated=False)
+    session.commit("by others")
+    for place, factor in (("@main", 1), ("@main/later", 2)):
+        store = tmp_path / f"{factor}.zarr"
+        geoembz.convert(f"{repository}{place}", store, quantizer="float32", crs="EPSG:32632")
+        np.testing.assert_array_equal(geoembz.open(store)["embedding"].values, values * factor)
