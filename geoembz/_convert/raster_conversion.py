@@ -27,7 +27,7 @@ from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources import Source
 from geoembz.sources.base import names_of, traits_of
 from geoembz.sources.checks import check_vectors
-from geoembz.sources.layers import layers_of
+from geoembz.sources.layer_reading import layers_of
 from geoembz.store import StoreReader
 from geoembz.store.documents import StorePlan
 from geoembz.store.grids import write_root

@@ -21,7 +21,7 @@ from geoembz.encoding._quantization import Codes, PowerQuantizer
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, SourceData
 from geoembz.sources.base import occupies
-from geoembz.sources.layers import read_layers
+from geoembz.sources.layer_reading import read_layers
 from geoembz.store.digests import StoredObjects, parse_objects
 from geoembz.store.documents import StorePlan
 from geoembz.store.journal import Journal

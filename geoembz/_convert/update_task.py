@@ -14,7 +14,8 @@ from geoembz._geo.grid import Window, split
 from geoembz._util.memory import allocate
 from geoembz.encoding._quantization import Codes
 from geoembz.sources.base import occupied_window, occupies
-from geoembz.sources.layers import Layer, read_layers
+from geoembz.sources.layer_reading import read_layers
+from geoembz.sources.layers import Layer
 from geoembz.store import StoreReader
 from geoembz.store.layout import ChunkLayout
 from geoembz.store.writer import WrittenCodes

@@ -166,7 +166,7 @@ class Source(Described, Protocol):
     """A raster of embeddings that can be read.
 
     One that knows more may have these, too; ask `occupies`, `occupied_window` and
-    `geoembz.sources.layers`:
+    `geoembz.sources.layer_reading`:
 
     - ``occupies(window)``: False where a window can hold no valid pixel, without reading it;
     - ``occupied``: a window that all valid pixels lie in;

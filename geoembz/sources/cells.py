@@ -11,7 +11,7 @@ from geoembz._geo.grid import Grid, Window, split
 from geoembz._util.options import check_whole
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.base import Source, SourceData, names_of, occupies, traits_of
-from geoembz.sources.layers import layers_of
+from geoembz.sources.layer_reading import layers_of
 from geoembz.sources.pooling import Pool, Statistics, check_pools, pooled_length
 from geoembz.sources.wrappers import ViewSource
 

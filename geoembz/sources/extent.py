@@ -13,7 +13,7 @@ from geoembz._geo.grid import TOLERANCE_PIXELS, Grid, Window
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.base import Source, SourceData, common_block, occupies, place_infos
 from geoembz.sources.georeference import describe_grid, offset, refuse_misaligned
-from geoembz.sources.layers import common_layers, read_layer
+from geoembz.sources.layer_reading import common_layers, read_layer
 from geoembz.sources.wrappers import ViewSource
 
 _MOST_PIXELS = 2**31

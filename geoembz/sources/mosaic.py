@@ -26,7 +26,7 @@ from geoembz.sources.base import (
     traits_of,
 )
 from geoembz.sources.georeference import cover, offset, refuse_misaligned
-from geoembz.sources.layers import common_layers, read_layer
+from geoembz.sources.layer_reading import common_layers, read_layer
 from geoembz.sources.options import OVERLAPS, Overlap
 from geoembz.sources.wrappers import reorder_alike, resample_nearest
 

@@ -12,7 +12,8 @@ from geoembz._geo.grid import Grid, Window
 from geoembz.errors import SourceError
 from geoembz.sources.base import Source, traits_of
 from geoembz.sources.georeference import describe_grid, offset
-from geoembz.sources.layers import Layer, checked_layers, layers_of
+from geoembz.sources.layer_reading import layers_of
+from geoembz.sources.layers import Layer, checked_layers
 from geoembz.sources.provenance import SourceInfo
 from geoembz.sources.wrappers import ViewSource
 

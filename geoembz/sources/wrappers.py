@@ -25,7 +25,7 @@ from geoembz.sources.base import (
     occupies,
     traits_of,
 )
-from geoembz.sources.layers import Layer, layers_of, read_layer
+from geoembz.sources.layer_reading import layers_of, read_layer
 
 
 class ViewSource:
@@ -51,7 +51,7 @@ class ViewSource:
         self.block_shape: tuple[int, int] = source.block_shape
         self.info = source.info
         self.traits = traits_of(source) if traits is None else traits
-        self.layers: tuple[Layer, ...] = layers_of(source)
+        self.layers = layers_of(source)
 
     def read_layer(self, name: str, window: Window) -> NDArray[Any]:
         """Read a window of a layer; see `read_layers`."""

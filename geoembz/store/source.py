@@ -67,7 +67,7 @@ class StoreSource:
             raise SourceError(f"{self.name}: cannot be read ({error}); fetch it again") from error
 
     def read_layer(self, name: str, window: Window) -> "np.ma.MaskedArray[Any, Any]":
-        """Read a window of a layer; see `geoembz.sources.layers.read_layers`."""
+        """Read a window of a layer; see `geoembz.sources.layer_reading.read_layers`."""
         layer = next(layer for layer in self.layers if layer.name == name)
         try:
             numbers = self._reader.read_layer(name, window, self._date)

@@ -14,7 +14,7 @@ import geoembz
 from geoembz._convert.inputs import open_inputs
 from geoembz._geo.grid import Window
 from geoembz.errors import GeoembzError, InvalidConfigError, SourceError
-from geoembz.sources.layers import read_layers
+from geoembz.sources.layer_reading import read_layers
 from geoembz.store import StoreReader
 from tests.conftest import DEFAULT_TRANSFORM, MakeRaster
 from tests.trees import objects

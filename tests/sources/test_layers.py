@@ -9,7 +9,7 @@ import pytest
 
 from geoembz import Layer
 from geoembz.errors import InvalidConfigError
-from geoembz.sources.layers import common_layers
+from geoembz.sources.layer_reading import common_layers
 
 
 @pytest.mark.parametrize(
