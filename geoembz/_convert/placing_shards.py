@@ -10,8 +10,10 @@ same order; nothing of it needs the source.
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from geoembz._convert.executors import run_tasks
@@ -76,22 +78,29 @@ def _keys(build: Path) -> Iterator[str]:
 
 def _stages(keys: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield what may be put in its place together, in order."""
-    ordered = sorted(keys, key=lambda key: (_stage(key), _place(_stage(key), key), _part(key), key))
-    for stage, members in groupby(ordered, _stage):
-        yield stage, list(members)
+    known = list(keys)
+    start, end = f"{DIGESTS}/", f"/{ROOT}"
+    described = {key.removesuffix(end) for key in known if key.endswith(end)}
+    arrays = {path for path in described if f"{start}{path}" in described}  # those of shards
+    ordered = sorted(
+        (stage, _place(stage, key), _part(key), key)
+        for stage, key in ((_stage(key, arrays), key) for key in known)
+    )
+    for stage, members in groupby(ordered, itemgetter(0)):
+        yield stage, [key for *_, key in members]
 
 
-def _stage(key: str) -> int:
-    array, is_shard, _ = key.rpartition("/c/")
+def _stage(key: str, arrays: AbstractSet[str]) -> int:
+    array = key.rpartition("/c/")[0]
     if key == ROOT:
         return _LAST
     if key.endswith(f"/{ROOT}"):
         return _DOCUMENTS
     if key.startswith(f"{DIGESTS}/"):
         return _DIGESTS
-    if is_shard and array.rpartition("/")[2] == VALID:
-        return _MASKS
-    return _CODES
+    if array not in arrays:
+        return _DOCUMENTS
+    return _MASKS if array.rpartition("/")[2] == VALID else _CODES
 
 
 def _place(stage: int, key: str) -> tuple[str, ...]:

@@ -13,8 +13,9 @@ import geoembz
 from geoembz._convert import overviews
 from geoembz._convert.update_grid import ENDED
 from geoembz._objects import files
+from geoembz._objects.tree import ObjectTree
 from geoembz._verify import verify
-from geoembz.errors import InvalidConfigError, StoreError
+from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
 from geoembz.store.journal import FOLDER
 from tests import forking
 from tests.trees import objects
@@ -38,14 +39,16 @@ def kill(raster: Path, store: str, place: str, number: int) -> int:
     return forking.run([*words, "updates=true"])
 
 
-CALLS = {"shard": 9, "record": 9, "replace": 40, "complete": 1, "root": 1, "object": 18}
+CALLS = {"shard": 9, "record": 9, "replace": 100, "complete": 1, "root": 1, "object": 18}
 """How often an update comes by these places, or less."""
 
 _RANDOM = np.random.default_rng(18)
 KILLS = [
     (place, int(_RANDOM.integers(1, CALLS[place] + 1)))
-    for place in [*CALLS, *_RANDOM.choice([*CALLS], 14)]
+    for place in [*CALLS, *_RANDOM.choice([*CALLS], 8)]
 ]
+KILLS += [("replace", number) for number in (61, 75, 97, 92, 120, 140)]
+"""The last six while shards take their places."""
 
 
 @pytest.mark.slow
@@ -95,7 +98,7 @@ def test_another_command_is_told(land: Landscape, tmp_path: Path) -> None:
     for command in (lambda: geoembz.update(store, land.tiles[3]), lambda: overviews(store)):
         with pytest.raises(InvalidConfigError, match=r"unfinished update from file:middle.tif; "):
             command()
-    assert kill(raster, store, "replace", 5) == -signal.SIGKILL
+    assert kill(raster, store, "place", 1) == -signal.SIGKILL
     raster.unlink()
     overviews(store, levels=1)
     overviews(undisturbed, levels=1)
@@ -122,3 +125,35 @@ def test_a_full_disk(land: Landscape, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.undo()
     geoembz.update(store, raster)
     assert objects(Path(store)) == objects(Path(undisturbed))
+
+
+def test_ended_while_a_server_copies(
+    land: Landscape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pixel is old or new; repeated, it is the store of this machine."""
+    raster, store, undisturbed = prepare(land, "int4", tmp_path)
+    before, after = vectors(store), vectors(undisturbed)
+    url = "memory://update/out.zarr"
+    for key, content in objects(Path(store)).items():
+        ObjectTree(url).write(key, content)
+    real, copied = ObjectTree.copy, list[str]()
+
+    def copy(tree: ObjectTree, key: str, target: ObjectTree) -> None:
+        copied.append(key)
+        if len(copied) > 6:
+            raise StoreError("the line is dead")
+        real(tree, key, target)
+
+    monkeypatch.setattr(ObjectTree, "copy", copy)
+    with pytest.raises(StoreError, match="the line is dead"):
+        geoembz.update(url, raster)
+    monkeypatch.undo()
+    assert all("embedding/c/" in key for key in copied)
+    check_states(vectors(url), before, after)
+    raster.unlink()
+    with pytest.raises(GeoembzError, match=r"middle\.tif"):
+        geoembz.update(url, raster)
+    overviews(url, levels=1)
+    overviews(undisturbed, levels=1)
+    expected = objects(Path(undisturbed))
+    assert {key: ObjectTree(url).read(key) for key in ObjectTree(url).sizes()} == expected

@@ -280,3 +280,31 @@ def test_what_no_update_is_for(land: Landscape, tmp_path: Path) -> None:
         geoembz.update(tmp_path / "nothing.zarr", land.tiles[0])
     with pytest.raises(TypeError, match="chunk"):
         geoembz.update(parts, land.tiles[0], chunk=8)  # type: ignore[call-arg]
+
+
+@pytest.mark.slow
+def test_layers_are_filled_with_the_vectors(land: Landscape, tmp_path: Path) -> None:
+    """Numbers beside the vectors, where these are taken, or where there are none of either."""
+    counts = np.arange(ROWS * SIDE * COLS * SIDE, dtype=np.int32).reshape(ROWS * SIDE, COLS * SIDE)
+    a, _, c, _, e, f = products.UTM_TRANSFORM
+    rasters, layers = {}, {}
+    for name, cols in (("west", slice(0, 30)), ("east", slice(30, 72)), ("whole", slice(0, 72))):
+        transform = (a, 0.0, c + a * cols.start, 0.0, e, f)
+        rasters[name] = land.write(name, land.values[:, :, cols], 0, cols.start)
+        path = tmp_path / f"{name}-count.tif"
+        products.write_raster(path, counts[np.newaxis, :, cols], transform=transform, nodata=-1)
+        layers[name] = {"count": path}
+    options = {**land.options("int4"), "extent": land.extent}
+    grown, once = tmp_path / "grown.zarr", tmp_path / "once.zarr"
+    geoembz.convert(rasters["west"], grown, **options, layers=layers["west"])
+    half = StoreReader.open(str(grown))
+    assert (half.read_layer("count", half.attributes.grid.window)[:, 30:] == -1).all()
+    geoembz.update(grown, rasters["east"], layers=layers["east"])
+    geoembz.convert(rasters["whole"], once, **options, layers=layers["whole"])
+    full = StoreReader.open(str(grown))
+    np.testing.assert_array_equal(full.read_layer("count", full.attributes.grid.window), counts)
+    ours, theirs = objects(grown), objects(once)
+    for key in theirs:
+        if key.startswith(("embedding/c/", "valid/c/", "count/c/")):
+            assert ours[key] == theirs[key]
+    assert verify(grown).problems == ()
