@@ -1,14 +1,16 @@
 """Checks of the codec family on real data: what single recipes keep, faiss, AlphaEarth.
 
-    python -m benchmarks.family ../shared/data
+    python -m benchmarks.family ../shared/data [--faiss NAME …]
 
 EuroSAT (EfficientNet-Lite0, 1280-d, 21,600/5,400) by kNN as in `benchmarks.rate_accuracy`, which
 must have run before: the 32-byte recipe that it chose on training rows is used, unchanged, on
-AlphaEarth points with Dynamic World labels. Nothing is chosen here.
+AlphaEarth points with Dynamic World labels. Nothing is chosen here. With ``--faiss``, only these
+recipes are compared with faiss' quantizers.
 """
 
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +66,9 @@ def reproduce(table: Table, problem: Problem) -> None:
         )
 
 
-def against_faiss(table: Table, problem: Problem) -> None:
+def against_faiss(table: Table, problem: Problem, names: Sequence[str] = FAISS) -> None:
     """Compare with faiss' quantizers: same components, rows, M and beam, means of three seeds."""
-    for name in FAISS:
+    for name in names:
         m = Recipe.parse(name).bytes_per_vector(problem.dimension)
         pairs = [with_both(problem, name, m, seed) for seed in FIT_SEEDS]
         ours, theirs = np.mean(pairs, axis=0)
@@ -153,7 +155,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the CSVs")
+    parser.add_argument("--faiss", nargs="+", metavar="NAME", help="recipes to compare with faiss")
     options = parser.parse_args()
+    if options.faiss:
+        table = Table(options.out / "faiss_eurosat.csv", FIELDS)
+        against_faiss(table, read(options.data / f"eurosat/{EUROSAT}.npz"), options.faiss)
+        table.write()
+        return
     chosen = chosen_before(options.out / f"rate_accuracy_{EUROSAT}.csv", 32)
     problem = read(options.data / f"eurosat/{EUROSAT}.npz")
     table = Table(options.out / "family_eurosat.csv", FIELDS)
