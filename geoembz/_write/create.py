@@ -42,6 +42,7 @@ from geoembz.store import StoreReader
 from geoembz.store.attributes import StoreAttributes
 from geoembz.store.conventions import UNKNOWN_MODEL
 from geoembz.store.documents import StorePlan, store_documents
+from geoembz.store.journal import BY_WINDOW
 from geoembz.store.writer import StoreWriter
 
 UNNAMED = "urn:geoembz:writer"
@@ -110,7 +111,7 @@ class NewStore:
         return {
             "software": __version__,
             "format": FORMAT_VERSION,
-            "written": "by window",
+            **BY_WINDOW,
             "encoding": self.stored.encoding.hash,
             "bands": list(declared.band_names),
             "sources": [info.identity() for info in declared.info],

@@ -30,6 +30,7 @@ from geoembz._write.shards import Repeats
 from geoembz._write.writer import Begun, Writer, open_writer
 from geoembz.sources.provenance import SourceInfo
 from geoembz.store import StoreReader
+from geoembz.store.journal import BY_WINDOW
 from geoembz.store.writer import StoreWriter
 
 
@@ -138,7 +139,7 @@ def extend(
         reader = StoreReader.open(url)
         middle = centre_of(reader.encoding, centre)
         identities = [info.identity() for info in infos]
-        own = {"written": "by window", "seed": seed, "sources": identities}
+        own = {**BY_WINDOW, "seed": seed, "sources": identities}
         plan = date_plan(reader, site, date, {**own, "centre": middle.tolist()})
         is_ended = plan in site.ended
         is_begun = any(journal.matches(plan) for journal in site.journals()) and not is_ended

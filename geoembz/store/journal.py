@@ -38,6 +38,9 @@ _BOUND = "plan"
 _UNFITTED = frozenset({"repack"})
 """Members of the plans that fit nothing, so that the journal keeps no encoding."""
 
+BY_WINDOW = {"written": "by window"}
+"""Part of the plans of what no file is the source of."""
+
 _GROWING = frozenset({"append", "overviews", "update"})
 """Members of the plans that add to a store: what each adds."""
 
@@ -281,6 +284,11 @@ def _fit_keys(plan: Mapping[str, Any]) -> tuple[str, str]:
 def _describe(growing: str, plan: Mapping[str, Any], url: str) -> str:
     """Return what a killed command was adding to a store, and which command finishes it."""
     store = shlex.quote(_root_of(url))
+    if growing == "append" and BY_WINDOW.items() <= plan.items():
+        return (
+            f"an unfinished date, {plan['append']}; repeat that call to finish it "
+            f"(`geoembz.extend({_root_of(url)!r}, time={plan['append']!r})`)"
+        )
     if growing == "append":
         return (
             f"an unfinished append of {plan['append']}; repeat that command to finish it "

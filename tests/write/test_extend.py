@@ -34,6 +34,8 @@ def test_a_date_has_the_bytes_of_an_appended_one(
         for window in writer.missing(20)[::3]:
             writer.write(window, vectors[:, *window.slices])
         assert geoembz.StoreReader.open(str(extended)).dates == ("2023-01-01",)
+    with pytest.raises(InvalidConfigError, match=r"unfinished date, 2024-01-01; .*geoembz\.extend"):
+        geoembz.overviews(extended, levels=1, overwrite=True)
     with geoembz.extend(extended, time="2024", sources=["file:scene"]) as writer:
         fill(writer, vectors, 20, seed=1)
         summary = writer.finish()

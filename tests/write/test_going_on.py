@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -175,3 +176,31 @@ def test_a_full_disk_fails_one_window(
         writer.finish()
     assert shards_of(objects(tmp_path / "out")) == shards_of(converted)
     assert ".geoembz" not in names(tmp_path / "out")
+
+
+def test_threads_of_one_process_share_a_writer(
+    begin: Begin, vectors: NDArray[np.float32], converted: dict[str, bytes], tmp_path: Path
+) -> None:
+    """As processes do."""
+    with begin() as writer:
+        with ThreadPoolExecutor(4) as pool:
+            windows = writer.missing(11)
+            list(pool.map(lambda w: writer.write(w, vectors[:, *w.slices]), windows))
+        assert writer.missing(50) == []
+        writer.finish()
+    assert shards_of(objects(tmp_path / "out")) == shards_of(converted)
+
+
+def test_a_forked_process_has_a_copy(
+    begin: Begin, vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it leaves does not let go of the destination."""
+    with begin() as writer:
+        with monkeypatch.context() as patch:
+            patch.setattr("os.getpid", lambda: -1)
+            assert not writer.is_owner
+            with pytest.raises(StoreError, match="copies only write"):
+                writer.finish()
+            writer.close()
+        fill(writer, vectors, 50)
+        writer.finish()
