@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from geoembz._convert.conversion import fit_once
+from geoembz._convert.conversion import Fit, fit_once
 from geoembz._convert.date_build import layouts_of_levels
 from geoembz._convert.destination import Destination
 from geoembz._convert.executors import Progress, Workers, run_recorded
@@ -20,6 +20,8 @@ from geoembz._convert.update_task import UpdatedCodes, UpdateTask
 from geoembz._geo.grid import pick
 from geoembz._objects.tree import ObjectTree
 from geoembz._version import FORMAT_VERSION, __version__
+from geoembz.encoding import Encoding
+from geoembz.encoding._means import MeanEncoder
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.base import occupied_window, occupies, traits_of
@@ -258,12 +260,7 @@ class GridUpdating:
         self, build: Build, writer: StoreWriter, reader: StoreReader, progress: Progress | None
     ) -> list[ShardResult]:
         options = self.options
-        _, centre = fit_once(
-            build,
-            lambda: check_sample(
-                self.source, reader.encoding, options.seed, options.workers, options.read.nodata
-            ),
-        )
+        _, centre = fit_once(build, lambda: self._check_sample(reader.encoding))
         task = UpdateTask(
             self.source,
             writer,
@@ -291,6 +288,18 @@ class GridUpdating:
             self.pool,
             progress,
         )
+
+    def _check_sample(self, encoding: Encoding) -> Fit:
+        """Check the encoding on a sample; return with it what the centred cosine takes off.
+
+        That is the encoding's own mean, where it has one: with a mean of each tile the figure would
+        tell how large tiles are.
+        """
+        options = self.options
+        nodata = options.read.nodata
+        fit = check_sample(self.source, encoding, options.seed, options.workers, nodata)
+        has_mean = encoding.projection.mean is not None
+        return (encoding, MeanEncoder(encoding, unit_length=False).centre) if has_mean else fit
 
     def _attributes(
         self, attributes: StoreAttributes, written: Written, replaced: int, position: int

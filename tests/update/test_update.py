@@ -308,3 +308,12 @@ def test_layers_are_filled_with_the_vectors(land: Landscape, tmp_path: Path) -> 
         if key.startswith(("embedding/c/", "valid/c/", "count/c/")):
             assert ours[key] == theirs[key]
     assert verify(grown).problems == ()
+
+
+@pytest.mark.slow
+def test_processes_write_the_same(land: Landscape, tmp_path: Path) -> None:
+    """Workers of a cluster read what is there, and merge."""
+    grown, alone = (land.first(tmp_path / f"{name}.zarr", "overviews") for name in ("a", "b"))
+    geoembz.update(grown, land.tiles[5:9], scheduler="local", workers=2)
+    geoembz.update(alone, land.tiles[5:9])
+    assert objects(Path(grown)) == objects(Path(alone))
