@@ -18,10 +18,9 @@ and decodes no codes of one date by the mask of the other.
 """
 
 import errno
-import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import groupby
@@ -29,7 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from geoembz._convert.executors import run_tasks
-from geoembz._convert.placing_shards import copy_shards, place_shards
+from geoembz._convert.placing_shards import (
+    COPIES,
+    built_keys,
+    copy_keys,
+    copy_shards,
+    place_shards,
+)
 from geoembz._objects.files import exchange
 from geoembz._objects.tree import ObjectTree
 from geoembz.errors import StoreError
@@ -214,17 +219,10 @@ def _place_levels(build: Path, destination: Path) -> None:
 
 
 def _place_files(build: Path, destination: Path) -> None:
-    for path in sorted(_files(build), key=lambda path: path == build / _ROOT):
-        target = destination / path.relative_to(build)
+    for key in sorted(built_keys(build), key=lambda key: key == _ROOT):
+        target = destination / key
         target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
-
-
-def _files(build: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(build):
-        if folder == str(build):
-            folders.remove(FOLDER)
-        yield from (Path(folder, name) for name in names)
+        (build / key).replace(target)
 
 
 def swap(build: Path, destination: Path) -> None:
@@ -267,9 +265,6 @@ def _is_whole(build: Path) -> bool:
 
 REPLACES = "replaces"
 """Member of a plan: whether its date is in the store already."""
-
-_COPIES = 8
-"""Objects that the server is asked to copy at once: each request waits, and moves no byte here."""
 
 
 def is_staged(plan: Mapping[str, Any]) -> bool:
@@ -315,11 +310,11 @@ def copy_over(tree: ObjectTree, plan: Mapping[str, Any], fence: Fence) -> None:
     former = {key for array in arrays for key in tree.keys(f"{array}/c/{plan['position']}")}
     fence.check()
     tree.remove_keys(sorted(former - shards))
-    _copy(build, tree, fence, sorted(digests))
+    copy_keys(build, tree, fence, sorted(digests))
     places = [list(group) for _, group in groupby(sorted(shards, key=_place), _place)]
-    run_tasks(partial(_replace, build, tree, fence, former), places, workers=_COPIES)
-    _copy(build, tree, fence, sorted(set(keys) - shards - digests - {ROOT}))
-    _copy(build, tree, fence, [ROOT])
+    run_tasks(partial(_replace, build, tree, fence, former), places, workers=COPIES)
+    copy_keys(build, tree, fence, sorted(set(keys) - shards - digests - {ROOT}))
+    copy_keys(build, tree, fence, [ROOT])
     build.remove_keys([ROOT])
 
 
@@ -345,10 +340,4 @@ def _replace(
     if len(changed) > 1:
         fence.check()
         tree.remove_keys([key for key in changed if key in former])
-    _copy(build, tree, fence, changed)
-
-
-def _copy(build: ObjectTree, tree: ObjectTree, fence: Fence, keys: Sequence[str]) -> None:
-    for key in keys:
-        fence.check()
-        build.copy(key, tree)
+    copy_keys(build, tree, fence, changed)

@@ -23,7 +23,7 @@ from geoembz.store.documents import VALID
 from geoembz.store.journal import FOLDER
 from geoembz.store.lock import Fence
 
-_COPIES = 8
+COPIES = 8
 """Objects that the server is asked to copy at once: each request waits, and moves no byte here."""
 
 _CODES, _MASKS, _DIGESTS, _DOCUMENTS, _LAST = range(5)
@@ -31,7 +31,7 @@ _CODES, _MASKS, _DIGESTS, _DOCUMENTS, _LAST = range(5)
 
 def place_shards(build: Path, destination: Path) -> None:
     """Rename what was built to where it belongs, on this machine; may be repeated."""
-    for _, keys in _stages(_keys(build)):
+    for _, keys in _stages(built_keys(build)):
         for key in keys:
             target = destination / key
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,17 +59,19 @@ def copy_shards(build: ObjectTree, tree: ObjectTree, fence: Fence, keys: Sequenc
     """
     for stage, members in _stages(keys):
         places = [list(group) for _, group in groupby(members, partial(_place, stage))]
-        run_tasks(partial(_copy, build, tree, fence), places, workers=_COPIES)
+        run_tasks(partial(copy_keys, build, tree, fence), places, workers=COPIES)
     build.remove_keys([ROOT])
 
 
-def _copy(build: ObjectTree, tree: ObjectTree, fence: Fence, keys: Sequence[str]) -> None:
+def copy_keys(build: ObjectTree, tree: ObjectTree, fence: Fence, keys: Sequence[str]) -> None:
+    """Copy objects one after the other, each if the store is still this command's."""
     for key in keys:
         fence.check()
         build.copy(key, tree)
 
 
-def _keys(build: Path) -> Iterator[str]:
+def built_keys(build: Path) -> Iterator[str]:
+    """Yield the keys of all that was built on this machine, the journal left out."""
     for folder, folders, names in os.walk(build):
         if folder == str(build) and FOLDER in folders:
             folders.remove(FOLDER)

@@ -59,7 +59,7 @@ class Mortal:
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mortal]:
     """Return what counts and ends requests to fsspec's memory."""
-    monkeypatch.setattr(placing, "_COPIES", 1)  # for the same order in every run
+    monkeypatch.setattr(placing, "COPIES", 1)  # for the same order in every run
     yield Mortal(monkeypatch)
     MemoryFileSystem.store.clear()
 
