@@ -106,7 +106,7 @@ def test_a_fault_that_nobody_expected_is_said_in_words(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "labels.csv")
 
-    monkeypatch.setattr("geoembz.store.summary.open_group", refuse)
+    monkeypatch.setattr("geoembz.store.summary.open_any_group", refuse)
     with pytest.raises(SystemExit) as ended:
         main(["info", str(tmp_path)])
     assert ended.value.code == 1
