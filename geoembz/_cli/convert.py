@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -117,7 +117,28 @@ def convert(
     output.show(summary)
 
 
-@takes(read=read_options, output=printed)
+def growth_options(
+    recode: Annotated[
+        bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
+    ] = False,
+    seed: Seed = 0,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    break_lock: Annotated[
+        bool, typer.Option("--break-lock", help="Take STORE from a command that is dead.")
+    ] = False,
+) -> dict[str, Any]:
+    """Return the keywords of how a store is written to that is there already."""
+    return {
+        "recode": recode,
+        "seed": seed,
+        "workers": workers,
+        "scheduler": scheduler,
+        "break_lock": break_lock,
+    }
+
+
+@takes(read=read_options, how=growth_options, output=printed)
 def append(
     store: Annotated[str, typer.Argument(metavar="STORE", help="Store with a time axis.")],
     source: Annotated[
@@ -128,15 +149,7 @@ def append(
     read: "ReadOptions",
     output: Output,
     replace: Annotated[bool, typer.Option("--replace", help="Write over the date.")] = False,
-    recode: Annotated[
-        bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
-    ] = False,
-    seed: Seed = 0,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    break_lock: Annotated[
-        bool, typer.Option("--break-lock", help="Take STORE from a conversion that is dead.")
-    ] = False,
+    how: dict[str, Any],
 ) -> None:
     """Append a date to a store that has a time axis, with the store's own encoding.
 
@@ -151,17 +164,13 @@ def append(
             time=time,
             read=read,
             replace_date=replace,
-            recode=recode,
-            seed=seed,
-            workers=workers,
-            scheduler=scheduler,
-            break_lock=break_lock,
             progress=progress,
+            **how,
         )
     output.show(summary)
 
 
-@takes(read=read_options, output=printed)
+@takes(read=read_options, how=growth_options, output=printed)
 def update(
     store: Annotated[
         str, typer.Argument(metavar="STORE", help="Store of a raster, or of several.")
@@ -178,15 +187,7 @@ def update(
     time: Annotated[
         str | None, typer.Option(metavar="DATE", help="Which date, of a store that has several.")
     ] = None,
-    recode: Annotated[
-        bool, typer.Option("--recode", help="Accept a store with another encoding as SRC.")
-    ] = False,
-    seed: Seed = 0,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    break_lock: Annotated[
-        bool, typer.Option("--break-lock", help="Take STORE from a command that is dead.")
-    ] = False,
+    how: dict[str, Any],
 ) -> None:
     """Fill pixels of a store that hold no embedding yet, in its own grid and encoding.
 
@@ -201,12 +202,8 @@ def update(
             replace=replace,
             time=time,
             read=read,
-            recode=recode,
-            seed=seed,
-            workers=workers,
-            scheduler=scheduler,
-            break_lock=break_lock,
             progress=progress,
+            **how,
         )
     output.show(summary)
 

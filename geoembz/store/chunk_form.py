@@ -30,6 +30,10 @@ _ABSENT = np.uint64(2**64 - 1)
 _INDEX_CODECS = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
 
 
+class ReplacedError(Exception):
+    """An object is not the one any more whose index is known: it is to be read again."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """Some bytes of an object that hold one chunk, and where that chunk begins in the array.

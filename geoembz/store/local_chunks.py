@@ -17,7 +17,7 @@ from zarr.storage import LocalStore
 
 from geoembz._util.memory import allocate
 from geoembz._util.threads import shared_pool
-from geoembz.store.chunk_form import ChunkForm, Piece, ShardIndex, Span
+from geoembz.store.chunk_form import ChunkForm, Piece, ReplacedError, ShardIndex, Span
 from geoembz.store.guard import LossStore
 
 _BLOCK_BYTES = 2**20
@@ -28,10 +28,6 @@ _ATTEMPTS = 5
 
 type _Versions = dict[str, tuple[int, int]]
 """Inode and time of change of the shards whose indexes were read, by key."""
-
-
-class _ReplacedError(Exception):
-    """The file is not the one whose index was read."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class LocalChunks:
         for _ in range(_ATTEMPTS):
             try:
                 return self._read(selection, {})
-            except _ReplacedError as error:
+            except ReplacedError as error:
                 replaced = error
         raise ValueError(f"{replaced}: was replaced again and again while it was read")
 
@@ -138,7 +134,7 @@ def _read(path: Path, piece: Piece, version: tuple[int, int] | None) -> NDArray[
         with path.open("rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if version not in {None, (status.st_ino, status.st_mtime_ns)}:
-                raise _ReplacedError(path.name)
+                raise ReplacedError(path.name)
             size = status.st_size
             n_bytes = size if piece.n_bytes is None else piece.n_bytes
             if piece.offset + n_bytes > size:  # before anything is allocated for it

@@ -22,7 +22,7 @@ from zarr.storage import FsspecStore
 from geoembz._objects.ranges import Part, read_part, reads_parts
 from geoembz._util.memory import allocate
 from geoembz._util.threads import shared_pool
-from geoembz.store.chunk_form import ChunkForm, Piece, ShardIndex, Span, StoredObject
+from geoembz.store.chunk_form import ChunkForm, Piece, ReplacedError, ShardIndex, Span, StoredObject
 from geoembz.store.guard import GAPS_PER_CHUNK, LossStore
 
 _KEPT_BYTES = 64 * 2**20
@@ -36,10 +36,6 @@ _ZSTD_GROWTH, _ZSTD_FRAME_BYTES = 128, 1024
 
 _ATTEMPTS = 2
 """How often a shard is read whose index turns out to be another object's."""
-
-
-class _ReplacedError(Exception):
-    """The object is not the one whose index is known."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ class RemoteChunks:
                 version = None if indexed is None else indexed.version
                 groups = [self._fetch(group, version, spans, out) for group in self._join(pieces)]
                 return [placing for each in await _all_or_error(groups) for placing in each]
-            except _ReplacedError:
+            except ReplacedError:
                 self._indexes.pop(part.key, None)
                 if attempt == _ATTEMPTS:
                     raise ValueError(
@@ -212,7 +208,7 @@ class RemoteChunks:
             start = None if end is None else first.offset
             part = await self._read_part(first.key, start, end)
             if end is not None and (part is None or part.version != version):
-                raise _ReplacedError
+                raise ReplacedError
             if part is not None and end is not None and len(part.content) != end - first.offset:
                 raise ValueError(f"{first.key}: {len(part.content)} bytes of {end}: truncated")
             content = None if part is None else part.content
