@@ -19,11 +19,11 @@ from zarr.storage import MemoryStore
 from benchmarks.convert import prepare
 from benchmarks.rasters import RasterSpec
 from benchmarks.report import Row, parse_options, publish, warm
-from geoembz._convert.executors import run_tasks
 from geoembz._convert.sampling import PixelRoles, draw_sample, read_shape
 from geoembz._geo.grid import Window, split
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import single_threaded_blas
+from geoembz._work.executors import run_tasks
 from geoembz.encoding import Encoding, Recipe
 from geoembz.sources import Source, open_source
 from geoembz.store.documents import EMBEDDING, StorePlan, create_codes

@@ -19,12 +19,12 @@ from typing import Any
 
 from benchmarks.report import Row, Target, parse_options, publish
 from benchmarks.timing import peak_bytes
-from geoembz._convert import scheduling
-from geoembz._convert.cluster import open_cluster
 from geoembz._convert.record import total
 from geoembz._convert.shard_task import ShardResult
 from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
+from geoembz._work import scheduling
+from geoembz._work.cluster import open_cluster
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.store.journal import Journal
 from geoembz.store.layout import ChunkLayout

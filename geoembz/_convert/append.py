@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from geoembz._convert.append_date import AppendOptions, DateAppending
-from geoembz._convert.cluster import open_workers
 from geoembz._convert.date_build import summarise_date
-from geoembz._convert.executors import (
-    Progress,
-    Workers,
-    check_scheduler,
-    make_absolute,
-    with_absolute_layers,
-)
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.members import match_grids, member_names
 from geoembz._convert.options import FitOptions, ReadKeywords, gather_read, parse_date
@@ -24,6 +16,14 @@ from geoembz._convert.summary import AppendSummary
 from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import worker_count
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import (
+    Progress,
+    Workers,
+    check_scheduler,
+    make_absolute,
+    with_absolute_layers,
+)
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
 from geoembz.store.grids import write_root

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from geoembz._convert.basis import check_coverage
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress
 from geoembz._convert.options import FitOptions, StorageOptions
 from geoembz._convert.sampling import sample_mean
 from geoembz._convert.site import Build, Plan, Site
 from geoembz._convert.summary import ConvertSummary
 from geoembz._version import FORMAT_VERSION, __version__
+from geoembz._work.executors import Progress
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import ReadOptions, Source

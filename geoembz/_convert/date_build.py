@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from geoembz._convert.executors import Progress, Workers
 from geoembz._convert.levels import finish_store
 from geoembz._convert.placing import REPLACES
 from geoembz._convert.record import Written, total_pixels
@@ -16,6 +15,7 @@ from geoembz._convert.shard_task import ShardResult
 from geoembz._convert.site import Build, Plan, Site
 from geoembz._convert.summary import AppendSummary, mean_fidelity
 from geoembz._version import FORMAT_VERSION, __version__
+from geoembz._work.executors import Progress, Workers
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.sources.base import SourceTraits
 from geoembz.store import StoreReader

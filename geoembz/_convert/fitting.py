@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Unpack
 
-from geoembz._convert.executors import ThreadWorkers
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import (
     FitKeywords,
@@ -18,6 +17,7 @@ from geoembz._convert.raster_conversion import RasterConversion, fit_grids
 from geoembz._convert.table_conversion import TableConversion
 from geoembz._util.arrays import as_numpy
 from geoembz._util.threads import worker_count
+from geoembz._work.executors import ThreadWorkers
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from geoembz._convert.executors import Progress, Workers, merge_stored, run_recorded
 from geoembz._convert.level_tasks import (
     CoarserTask,
     CodesReader,
@@ -21,6 +20,7 @@ from geoembz._convert.record import total_pixels
 from geoembz._convert.shard_task import ShardResult
 from geoembz._convert.site import Build
 from geoembz._convert.summary import mean_fidelity
+from geoembz._work.executors import Progress, Workers, merge_stored, run_recorded
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._means import MeanEncoder
 from geoembz.sources.aef import is_unit_product

@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 
 import zarr
 
-from geoembz._convert.cluster import open_workers
 from geoembz._convert.conversion import Fit, fit_once
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, check_scheduler, make_absolute
 from geoembz._convert.levels import LevelFigures, has_unit_length, with_levels, write_levels
 from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import OverviewsSummary
@@ -21,6 +19,8 @@ from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._version import __version__
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import Progress, Workers, check_scheduler, make_absolute
 from geoembz.encoding._means import MeanEncoder
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store import StoreReader

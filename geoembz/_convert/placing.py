@@ -27,7 +27,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from geoembz._convert.executors import run_tasks
 from geoembz._convert.placing_shards import (
     COPIES,
     built_keys,
@@ -37,6 +36,7 @@ from geoembz._convert.placing_shards import (
 )
 from geoembz._objects.files import exchange
 from geoembz._objects.tree import ObjectTree
+from geoembz._work.executors import run_tasks
 from geoembz.errors import StoreError
 from geoembz.store.contents import GONE, TOKEN
 from geoembz.store.digests import DIGESTS, ROOT

@@ -16,8 +16,8 @@ from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 
-from geoembz._convert.executors import run_tasks
 from geoembz._objects.tree import ObjectTree
+from geoembz._work.executors import run_tasks
 from geoembz.store.digests import DIGESTS, ROOT
 from geoembz.store.documents import VALID
 from geoembz.store.journal import FOLDER

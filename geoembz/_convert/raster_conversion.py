@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from geoembz._convert.conversion import Conversion, Fit, build_store, fit_once
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, run_tasks
 from geoembz._convert.levels import finish_store, has_unit_length
 from geoembz._convert.options import StorageOptions
 from geoembz._convert.record import store_attributes, summarise
@@ -22,6 +21,7 @@ from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary, merge_summaries
 from geoembz._geo.chunks import sizes_for
 from geoembz._objects.tree import ObjectTree
+from geoembz._work.executors import Progress, Workers, run_tasks
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources import Source

@@ -7,15 +7,7 @@ from pathlib import Path
 from typing import Unpack
 
 from geoembz._convert.basis import check_columns, check_dimension, in_order_of, load_fixed
-from geoembz._convert.cluster import open_workers
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import (
-    Progress,
-    Workers,
-    check_scheduler,
-    make_absolute,
-    with_absolute_layers,
-)
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.options import (
     ConvertKeywords,
@@ -32,6 +24,14 @@ from geoembz._convert.sampling import SampleCache
 from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_conversion import TableConversion
 from geoembz._util.threads import worker_count
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import (
+    Progress,
+    Workers,
+    check_scheduler,
+    make_absolute,
+    with_absolute_layers,
+)
 from geoembz.encoding import Encoding, Metric, Recipe
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.base import SourceTraits, traits_of

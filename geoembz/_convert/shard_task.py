@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert.executors import Progress, Workers, run_recorded
 from geoembz._convert.held_out import Measured
 from geoembz._convert.sampling import PixelRoles, read_shape
 from geoembz._convert.site import Build
 from geoembz._geo.grid import Window, pick, split
 from geoembz._util.memory import allocate
+from geoembz._work.executors import Progress, Workers, run_recorded
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._projection import TILE_PIXELS

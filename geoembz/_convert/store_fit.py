@@ -5,8 +5,8 @@ from functools import partial
 
 from geoembz._convert.basis import check_coverage
 from geoembz._convert.conversion import Fit
-from geoembz._convert.executors import run_tasks
 from geoembz._convert.sampling import PixelRoles, draw_sample, sample_mean
+from geoembz._work.executors import run_tasks
 from geoembz.encoding import Encoding
 from geoembz.errors import EncodingError
 from geoembz.sources import Source

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.conversion import Conversion, fit_once
-from geoembz._convert.executors import Progress, merge_stored
 from geoembz._convert.record import table_attributes, table_footer
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build
@@ -29,6 +28,7 @@ from geoembz._convert.table_shards import (
     write_table_shards,
 )
 from geoembz._geo.grid import Window
+from geoembz._work.executors import Progress, merge_stored
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.errors import NoValidPixelsError, StoreError

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert.executors import Progress, find_lost, run_tasks
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build
 from geoembz._convert.table_rows import VALID, RowFormat, Spill, X, Y
@@ -20,6 +19,7 @@ from geoembz._objects.files import make_parents
 from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.output import scratch_folder
 from geoembz._util.threads import in_order, single_threaded_blas
+from geoembz._work.executors import Progress, find_lost, run_tasks
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._quantization import Codes

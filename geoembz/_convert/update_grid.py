@@ -8,7 +8,6 @@ from typing import Any
 from geoembz._convert.conversion import Fit, fit_once
 from geoembz._convert.date_build import layouts_of_levels
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, Workers, run_recorded
 from geoembz._convert.levels import finish_store
 from geoembz._convert.record import Written, summarise, total_pixels
 from geoembz._convert.sampling import PixelRoles
@@ -20,6 +19,7 @@ from geoembz._convert.update_task import UpdatedCodes, UpdateTask
 from geoembz._geo.grid import pick
 from geoembz._objects.tree import ObjectTree
 from geoembz._version import FORMAT_VERSION, __version__
+from geoembz._work.executors import Progress, Workers, run_recorded
 from geoembz.encoding import Encoding
 from geoembz.encoding._means import MeanEncoder
 from geoembz.errors import InvalidConfigError, StoreError

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from geoembz._convert.executors import Progress, check_scheduler, make_absolute
 from geoembz._evaluate.sample import SAMPLES
 from geoembz._export.region import Region, open_region
 from geoembz._geo import BBox
 from geoembz._map.outputs import is_unfinished
 from geoembz._util.options import check_whole, gather
 from geoembz._util.threads import check_workers
+from geoembz._work.executors import Progress, check_scheduler, make_absolute
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader

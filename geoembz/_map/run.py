@@ -16,15 +16,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from geoembz._convert.cluster import open_workers
 from geoembz._convert.conversion import fit_once
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import (
-    Workers,
-    make_absolute,
-    merge_stored,
-    run_recorded,
-)
 from geoembz._convert.placing import discard
 from geoembz._convert.site import Build, Site
 from geoembz._export.region import Region
@@ -39,6 +32,13 @@ from geoembz._map.writer import MapPlan, MapWriter
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import worker_count
 from geoembz._version import __version__
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import (
+    Workers,
+    make_absolute,
+    merge_stored,
+    run_recorded,
+)
 from geoembz.errors import NoValidPixelsError
 from geoembz.store.digests import ROOT
 from geoembz.store.layout import ChunkLayout, layout_of

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from geoembz._convert.basis import load_fixed
 from geoembz._convert.destination import Destination, holds_already
-from geoembz._convert.executors import Progress, Workers
 from geoembz._convert.levels import finish_store, has_unit_length
 from geoembz._convert.options import (
     FitOptions,
@@ -29,6 +28,7 @@ from geoembz._convert.summary import ConvertSummary
 from geoembz._geo.grid import Grid
 from geoembz._objects.identity import display_name
 from geoembz._version import FORMAT_VERSION, __version__
+from geoembz._work.executors import Progress, Workers
 from geoembz._write.places import NO_BLOCK, checked_grid, grid_of, open_like
 from geoembz._write.shards import Repeats
 from geoembz._write.writer import Begun, Writer, open_writer

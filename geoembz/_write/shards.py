@@ -12,11 +12,11 @@ from functools import cached_property
 from itertools import starmap
 from typing import Literal
 
-from geoembz._convert.executors import Progress, Workers, find_lost
 from geoembz._convert.held_out import Measured
 from geoembz._convert.shard_task import ShardResult, refuse_invalid
 from geoembz._convert.site import Build
 from geoembz._geo.grid import Window
+from geoembz._work.executors import Progress, Workers, find_lost
 from geoembz._write.cells import Cells, covers
 from geoembz._write.pieces import Entry, Piece, PieceFolder
 from geoembz.errors import InvalidConfigError, StoreError

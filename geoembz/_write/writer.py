@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from geoembz._convert.conversion import fit_once
 from geoembz._convert.destination import Destination
-from geoembz._convert.executors import Progress, ThreadWorkers, Workers
 from geoembz._convert.held_out import Measured
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.shard_task import ShardResult, refuse_invalid
@@ -20,6 +19,7 @@ from geoembz._convert.summary import AppendSummary, ConvertSummary
 from geoembz._geo.grid import Blocks, Grid, Window
 from geoembz._util.arrays import as_numpy, components_first
 from geoembz._util.threads import worker_count
+from geoembz._work.executors import Progress, ThreadWorkers, Workers
 from geoembz._write.pieces import Piece
 from geoembz._write.places import Place, place_window
 from geoembz._write.shards import ConflictError, Shards, check_repeats, describe

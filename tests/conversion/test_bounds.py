@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz._convert import executors
 from geoembz._convert.sampling import PixelRoles, draw_sample, read_shape
 from geoembz._geo.grid import Blocks, Window, pick, split
+from geoembz._work import executors
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import open_source
 from geoembz.store.layout import MOST_SHARDS, choose_layout
@@ -130,7 +130,7 @@ def test_local_processes_serve_nobody_else() -> None:
     """The scheduler's web pages have no password: they are for this machine."""
     import psutil
 
-    from geoembz._convert.cluster import open_cluster
+    from geoembz._work.cluster import open_cluster
 
     with open_cluster("local", 1):
         me = psutil.Process()

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import geoembz
-from geoembz._convert import cluster as cluster_module
-from geoembz._convert.cluster import ClusterWorkers, open_cluster
-from geoembz._convert.executors import make_absolute
-from geoembz._convert.scheduling import LARGEST_BATCH, batch_size, batches_ahead
 from geoembz._objects.tree import ObjectTree
+from geoembz._work import cluster as cluster_module
+from geoembz._work.cluster import ClusterWorkers, open_cluster
+from geoembz._work.executors import make_absolute
+from geoembz._work.scheduling import LARGEST_BATCH, batch_size, batches_ahead
 from geoembz.errors import InvalidConfigError, SchedulerError, SourceError, StoreError
 from geoembz.store.lock import DestinationLock
 from tests.conversion.logged import convert_logged

@@ -17,7 +17,7 @@ import pytest
 import zarr
 
 import geoembz
-from geoembz._convert.cluster import open_cluster
+from geoembz._work.cluster import open_cluster
 from geoembz.errors import SchedulerError, StoreError
 from tests.conftest import REPOSITORY
 from tests.conversion.logged import SHARDS, convert_logged

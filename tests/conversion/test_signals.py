@@ -13,8 +13,8 @@ import pytest
 import geoembz
 from geoembz._cli import main
 from geoembz._cli.signals import Interruption, interruptible
-from geoembz._convert import executors
 from geoembz._util import threads
+from geoembz._work import executors
 from tests.forking import Forked
 from tests.trees import names, objects
 

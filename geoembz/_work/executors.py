@@ -1,4 +1,4 @@
-"""Run the tasks of a conversion: on threads of this process here, or on a cluster.
+"""Run the tasks of a command: on threads of this process here, or on a cluster.
 
 Where one task fails no further one begins, and the first failure is raised. What a journal has is
 not done again: that of a conversion that was interrupted.
@@ -64,7 +64,7 @@ def run_tasks[Item, Result](
 
 
 LOCAL = "local"
-"""Names a cluster of processes on this machine, made for one conversion."""
+"""Names a cluster of processes on this machine, made for one command."""
 
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
 _PATTERN = re.compile(r"[*?\[]")

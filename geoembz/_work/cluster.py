@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pickle import PicklingError
 from typing import Any, ClassVar
 
-from geoembz._convert.executors import LOCAL, Progress, ThreadWorkers, Workers
-from geoembz._convert.scheduling import (
+from geoembz._util.threads import PARTING_SECONDS, RUNNING_SECONDS, within
+from geoembz._version import __version__
+from geoembz._work.executors import LOCAL, Progress, ThreadWorkers, Workers
+from geoembz._work.scheduling import (
     Parts,
     batches_ahead,
     count_running,
@@ -23,8 +25,6 @@ from geoembz._convert.scheduling import (
     restore,
     run_batch,
 )
-from geoembz._util.threads import PARTING_SECONDS, RUNNING_SECONDS, within
-from geoembz._version import __version__
 from geoembz.errors import InvalidConfigError, MissingPackageError, SchedulerError
 
 CONNECT_SECONDS, WORKER_SECONDS = 10.0, 60.0
@@ -73,7 +73,7 @@ def _connect(scheduler: str, count: int, stack: ExitStack) -> "ClusterWorkers":
                 dashboard_address="127.0.0.1:0",  # it has no password: for this machine alone
                 memory_limit=0,  # what threads would take, processes may take
                 silence_logs=logging.CRITICAL,
-                preload=["geoembz._convert.scheduling"],  # its `dask_setup`
+                preload=["geoembz._work.scheduling"],  # its `dask_setup`
             )
         address = stack.enter_context(cluster).scheduler_address
     try:
@@ -259,7 +259,7 @@ def _is_missing(error: BaseException) -> bool:
 
 @contextmanager
 def open_workers(scheduler: str | None, count: int) -> Iterator[Workers]:
-    """Yield the workers of a conversion, and let go of them afterwards.
+    """Yield the workers of a command, and let go of them afterwards.
 
     Parameters
     ----------
