@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal
 
+from benchmarks.floors import claim_memory
 from benchmarks.timing import in_turns, seconds
 
 N_COMPONENTS = 64
@@ -21,8 +22,6 @@ WIDE = 10_000
 
 WINDOW = 256
 _WINDOW_REPEATS = 31
-_PEAK = 2.5
-"""Memory of the hungriest case, the codec layout through Zarr, as a multiple of its output."""
 
 
 def make(layout: Literal["plain", "codec"], path: str, source: str) -> float:
@@ -139,13 +138,6 @@ def check(values: Any, space: str = "original") -> None:
     is_wide = len(values) > N_COMPONENTS
     if values.dtype != expected or is_wide != (space == "original"):
         raise SystemExit(f"got {values.dtype} {values.shape}; expected {space} vectors")
-
-
-def claim_memory(n_bytes: int) -> None:
-    """Touch what a case with so large an output may need, and give it back at once."""
-    import numpy as np
-
-    np.empty(int(_PEAK * n_bytes), dtype=np.uint8).fill(0)
 
 
 def repeated(action: Callable[[], object]) -> float:
