@@ -3,6 +3,7 @@
 import os
 import signal
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -100,6 +101,25 @@ def make_raster() -> MakeRaster:
         return path
 
     return write
+
+
+N_WORKERS = 2
+"""Of `cluster`."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Run a scheduler and two workers with one thread each in this process, reached by TCP."""
+    from distributed import LocalCluster
+
+    with LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=N_WORKERS,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        dashboard_address=":0",
+    ) as running:
+        yield running
 
 
 @pytest.fixture(scope="session", autouse=True)

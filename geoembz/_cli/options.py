@@ -123,6 +123,11 @@ def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callab
     return with_options
 
 
+def work_options(workers: Workers = None, scheduler: Scheduler = None) -> dict[str, Any]:
+    """Return the keywords of who does the work."""
+    return {"workers": workers, "scheduler": scheduler}
+
+
 def printed(json_: Json = False, quiet: Quiet = False) -> Output:
     """Return where a command prints."""
     return Output(as_json=json_, quiet=quiet)

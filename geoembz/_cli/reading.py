@@ -19,6 +19,7 @@ from geoembz._cli.options import (
     parse_bbox,
     printed,
     takes,
+    work_options,
 )
 from geoembz._cli.output import Output
 from geoembz.errors import InvalidConfigError, SourceError
@@ -102,7 +103,7 @@ def sample(
     )
 
 
-@takes(part=part_options, output=printed)
+@takes(part=part_options, work=work_options, output=printed)
 def search(
     store: Store,
     *,
@@ -130,7 +131,7 @@ def search(
     out: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write .parquet (GeoParquet) or .geojson.")
     ] = None,
-    workers: Workers = None,
+    work: dict[str, Any],
     index: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Ask an index of STORE: quicker, and about right."),
@@ -172,10 +173,10 @@ def search(
             raise InvalidConfigError(
                 f"search: --probes {probes} without an index; name one: --index"
             )
-        how: dict[str, Any] = {"workers": workers, "out": out, "overwrite": overwrite}
+        how: dict[str, Any] = {**work, "out": out, "overwrite": overwrite}
         output.show(search_store(store, query, k, metric, **how, **part))
         return
-    given = {"metric": metric, "workers": workers, "out": out, **part}
+    given = {"metric": metric, **work, "out": out, **part}
     if named := next((name for name, value in given.items() if value is not None), None):
         raise InvalidConfigError(
             f"search: --{named.replace('_', '-')} with --index, which was made for one metric and "

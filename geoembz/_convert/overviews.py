@@ -20,7 +20,8 @@ from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._version import __version__
 from geoembz._work.cluster import open_workers
-from geoembz._work.executors import Progress, Workers, check_scheduler, make_absolute
+from geoembz._work.executors import Progress, Workers, check_scheduler
+from geoembz._work.places import make_absolute
 from geoembz.encoding._means import MeanEncoder
 from geoembz.errors import DestinationExistsError, StoreError
 from geoembz.store import StoreReader

@@ -25,13 +25,8 @@ from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_conversion import TableConversion
 from geoembz._util.threads import worker_count
 from geoembz._work.cluster import open_workers
-from geoembz._work.executors import (
-    Progress,
-    Workers,
-    check_scheduler,
-    make_absolute,
-    with_absolute_layers,
-)
+from geoembz._work.executors import Progress, Workers, check_scheduler
+from geoembz._work.places import make_absolute, with_absolute_layers
 from geoembz.encoding import Encoding, Metric, Recipe
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.base import SourceTraits, traits_of

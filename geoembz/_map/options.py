@@ -11,7 +11,8 @@ from geoembz._geo import BBox
 from geoembz._map.outputs import is_unfinished
 from geoembz._util.options import check_whole, gather
 from geoembz._util.threads import check_workers
-from geoembz._work.executors import Progress, check_scheduler, make_absolute
+from geoembz._work.executors import Progress, check_scheduler
+from geoembz._work.places import make_absolute
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader

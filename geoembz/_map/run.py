@@ -33,12 +33,8 @@ from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import worker_count
 from geoembz._version import __version__
 from geoembz._work.cluster import open_workers
-from geoembz._work.executors import (
-    Workers,
-    make_absolute,
-    merge_stored,
-    run_recorded,
-)
+from geoembz._work.executors import Workers, merge_stored, run_recorded
+from geoembz._work.places import make_absolute
 from geoembz.errors import NoValidPixelsError
 from geoembz.store.digests import ROOT
 from geoembz.store.layout import ChunkLayout, layout_of

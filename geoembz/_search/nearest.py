@@ -1,7 +1,6 @@
 """Search a whole store in a stream, in bounded memory."""
 
-import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from geoembz._geo.geoparquet import CRS84
 from geoembz._search.metrics import scorer
 from geoembz._search.parts import (
     AnyStore,
-    Part,
     RasterPart,
     TablePart,
     first_positions,
@@ -22,9 +20,12 @@ from geoembz._search.parts import (
 )
 from geoembz._search.queries import choose_metric
 from geoembz._search.result import SearchResult
-from geoembz._search.scorer import BestK, Scorer, valid_codes
+from geoembz._search.scan import scan
 from geoembz._util.options import check_whole
-from geoembz._util.threads import check_workers, for_each, single_threaded_blas, worker_count
+from geoembz._util.threads import check_workers, worker_count
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import check_scheduler
+from geoembz._work.places import store_for
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources.features import Features
 from geoembz.sources.features.write import PARQUET, check_output
@@ -41,6 +42,7 @@ def search(
     time: str | None = None,
     level: int | None = None,
     workers: int | None = None,
+    scheduler: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> SearchResult:
@@ -75,6 +77,8 @@ def search(
         Rows and columns are then those of the level.
     workers
         Stored objects at once; None for one per core.
+    scheduler
+        Where blocks are compared instead; see `geoembz.convert`. The answer is the same.
     out
         Also write a file: ``.parquet`` (GeoParquet) or ``.geojson``.
     overwrite
@@ -93,6 +97,8 @@ def search(
         If no pixel of the part holds an embedding.
     StoreError
         If the store cannot be read.
+    SchedulerError
+        If no scheduler answers, or its workers are lost.
 
     References
     ----------
@@ -112,51 +118,21 @@ def search(
     if k < 1:
         raise InvalidConfigError(f"k={k}; expected 1 or more")
     check_workers("search", workers)
-    parts = open_parts(store, bbox, bbox_crs, time, level)
+    check_scheduler(scheduler)
+    where = bbox, bbox_crs, time, level
+    parts = open_parts(store, *where)
     total = sum(part.count for part in parts)
     chosen = choose_metric(metric, parts[0].reader)
     queries = scorer(parts[0].encoding, query, chosen, n_pixels=total)
-    best = _scan(parts, queries, k, worker_count(workers))
+    known = store_for(scheduler, store)
+    read = parts if known is store else open_parts(known, *where)
+    with open_workers(scheduler, worker_count(workers)) as pool:
+        best = scan(read, queries, k, pool)
     found = int((best.distances[0] != best.farthest).sum())
     if not found:
         raise NoValidPixelsError(f"search: not one of {total:,} pixels holds an embedding")
     scores = queries.scores(best.distances[:, :found])
     return to_result(parts, str(chosen), scores, best.positions[:, :found], total, target)
-
-
-def _scan(parts: Sequence[Part], queries: Scorer, k: int, workers: int) -> BestK:
-    """Read every block once, in threads; each keeps its own best."""
-    firsts = first_positions(parts)
-    blocks = _blocks(parts)
-    lock = threading.Lock()
-
-    def work(_: int) -> BestK:
-        best = queries.best(k)
-        while True:
-            with lock:
-                number, block = next(blocks, (0, None))
-            if block is None:
-                return best
-            part = parts[number]
-            read = part.read(block)
-            valid = valid_codes(part.encoding.quantizer, read.codes, read.mask)
-            queries.search(best, read.codes, read.positions + firsts[number], valid)
-
-    total = queries.best(k)
-    try:
-        with single_threaded_blas():
-            for best in for_each(range(workers), work, workers):
-                total.merge(best)
-    finally:
-        with lock:  # after Ctrl-C threads may still run: they find no further block
-            blocks.close()
-    return total
-
-
-def _blocks(parts: Sequence[Part]) -> Generator[tuple[int, object]]:
-    for number, part in enumerate(parts):
-        for block in part.blocks():
-            yield number, block
 
 
 def to_result(

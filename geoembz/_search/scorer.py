@@ -57,6 +57,11 @@ class BestK:
         self._accelerate = accelerate
 
     @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        return self.heap_distances.nbytes + self.heap_positions.nbytes
+
+    @property
     def distances(self) -> NDArray[Any]:
         """Ascending, shape ``(n_queries, k)``; `farthest` where nothing was found."""
         return np.sort(self.heap_distances, axis=1)

@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pickle import PicklingError
 from typing import Any, ClassVar
@@ -121,6 +121,13 @@ class ClusterWorkers:
     address: str
     may_repeat: ClassVar[bool] = True
 
+    @property
+    def count(self) -> int:
+        """The threads of all workers, as of now."""
+        with suppress(OSError):  # a scheduler that is lost shows in the batches
+            return int(sum(self.client.nthreads().values()))
+        return 1
+
     def run(
         self,
         function: Callable[[Any], Any],
@@ -198,7 +205,7 @@ class _Run:
         except (TypeError, AttributeError, ValueError, PicklingError) as error:
             raise InvalidConfigError(
                 f"the input cannot be sent to other processes ({error}); name it by its path or "
-                "URL, or convert without a scheduler"
+                "URL, or do without a scheduler"
             ) from error
         key = f"geoembz-input-{self.token}"
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):

@@ -7,15 +7,13 @@ not done again: that of a conversion that was interrupted.
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import for_each, single_threaded_blas
 from geoembz.errors import InvalidConfigError
-from geoembz.sources.options import ReadOptions
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects
 from geoembz.store.journal import Journal
 
@@ -67,11 +65,15 @@ LOCAL = "local"
 """Names a cluster of processes on this machine, made for one command."""
 
 _ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d+/?")
-_PATTERN = re.compile(r"[*?\[]")
 
 
 class Workers(Protocol):
     """Runs tasks."""
+
+    @property
+    def count(self) -> int:
+        """How many tasks run at once, at the moment."""
+        ...
 
     @property
     def may_repeat(self) -> bool:
@@ -137,36 +139,6 @@ def check_scheduler(scheduler: str | None) -> None:
         f"scheduler {scheduler!r}; expected an address such as tcp://10.0.0.5:8786, as "
         f"`dask scheduler` prints it, or {LOCAL!r} for processes on this machine"
     )
-
-
-def make_absolute(place: Any) -> Any:
-    """Return a path that means the same in every folder; what is no local path stays as it is.
-
-    Examples
-    --------
-    >>> make_absolute("s3://bucket/out.zarr"), Path(make_absolute("in.tif")).is_absolute()
-    ('s3://bucket/out.zarr', True)
-    """
-    if isinstance(place, list | tuple):
-        return [make_absolute(each) for each in place]
-    if not isinstance(place, str | Path) or "://" in str(place) or str(place).startswith("/vsi"):
-        return place
-    path = Path(place)
-    names_files = path.parent.exists() or _PATTERN.search(str(place))
-    return str(path.absolute()) if names_files else place
-
-
-def with_absolute_layers(read: ReadOptions) -> ReadOptions:
-    """Return the same options, with layers by paths that mean the same in every folder.
-
-    Examples
-    --------
-    >>> read = with_absolute_layers(ReadOptions(layers={"a": "obs.tif:2"}))
-    >>> Path(read.named_layers[0][1]).is_absolute()
-    True
-    """
-    named = [(name, make_absolute(place)) for name, place in read.named_layers]
-    return replace(read, layers=dict(named)) if named else read
 
 
 class Recorded(Protocol):

@@ -17,27 +17,13 @@ import geoembz
 from geoembz._objects.tree import ObjectTree
 from geoembz._work import cluster as cluster_module
 from geoembz._work.cluster import ClusterWorkers, open_cluster
-from geoembz._work.executors import make_absolute
+from geoembz._work.places import make_absolute
 from geoembz._work.scheduling import LARGEST_BATCH, batch_size, batches_ahead
 from geoembz.errors import InvalidConfigError, SchedulerError, SourceError, StoreError
 from geoembz.store.lock import DestinationLock
+from tests.conftest import N_WORKERS
 from tests.conversion.logged import convert_logged
 from tests.trees import objects
-
-N_WORKERS = 2
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Run a scheduler and two workers with one thread each in this process, reached by TCP."""
-    with LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=N_WORKERS,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp",
-        dashboard_address=":0",
-    ) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,0 +1,186 @@
+"""Whoever does the work, commands that read stores give the same answers."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import geoembz
+from geoembz._cli import main
+from geoembz._search.scan import _cut
+from geoembz._search.scorer import BestK
+from geoembz._work.executors import ThreadWorkers
+from geoembz._work.places import store_for
+from geoembz.errors import StoreError
+from geoembz.store import StoreReader
+from tests.conftest import MakeRaster
+
+SHAPE, DIMENSION = (70, 50), 8
+
+type Answer = Callable[..., Any]
+"""Runs a command on the stores of a folder, with keywords of who does the work."""
+
+
+def scene(seed: int) -> NDArray[np.float32]:
+    """Return vectors ``(8, 70, 50)`` with a hole; some rows twice, so that there are ties."""
+    values = np.random.default_rng(seed).normal(size=(DIMENSION, *SHAPE)).astype(np.float32)
+    values[:, 60:64] = values[:, 20:24]
+    values[:, :9, :7] = np.nan
+    return values
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) -> Path:
+    """Convert a store of two grids, one of two dates with overviews, and one of a table."""
+    import pandas as pd
+
+    folder = tmp_path_factory.mktemp("stores")
+    cut: dict[str, Any] = {"chunk": 8, "shard": 16}
+    for zone in (32, 33):
+        make_raster(folder / f"{zone}.tif", scene(zone), crs=f"EPSG:326{zone}")
+    sources = [str(folder / f"{zone}.tif") for zone in (32, 33)]
+    geoembz.convert(sources, folder / "grids.zarr", recipe="rot-binary", **cut)
+    geoembz.convert(sources[0], folder / "dates.zarr", recipe="int8", time="2023", **cut)
+    make_raster(folder / "later.tif", scene(34))
+    geoembz.append(folder / "dates.zarr", folder / "later.tif", time="2024")
+    geoembz.overviews(folder / "dates.zarr", levels=2)
+    table = pd.DataFrame({"lon": np.linspace(5, 6, 900), "lat": np.linspace(50, 51, 900)})
+    table["embedding"] = list(np.random.default_rng(0).normal(size=(900, DIMENSION)))
+    table.to_parquet(folder / "table.parquet")
+    geoembz.convert(folder / "table.parquet", folder / "table.zarr", recipe="int8", chunk=64)
+    return folder
+
+
+def search_grids(folder: Path, _: Path, **work: Any) -> Any:
+    """Bits of many pixels are equally near: their order is that of grids, rows and columns."""
+    queries = scene(32)[:, 22, 11:14].T
+    found = geoembz.search(folder / "grids.zarr", queries, 40, "hamming", **work)
+    return found.to_arrow()
+
+
+def search_dates(folder: Path, _: Path, **work: Any) -> Any:
+    return geoembz.search(folder / "dates.zarr", scene(34)[:, 30, 30], 25, **work).to_arrow()
+
+
+def search_box(folder: Path, _: Path, **work: Any) -> Any:
+    box = (500_100, 5_299_500, 500_300, 5_299_900)
+    where: dict[str, Any] = {"bbox": box, "time": "2023", "level": 1}
+    query = scene(32)[:, 30, 30]
+    return geoembz.search(folder / "dates.zarr", query, 7, **where, **work).to_arrow()
+
+
+def search_table(folder: Path, _: Path, **work: Any) -> Any:
+    query = scene(34)[:, 30, 30]
+    box = (5.2, 50.0, 5.9, 51.0)
+    return geoembz.search(folder / "table.zarr", query, 9, bbox=box, **work).to_arrow()
+
+
+ANSWERS: dict[str, Answer] = {
+    "search-grids": search_grids,
+    "search-dates": search_dates,
+    "search-box": search_box,
+    "search-table": search_table,
+}
+
+
+@pytest.fixture(params=ANSWERS)
+def answer(request: pytest.FixtureRequest) -> Answer:
+    return ANSWERS[request.param]
+
+
+def test_a_cluster_answers_as_threads(
+    answer: Answer, cluster: Any, stores: Path, tmp_path: Path
+) -> None:
+    """One thread, three threads, and two workers reached by TCP."""
+    first = answer(stores, tmp_path / "1", workers=1)
+    assert answer(stores, tmp_path / "3", workers=3) == first
+    assert answer(stores, tmp_path / "cluster", scheduler=cluster.scheduler_address) == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_processes_answer_as_threads(
+    answer: Answer, count: int, stores: Path, tmp_path: Path
+) -> None:
+    """One process, and two, that share nothing with this one."""
+    first = answer(stores, tmp_path / "threads", workers=1)
+    assert answer(stores, tmp_path / "local", scheduler="local", workers=count) == first
+
+
+@pytest.mark.parametrize("n_blocks", [1, 7, 5_000])
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_runs_of_blocks_cover_all_of_them(n_blocks: int, count: int) -> None:
+    """Each once, in runs of about one length, at most 32 for each worker."""
+    part: Any = type("Part", (), {"blocks": lambda _: iter(range(n_blocks))})()
+    runs = _cut([part], ThreadWorkers(count), BestK(1, 10, np.dtype(np.float32)))
+    assert [block for run in runs for block in run] == list(range(n_blocks))
+    assert len(runs) == min(32 * count, n_blocks)
+    assert max(map(len, runs)) - min(map(len, runs)) <= 1
+
+
+def test_many_queries_are_sent_in_fewer_runs() -> None:
+    """What all runs find is in memory at once: 48 MB each here, so five of them."""
+    part: Any = type("Part", (), {"blocks": lambda _: iter(range(1_000))})()
+    assert len(_cut([part], ThreadWorkers(2), BestK(4_096, 1_000, np.dtype(np.float32)))) == 5
+
+
+def test_workers_in_other_folders_find_the_store(
+    stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path is made absolute for them, also that of a reader; threads need neither."""
+    monkeypatch.chdir(stores)
+    reader = StoreReader.open("dates.zarr", level=1)
+    sent = store_for("local", reader)
+    assert isinstance(sent, StoreReader)
+    assert (sent.url, sent.level) == (str(stores / "dates.zarr"), 1)
+    assert store_for("local", sent) is sent
+    assert store_for("local", Path("dates.zarr")) == str(stores / "dates.zarr")
+    assert store_for(None, reader) is reader
+
+
+def test_results_name_the_store_as_it_was_given(
+    cluster: Any, stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(stores)
+    address = cluster.scheduler_address
+    found = geoembz.search("dates.zarr", scene(34)[:, 30, 30], 2, scheduler=address)
+    assert set(found.stores[0]) == {"dates.zarr"}
+
+
+def test_faults_on_workers_are_told_as_here(cluster: Any, stores: Path, tmp_path: Path) -> None:
+    """A damaged shard is named by its store and array, whoever reads it."""
+    copy = tmp_path / "damaged.zarr"
+    shutil.copytree(stores / "dates.zarr", copy)
+    damaged = copy / "embedding/c/0/0/1/1"
+    damaged.write_bytes(b"\0" * damaged.stat().st_size)
+    query = scene(32)[:, 30, 30]
+    with pytest.raises(StoreError, match="embedding") as here:
+        geoembz.search(copy, query, time="2023")
+    with pytest.raises(StoreError, match="embedding") as there:
+        geoembz.search(copy, query, time="2023", scheduler=cluster.scheduler_address)
+    assert str(there.value) == str(here.value)
+
+
+def test_the_command_takes_a_scheduler(
+    cluster: Any, stores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "query.npy", scene(34)[:, 30, 30])
+    words = ["search", str(stores / "dates.zarr"), "--vector", str(tmp_path / "query.npy")]
+    assert run(*words, "--json") == 0
+    first = json.loads(capsys.readouterr().out)
+    assert run(*words, "--json", "--scheduler", cluster.scheduler_address) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    assert run(*words, "--scheduler", "host") == 2
+    assert "scheduler 'host'; expected an address" in capsys.readouterr().err
+
+
+def run(*words: str) -> object:
+    """Run a command, and return its exit code."""
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    return left.value.code
