@@ -157,7 +157,7 @@ _HOMES = {name: (room, name) for room, names in _ROOMS.items() for name in names
 _HOMES |= {"open": ("_xarray.backend", "open_store"), "demo": ("_demo", "")}
 
 _FORMER = {"FoldedModel": "AppliedModel", "fold": "apply_model"}
-"""Names that go with the next release, and those that took their place."""
+"""Names that were replaced, and those that took their place."""
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 - all of them are strings
 
@@ -168,7 +168,7 @@ def __getattr__(name: str) -> Any:
         import warnings
 
         warnings.warn(
-            f"geoembz.{name} is now geoembz.{_FORMER[name]}; the old name goes with release 0.2",
+            f"geoembz.{name} is now geoembz.{_FORMER[name]}; the old name goes with release 0.3",
             DeprecationWarning,
             stacklevel=2,
         )

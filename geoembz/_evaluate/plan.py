@@ -21,7 +21,7 @@ from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source
 
 _FLAGS = {"int8": "--int8", "int4": "--int4", "binary": "--binary", "float32": "--float32"}
-_FORMER_TASK = "plan(task=…) is now plan(use=…); the old name goes with release 0.2"
+_FORMER_TASK = "plan(task=…) is now plan(use=…); the old name goes with release 0.3"
 _DEFAULT_LOSS = 0.01  # one point of a score
 _DIRECTIONS_ONLY = (
     "an l2 recipe keeps directions only, and the task asked for no more; where lengths matter, "
