@@ -69,26 +69,23 @@ def cli_page() -> Iterator[str]:
 
 
 def command_section(command: Any, name: str, level: int) -> Iterator[str]:
-    """Yield a command's usage, help and parameters, then those of its subcommands."""
+    """Yield a command's usage, help, examples and parameters, then those of its subcommands."""
+    from geoembz._cli.help import description, examples, sections
+
     context = command.make_context(name, [], resilient_parsing=True)
     if level > 1:
         yield f"{'#' * level} `{name}`\n"
     yield f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```\n"
-    yield f"{_flags_as_code((command.help or '').replace(chr(8), '').strip())}\n"
-    for parameter in command.params:
-        yield from parameter_entry(parameter, context)
+    yield f"{_flags_as_code(description(command))}\n"
+    if examples(command):
+        yield "\n".join(["```sh", *examples(command), "```\n"])
+    for title, rows in sections(command, context).items():
+        yield f"**{title}**\n"
+        for signature, text in rows:
+            yield f"`{signature}`\n: {_flags_as_code(' '.join(text.split()))}\n"
     for subcommand in getattr(command, "commands", {}).values():
         if not subcommand.hidden:
             yield from command_section(subcommand, f"{name} {subcommand.name}", level + 1)
-
-
-def parameter_entry(parameter: Any, context: Any) -> Iterator[str]:
-    """Yield a definition-list entry for one option or argument."""
-    record = parameter.get_help_record(context)
-    if record is None:
-        return
-    signature, text = record
-    yield f"`{signature.strip()}`\n: {_flags_as_code(' '.join(text.split())) or 'Required.'}\n"
 
 
 def _flags_as_code(text: str) -> str:

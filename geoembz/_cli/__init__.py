@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from geoembz._cli.colours import painted
 from geoembz._cli.signals import end, interruptible, interruption
 from geoembz._spelling import flags
 from geoembz._text import printable
@@ -108,7 +109,8 @@ def _run(words: list[str]) -> None:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one message, as errors are."""
-    print(f"geoembz: warning: {printable(redact(str(message)))}", file=sys.stderr)  # noqa: T201
+    kind = painted("warning", "yellow", sys.stderr)
+    print(f"geoembz: {kind}: {printable(redact(str(message)))}", file=sys.stderr)  # noqa: T201
 
 
 def _report(error: Exception, *, debug: bool) -> int:
@@ -127,5 +129,6 @@ def _report(error: Exception, *, debug: bool) -> int:
     else:
         message = printable(redact(f"{type(error).__name__}: {error}"))
         message += "; this is a bug: run again with --debug, report it"
-    print(f"geoembz: error: {message}", file=sys.stderr)  # noqa: T201
+    kind = painted("error", "red", sys.stderr)
+    print(f"geoembz: {kind}: {message}", file=sys.stderr)  # noqa: T201
     return code

@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from geoembz._cli import check, convert, evaluate, maps, reading, stores
+from geoembz._cli.help import MOST_COLUMNS, Command, Group
 
 MEANT = {"open": "info", "show": "info", "ls": "info", "stat": "info", "compress": "convert"}
 """Commands that people try, and what they are called here."""
@@ -13,7 +13,7 @@ MEANT = {"open": "info", "show": "info", "ls": "info", "stat": "info", "compress
 _NUMBERS = {"integer": "a whole number", "number": "a number"}
 
 
-class Commands(TyperGroup):
+class Commands(Group):
     """The commands, with advice for what is typed wrong."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -61,8 +61,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Compress Earth embeddings into cloud-native Zarr stores that any Zarr reader opens.",
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": MOST_COLUMNS,
+    },
+    help="Compress Earth embeddings into cloud-native Zarr stores that any Zarr reader opens.\n\n"
+    "`geoembz COMMAND --help` shows examples.",
 )
 
 
@@ -86,39 +90,48 @@ def common(
     del version, debug  # --version has its callback; --debug is taken by geoembz._cli.main
 
 
-basis = typer.Typer(no_args_is_help=True, help="Save the encoding of a store for reuse.")
-basis.command("save")(stores.save_basis)
+def _group(text: str, *commands: Any) -> typer.Typer:
+    """Return a command of commands."""
+    group = typer.Typer(cls=Group, rich_markup_mode=None, no_args_is_help=True, help=text)
+    for command in commands:
+        group.command(cls=Command)(command)
+    return group
 
-map_ = typer.Typer(
-    no_args_is_help=True, help="Map a whole store: what is alike, what changed, classes, clusters."
-)
-for each in (maps.similar, maps.change, maps.classify, maps.regress, maps.cluster):
-    map_.command()(each)
 
-check_ = typer.Typer(no_args_is_help=True, help="Check what no single pixel tells: seams.")
-check_.command()(check.seams)
+GROUPS = {
+    "basis": _group("Save the encoding of a store for reuse."),
+    "map": _group(
+        "Map a whole store: likeness, change, classes, values.",
+        maps.similar,
+        maps.change,
+        maps.classify,
+        maps.regress,
+        maps.cluster,
+    ),
+    "check": _group("Check what no single pixel tells: seams between tiles.", check.seams),
+}
+GROUPS["basis"].command("save", cls=Command)(stores.save_basis)
 
-app.command()(convert.convert)
-app.add_typer(basis, name="basis")
-app.add_typer(map_, name="map")
-app.add_typer(check_, name="check")
-for command in (
-    stores.info,
-    convert.demo,
-    convert.append,
-    convert.update,
-    convert.overviews,
-    convert.repack,
-    stores.cost,
-    evaluate.evaluate,
-    evaluate.plan,
-    stores.publish,
-    stores.verify,
-    stores.view,
-    reading.sample,
-    reading.search,
-    reading.index,
-    reading.preview,
-    reading.export,
-):
-    app.command()(command)
+PURPOSES: dict[str, tuple[Any, ...]] = {
+    "Make a store": (
+        convert.convert,
+        convert.demo,
+        convert.append,
+        convert.update,
+        convert.overviews,
+        convert.repack,
+        "basis",
+    ),
+    "Look at it": (stores.info, stores.view, reading.preview),
+    "Use it": (reading.sample, reading.search, reading.index, reading.export, "map"),
+    "Choose and judge": (evaluate.plan, evaluate.evaluate, stores.cost),
+    "Check and publish": (stores.verify, "check", stores.publish),
+}
+"""Commands by what they are for; a name is that of a group."""
+
+for purpose, members in PURPOSES.items():
+    for member in members:
+        if isinstance(member, str):
+            app.add_typer(GROUPS[member], name=member, rich_help_panel=purpose)
+        else:
+            app.command(cls=Command, rich_help_panel=purpose)(member)

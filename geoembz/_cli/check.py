@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from geoembz._cli.help import RUNNING
 from geoembz._cli.options import Overwrite, Time, printed, read_options, takes
 from geoembz._cli.output import Output
 
@@ -43,12 +44,22 @@ def seams(
     overwrite: Overwrite = False,
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Borders at once.", show_default="one per core"),
+        typer.Option(
+            metavar="N",
+            help="Borders at once.",
+            show_default="one per core",
+            rich_help_panel=RUNNING,
+        ),
     ] = None,
 ) -> None:
-    """Measure the steps where tiles and shards meet; exit 1 if any is a seam.
+    """Measure the steps where tiles and shards meet.
 
-    A border is compared with cuts parallel to it inside the same tiles.
+    Exit 1 if any is a seam. A border is compared with cuts parallel to it inside the same tiles.
+
+    Examples
+    --------
+    geoembz check seams out.zarr --out seams.geojson
+    geoembz check seams tiles/*.tif --limit 0.5
     """
     from geoembz import check_seams
 

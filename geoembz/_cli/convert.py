@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geoembz._cli.evaluate import plan_recipe
+from geoembz._cli.help import DESCRIPTION, RECIPE, RUNNING
 from geoembz._cli.options import (
-    LabelColumn,
-    Labels,
     License,
     Scheduler,
     Seed,
@@ -35,47 +34,97 @@ def convert(
     ],
     store: Annotated[str, typer.Argument(metavar="DST", help="New store, such as out.zarr.")],
     *,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Recipe, such as l2-pca64-int4-lloyd or aef.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
+    max_loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="1%",
+            help="Plan first: the smallest recipe within this loss.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --max-loss: raster, polygons or points to judge by.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(metavar="C", help="Attribute or column of the label.", rich_help_panel=RECIPE),
+    ] = None,
+    basis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STORE", help="Use this store's encoding; fit nothing.", rich_help_panel=RECIPE
+        ),
+    ] = None,
     fit: "FitOptions",
     storage: "StorageOptions",
     read: "ReadOptions",
     output: Output,
-    recipe: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Recipe, such as l2-pca64-int4-lloyd or aef."),
-    ] = None,
-    max_loss: Annotated[
-        str | None,
-        typer.Option(metavar="1%", help="Plan first: the smallest recipe within this loss."),
-    ] = None,
-    labels: Labels = None,
-    label_column: LabelColumn = None,
-    basis: Annotated[
-        str | None, typer.Option(metavar="STORE", help="Use this store's encoding; fit nothing.")
-    ] = None,
     time: Annotated[
-        str | None, typer.Option(metavar="YEAR", help="Make a time axis, and this its first date.")
+        str | None,
+        typer.Option(
+            metavar="YEAR",
+            help="Make a time axis, and this its first date.",
+            rich_help_panel=DESCRIPTION,
+        ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="URI", help="Model that made the embeddings.")
+        str | None,
+        typer.Option(
+            metavar="URI", help="Model that made the embeddings.", rich_help_panel=DESCRIPTION
+        ),
     ] = None,
     license_: License = None,
     metric: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What searches should compare by, such as cosine-w0.5."),
+        typer.Option(
+            metavar="NAME",
+            help="What searches should compare by, such as cosine-w0.5.",
+            rich_help_panel=DESCRIPTION,
+        ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Compare the store with its inputs, place by place.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Compare the store with its inputs, place by place.",
+            rich_help_panel=RUNNING,
+        ),
     ] = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store at DST.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store at DST.", rich_help_panel=RUNNING)
+    ] = False,
     break_lock: Annotated[
-        bool, typer.Option("--break-lock", help="Take DST from a conversion that is dead.")
+        bool,
+        typer.Option(
+            "--break-lock", help="Take DST from a conversion that is dead.", rich_help_panel=RUNNING
+        ),
     ] = False,
 ) -> None:
-    """Convert embeddings to a compressed Zarr store; tiles become one mosaic per CRS.
+    """Convert embeddings to a compressed Zarr store.
 
-    An interrupted conversion leaves a journal in DST; the same command finishes it.
+    Tiles become one mosaic per CRS. An interrupted conversion leaves a journal in DST; the same
+    command finishes it.
+
+    Examples
+    --------
+    geoembz convert tiles/*.tif out.zarr --recipe pca64-int8
+    geoembz convert vectors.npy out.zarr --like scene.tif --int4
+    geoembz convert scene.tif out.zarr --max-loss 1% --labels sites.gpkg
     """
     if max_loss is not None:
         from geoembz import ExperimentOptions
@@ -125,7 +174,10 @@ def growth_options(
     workers: Workers = None,
     scheduler: Scheduler = None,
     break_lock: Annotated[
-        bool, typer.Option("--break-lock", help="Take STORE from a command that is dead.")
+        bool,
+        typer.Option(
+            "--break-lock", help="Take STORE from a command that is dead.", rich_help_panel=RUNNING
+        ),
     ] = False,
 ) -> dict[str, Any]:
     """Return the keywords of how a store is written to that is there already."""
@@ -151,9 +203,15 @@ def append(
     replace: Annotated[bool, typer.Option("--replace", help="Write over the date.")] = False,
     how: dict[str, Any],
 ) -> None:
-    """Append a date to a store that has a time axis, with the store's own encoding.
+    """Append a date to a store that has a time axis.
 
-    Readers see the store as it was until the end; the same command finishes an interrupted one.
+    The store's own encoding is used. Readers see the store as it was until the end; the same
+    command finishes an interrupted one.
+
+    Examples
+    --------
+    geoembz append out.zarr tiles-2025/*.tif --time 2025
+    geoembz append out.zarr corrected.tif --time 2024 --replace
     """
     from geoembz import append as append_source
 
@@ -189,9 +247,15 @@ def update(
     ] = None,
     how: dict[str, Any],
 ) -> None:
-    """Fill pixels of a store that hold no embedding yet, in its own grid and encoding.
+    """Fill pixels of a store that hold no embedding yet.
 
-    Readers see each pixel as it was or as it will be; the same command finishes an interrupted one.
+    Grid and encoding are the store's own. Readers see each pixel as it was or as it will be; the
+    same command finishes an interrupted one.
+
+    Examples
+    --------
+    geoembz update out.zarr late-tile.tif
+    geoembz update out.zarr corrected.tif --replace --time 2024
     """
     from geoembz import update as update_store
 
@@ -222,15 +286,29 @@ def overviews(
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the levels that STORE has.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace the levels that STORE has.", rich_help_panel=RUNNING
+        ),
     ] = False,
     break_lock: Annotated[
-        bool, typer.Option("--break-lock", help="Take STORE from a conversion that is dead.")
+        bool,
+        typer.Option(
+            "--break-lock",
+            help="Take STORE from a conversion that is dead.",
+            rich_help_panel=RUNNING,
+        ),
     ] = False,
 ) -> None:
-    """Add levels of 2, 4, 8 … times the pixel size to a store: means of its vectors.
+    """Add coarser levels to a store, for maps and quick looks.
 
-    Readers see the store as it was until the end; the same command finishes an interrupted one.
+    Levels have 2, 4, 8 … times the pixel size, and hold means of the store's vectors. Readers see
+    the store as it was until the end; the same command finishes an interrupted one.
+
+    Examples
+    --------
+    geoembz overviews out.zarr
+    geoembz overviews out.zarr --levels 4 --overwrite
     """
     from geoembz import overviews as add_overviews
 
@@ -257,12 +335,25 @@ def repack(
         bool, typer.Option("--archive/--no-archive", help="Make an archive, or unpack one.")
     ] = True,
     workers: Workers = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store at OUT.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store at OUT.", rich_help_panel=RUNNING)
+    ] = False,
     break_lock: Annotated[
-        bool, typer.Option("--break-lock", help="Take OUT from a conversion that is dead.")
+        bool,
+        typer.Option(
+            "--break-lock", help="Take OUT from a conversion that is dead.", rich_help_panel=RUNNING
+        ),
     ] = False,
 ) -> None:
-    """Pack a store as an archive, smaller and slower to read, or unpack one bit for bit."""
+    """Pack a store as an archive, or unpack one bit for bit.
+
+    An archive is smaller, and slower to read.
+
+    Examples
+    --------
+    geoembz repack out.zarr archive.zarr
+    geoembz repack archive.zarr out.zarr --no-archive
+    """
     from geoembz import repack as repack_store
 
     with output.progress("shards") as progress:
@@ -291,7 +382,13 @@ def demo(
         bool, typer.Option("--later", help="Write the scene of a year later too, and its changes.")
     ] = False,
 ) -> None:
-    """Make a synthetic scene, convert it, open it lazily, and show what that cost and lost."""
+    """Make a synthetic scene, convert it, and show what that lost.
+
+    Examples
+    --------
+    geoembz demo
+    geoembz demo there --size 1024 --later
+    """
     from geoembz import run_demo
 
     made = run_demo(directory, size=size, seed=seed, later=later, say=output.tell)

@@ -14,6 +14,7 @@ from geoembz._cli.options import (
     Vector,
     names_in,
     printed_or_written,
+    purpose,
     takes,
 )
 from geoembz._cli.output import Output
@@ -32,6 +33,7 @@ Recipes = Annotated[
 ]
 
 
+@purpose("Experiment")
 def experiment_options(
     labels: Labels = None,
     label_column: LabelColumn = None,
@@ -114,9 +116,14 @@ def evaluate(
         bool, typer.Option("--record/--no-record", help="Record the summary in a local store.")
     ] = True,
 ) -> None:
-    """Judge a store, or recipes on a table, against the uncompressed vectors.
+    """Judge a store or recipes against the uncompressed vectors.
 
     Everything is fitted on training rows; rasters are split by blocks, because neighbours leak.
+
+    Examples
+    --------
+    geoembz evaluate out.zarr --source scene.tif --report report
+    geoembz evaluate --table vectors.parquet --recipes int8,pca64-int8,rot-binary
     """
     from geoembz import evaluate as evaluate_all
 
@@ -177,9 +184,14 @@ def plan(
         typer.Option(metavar="KM2", help="Area to be stored.", show_default="SRC's own"),
     ] = None,
 ) -> None:
-    """Try a ladder of recipes on a sample of SRC and recommend one.
+    """Try recipes on a sample of SRC and recommend one.
 
     The choice is made on one split of the sample and confirmed on another.
+
+    Examples
+    --------
+    geoembz plan scene.tif --max-loss 1%
+    geoembz plan scene.tif --labels sites.gpkg --label-column class --bytes 32
     """
     from geoembz import plan as find_plan
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from geoembz._cli.help import PART, RUNNING
 from geoembz._cli.options import (
     BBoxCrs,
     BBoxText,
@@ -21,6 +22,7 @@ from geoembz._cli.options import (
     Workers,
     parse_bbox,
     printed,
+    purpose,
     takes,
 )
 from geoembz._cli.output import Output
@@ -58,7 +60,11 @@ def map_options(
     overwrite: Overwrite = False,
     break_lock: Annotated[
         bool,
-        typer.Option("--break-lock", help="Take OUT from a command that seems to hold it."),
+        typer.Option(
+            "--break-lock",
+            help="Take OUT from a command that seems to hold it.",
+            rich_help_panel=RUNNING,
+        ),
     ] = False,
 ) -> dict[str, Any]:
     """Return the keywords of how a map is written."""
@@ -111,7 +117,15 @@ def similar(
         typer.Option(metavar="T", help="Write 1 where at least T (distances: at most), else 0."),
     ] = None,
 ) -> None:
-    """Map how alike every pixel is to some places: the scores of `geoembz search`."""
+    """Map how alike every pixel is to some places.
+
+    Its scores are those of `geoembz search`.
+
+    Examples
+    --------
+    geoembz map similar out.zarr like.tif --like 9.1,47.2
+    geoembz map similar out.zarr ponds.tif --examples ponds.geojson
+    """
     from geoembz import map_similar
 
     with mapped(output) as shown:
@@ -133,6 +147,7 @@ def similar(
     output.show(summary)
 
 
+@purpose(PART)
 def place_options(
     bbox: BBoxText = None, bbox_crs: BBoxCrs = None, level: Level = None
 ) -> dict[str, Any]:
@@ -167,6 +182,11 @@ def change(
     """Map what changed between two dates, and how unusual that is.
 
     Two bands: the distance of the vectors, and its z-score among those of other pixels.
+
+    Examples
+    --------
+    geoembz map change out.zarr change.tif --from 2024 --to 2025
+    geoembz map change before.zarr after.zarr change.tif --png change.png
     """
     from geoembz import map_change
 
@@ -190,6 +210,7 @@ def change(
     output.show(summary)
 
 
+@purpose("Learning")
 def learning_options(
     save_model: Annotated[
         str | None,
@@ -254,7 +275,13 @@ def classify(
         bool, typer.Option("--probabilities", help="Also write OUT-probabilities.")
     ] = False,
 ) -> None:
-    """Map classes: learn from labelled places, test on others, classify every pixel."""
+    """Map classes: learn from labelled places, test on others.
+
+    Examples
+    --------
+    geoembz map classify out.zarr classes.tif --labels sites.gpkg --column class
+    geoembz map classify other.zarr classes.tif --model model.json
+    """
     from geoembz import map_classify
 
     with mapped(output) as shown:
@@ -284,7 +311,14 @@ def regress(
         str, typer.Option(metavar="M", help="ridge or knn; or the .json of a saved model.")
     ] = "ridge",
 ) -> None:
-    """Map a quantity: learn where it is known, test elsewhere, predict every pixel."""
+    """Map a quantity: learn where it is known, predict every pixel.
+
+    It is tested on places that it did not learn from.
+
+    Examples
+    --------
+    geoembz map regress out.zarr height.tif --labels plots.gpkg --column height
+    """
     from geoembz import map_regress
 
     with mapped(output) as shown:
@@ -314,7 +348,12 @@ def cluster(
     ] = 65_536,
     seed: Seed = 0,
 ) -> None:
-    """Map clusters: k-means on a sample, then the nearest centre of every pixel."""
+    """Map clusters: k-means on a sample, then every pixel's nearest.
+
+    Examples
+    --------
+    geoembz map cluster out.zarr clusters.tif --k 12 --png clusters.png
+    """
     from geoembz import map_cluster
 
     with mapped(output) as shown:

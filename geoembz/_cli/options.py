@@ -4,13 +4,15 @@ A group is a function whose parameters are options, and which returns what the l
 them, such as `ReadOptions`. A command that `takes` a group has its options, and gets their value.
 """
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from geoembz._cli.help import DESCRIPTION, INPUT, OUTPUT, RECIPE, RUNNING, STORAGE
 from geoembz._cli.output import Output
 from geoembz.errors import InvalidConfigError
 
@@ -59,23 +61,35 @@ Pools = Annotated[
         show_default="mean",
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace a file that exists.", rich_help_panel=RUNNING),
+]
 Seed = Annotated[int, typer.Option(metavar="S", help="Seed of every random choice.")]
 Workers = Annotated[
-    int | None, typer.Option(metavar="N", help="Shards at once.", show_default="one per core")
+    int | None,
+    typer.Option(
+        metavar="N", help="Shards at once.", show_default="one per core", rich_help_panel=RUNNING
+    ),
 ]
 Scheduler = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
         help="dask scheduler, such as tcp://host:8786, or 'local': processes, not threads.",
+        rich_help_panel=RUNNING,
     ),
 ]
 BlockSize = Annotated[
     float | None,
     typer.Option(metavar="M", help="Side of split blocks, in metres.", show_default="1/10"),
 ]
-License = Annotated[str | None, typer.Option("--license", metavar="TEXT", help="SPDX name or URL.")]
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license", metavar="TEXT", help="SPDX name or URL.", rich_help_panel=DESCRIPTION
+    ),
+]
 Labels = Annotated[
     str | None, typer.Option(metavar="FILE", help="Labels: raster, polygons or points.")
 ]
@@ -95,12 +109,22 @@ JsonFile = Annotated[
     str | None,
     typer.Option("--json", metavar="[FILE]", help="Print all numbers as JSON, or write a file."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+
+
+def purpose[**P, T](title: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Say under which heading of `--help` the options of a group stand."""
+
+    def titled(group: Callable[P, T]) -> Callable[P, T]:
+        vars(group)["purpose"] = title
+        return group
+
+    return titled
 
 
 def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Replace parameters of a command by the options of groups."""
-    signatures = {name: inspect.signature(group) for name, group in groups.items()}
+    signatures = {name: _signature(group) for name, group in groups.items()}
 
     def with_options(command: Callable[..., Any]) -> Callable[..., Any]:
         options: list[inspect.Parameter] = []
@@ -123,22 +147,50 @@ def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callab
     return with_options
 
 
+def _signature(group: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a group, with its heading at all options that have none."""
+    signature = inspect.signature(group)
+    title = vars(group).get("purpose")
+    if title is None:
+        return signature
+    parameters = [
+        parameter.replace(annotation=_under(title, parameter.annotation))
+        for parameter in signature.parameters.values()
+    ]
+    return signature.replace(parameters=parameters)
+
+
+def _under(title: str, annotation: Any) -> Any:
+    """Return an annotation whose option stands under a heading, as several commands share it."""
+    if get_origin(annotation) is not Annotated:  # `Store` and its kin are, too
+        return annotation
+    kind, option = get_args(annotation)
+    if option.rich_help_panel is not None:
+        return annotation
+    option = copy.copy(option)
+    option.rich_help_panel = title
+    return Annotated[kind, option]
+
+
 def work_options(workers: Workers = None, scheduler: Scheduler = None) -> dict[str, Any]:
     """Return the keywords of who does the work."""
     return {"workers": workers, "scheduler": scheduler}
 
 
+@purpose(OUTPUT)
 def printed(json_: Json = False, quiet: Quiet = False) -> Output:
     """Return where a command prints."""
     return Output(as_json=json_, quiet=quiet)
 
 
+@purpose(OUTPUT)
 def printed_or_written(json_: JsonFile = None, quiet: Quiet = False) -> Output:
     """Return where a command prints that may write its JSON to a file instead."""
     file = None if json_ == "-" else json_
     return Output(as_json=json_ == "-", quiet=quiet, json_file=file)
 
 
+@purpose(INPUT)
 def read_options(
     product: Annotated[
         str | None,
@@ -248,6 +300,7 @@ def read_options(
     )
 
 
+@purpose(RECIPE)
 def fit_options(
     pca: Annotated[
         int | None,
@@ -289,6 +342,7 @@ def fit_options(
     )
 
 
+@purpose(STORAGE)
 def storage_options(
     layout: Annotated[
         Literal["plain", "codec"],

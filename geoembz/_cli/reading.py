@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from geoembz._cli.help import PART, VECTORS
 from geoembz._cli.options import (
     BBoxCrs,
     BBoxText,
@@ -18,6 +19,7 @@ from geoembz._cli.options import (
     Workers,
     parse_bbox,
     printed,
+    purpose,
     takes,
     work_options,
 )
@@ -45,6 +47,7 @@ MetricText = Annotated[
 ]
 
 
+@purpose(VECTORS)
 def view_options(
     space: Annotated[Space, typer.Option(help="Space of the vectors.")] = "original",
     components: Annotated[
@@ -58,6 +61,7 @@ def view_options(
     return {"space": space, "components": components, "whiten": whiten}
 
 
+@purpose(PART)
 def part_options(
     bbox: BBoxText = None, bbox_crs: BBoxCrs = None, time: Time = None, level: Level = None
 ) -> dict[str, Any]:
@@ -90,10 +94,15 @@ def sample(
     ] = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Take the vectors at points, or pool those of each polygon.
+    """Take the vectors at points, or pool those of polygons.
 
     Only the chunks that the features touch are read. Each feature keeps its row and has a status:
     valid, nodata (the store has no data there) or outside.
+
+    Examples
+    --------
+    geoembz sample out.zarr sites.geojson --out vectors.parquet
+    geoembz sample out.zarr fields.gpkg --pool mean+std --out fields.csv
     """
     from geoembz import sample as sample_store
 
@@ -142,10 +151,15 @@ def search(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Find the pixels whose vectors are nearest to a place's, or to given vectors.
+    """Find the pixels most like a place, or like given vectors.
 
     Codes are compared as they are stored; the store streams through memory once. `hamming` is for
     binary codes. Without --time, all dates are searched, for a --point's vector only one.
+
+    Examples
+    --------
+    geoembz search out.zarr --point 9.1,47.2 --k 20 --out found.geojson
+    geoembz search out.zarr --vector queries.npy --metric euclidean
     """
     from geoembz import open_index, vectors_at
     from geoembz import search as search_store
@@ -210,10 +224,15 @@ def index(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Hand the vectors of a store to FAISS, or to a database as a table.
+    """Hand vectors to FAISS, or to a database as a table.
 
     `search` compares every vector, exactly; an index answers in milliseconds and finds most of
     the nearest. Ask it by `geoembz search STORE … --index OUT`.
+
+    Examples
+    --------
+    geoembz index out.zarr out.faiss
+    geoembz index out.zarr out.parquet --space reduced
     """
     from geoembz import index as write_index
 
@@ -239,7 +258,13 @@ def preview(
     grid: GridName = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Show a store's first three components as red, green and blue."""
+    """Show a store's first three components as red, green and blue.
+
+    Examples
+    --------
+    geoembz preview out.zarr out.png --size 512
+    geoembz preview out.zarr out.tif --bands 4,5,6
+    """
     from geoembz import preview as preview_store
 
     shown = _parse_bands(bands)
@@ -288,7 +313,15 @@ def export(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet."""
+    """Write a store, or a part, as GeoTIFF or GeoParquet.
+
+    Rasters become a cloud-optimized GeoTIFF, tables GeoParquet.
+
+    Examples
+    --------
+    geoembz export out.zarr part.tif --bbox 9,47,9.5,47.5 --bbox-crs EPSG:4326
+    geoembz export out.zarr places.parquet --components 16 --space reduced
+    """
     from geoembz import export as export_store
 
     lattice: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like}

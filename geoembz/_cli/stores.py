@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from geoembz._cli.help import DESCRIPTION, RUNNING
 from geoembz._cli.options import Access, License, Store, Workers, printed, takes
 from geoembz._cli.output import Output, say_json
 from geoembz._text import printable
@@ -31,7 +32,13 @@ def info(
         typer.Option(metavar="FILE", help="With --coverage: write outlines of shards as .geojson."),
     ] = None,
 ) -> None:
-    """Print what a store holds, where it lies, what it costs and what it lost."""
+    """Print what a store holds, where it lies, and what it lost.
+
+    Examples
+    --------
+    geoembz info out.zarr
+    geoembz info s3://bucket/out.zarr --coverage --geojson shards.geojson
+    """
     if not coverage:
         if shares or geojson is not None:
             raise InvalidConfigError("--shares and --geojson are parts of --coverage; pass it, too")
@@ -61,7 +68,15 @@ def verify(
     ] = False,
     workers: Workers = None,
 ) -> None:
-    """Read a whole store again and name what is wrong; exit 1 if anything is."""
+    """Read a whole store again and name what is wrong.
+
+    Exit 1 if anything is.
+
+    Examples
+    --------
+    geoembz verify out.zarr
+    geoembz verify out.zarr --against s3://bucket/out.zarr
+    """
     from geoembz import verify as verify_store
 
     found = verify_store(store, against=against, manifest=manifest, seams=seams, workers=workers)
@@ -89,10 +104,15 @@ def view(
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
 ) -> None:
-    """Show a store on a map in the browser, served on this machine alone, until Ctrl-C.
+    """Show a store on a map in the browser.
 
-    Click a place, and the map shows what is like it. Maps that `geoembz map` made lie over the
-    store, or are shown by themselves.
+    It is served on this machine alone, until Ctrl-C. Click a place, and the map shows what is
+    like it. Maps that `geoembz map` made lie over the store, or are shown by themselves.
+
+    Examples
+    --------
+    geoembz view out.zarr
+    geoembz view out.zarr change.tif classes.tif --port 8000 --no-browser
     """
     from geoembz import view as view_store
 
@@ -113,7 +133,12 @@ def save_basis(
     *,
     output: Output,
 ) -> None:
-    """Write the encoding of a store to a file that `convert --basis` reads."""
+    """Write the encoding of a store to a file, for `convert --basis`.
+
+    Examples
+    --------
+    geoembz basis save out.zarr basis.npz
+    """
     from geoembz import save_basis as save
 
     encoding = save(store, file)
@@ -140,22 +165,44 @@ def publish(
             metavar="URL",
             help="S3 server other than Amazon's.",
             show_default="AWS_ENDPOINT_URL",
+            rich_help_panel=RUNNING,
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Objects in flight, each held in memory.", show_default="8"),
+        typer.Option(
+            metavar="N",
+            help="Objects in flight, each held in memory.",
+            show_default="8",
+            rich_help_panel=RUNNING,
+        ),
     ] = None,
     anon_check: Annotated[
-        bool, typer.Option("--anon-check", help="Afterwards read it without credentials.")
+        bool,
+        typer.Option(
+            "--anon-check", help="Afterwards read it without credentials.", rich_help_panel=RUNNING
+        ),
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace another store at the destination.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Replace another store at the destination.", rich_help_panel=RUNNING
+        ),
     ] = False,
     break_lock: Annotated[
-        bool, typer.Option("--break-lock", help="Take the destination from another command.")
+        bool,
+        typer.Option(
+            "--break-lock",
+            help="Take the destination from another command.",
+            rich_help_panel=RUNNING,
+        ),
     ] = False,
-    stac: Annotated[bool, typer.Option(help="Write a STAC item and collection beside it.")] = True,
+    stac: Annotated[
+        bool,
+        typer.Option(
+            help="Write a STAC item and collection beside it.", rich_help_panel=DESCRIPTION
+        ),
+    ] = True,
     viewer: Annotated[
         bool, typer.Option("--viewer", help="Write the page of `geoembz view` beside it.")
     ] = False,
@@ -165,10 +212,14 @@ def publish(
             metavar="DATE",
             help="First year, day or moment (UTC) that the embeddings describe, for STAC.",
             show_default="the time axis",
+            rich_help_panel=DESCRIPTION,
         ),
     ] = None,
     end: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Last one, to its end; for STAC.")
+        str | None,
+        typer.Option(
+            metavar="DATE", help="Last one, to its end; for STAC.", rich_help_panel=DESCRIPTION
+        ),
     ] = None,
     license_: License = None,
     message: Annotated[
@@ -180,9 +231,15 @@ def publish(
         ),
     ] = None,
 ) -> None:
-    """Copy a store to object storage: whole or invisible, verified, resumable.
+    """Copy a store to object storage, verified and resumable.
 
-    The same command after any interruption goes on where it stopped.
+    Readers see all of it or nothing. The same command after any interruption goes on where it
+    stopped.
+
+    Examples
+    --------
+    geoembz publish out.zarr s3://bucket/out.zarr --license CC-BY-4.0
+    geoembz publish out.zarr s3://bucket/out.zarr --viewer --anon-check
     """
     from geoembz import publish as publish_store
 
@@ -209,27 +266,46 @@ def publish(
 def cost_options(
     model: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Known model: aef, tessera, tessera-encoder, dinov3 …"),
+        typer.Option(
+            metavar="NAME",
+            help="Known model: aef, tessera, tessera-encoder, dinov3 …",
+            rich_help_panel="What",
+        ),
     ] = None,
     dims: Annotated[
-        int | None, typer.Option(metavar="N", help="Values per embedding, without --model.")
+        int | None,
+        typer.Option(
+            metavar="N", help="Values per embedding, without --model.", rich_help_panel="What"
+        ),
     ] = None,
     dtype: Annotated[
         str | None,
         typer.Option(
-            metavar="TYPE", help="Type of one value.", show_default="the model's, or float32"
+            metavar="TYPE",
+            help="Type of one value.",
+            show_default="the model's, or float32",
+            rich_help_panel="What",
         ),
     ] = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Compress first, such as pca64-int8 or rot-binary."),
+        typer.Option(
+            metavar="NAME",
+            help="Compress first, such as pca64-int8 or rot-binary.",
+            rich_help_panel="What",
+        ),
     ] = None,
     pixels: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Number of pixels; of rows, where STORE is a table."),
+        typer.Option(
+            metavar="N",
+            help="Number of pixels; of rows, where STORE is a table.",
+            rich_help_panel="How much",
+        ),
     ] = None,
     area_km2: Annotated[
-        float | None, typer.Option(metavar="KM2", help="Area in square kilometres.")
+        float | None,
+        typer.Option(metavar="KM2", help="Area in square kilometres.", rich_help_panel="How much"),
     ] = None,
     region: Annotated[
         str | None,
@@ -237,38 +313,72 @@ def cost_options(
             metavar="FILE",
             help="'land' (the Earth's) or a file of polygons.",
             show_default="land, or the store's",
+            rich_help_panel="How much",
         ),
     ] = None,
-    gsd: Annotated[float, typer.Option(metavar="M", help="Side of one pixel, in metres.")] = 10.0,
+    gsd: Annotated[
+        float,
+        typer.Option(metavar="M", help="Side of one pixel, in metres.", rich_help_panel="How much"),
+    ] = 10.0,
     years: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Yearly layers.", show_default="1, or the store's"),
+        typer.Option(
+            metavar="N",
+            help="Yearly layers.",
+            show_default="1, or the store's",
+            rich_help_panel="How much",
+        ),
     ] = None,
-    provider: Annotated[str, typer.Option(metavar="NAME", help="aws, gcs, azure or r2.")] = "aws",
+    provider: Annotated[
+        str, typer.Option(metavar="NAME", help="aws, gcs, azure or r2.", rich_help_panel="Where")
+    ] = "aws",
     storage_class: Annotated[
         str,
         typer.Option(
-            "--class", metavar="NAME", help="Storage class: standard, standard-ia, nearline …"
+            "--class",
+            metavar="NAME",
+            help="Storage class: standard, standard-ia, nearline …",
+            rich_help_panel="Where",
         ),
     ] = "standard",
     reads_per_month: Annotated[
-        int, typer.Option(metavar="N", help="Reads of one window each, a month.")
+        int,
+        typer.Option(
+            metavar="N", help="Reads of one window each, a month.", rich_help_panel="How it is read"
+        ),
     ] = 0,
     read_window: Annotated[
         int,
-        typer.Option(metavar="N", help="Side of that window, in pixels; rows, for a table."),
+        typer.Option(
+            metavar="N",
+            help="Side of that window, in pixels; rows, for a table.",
+            rich_help_panel="How it is read",
+        ),
     ] = 1,
     access: Access = None,
     overviews: Annotated[
-        bool, typer.Option("--overviews", help="With levels of 2, 4, 8 … times the pixel size.")
+        bool,
+        typer.Option(
+            "--overviews",
+            help="With levels of 2, 4, 8 … times the pixel size.",
+            rich_help_panel="What",
+        ),
     ] = False,
     egress_tb: Annotated[
         float,
-        typer.Option(metavar="TB", help="Decimal terabytes sent to the internet, a month."),
+        typer.Option(
+            metavar="TB",
+            help="Decimal terabytes sent to the internet, a month.",
+            rich_help_panel="How it is read",
+        ),
     ] = 0.0,
     prices: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="JSON file whose prices replace the packaged ones."),
+        typer.Option(
+            metavar="FILE",
+            help="JSON file whose prices replace the packaged ones.",
+            rich_help_panel="Where",
+        ),
     ] = None,
 ) -> "CostOptions":
     """Return what is stored, how much of it, where, and how it is read."""
@@ -313,9 +423,15 @@ def cost(
         typer.Option(metavar="FILE", help="Write a bar chart of schemes (.png, .svg, .pdf)."),
     ] = None,
 ) -> None:
-    """Print what embeddings cost to store: bytes exactly, US dollars flat and by price list.
+    """Print what embeddings cost to store, in bytes and US dollars.
 
-    Without STORE, --model or --dims, print the known models side by side.
+    Bytes are exact; dollars are flat and by price list. Without STORE, --model or --dims, print the
+    known models side by side.
+
+    Examples
+    --------
+    geoembz cost --model aef --recipe pca64-int8 --area-km2 357000
+    geoembz cost out.zarr --region land --years 8 --plot cost.png
     """
     from geoembz import cost as estimate_cost
 
