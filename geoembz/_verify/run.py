@@ -8,7 +8,7 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
-from geoembz._publish import Problem, verify_against, verify_objects
+from geoembz._publish import Problem, read_digests, verify_against, verify_objects
 from geoembz._seams import check_seams
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._verify.digests import check_small_objects
@@ -85,10 +85,13 @@ def verify(
     url = str(store)
     found = _check_content(url, worker_count(workers))
     problems = set(found.problems)
-    if against is not None:
-        problems |= set(verify_against(url, str(against)))
-    elif manifest:
-        problems |= set(verify_objects(url))
+    if against is not None or manifest:
+        known = {} if problems else read_digests(url)  # what was read is what the store says
+        problems |= set(
+            verify_objects(url, known=known)
+            if against is None
+            else verify_against(url, str(against), known=known)
+        )
     notes = found.notes
     if seams:
         more = _check_seams(url, workers, is_whole=not problems)

@@ -1,10 +1,12 @@
 """Stores on a plain web server: compared with a manifest and with copies, and copied from."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.serving import serving
 from geoembz._publish import copy_store, verify_objects
 from geoembz._publish.manifest import manifest_name
 from geoembz._publish.tree import open_tree
@@ -48,6 +50,32 @@ def test_kinds_of_store(kind: str, folder: Path, address: str, tmp_path: Path) -
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
     found = verify_objects(url)
     assert [problem.key for problem in found] == [shard.relative_to(served).as_posix()]
+
+
+@pytest.mark.parametrize("kind", ["grids", "table"])
+def test_comparing_reads_nothing_twice(kind: str, tmp_path: Path) -> None:
+    """What `verify` has read is compared with manifest or copy by its digest."""
+    KINDS[kind](tmp_path, 1)
+    original, served = tmp_path / "store.zarr", tmp_path / "served" / "store.zarr"
+    copy_store(str(original), str(served))
+    asked: list[Counter[str]] = []
+    with serving(served.parent) as server:
+        url = f"{server.url}/store.zarr"
+        for manifest, against in ((False, None), (True, None), (False, original)):
+            server.log.clear()
+            assert verify(url, manifest=manifest, against=against).problems == ()
+            asked.append(Counter(path for path, _, _ in server.log if _is_data(path)))
+        assert sum(asked[0].values()) >= 4
+        assert asked[1] == asked[2] == asked[0]
+        shard = next(path for path in files(served) if _is_data(path.as_posix()))
+        shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+        keys = {problem.key for problem in verify(url, manifest=True).problems}
+        assert shard.relative_to(served).as_posix() in keys
+
+
+def _is_data(path: str) -> bool:
+    is_shard = "/embedding/c/" in path and "/digests/" not in path
+    return is_shard or path.endswith(".parquet")
 
 
 def test_stores_without_digests_are_listed_by_their_manifest(
