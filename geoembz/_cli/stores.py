@@ -1,12 +1,12 @@
 """`geoembz info`, `verify`, `view`, `publish`, `cost`, `basis save`: what concerns whole stores."""
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from geoembz._cli.help import DESCRIPTION, RUNNING
-from geoembz._cli.options import Access, License, Store, Workers, printed, takes
+from geoembz._cli.options import Access, License, Store, printed, takes, work_options
 from geoembz._cli.output import Output, say_json
 from geoembz._text import printable
 from geoembz.errors import InvalidConfigError
@@ -52,7 +52,7 @@ def info(
     output.show(found, [] if geojson is None else [f"wrote {geojson}"])
 
 
-@takes(output=printed)
+@takes(work=work_options, output=printed)
 def verify(
     store: Store,
     *,
@@ -66,7 +66,7 @@ def verify(
     seams: Annotated[
         bool, typer.Option("--seams", help="Look for steps between tiles: `check seams`.")
     ] = False,
-    workers: Workers = None,
+    work: dict[str, Any],
 ) -> None:
     """Read a whole store again and name what is wrong.
 
@@ -79,7 +79,7 @@ def verify(
     """
     from geoembz import verify as verify_store
 
-    found = verify_store(store, against=against, manifest=manifest, seams=seams, workers=workers)
+    found = verify_store(store, against=against, manifest=manifest, seams=seams, **work)
     output.show(found)
     if found.problems:
         raise typer.Exit(1)

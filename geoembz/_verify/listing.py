@@ -207,6 +207,7 @@ class Contents[R: (StoreReader, TableReader)]:
     """
 
     def __init__(self, reader: R) -> None:
+        self._given: R = reader
         self._reader: R = reader
         self._objects: dict[str, Buffer] | None = None
         root = self._root(ObjectTree(reader.url))
@@ -215,6 +216,10 @@ class Contents[R: (StoreReader, TableReader)]:
             group = zarr.open_group(MemoryStore(self._objects), mode="r", zarr_format=3)
             unchecked = replace(reader.attributes, version=FIRST_VERSION)
             self._reader = replace(reader, group=group, attributes=unchecked)
+
+    def __reduce__(self) -> tuple[type, tuple[R]]:
+        """Leave the objects behind: each worker looks for them by itself."""
+        return type(self), (self._given,)
 
     def _root(self, tree: ObjectTree) -> bytes | None:
         """Return the metadata to read by in memory; None where the store is to be read itself."""

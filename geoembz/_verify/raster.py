@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
 from geoembz._publish import Problem
-from geoembz._util.threads import for_each
 from geoembz._verify.digests import ShardDigests
 from geoembz._verify.documents import check_conventions
 from geoembz._verify.listing import Contents, Part, chunk_positions
+from geoembz._work.executors import Workers
 from geoembz.errors import GeoembzError
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import records_digests
@@ -34,7 +34,7 @@ type Place = tuple[int, int, int]
 """Date, row and column of a shard."""
 
 
-def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: int) -> Part:
+def check_raster(reader: StoreReader, present: frozenset[str] | None, pool: Workers) -> Part:
     """Read a grid and return what is wrong with it.
 
     Parameters
@@ -43,8 +43,8 @@ def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: i
         The open store of the grid.
     present
         Every key of it; None where the server cannot list.
-    workers
-        Shards read at once.
+    pool
+        Reads the shards.
     """
     shard = reader.stored_chunk
     rows, cols = (ceil(size / step) for size, step in zip(reader.shape, shard, strict=True))
@@ -64,7 +64,7 @@ def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: i
     )
     places = _places(reader, present, digests, (n_dates, rows, cols))
     check = _ShardCheck(reader, digests, present, Contents(reader))
-    found = for_each(places, check, workers)
+    found = pool.run(check, list(places))
     damaged = {problem for _, _, faults in found for problem in faults} | unreadable
     if not damaged:
         counts = [0] * n_dates
@@ -73,13 +73,13 @@ def check_raster(reader: StoreReader, present: frozenset[str] | None, workers: i
         damaged = set(_check_counts(reader, counts))
     others = [[f"{level.path}/{name}" for name in arrays] for level in reader.attributes.levels]
     others += [[name] for name in reader.layers]
-    parts = [_check_digests(reader, paths, present, workers) for paths in others]
+    parts = [_check_digests(reader, paths, present, pool) for paths in others]
     n_shards += sum(part.shards for part in parts[: len(reader.attributes.levels)])
     return Part(n_shards, frozenset(problems | damaged).union(*(one.problems for one in parts)))
 
 
 def _check_digests(
-    reader: StoreReader, arrays: Sequence[str], present: frozenset[str] | None, workers: int
+    reader: StoreReader, arrays: Sequence[str], present: frozenset[str] | None, pool: Workers
 ) -> Part:
     """Compare the shards of a level, or of a layer, with their digests.
 
@@ -93,8 +93,8 @@ def _check_digests(
         Their paths, codes first.
     present
         Every key of the store; None where the server cannot list.
-    workers
-        Shards read at once.
+    pool
+        Reads the shards.
     """
     digests, unreadable = ShardDigests.of(
         reader.url, reader.group, reader.attributes.version, arrays
@@ -105,9 +105,23 @@ def _check_digests(
         for place in {*chunk_positions(present or frozenset(), array), *digests.places(array)}
         if digests.covers(array, place)
     )
-    found = for_each(keys, lambda key: digests.check([key])[0], workers)
+    found = pool.run(_DigestCheck(reader, digests), keys)
     n_shards = len({key.rpartition("/c/")[2] for key in keys if key.startswith(arrays[0])})
     return Part(n_shards, frozenset(unreadable).union(*found))
+
+
+@dataclass(frozen=True)
+class _DigestCheck:
+    """Compares one object after the other with its digest."""
+
+    reader: StoreReader
+    digests: ShardDigests
+
+    def __call__(self, key: str) -> list[Problem]:
+        problems, _ = self.digests.check([key])
+        if problems:
+            self.reader.watch.check()
+        return problems
 
 
 def _refusal(reader: StoreReader, n_shards: int, *, listed: bool) -> Problem | None:
@@ -173,6 +187,7 @@ class _ShardCheck:
         mask_key = f"valid/c/{at}{row}/{col}"
         problems, contents = self.digests.check([*parts, mask_key])
         if problems:
+            self.reader.watch.check()  # a worker may see another disk: then nothing is there
             return date, 0, problems
         window, key = self._window(row, col), parts[0]
         try:

@@ -24,7 +24,10 @@ from geoembz._verify.listing import (
 )
 from geoembz._verify.raster import check_raster
 from geoembz._verify.table import check_table
-from geoembz.errors import GeoembzError, InvalidConfigError, redact
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import Workers, check_scheduler
+from geoembz._work.places import store_for
+from geoembz.errors import GeoembzError, InvalidConfigError, SchedulerError, redact
 from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import GRIDS
 from geoembz.store.documents import EMBEDDING
@@ -39,6 +42,7 @@ def verify(
     manifest: bool = False,
     seams: bool = False,
     workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Verification:
     """Read every object of a store and check what it means.
 
@@ -55,6 +59,9 @@ def verify(
         Measure the steps where tiles and shards meet, too; see `check_seams`.
     workers
         Shards read at once; None for one per core.
+    scheduler
+        Where shards are read instead; see `geoembz.convert`. Documents and small arrays, another
+        copy and seams are read here.
 
     Returns
     -------
@@ -67,6 +74,8 @@ def verify(
         If both comparisons are asked for, or the number of workers cannot be.
     StoreError
         If the other copy or the manifest cannot be read.
+    SchedulerError
+        If no scheduler answers, or its workers are lost.
 
     References
     ----------
@@ -82,8 +91,10 @@ def verify(
     if against is not None and manifest:
         raise InvalidConfigError(f"verify: against {against} and the manifest; choose one of them")
     check_workers("verify", workers)
-    url = str(store)
-    found = _check_content(url, worker_count(workers))
+    check_scheduler(scheduler)
+    url = str(store_for(scheduler, store))
+    with open_workers(scheduler, worker_count(workers)) as pool:
+        found = _check_content(url, pool)
     problems = set(found.problems)
     if against is not None or manifest:
         known = {} if problems else read_digests(url)  # what was read is what the store says
@@ -97,7 +108,7 @@ def verify(
         more = _check_seams(url, workers, is_whole=not problems)
         problems |= more.problems
         notes += more.notes
-    return Verification(redact(url), found.shards, tuple(sorted(problems)), notes)
+    return Verification(redact(str(store)), found.shards, tuple(sorted(problems)), notes)
 
 
 def _check_seams(url: str, workers: int | None, *, is_whole: bool) -> Part:
@@ -117,7 +128,7 @@ def _check_seams(url: str, workers: int | None, *, is_whole: bool) -> Part:
     return Part(0, frozenset(problems), report.notes)
 
 
-def _check_content(store: str, workers: int) -> Part:
+def _check_content(store: str, pool: Workers) -> Part:
     tree = ObjectTree(store)
     nodes, problems = check_documents(tree)
     try:
@@ -128,7 +139,9 @@ def _check_content(store: str, workers: int) -> Part:
         group = open_group(store)
         if _has_shards(group):
             tree.check_ranges()  # said once, not for each shard
-        parts = list(_parts(store, group, present, workers))
+        parts = list(_parts(store, group, present, pool))
+    except SchedulerError:
+        raise  # says nothing of the store
     except GeoembzError as error:
         return Part(0, frozenset({*problems, Problem("zarr.json", str(error))}))
     if nodes and present is not None:
@@ -150,15 +163,15 @@ def _has_shards(group: zarr.Group) -> bool:
 
 
 def _parts(
-    store: str, group: zarr.Group, present: frozenset[str] | None, workers: int
+    store: str, group: zarr.Group, present: frozenset[str] | None, pool: Workers
 ) -> Iterator[Part]:
     """Yield what is found in each part: every grid of a root, or the one store."""
     if is_table_store(group):
-        yield check_table(TableReader.open(store, group), workers)
+        yield check_table(TableReader.open(store, group), pool)
         return
     names = group.attrs.get(GRIDS)
     if names is None:
-        yield check_raster(StoreReader.open(store, group), present, workers)
+        yield check_raster(StoreReader.open(store, group), present, pool)
         return
     expected = group.attrs.get("geoembz:encoding_hash")
     for name in names if isinstance(names, list) else []:
@@ -170,7 +183,7 @@ def _parts(
         except GeoembzError as error:
             yield Part(0, frozenset({Problem(f"{key}/zarr.json", str(error))}))
             continue
-        yield check_raster(reader, below(present, key), workers).below(key)
+        yield check_raster(reader, below(present, key), pool).below(key)
         if reader.encoding.hash != expected:
             what = f"encoding {reader.encoding.hash}; the root says {expected}"
             yield Part(0, frozenset({Problem(f"{key}/encoding", what)}))

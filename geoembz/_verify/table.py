@@ -1,17 +1,18 @@
 """Read every row of a table store: codes, validity, places, columns, and the file with the rest."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._publish import Problem
-from geoembz._util.threads import for_each
 from geoembz._verify.digests import ShardDigests
 from geoembz._verify.documents import check_conventions
 from geoembz._verify.listing import Contents, Part
 from geoembz._verify.raster import LARGEST_OBJECT_BYTES, check_mapping
+from geoembz._work.executors import Workers
 from geoembz.errors import GeoembzError
 from geoembz.store import TableReader
 from geoembz.store.table_writer import CHUNK_BBOX, COLUMNS, TABLE
@@ -20,15 +21,15 @@ MOST_SHARDS = 10**6
 """Shards beyond which a table is refused unread: of a billion rows in the smallest of ours."""
 
 
-def check_table(reader: TableReader, workers: int) -> Part:
+def check_table(reader: TableReader, pool: Workers) -> Part:
     """Read a table store and return what is wrong with it.
 
     Parameters
     ----------
     reader
         The open store.
-    workers
-        Shards read at once.
+    pool
+        Reads the shards.
     """
     step = (reader.codes.shards or reader.codes.chunks)[0]
     n_shards = -(-reader.n_rows // step)
@@ -39,17 +40,8 @@ def check_table(reader: TableReader, workers: int) -> Part:
     digests, unreadable = ShardDigests.of(
         reader.url, reader.group, reader.attributes.version, _row_arrays(reader)
     )
-    contents = Contents(reader)
-
-    def check(start: int) -> tuple[int, list[Problem]]:
-        problems, objects = digests.check(_keys(reader, start // step))
-        if problems:
-            return 0, problems
-        with contents.reader_of(objects) as known:
-            count, problems, places = _read_shard(known, start, step)
-        return count, problems or _check_places(reader, places[0], places[1], start)
-
-    found = for_each(range(0, reader.n_rows, step), check, workers)
+    check = _RowsCheck(reader, digests, step, Contents(reader))
+    found = pool.run(check, range(0, reader.n_rows, step))
     damaged = {problem for _, faults in found for problem in faults} | unreadable
     counted, declared = sum(count for count, _ in found), reader.attributes.rows["valid"]
     if not damaged and counted != declared:
@@ -58,6 +50,26 @@ def check_table(reader: TableReader, workers: int) -> Part:
     return Part(
         n_shards, frozenset({*problems, *damaged, *_check_others(reader), *check_mapping(reader)})
     )
+
+
+@dataclass(frozen=True)
+class _RowsCheck:
+    """Looks at one shard of rows after the other; parameters as of a raster's."""
+
+    reader: TableReader
+    digests: ShardDigests
+    step: int
+    contents: Contents[TableReader]
+
+    def __call__(self, start: int) -> tuple[int, list[Problem]]:
+        """Return how many rows of a shard are valid, and what is wrong with it."""
+        problems, objects = self.digests.check(_keys(self.reader, start // self.step))
+        if problems:
+            self.reader.watch.check()
+            return 0, problems
+        with self.contents.reader_of(objects) as known:
+            count, problems, places = _read_shard(known, start, self.step)
+        return count, problems or _check_places(self.reader, places[0], places[1], start)
 
 
 def _row_arrays(reader: TableReader) -> list[str]:

@@ -1,6 +1,7 @@
 """Whoever does the work, commands that read stores give the same answers."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,10 @@ from geoembz._search.scan import _cut
 from geoembz._search.scorer import BestK
 from geoembz._work.executors import ThreadWorkers
 from geoembz._work.places import store_for
-from geoembz.errors import StoreError
+from geoembz.errors import SchedulerError, StoreError
 from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
+from tests.sources.serving import serving
 
 SHAPE, DIMENSION = (70, 50), 8
 
@@ -53,7 +55,20 @@ def stores(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) ->
     table["embedding"] = list(np.random.default_rng(0).normal(size=(900, DIMENSION)))
     table.to_parquet(folder / "table.parquet")
     geoembz.convert(folder / "table.parquet", folder / "table.zarr", recipe="int8", chunk=64)
+    damage(folder)
     return folder
+
+
+def damage(folder: Path) -> None:
+    """Copy stores: shards exchanged and cut, one of a level lost, and rows of another chunk."""
+    for name in ("dates", "table"):
+        shutil.copytree(folder / f"{name}.zarr", folder / f"damaged-{name}.zarr")
+    codes = folder / "damaged-dates.zarr/embedding/c"
+    shutil.copy(codes / "0/0/1/1", codes / "1/0/2/0")
+    (codes / "0/0/3/0").write_bytes((codes / "0/0/3/0").read_bytes()[:-9])
+    level = StoreReader.open(folder / "dates.zarr").attributes.levels[0].path
+    (folder / f"damaged-dates.zarr/{level}/embedding/c/0/0/0/0").unlink()
+    (folder / "damaged-table.zarr/x/c/0").unlink()
 
 
 def search_grids(folder: Path, _: Path, **work: Any) -> Any:
@@ -80,19 +95,29 @@ def search_table(folder: Path, _: Path, **work: Any) -> Any:
     return geoembz.search(folder / "table.zarr", query, 9, bbox=box, **work).to_arrow()
 
 
+def verify_all(folder: Path, _: Path, **work: Any) -> Any:
+    names = ("grids", "damaged-dates", "damaged-table")
+    return [geoembz.verify(folder / f"{name}.zarr", **work) for name in names]
+
+
+def verify_served(folder: Path, _: Path, **work: Any) -> Any:
+    """From a server, workers keep each object in memory to decode it."""
+    with serving(folder) as url:
+        found = geoembz.verify(f"{url}/damaged-dates.zarr", **work)
+    return found.shards, found.problems, found.notes
+
+
 ANSWERS: dict[str, Answer] = {
     "search-grids": search_grids,
     "search-dates": search_dates,
     "search-box": search_box,
     "search-table": search_table,
+    "verify": verify_all,
 }
+SLOW_ANSWERS: dict[str, Answer] = {**ANSWERS, "verify-served": verify_served}
 
 
-@pytest.fixture(params=ANSWERS)
-def answer(request: pytest.FixtureRequest) -> Answer:
-    return ANSWERS[request.param]
-
-
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_a_cluster_answers_as_threads(
     answer: Answer, cluster: Any, stores: Path, tmp_path: Path
 ) -> None:
@@ -103,6 +128,7 @@ def test_a_cluster_answers_as_threads(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("answer", SLOW_ANSWERS.values(), ids=SLOW_ANSWERS)
 @pytest.mark.parametrize("count", [1, 2])
 def test_processes_answer_as_threads(
     answer: Answer, count: int, stores: Path, tmp_path: Path
@@ -164,6 +190,54 @@ def test_faults_on_workers_are_told_as_here(cluster: Any, stores: Path, tmp_path
     with pytest.raises(StoreError, match="embedding") as there:
         geoembz.search(copy, query, time="2023", scheduler=cluster.scheduler_address)
     assert str(there.value) == str(here.value)
+
+
+def test_damage_is_found_by_workers(cluster: Any, stores: Path) -> None:
+    """Each fault by the key of its object; none in stores that are whole."""
+    address = cluster.scheduler_address
+    found = {
+        path.stem: {problem.key for problem in geoembz.verify(path, scheduler=address).problems}
+        for path in stores.glob("*.zarr")
+    }
+    expected = {"embedding/c/0/0/3/0", "embedding/c/1/0/2/0"}
+    level = {key for key in found["damaged-dates"] if key.endswith("/embedding/c/0/0/0/0")}
+    assert found.pop("damaged-dates") == expected | level
+    assert level
+    assert found.pop("damaged-table") == {"x/c/0"}
+    assert not any(found.values())
+
+
+def test_a_worker_that_does_not_see_the_store_says_so(
+    stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that every object of it is lost."""
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(stores / "dates.zarr", copy)
+    run_tasks = ThreadWorkers.run
+
+    def elsewhere(self: ThreadWorkers, function: Any, items: Any, **options: Any) -> Any:
+        copy.rename(tmp_path / "elsewhere")
+        try:
+            sent = pickle.loads(pickle.dumps(function))  # noqa: S301 - our own
+            return run_tasks(self, sent, items, **options)
+        finally:
+            (tmp_path / "elsewhere").rename(copy)
+
+    monkeypatch.setattr(ThreadWorkers, "run", elsewhere)
+    problems = geoembz.verify(copy).problems
+    assert [problem.key for problem in problems] == ["zarr.json"]
+    assert "cannot be reached" in problems[0].what
+
+
+def test_a_lost_scheduler_is_no_fault_of_the_store(
+    stores: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: Any, **__: Any) -> Any:
+        raise SchedulerError("tcp://x:1: the connection to the scheduler was lost")
+
+    monkeypatch.setattr(ThreadWorkers, "run", lose)
+    with pytest.raises(SchedulerError, match="was lost"):
+        geoembz.verify(stores / "dates.zarr")
 
 
 def test_the_command_takes_a_scheduler(
