@@ -109,8 +109,11 @@ def _run(words: list[str]) -> None:
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning as one message, as errors are."""
-    kind = painted("warning", "yellow", sys.stderr)
-    print(f"geoembz: {kind}: {printable(redact(str(message)))}", file=sys.stderr)  # noqa: T201
+    from geoembz._cli.logs import log_warning
+
+    text = printable(redact(str(message)))
+    log_warning(text)
+    print(f"geoembz: {painted('warning', 'yellow', sys.stderr)}: {text}", file=sys.stderr)  # noqa: T201
 
 
 def _report(error: Exception, *, debug: bool) -> int:

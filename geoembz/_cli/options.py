@@ -8,6 +8,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -110,6 +111,20 @@ JsonFile = Annotated[
     typer.Option("--json", metavar="[FILE]", help="Print all numbers as JSON, or write a file."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        show_default=False,
+        help="Say what is done; twice: every finished task, too.",
+    ),
+]
+LogFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Append what is done, and errors, to a log."),
+]
 
 
 def purpose[**P, T](title: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -137,7 +152,11 @@ def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callab
                 name: group(**{option: given.pop(option) for option in signatures[name].parameters})
                 for name, group in groups.items()
             }
-            return command(**given, **values)
+            with ExitStack() as stack:
+                for value in values.values():
+                    if isinstance(value, Output):
+                        stack.enter_context(value.logged())
+                return command(**given, **values)
 
         keywords = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
         vars(run)["__signature__"] = inspect.Signature(keywords)  # what Typer reads
@@ -178,16 +197,20 @@ def work_options(workers: Workers = None, scheduler: Scheduler = None) -> dict[s
 
 
 @purpose(OUTPUT)
-def printed(json_: Json = False, quiet: Quiet = False) -> Output:
+def printed(
+    json_: Json = False, quiet: Quiet = False, verbose: Verbose = 0, log_file: LogFile = None
+) -> Output:
     """Return where a command prints."""
-    return Output(as_json=json_, quiet=quiet)
+    return Output(as_json=json_, quiet=quiet, verbose=verbose, log_file=log_file)
 
 
 @purpose(OUTPUT)
-def printed_or_written(json_: JsonFile = None, quiet: Quiet = False) -> Output:
+def printed_or_written(
+    json_: JsonFile = None, quiet: Quiet = False, verbose: Verbose = 0, log_file: LogFile = None
+) -> Output:
     """Return where a command prints that may write its JSON to a file instead."""
     file = None if json_ == "-" else json_
-    return Output(as_json=json_ == "-", quiet=quiet, json_file=file)
+    return Output(json_ == "-", quiet, file, verbose, log_file)
 
 
 @purpose(INPUT)

@@ -2,9 +2,8 @@
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,8 @@ from geoembz._text import printable
 from geoembz.errors import InvalidConfigError, redact
 
 if TYPE_CHECKING:
+    from geoembz._cli.progress import Progress
     from geoembz._util.results import Result
-
-type Progress = Callable[[int, int], None]
-
-LINE_SECONDS = 60.0
-"""Pause between two lines in a log, and before the first: short work says nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +30,17 @@ class Output:
         Print errors only.
     json_file
         Write the JSON here, and print the table.
+    verbose
+        Say what the command does: 1 what it begins, 2 every finished task.
+    log_file
+        Append that to this file, too, with how far the work is and with errors.
     """
 
     as_json: bool = False
     quiet: bool = False
     json_file: str | None = None
+    verbose: int = 0
+    log_file: str | None = None
 
     def show(self, result: "Result", notes: Sequence[str] = ()) -> None:
         """Print a result, then what else there is to tell."""
@@ -59,15 +60,27 @@ class Output:
             say(text)
 
     @contextmanager
-    def progress(self, what: str) -> Iterator[Progress | None]:
+    def logged(self) -> Iterator[None]:
+        """Log what is done meanwhile, where that is asked for."""
+        from geoembz._cli.logs import logged
+
+        is_silent = self.quiet or (self.as_json and not self.verbose)
+        with logged(verbose=self.verbose, quiet=is_silent, log_file=self.log_file):
+            yield
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator["Progress | None"]:
         """Yield a function of finished and total counts that tells the user how far the work is."""
-        if self.quiet or self.as_json:
-            yield None
-        elif sys.stderr.isatty():
-            with _bar(what) as bar:
-                yield bar
-        else:
-            yield LogLines(what)
+        from geoembz._cli.progress import LogLines, bar, told
+
+        listeners: list[Any] = []
+        if self.log_file is not None:
+            listeners.append(LogLines(what, _log))
+        with ExitStack() as stack:
+            if not (self.quiet or self.as_json):
+                shown = stack.enter_context(bar(what)) if sys.stderr.isatty() else LogLines(what)
+                listeners.append(shown)
+            yield stack.enter_context(told(listeners)) if listeners else None
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -109,67 +122,9 @@ def _redact(value: Any) -> Any:
     return value
 
 
-@contextmanager
-def _bar(what: str) -> Iterator[Progress]:
-    """Yield a function of finished and total counts that draws a bar."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+def _log(line: str) -> None:
+    import logging
 
-    rate = TextColumn("{task.fields[rate]}")
-    columns = (what, BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, rate="")
-        started = time.monotonic()
+    from geoembz._cli.progress import OWN
 
-        def show(done: int, total: int) -> None:
-            rate = f"{done / max(time.monotonic() - started, 1e-9):.3g}/s"
-            bar.update(task, completed=done, total=total, rate=rate)
-
-        yield show
-
-
-class LogLines:
-    """Writes how far the work is, how fast it goes and when it will end, once a minute.
-
-    Parameters
-    ----------
-    what
-        What is counted.
-    clock
-        Seconds since whenever.
-    """
-
-    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._what, self._clock = what, clock
-        self._started = self._said = clock()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Take the numbers of finished and of all; write a line if it is time."""
-        now = self._clock()
-        if now - self._said < LINE_SECONDS:
-            return
-        self._said = now
-        print(self.line(done, total, now - self._started), file=sys.stderr, flush=True)  # noqa: T201
-
-    def line(self, done: int, total: int, seconds: float) -> str:
-        """Return the line.
-
-        Examples
-        --------
-        >>> LogLines("shards").line(1_200, 100_000, seconds=60)
-        'shards 1,200 of 100,000 (1.2%), 20/s, 1:22:20 left'
-        """
-        rate = done / seconds if seconds else 0.0
-        text = f"{self._what} {done:,} of {total:,} ({done / max(total, 1):.1%})"
-        return f"{text}, {rate:.3g}/s, {_duration((total - done) / rate)} left" if rate else text
-
-
-def _duration(seconds: float) -> str:
-    hours, rest = divmod(round(seconds), 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}"
+    logging.getLogger(OWN).info(line)

@@ -4,6 +4,7 @@ One raster, a table, several grids and an appended date all run through it; what
 they draw a sample and how they write shards.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from geoembz.errors import NoValidPixelsError
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.tables import TableSource
 
+_log = logging.getLogger("geoembz.convert")
+
 type Fit = tuple[Encoding, NDArray[np.float64]]
 """An encoding, and the mean vector of the sample, float64 ``(dimension,)``."""
 
@@ -43,8 +46,11 @@ def build_store(destination: Destination, plan: Plan, write: Callable[[Build], N
     """
     with Site(destination) as site:
         build = site.begin(plan)
-        if not build.is_complete:
+        if build.is_complete:
+            _log.info("%s: an earlier run was complete", destination.url)
+        else:
             write(build)
+            _log.info("putting %s in place", destination.url)
             site.finish()
 
 
@@ -115,8 +121,11 @@ class Conversion[Input: (Source, TableSource)](ABC):
 
     def fit_encoding(self) -> Fit:
         """Fit on a sample, or check a basis with it."""
+        _log.info("sampling %s", self.source.name)
         try:
             sample = self.draw(self.fit.fit_samples)
+            if self.fixed is None:
+                _log.info("fitting %s", self.recipe)
             encoding = self.fixed or Encoding.fit_blocks(
                 sample, self.recipe, self.source.dimension, self.fit.seed
             )

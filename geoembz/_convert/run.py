@@ -1,5 +1,6 @@
 """Convert: check the options, open the inputs, and hand over to a conversion."""
 
+import logging
 import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ from geoembz.sources.base import SourceTraits, traits_of
 from geoembz.sources.inputs import table_files
 from geoembz.sources.tables import open_table
 from geoembz.store.conventions import UNKNOWN_MODEL, check_model
+
+_log = logging.getLogger("geoembz.convert")
 
 
 def convert(
@@ -225,7 +228,11 @@ class _Request:
                 read.overlap, read.resample, read.aggregate, is_placed=is_placed, is_cut=is_cut
             )
         read = replace(read, year=read.year if date is None else int(date[:4]))
+        _log.info("opening inputs")
         grids = open_inputs(self.source, read)
+        for raster in grids.values():
+            height, width = raster.grid.shape
+            _log.info("%s: %d x %d pixels of %d", raster.name, width, height, raster.dimension)
         traits = traits_of(next(iter(grids.values())))
         recipe = self.asked or Recipe.parse(traits.recipe or "int8")
         for raster in grids.values():

@@ -3,6 +3,7 @@
 Knows object trees and nothing of what is in a store: it needs no Zarr library.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from geoembz.errors import InvalidConfigError, StoreError
 
 if TYPE_CHECKING:
     from geoembz._publish.stac import Described
+
+_log = logging.getLogger("geoembz.publish")
 
 _ABSENT = "embedding/c/absent"
 
@@ -160,6 +163,7 @@ def copy_store(
     tree = open_tree(url, endpoint_url=endpoint_url, policy=policy)
     if source.place == tree.place:
         raise InvalidConfigError(f"publish: {url} is the store itself; choose another destination")
+    _log.info("listing %s", source.place)
     original = Original.of(source)
     with hold(tree, breaks=break_lock) as target:
         sender = _Sender(original, target, progress)
@@ -191,10 +195,12 @@ def _send(sender: "_Sender", workers: int, *, overwrite: bool) -> None:
         target.tree.delete(key)
         sender.there.pop(key)
     *before, last = phases(original.keys)
+    _log.info("copying %s objects; %s are there", len(original.keys), len(sender.there))
     for group in before:
         sender.send(group, workers)
     for_each([key for key in old.extra if key not in old.hidden], target.tree.delete, workers)
     original.check_unchanged()
+    _log.info("looking at what was copied")
     if ROOT not in sender.there:  # what is hidden is looked at before it is shown
         target.check(sender.digests)
     manifest = manifest_of(target.tree.place.name, sender.digests | {ROOT: root})

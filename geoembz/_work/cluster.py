@@ -27,6 +27,8 @@ from geoembz._work.scheduling import (
 )
 from geoembz.errors import InvalidConfigError, MissingPackageError, SchedulerError
 
+_log = logging.getLogger("geoembz.cluster")
+
 CONNECT_SECONDS, WORKER_SECONDS = 10.0, 60.0
 """How long to wait for the scheduler's answer, and for its first worker."""
 
@@ -92,7 +94,14 @@ def _connect(scheduler: str, count: int, stack: ExitStack) -> "ClusterWorkers":
             f"{address}: the scheduler has no worker after {WORKER_SECONDS:.0f} s; start some "
             f"with `dask worker {address}`"
         ) from error
+    _log.info("cluster %s, %d threads%s", address, *_size_and_link(client))
     return ClusterWorkers(client, address)
+
+
+def _size_and_link(client: Any) -> tuple[int, str]:
+    """Return how many threads a cluster has, and where to watch it, if it shows that anywhere."""
+    link = client.dashboard_link if "dashboard" in client.scheduler_info()["services"] else None
+    return sum(client.nthreads().values()), f"; watch it at {link}" if link else ""
 
 
 @contextmanager
@@ -165,6 +174,7 @@ class _Run:
             for part, outcome in self._outcomes():
                 results[part] = outcome
                 done += len(outcome)
+                _log.debug("%d of %d done", done, len(self.items))
                 if self.progress is not None:
                     self.progress(done, len(self.items))
         except BaseException as error:

@@ -4,6 +4,7 @@ Where one task fails no further one begins, and the first failure is raised. Wha
 not done again: that of a conversion that was interrupted.
 """
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,8 @@ from geoembz._util.threads import for_each, single_threaded_blas
 from geoembz.errors import InvalidConfigError
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects
 from geoembz.store.journal import Journal
+
+_log = logging.getLogger("geoembz.work")
 
 type Progress = Callable[[int, int], None]
 """Called with the number of finished tasks and the number of all."""
@@ -53,6 +56,7 @@ def run_tasks[Item, Result](
         result = function(item)
         with lock:
             done += 1
+            _log.debug("%d of %d done", done, len(items))
             if progress is not None:
                 progress(done, len(items))
         return result
@@ -186,6 +190,8 @@ def run_recorded[Result: Recorded](
     """
     done = _find_finished(journal, tree, date, read)
     missing = [shard for shard in shards if (shard.row, shard.col) not in done] if done else shards
+    before = f"; {len(done):,} were done before" if done else ""
+    _log.info("writing %s shards%s", f"{len(missing):,}", before)
     fresh = workers.run(task, missing, progress=progress)
     tree.remove_partials()  # a killed worker may have left some
     if not done:
