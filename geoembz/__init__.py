@@ -80,6 +80,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._train import patches as patches
     from geoembz._train import pixels as pixels
     from geoembz._train import polygons as polygons
+    from geoembz._util.progress import show_progress as show_progress
     from geoembz._verify import Verification as Verification
     from geoembz._verify import verify as verify
     from geoembz._view import Viewer as Viewer
@@ -139,6 +140,7 @@ _ROOMS = {
     "_search": ("SearchResult", "search", "vectors_at"),
     "_seams": ("BorderStep", "ModelWindows", "OutlierTile", "SeamReport", "check_seams"),
     "_train": ("Patches", "Pixels", "Polygons", "patches", "pixels", "polygons"),
+    "_util.progress": ("show_progress",),
     "_verify": ("Verification", "verify"),
     "_view": ("Viewer", "view"),
     "_write": ("Writer", "create", "extend"),

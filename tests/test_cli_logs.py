@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,8 +13,12 @@ import pytest
 import geoembz
 from geoembz._cli import main
 from geoembz._cli.output import Output
-from geoembz._cli.progress import LINE_SECONDS, Bar, LogLines, told
+from geoembz._cli.progress import LINE_SECONDS, LogLines
+from geoembz._util.progress import Bar, listened, told
 from tests.conftest import MakeRaster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture
@@ -119,8 +124,8 @@ def test_a_bar_shows_phase_count_rate_and_time_left(
     monkeypatch.setattr(Bar, "__call__", record)
     with Output().progress("shards") as progress:
         geoembz.convert(source, tmp_path / "a.zarr", pca=2, progress=progress)
-    ((description, done, total, more),) = shown
-    assert (description, done, total) == ("shards", 1, 1)
+    *_, (description, done, total, more) = shown
+    assert (description, done, total) == ("writing 1 shards", 1, 1)
     assert more["rate"].endswith("/s")
     assert more["left"] == "0:00:00 left"
 
@@ -149,3 +154,37 @@ def test_quiet_and_json_draw_nothing() -> None:
     for output in (Output(quiet=True), Output(as_json=True)):
         with output.progress("shards") as progress:
             assert progress is None
+
+
+def test_whoever_listens_hears_of_every_long_call(source: Path, tmp_path: Path) -> None:
+    """Also of those that take no `progress`: blocks, each once, to the last one."""
+    store = tmp_path / "a.zarr"
+    geoembz.convert(source, store, pca=2, chunk=8, shard=8)
+    calls: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("search", lambda: geoembz.search(store, np.ones(6, np.float32), k=2, workers=2)),
+        ("verify", lambda: geoembz.verify(store, workers=2)),
+        ("index", lambda: geoembz.index(store, tmp_path / "a.parquet")),
+    )
+    for name, call in calls:
+        heard: list[tuple[int, int]] = []
+        with listened(lambda done, total, to=heard: to.append((done, total))):  # type: ignore[misc]
+            call()
+        assert sorted(heard) == [(done, 9) for done in range(1, 10)], name
+
+
+def test_a_bar_in_python(
+    monkeypatch: pytest.MonkeyPatch,
+    source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Round whatever is called, and gone afterwards."""
+    shown: list[tuple[int, int]] = []
+    monkeypatch.setattr(Bar, "__call__", lambda _, done, total: shown.append((done, total)))
+    with geoembz.show_progress():
+        geoembz.convert(source, tmp_path / "a.zarr", pca=2, chunk=8, shard=8)
+    assert (9, 9) in shown
+    shown.clear()
+    geoembz.verify(tmp_path / "a.zarr")
+    assert not shown
+    assert capsys.readouterr().out == ""

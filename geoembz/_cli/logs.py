@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from geoembz._cli.progress import CLUSTER, OWN, heard
 from geoembz._text import printable
+from geoembz._util.progress import CLUSTER, OWN, heard
 from geoembz.errors import GeoembzError, InvalidConfigError, redact
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from geoembz._text import printable
 from geoembz.errors import InvalidConfigError, redact
 
 if TYPE_CHECKING:
-    from geoembz._cli.progress import Progress
+    from geoembz._util.progress import Progress
     from geoembz._util.results import Result
 
 
@@ -71,7 +71,8 @@ class Output:
     @contextmanager
     def progress(self, what: str) -> Iterator["Progress | None"]:
         """Yield a function of finished and total counts that tells the user how far the work is."""
-        from geoembz._cli.progress import LogLines, bar, told
+        from geoembz._cli.progress import LogLines
+        from geoembz._util.progress import bar, listened, told
 
         listeners: list[Any] = []
         if self.log_file is not None:
@@ -80,7 +81,9 @@ class Output:
             if not (self.quiet or self.as_json):
                 shown = stack.enter_context(bar(what)) if sys.stderr.isatty() else LogLines(what)
                 listeners.append(shown)
-            yield stack.enter_context(told(listeners)) if listeners else None
+            tell = stack.enter_context(told(listeners)) if listeners else None
+            stack.enter_context(listened(tell))
+            yield tell
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -125,6 +128,6 @@ def _redact(value: Any) -> Any:
 def _log(line: str) -> None:
     import logging
 
-    from geoembz._cli.progress import OWN
+    from geoembz._util.progress import OWN
 
     logging.getLogger(OWN).info(line)

@@ -107,9 +107,10 @@ def sample(
     from geoembz import sample as sample_store
 
     place: dict[str, Any] = {"crs": crs, "time": time, "level": level, "pool": pool}
-    output.show(
-        sample_store(store, features, out=out, overwrite=overwrite, layers=layers, **place, **view)
-    )
+    how: dict[str, Any] = {"out": out, "overwrite": overwrite, "layers": layers}
+    with output.progress("chunks"):
+        sampled = sample_store(store, features, **how, **place, **view)
+    output.show(sampled)
 
 
 @takes(part=part_options, work=work_options, output=printed)
@@ -188,7 +189,9 @@ def search(
                 f"search: --probes {probes} without an index; name one: --index"
             )
         how: dict[str, Any] = {**work, "out": out, "overwrite": overwrite}
-        output.show(search_store(store, query, k, metric, **how, **part))
+        with output.progress("blocks"):
+            found = search_store(store, query, k, metric, **how, **part)
+        output.show(found)
         return
     given = {"metric": metric, **work, "out": out, **part}
     if named := next((name for name, value in given.items() if value is not None), None):
@@ -238,7 +241,9 @@ def index(
 
     how: dict[str, Any] = {"lists": lists, "seed": seed, "workers": workers}
     how |= {"to": to, "metric": metric, "space": space, "overwrite": overwrite}
-    output.show(write_index(store, out, **how, **part))
+    with output.progress("blocks"):
+        summary = write_index(store, out, **how, **part)
+    output.show(summary)
 
 
 @takes(part=part_options, output=printed)
@@ -268,9 +273,10 @@ def preview(
     from geoembz import preview as preview_store
 
     shown = _parse_bands(bands)
-    output.show(
-        preview_store(store, out, size=size, bands=shown, grid=grid, overwrite=overwrite, **part)
-    )
+    how: dict[str, Any] = {"size": size, "bands": shown, "grid": grid, "overwrite": overwrite}
+    with output.progress("blocks"):
+        summary = preview_store(store, out, **how, **part)
+    output.show(summary)
 
 
 @takes(part=part_options, view=view_options, output=printed)
@@ -326,18 +332,9 @@ def export(
 
     lattice: dict[str, Any] = {"crs": crs, "resolution": resolution, "like": like}
     cells: dict[str, Any] = {"aggregate": aggregate, "pool": pool}
-    summary = export_store(
-        store,
-        out,
-        to=to,
-        grid=grid,
-        layer=layer,
-        overwrite=overwrite,
-        **lattice,
-        **cells,
-        **part,
-        **view,
-    )
+    how: dict[str, Any] = {"to": to, "grid": grid, "layer": layer, "overwrite": overwrite}
+    with output.progress("blocks"):
+        summary = export_store(store, out, **how, **lattice, **cells, **part, **view)
     output.show(summary)
 
 

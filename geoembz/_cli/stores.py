@@ -79,7 +79,8 @@ def verify(
     """
     from geoembz import verify as verify_store
 
-    found = verify_store(store, against=against, manifest=manifest, seams=seams, **work)
+    with output.progress("shards"):
+        found = verify_store(store, against=against, manifest=manifest, seams=seams, **work)
     output.show(found)
     if found.problems:
         raise typer.Exit(1)

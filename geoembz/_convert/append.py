@@ -15,9 +15,10 @@ from geoembz._convert.record import Written
 from geoembz._convert.summary import AppendSummary
 from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.progress import Progress
 from geoembz._util.threads import worker_count
 from geoembz._work.cluster import open_workers
-from geoembz._work.executors import Progress, Workers, check_scheduler
+from geoembz._work.executors import Workers, check_scheduler
 from geoembz._work.places import make_absolute, with_absolute_layers
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source

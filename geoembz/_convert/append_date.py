@@ -19,7 +19,8 @@ from geoembz._convert.record import Written, summarise
 from geoembz._convert.shard_task import write_shards
 from geoembz._convert.site import Build, Site
 from geoembz._convert.store_fit import check_sample, match_vectors
-from geoembz._work.executors import Progress, Workers
+from geoembz._util.progress import Progress
+from geoembz._work.executors import Workers
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.base import traits_of

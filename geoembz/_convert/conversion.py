@@ -19,8 +19,8 @@ from geoembz._convert.options import FitOptions, StorageOptions
 from geoembz._convert.sampling import sample_mean
 from geoembz._convert.site import Build, Plan, Site
 from geoembz._convert.summary import ConvertSummary
+from geoembz._util.progress import Progress
 from geoembz._version import FORMAT_VERSION, __version__
-from geoembz._work.executors import Progress
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import ReadOptions, Source

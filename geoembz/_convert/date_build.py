@@ -14,8 +14,9 @@ from geoembz._convert.record import Written, total_pixels
 from geoembz._convert.shard_task import ShardResult
 from geoembz._convert.site import Build, Plan, Site
 from geoembz._convert.summary import AppendSummary, mean_fidelity
+from geoembz._util.progress import Progress
 from geoembz._version import FORMAT_VERSION, __version__
-from geoembz._work.executors import Progress, Workers
+from geoembz._work.executors import Workers
 from geoembz.errors import InvalidConfigError, StoreError
 from geoembz.sources.base import SourceTraits
 from geoembz.store import StoreReader

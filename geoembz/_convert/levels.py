@@ -20,7 +20,8 @@ from geoembz._convert.record import total_pixels
 from geoembz._convert.shard_task import ShardResult
 from geoembz._convert.site import Build
 from geoembz._convert.summary import mean_fidelity
-from geoembz._work.executors import Progress, Workers, merge_stored, run_recorded
+from geoembz._util.progress import Progress
+from geoembz._work.executors import Workers, merge_stored, run_recorded
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._means import MeanEncoder
 from geoembz.sources.aef import is_unit_product

@@ -17,10 +17,11 @@ from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import OverviewsSummary
 from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.progress import Progress
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._version import __version__
 from geoembz._work.cluster import open_workers
-from geoembz._work.executors import Progress, Workers, check_scheduler
+from geoembz._work.executors import Workers, check_scheduler
 from geoembz._work.places import make_absolute
 from geoembz.encoding._means import MeanEncoder
 from geoembz.errors import DestinationExistsError, StoreError

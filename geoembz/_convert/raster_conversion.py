@@ -21,7 +21,8 @@ from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary, merge_summaries
 from geoembz._geo.chunks import sizes_for
 from geoembz._objects.tree import ObjectTree
-from geoembz._work.executors import Progress, Workers, run_tasks
+from geoembz._util.progress import Progress
+from geoembz._work.executors import Workers, run_tasks
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources import Source

@@ -18,9 +18,9 @@ from geoembz._convert.destination import Destination
 from geoembz._convert.site import Build
 from geoembz._convert.summary import RepackSummary
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.progress import Progress
 from geoembz._util.threads import check_workers, for_each, worker_count
 from geoembz._version import __version__
-from geoembz._work.executors import Progress
 from geoembz.codecs import PREFIX
 from geoembz.errors import GeoembzError, InvalidConfigError, StoreError
 from geoembz.store.contents import recorded_digests

@@ -24,9 +24,10 @@ from geoembz._convert.raster_conversion import RasterConversion, convert_grids
 from geoembz._convert.sampling import SampleCache
 from geoembz._convert.summary import ConvertSummary
 from geoembz._convert.table_conversion import TableConversion
+from geoembz._util.progress import Progress
 from geoembz._util.threads import worker_count
 from geoembz._work.cluster import open_workers
-from geoembz._work.executors import Progress, Workers, check_scheduler
+from geoembz._work.executors import Workers, check_scheduler
 from geoembz._work.places import make_absolute, with_absolute_layers
 from geoembz.encoding import Encoding, Metric, Recipe
 from geoembz.sources import ReadOptions, Source

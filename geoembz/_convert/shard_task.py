@@ -13,7 +13,8 @@ from geoembz._convert.sampling import PixelRoles, read_shape
 from geoembz._convert.site import Build
 from geoembz._geo.grid import Window, pick, split
 from geoembz._util.memory import allocate
-from geoembz._work.executors import Progress, Workers, run_recorded
+from geoembz._util.progress import Progress
+from geoembz._work.executors import Workers, run_recorded
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._projection import TILE_PIXELS

@@ -28,7 +28,8 @@ from geoembz._convert.table_shards import (
     write_table_shards,
 )
 from geoembz._geo.grid import Window
-from geoembz._work.executors import Progress, merge_stored
+from geoembz._util.progress import Progress
+from geoembz._work.executors import merge_stored
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.errors import NoValidPixelsError, StoreError

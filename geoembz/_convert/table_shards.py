@@ -18,8 +18,9 @@ from geoembz._geo.hilbert import hilbert_order
 from geoembz._objects.files import make_parents
 from geoembz._objects.tree import ObjectTree, local_faults
 from geoembz._util.output import scratch_folder
+from geoembz._util.progress import Progress
 from geoembz._util.threads import in_order, single_threaded_blas
-from geoembz._work.executors import Progress, find_lost, run_tasks
+from geoembz._work.executors import find_lost, run_tasks
 from geoembz.encoding import Encoding
 from geoembz.encoding._fidelity import FidelitySums
 from geoembz.encoding._quantization import Codes

@@ -18,8 +18,9 @@ from geoembz._convert.summary import mean_fidelity
 from geoembz._convert.update_task import UpdatedCodes, UpdateTask
 from geoembz._geo.grid import pick
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.progress import Progress
 from geoembz._version import FORMAT_VERSION, __version__
-from geoembz._work.executors import Progress, Workers, run_recorded
+from geoembz._work.executors import Workers, run_recorded
 from geoembz.encoding import Encoding
 from geoembz.encoding._means import MeanEncoder
 from geoembz.errors import InvalidConfigError, StoreError

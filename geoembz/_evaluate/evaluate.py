@@ -6,12 +6,13 @@ from typing import Any, Unpack
 
 from geoembz._evaluate.cross_validation import divide
 from geoembz._evaluate.evaluation import Evaluation
-from geoembz._evaluate.experiment import Experiment, Progress
+from geoembz._evaluate.experiment import Experiment
 from geoembz._evaluate.inputs import read_sample, read_table
 from geoembz._evaluate.labels import read_labels
 from geoembz._evaluate.sample import DEFAULTS, ExperimentKeywords, ExperimentOptions, Sample
 from geoembz._evaluate.tasks import choose_tasks
 from geoembz._util.options import gather_one
+from geoembz._util.progress import Progress
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source

@@ -4,7 +4,7 @@ Everything is fitted on training rows. One recipe is encoded, decoded and judged
 fold, so that memory holds the uncompressed rows and one decoded copy of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,11 +18,10 @@ from geoembz._evaluate.fidelity import Fidelity
 from geoembz._evaluate.metrics.splits import Fold
 from geoembz._evaluate.sample import Sample
 from geoembz._evaluate.task import Answer, Problem, Task, Views, join_answers
+from geoembz._util.progress import Progress
 from geoembz._version import __version__
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
-
-type Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)

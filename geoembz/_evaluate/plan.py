@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Unpack
 
 from geoembz._evaluate.evaluate import open_once, raster_sample, table_sample
-from geoembz._evaluate.experiment import Progress
 from geoembz._evaluate.inputs import is_table
 from geoembz._evaluate.planned import Option, Plan, mark_frontier
 from geoembz._evaluate.sample import DEFAULTS, ExperimentKeywords, ExperimentOptions, Sample
@@ -17,6 +16,7 @@ from geoembz._evaluate.tasks import TASKS
 from geoembz._geo import pixel_area
 from geoembz._geo.grid import Grid
 from geoembz._util.options import gather_one
+from geoembz._util.progress import Progress
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from geoembz._evaluate.cross_validation import divide_for_choice
-from geoembz._evaluate.experiment import Experiment, Progress
+from geoembz._evaluate.experiment import Experiment
 from geoembz._evaluate.planned import UNLABELLED, Loss, Option
 from geoembz._evaluate.sample import DEFAULTS, ExperimentOptions, Sample
 from geoembz._evaluate.tasks import TASKS, choose_tasks
+from geoembz._util.progress import Progress
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 

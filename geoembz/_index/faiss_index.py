@@ -7,6 +7,7 @@ References: J. Johnson, M. Douze, H. Jégou, Billion-scale similarity search wit
 Transactions on Big Data (2019); M. Douze et al., The Faiss library, arXiv:2401.08281 (2024).
 """
 
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,8 @@ from geoembz._index.form import VectorForm
 from geoembz._index.rows import Rows, numbered, read_rows, sample_rows
 from geoembz._search.parts import Part
 from geoembz.errors import InvalidConfigError, MissingPackageError, NoValidPixelsError
+
+_log = logging.getLogger("geoembz.index")
 
 _SAMPLES_PER_LIST = 64
 """Vectors that centres are trained on: FAISS warns below 39 for each."""
@@ -91,8 +94,10 @@ def build(
     if lists is not None and drawn < lists:
         raise InvalidConfigError(f"lists={lists}: a sample has {drawn:,} vectors; ask for fewer")
     n_lists = min(n_lists, drawn)
+    _log.info("training %s lists", f"{n_lists:,}")
     made = _empty_bits if form.kind == "bits" else _empty
     index = made(faiss, form, sample, n_lists, seed)
+    _log.info("adding vectors")
     for rows in read_rows(parts):
         _add(faiss, index, form, rows, numbered(parts, rows))
     return index

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geoembz._search.parts import Part, first_positions
 from geoembz._search.scorer import valid_codes
+from geoembz._util.progress import counted
 from geoembz.encoding._quantization import Codes
 
 
@@ -36,11 +37,11 @@ class Rows:
 
 def read_rows(parts: Sequence[Part]) -> Iterator[Rows]:
     """Yield all vectors of parts, stored object by stored object."""
-    for number, part in enumerate(parts):
-        for block in part.blocks():
-            rows = _read(number, part, block)
-            if len(rows.positions):
-                yield rows
+    places = [(number, block) for number, part in enumerate(parts) for block in part.blocks()]
+    for number, block in counted(places, len(places)):
+        rows = _read(number, parts[number], block)
+        if len(rows.positions):
+            yield rows
 
 
 def sample_rows(parts: Sequence[Part], count: int, n_blocks: int, seed: int) -> list[Rows]:

@@ -10,8 +10,9 @@ from geoembz._export.region import Region, open_region
 from geoembz._geo import BBox
 from geoembz._map.outputs import is_unfinished
 from geoembz._util.options import check_whole, gather
+from geoembz._util.progress import Progress
 from geoembz._util.threads import check_workers
-from geoembz._work.executors import Progress, check_scheduler
+from geoembz._work.executors import check_scheduler
 from geoembz._work.places import make_absolute
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output

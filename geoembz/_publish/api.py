@@ -12,9 +12,10 @@ from geoembz._objects.names import check_endpoint, is_icechunk, parse_store_url
 from geoembz._objects.tree import ObjectTree
 from geoembz._publish.icechunk import commit_store
 from geoembz._publish.page import Reach, public_address
-from geoembz._publish.run import Progress, PublishReport, copy_store
+from geoembz._publish.run import PublishReport, copy_store
 from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_extent import checked_interval
+from geoembz._util.progress import Progress
 from geoembz._view import built_page
 from geoembz.errors import InvalidConfigError, redact
 from geoembz.store.digests import ROOT

@@ -21,8 +21,9 @@ from geoembz._objects.icechunk import (
 from geoembz._objects.names import check_endpoint
 from geoembz._objects.stores import Access
 from geoembz._publish.plan import ROOT, Original
-from geoembz._publish.run import Progress, PublishReport
+from geoembz._publish.run import PublishReport
 from geoembz._publish.tree import PublishedTree, open_tree
+from geoembz._util.progress import Progress
 from geoembz._util.threads import check_workers, for_each
 from geoembz.errors import DestinationExistsError, InvalidConfigError, StoreError
 from geoembz.store.contents import recorded_digests

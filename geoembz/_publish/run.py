@@ -15,6 +15,7 @@ from geoembz._publish.page import write_page
 from geoembz._publish.plan import ROOT, Original, Target, hold, leftovers, phases
 from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._spelling import spelled
+from geoembz._util.progress import Progress
 from geoembz._util.results import Result
 from geoembz._util.threads import check_workers, for_each
 from geoembz.errors import InvalidConfigError, StoreError
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("geoembz.publish")
 
 _ABSENT = "embedding/c/absent"
-
-type Progress = Callable[[int, int], None]
-"""Called with objects done and objects in all."""
 
 type Describe = Callable[[PublishedTree], "Described"]
 """Called with the objects of a published store."""

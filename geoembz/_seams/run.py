@@ -1,6 +1,6 @@
 """Check the seams of a store or of tiles: find borders, measure, judge, report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from geoembz._seams.steps import measure
 from geoembz._seams.survey import REACH, Lattices, Survey, survey
 from geoembz._seams.tiles import tile_offsets
 from geoembz._seams.zones import line_on_earth
+from geoembz._util.progress import Progress
 from geoembz._util.threads import check_workers, in_order, worker_count
 from geoembz.errors import InvalidConfigError, redact
 from geoembz.sources import ReadOptions
@@ -23,8 +24,6 @@ from geoembz.sources.features.write import check_output
 
 LIMIT = 0.3
 _KINDS: tuple[Kind, ...] = ("source", "shard", "zone")
-
-type Progress = Callable[[int, int], None]
 
 
 def check_seams(

@@ -1,5 +1,6 @@
 """Search a whole store in a stream, in bounded memory."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from geoembz._work.places import store_for
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources.features import Features
 from geoembz.sources.features.write import PARQUET, check_output
+
+_log = logging.getLogger("geoembz.search")
 
 
 def search(
@@ -126,6 +129,7 @@ def search(
     queries = scorer(parts[0].encoding, query, chosen, n_pixels=total)
     known = store_for(scheduler, store)
     read = parts if known is store else open_parts(known, *where)
+    _log.info("comparing %s vectors with %d by %s", f"{total:,}", queries.n_queries, chosen)
     with open_workers(scheduler, worker_count(workers)) as pool:
         best = scan(read, queries, k, pool)
     found = int((best.distances[0] != best.farthest).sum())

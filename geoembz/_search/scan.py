@@ -13,6 +13,7 @@ from itertools import islice, pairwise
 
 from geoembz._search.parts import Part, first_positions
 from geoembz._search.scorer import BestK, Scorer, valid_codes
+from geoembz._util.progress import counted, listened
 from geoembz._work.executors import ThreadWorkers, Workers
 
 _RUNS_PER_WORKER = 32
@@ -43,7 +44,8 @@ def scan(parts: Sequence[Part], queries: Scorer, k: int, pool: Workers) -> BestK
     task = _Scan(parts, queries, k)
     if isinstance(pool, ThreadWorkers):
         # after Ctrl-C threads may still run: they find no further block
-        with closing(_Shared(_blocks(parts))) as shared:
+        counted_blocks = counted(_blocks(parts), sum(1 for _ in _blocks(parts)))
+        with closing(_Shared(counted_blocks)) as shared, listened(None):  # threads are no measure
             found = pool.run(task, [shared] * pool.count)
     else:
         found = pool.run(task, _cut(parts, pool, total))

@@ -4,6 +4,7 @@ Objects are compared with their digests, then decoded, and valid pixels are coun
 store says about itself. In format 0.1, without digests, that is all that tells of a lost object.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
@@ -23,6 +24,8 @@ from geoembz.store import StoreReader, TableReader
 from geoembz.store.conventions import records_digests
 from geoembz.store.open import open_array
 from geoembz.store.reader import MOST_COORDINATES
+
+_log = logging.getLogger("geoembz.verify")
 
 LARGEST_OBJECT_BYTES = 2**30
 """Decoded size of a shard beyond which it is refused unread: ours have at most 128 MB."""
@@ -64,6 +67,7 @@ def check_raster(reader: StoreReader, present: frozenset[str] | None, pool: Work
     )
     places = _places(reader, present, digests, (n_dates, rows, cols))
     check = _ShardCheck(reader, digests, present, Contents(reader))
+    _log.info("reading %s shards of %s", f"{n_shards:,}", reader.url)
     found = pool.run(check, list(places))
     damaged = {problem for _, _, faults in found for problem in faults} | unreadable
     if not damaged:

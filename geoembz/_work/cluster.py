@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pickle import PicklingError
 from typing import Any, ClassVar
 
+from geoembz._util.progress import Progress, listener
 from geoembz._util.threads import PARTING_SECONDS, RUNNING_SECONDS, within
 from geoembz._version import __version__
-from geoembz._work.executors import LOCAL, Progress, ThreadWorkers, Workers
+from geoembz._work.executors import LOCAL, ThreadWorkers, Workers
 from geoembz._work.scheduling import (
     Parts,
     batches_ahead,
@@ -153,7 +154,7 @@ class ClusterWorkers:
         InvalidConfigError
             If the function cannot be pickled.
         """
-        return _Run(self.client, self.address, function, items, progress).results()
+        return _Run(self.client, self.address, function, items, progress or listener()).results()
 
 
 @dataclass

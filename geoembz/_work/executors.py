@@ -13,15 +13,13 @@ from typing import Any, ClassVar, Protocol
 
 from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.progress import Progress, listener
 from geoembz._util.threads import for_each, single_threaded_blas
 from geoembz.errors import InvalidConfigError
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects
 from geoembz.store.journal import Journal
 
 _log = logging.getLogger("geoembz.work")
-
-type Progress = Callable[[int, int], None]
-"""Called with the number of finished tasks and the number of all."""
 
 
 def run_tasks[Item, Result](
@@ -42,14 +40,14 @@ def run_tasks[Item, Result](
     workers
         How many tasks run at once.
     progress
-        Called after each task, from the thread that ran it.
+        Called after each task, from the thread that ran it; None for whoever listens.
 
     Raises
     ------
     Exception
         Whatever the first failing task raised; tasks that had not begun are skipped.
     """
-    lock, done = threading.Lock(), 0
+    lock, done, tell = threading.Lock(), 0, progress or listener()
 
     def counted(item: Item) -> Result:
         nonlocal done
@@ -57,8 +55,8 @@ def run_tasks[Item, Result](
         with lock:
             done += 1
             _log.debug("%d of %d done", done, len(items))
-            if progress is not None:
-                progress(done, len(items))
+            if tell is not None:
+                tell(done, len(items))
         return result
 
     with single_threaded_blas():

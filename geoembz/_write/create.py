@@ -27,8 +27,9 @@ from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import ConvertSummary
 from geoembz._geo.grid import Grid
 from geoembz._objects.identity import display_name
+from geoembz._util.progress import Progress
 from geoembz._version import FORMAT_VERSION, __version__
-from geoembz._work.executors import Progress, Workers
+from geoembz._work.executors import Workers
 from geoembz._write.places import NO_BLOCK, checked_grid, grid_of, open_like
 from geoembz._write.shards import Repeats
 from geoembz._write.writer import Begun, Writer, open_writer

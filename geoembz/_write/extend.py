@@ -24,7 +24,8 @@ from geoembz._convert.record import Written, summarise
 from geoembz._convert.shard_task import ShardResult
 from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import AppendSummary
-from geoembz._work.executors import Progress, Workers
+from geoembz._util.progress import Progress
+from geoembz._work.executors import Workers
 from geoembz._write.create import Declared, centre_of, source_infos
 from geoembz._write.shards import Repeats
 from geoembz._write.writer import Begun, Writer, open_writer

@@ -16,7 +16,8 @@ from geoembz._convert.held_out import Measured
 from geoembz._convert.shard_task import ShardResult, refuse_invalid
 from geoembz._convert.site import Build
 from geoembz._geo.grid import Window
-from geoembz._work.executors import Progress, Workers, find_lost
+from geoembz._util.progress import Progress
+from geoembz._work.executors import Workers, find_lost
 from geoembz._write.cells import Cells, covers
 from geoembz._write.pieces import Entry, Piece, PieceFolder
 from geoembz.errors import InvalidConfigError, StoreError

@@ -18,8 +18,9 @@ from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import AppendSummary, ConvertSummary
 from geoembz._geo.grid import Blocks, Grid, Window
 from geoembz._util.arrays import as_numpy, components_first
+from geoembz._util.progress import Progress
 from geoembz._util.threads import worker_count
-from geoembz._work.executors import Progress, ThreadWorkers, Workers
+from geoembz._work.executors import ThreadWorkers, Workers
 from geoembz._write.pieces import Piece
 from geoembz._write.places import Place, place_window
 from geoembz._write.shards import ConflictError, Shards, check_repeats, describe
