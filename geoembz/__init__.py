@@ -62,6 +62,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._map import map_cluster as map_cluster
     from geoembz._map import map_regress as map_regress
     from geoembz._map import map_similar as map_similar
+    from geoembz._objects.explain import Explanation as Explanation
+    from geoembz._objects.explain import explain as explain
     from geoembz._predict import AppliedModel as AppliedModel
     from geoembz._predict import apply_model as apply_model
     from geoembz._publish import PublishReport as PublishReport
@@ -135,6 +137,7 @@ _ROOMS = {
         "ClusterMap", "MapSummary", "ModelMap", "TrainingOptions", "map_change", "map_classify",
         "map_cluster", "map_regress", "map_similar",
     ),
+    "_objects.explain": ("Explanation", "explain"),
     "_predict": ("AppliedModel", "apply_model"),
     "_publish": ("PublishReport", "publish"),
     "_search": ("SearchResult", "search", "vectors_at"),

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from geoembz._cli.help import RUNNING
-from geoembz._cli.options import Overwrite, Time, printed, read_options, takes
+from geoembz._cli.options import Overwrite, Time, explained, read_options, takes
 from geoembz._cli.output import Output
 
 if TYPE_CHECKING:
     from geoembz import ReadOptions
 
 
-@takes(read=read_options, output=printed)
+@takes(read=read_options, output=explained)
 def seams(
     store: Annotated[
         list[str],

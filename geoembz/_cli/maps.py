@@ -20,8 +20,8 @@ from geoembz._cli.options import (
     Seed,
     Store,
     Workers,
+    explained,
     parse_bbox,
-    printed,
     purpose,
     takes,
 )
@@ -85,7 +85,7 @@ def mapped(output: Output) -> Iterator[dict[str, Any]]:
         yield {"progress": progress}
 
 
-@takes(part=part_options, how=map_options, output=printed)
+@takes(part=part_options, how=map_options, output=explained)
 def similar(
     store: Store,
     out: Map,
@@ -155,7 +155,7 @@ def place_options(
     return {"bbox": parse_bbox(bbox), "bbox_crs": bbox_crs, "level": level}
 
 
-@takes(place=place_options, how=map_options, output=printed)
+@takes(place=place_options, how=map_options, output=explained)
 def change(
     stores: Annotated[
         list[str],
@@ -258,7 +258,7 @@ def learning_options(
     }
 
 
-@takes(learning=learning_options, part=part_options, how=map_options, output=printed)
+@takes(learning=learning_options, part=part_options, how=map_options, output=explained)
 def classify(
     store: Store,
     out: Map,
@@ -298,7 +298,7 @@ def classify(
     output.show(result)
 
 
-@takes(learning=learning_options, part=part_options, how=map_options, output=printed)
+@takes(learning=learning_options, part=part_options, how=map_options, output=explained)
 def regress(
     store: Store,
     out: Map,
@@ -334,7 +334,7 @@ def regress(
     output.show(result)
 
 
-@takes(part=part_options, how=map_options, output=printed)
+@takes(part=part_options, how=map_options, output=explained)
 def cluster(
     store: Store,
     out: Map,

@@ -9,6 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -110,6 +111,9 @@ JsonFile = Annotated[
     str | None,
     typer.Option("--json", metavar="[FILE]", help="Print all numbers as JSON, or write a file."),
 ]
+Explain = Annotated[
+    bool, typer.Option("--explain", help="Say what reading took: requests, bytes and seconds.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Verbose = Annotated[
     int,
@@ -156,6 +160,7 @@ def takes(**groups: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callab
                 for value in values.values():
                     if isinstance(value, Output):
                         stack.enter_context(value.logged())
+                        stack.enter_context(value.explaining())
                 return command(**given, **values)
 
         keywords = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
@@ -202,6 +207,22 @@ def printed(
 ) -> Output:
     """Return where a command prints."""
     return Output(as_json=json_, quiet=quiet, verbose=verbose, log_file=log_file)
+
+
+@purpose(OUTPUT)
+def explained(
+    json_: Json = False,
+    explain: Explain = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+    log_file: LogFile = None,
+) -> Output:
+    """Return where a command prints that can say what reading took."""
+    if not explain:
+        return printed(json_, quiet, verbose, log_file)
+    from geoembz import explain as start
+
+    return replace(printed(json_, quiet, verbose, log_file), explanation=start())
 
 
 @purpose(OUTPUT)

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from geoembz._text import printable
 from geoembz.errors import InvalidConfigError, redact
 
 if TYPE_CHECKING:
+    from geoembz import Explanation
     from geoembz._util.progress import Progress
     from geoembz._util.results import Result
 
@@ -34,6 +35,8 @@ class Output:
         Say what the command does: 1 what it begins, 2 every finished task.
     log_file
         Append that to this file, too, with how far the work is and with errors.
+    explanation
+        Counts what the command reads, and is printed after its result.
     """
 
     as_json: bool = False
@@ -41,11 +44,17 @@ class Output:
     json_file: str | None = None
     verbose: int = 0
     log_file: str | None = None
+    explanation: "Explanation | None" = None
+
+    def explaining(self) -> AbstractContextManager[object]:
+        """Count what is read in a block, where that is asked for."""
+        return self.explanation or nullcontext()
 
     def show(self, result: "Result", notes: Sequence[str] = ()) -> None:
         """Print a result, then what else there is to tell."""
+        about = self.explanation
         if self.as_json:
-            say_json(result.to_json())
+            say_json(result.to_json() | ({} if about is None else {"explain": about.to_json()}))
             return
         lines = [*notes]
         if self.json_file is not None:
@@ -53,6 +62,8 @@ class Output:
             lines.insert(0, f"numbers: {self.json_file}")
         if not self.quiet:
             say("\n".join([result.to_table(), *(["", *lines] if lines else [])]))
+            if about is not None:
+                say(f"\n{about.to_table()}", err=True)
 
     def tell(self, text: str) -> None:
         """Print a line beside the result."""

@@ -17,8 +17,8 @@ from geoembz._cli.options import (
     Store,
     Time,
     Workers,
+    explained,
     parse_bbox,
-    printed,
     purpose,
     takes,
     work_options,
@@ -69,7 +69,7 @@ def part_options(
     return {"bbox": parse_bbox(bbox), "bbox_crs": bbox_crs, "time": time, "level": level}
 
 
-@takes(view=view_options, output=printed)
+@takes(view=view_options, output=explained)
 def sample(
     store: Store,
     features: Annotated[
@@ -113,7 +113,7 @@ def sample(
     output.show(sampled)
 
 
-@takes(part=part_options, work=work_options, output=printed)
+@takes(part=part_options, work=work_options, output=explained)
 def search(
     store: Store,
     *,
@@ -203,7 +203,7 @@ def search(
     output.show(opened.search(query, k, **({} if probes is None else {"probes": probes})))
 
 
-@takes(part=part_options, output=printed)
+@takes(part=part_options, output=explained)
 def index(
     store: Store,
     out: Annotated[str, typer.Argument(metavar="OUT", help="New .faiss, or .parquet.")],
@@ -246,7 +246,7 @@ def index(
     output.show(summary)
 
 
-@takes(part=part_options, output=printed)
+@takes(part=part_options, output=explained)
 def preview(
     store: Store,
     out: Annotated[
@@ -279,7 +279,7 @@ def preview(
     output.show(summary)
 
 
-@takes(part=part_options, view=view_options, output=printed)
+@takes(part=part_options, view=view_options, output=explained)
 def export(
     store: Store,
     out: Annotated[str, typer.Argument(metavar="OUT", help="New .tif, or .parquet.")],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geoembz._cli.help import DESCRIPTION, RUNNING
-from geoembz._cli.options import Access, License, Store, printed, takes, work_options
+from geoembz._cli.options import Access, License, Store, explained, printed, takes, work_options
 from geoembz._cli.output import Output, say_json
 from geoembz._text import printable
 from geoembz.errors import InvalidConfigError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from geoembz import CostOptions
 
 
-@takes(output=printed)
+@takes(output=explained)
 def info(
     store: Store,
     *,
@@ -52,7 +52,7 @@ def info(
     output.show(found, [] if geojson is None else [f"wrote {geojson}"])
 
 
-@takes(work=work_options, output=printed)
+@takes(work=work_options, output=explained)
 def verify(
     store: Store,
     *,

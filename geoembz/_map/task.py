@@ -12,6 +12,7 @@ from geoembz._export.tiling import window_shape
 from geoembz._geo.grid import Window, split
 from geoembz._map.kernel import Kernel
 from geoembz._map.writer import MapWriter
+from geoembz._objects.explain import stage
 from geoembz._search.scorer import valid_codes
 from geoembz.encoding._quantization import Codes
 from geoembz.store.digests import StoredObjects, parse_objects
@@ -114,7 +115,8 @@ class MapTask:
         valid[:] = known.reshape(place.shape)
         if not known.any():
             return
-        values = self.kernel(*(codes for codes, _ in found))
+        with stage("compute"):
+            values = self.kernel(*(codes for codes, _ in found))
         out[:] = values.reshape(out.shape)
         if masks:
             out[:, ~valid] = self.kernel.bands.nodata

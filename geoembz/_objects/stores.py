@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
 
 from geoembz._objects import faults
+from geoembz._objects.explain import count
 from geoembz._objects.faults import RetryPolicy, as_store_error, is_absence
 from geoembz._objects.names import check_endpoint, is_icechunk, parse_store_url
 from geoembz.errors import StoreError
@@ -93,6 +94,7 @@ def s3_options(access: Access | None = None, *, keeps_listings: bool = False) ->
         If the endpoint is no URL.
     """
     _use_credentials(tuple(map(os.environ.get, _KEYS)))
+    _count_requests()
     asked = access or Access()
     endpoint = check_endpoint(asked.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
     retries = {"max_attempts": faults.ATTEMPTS, "mode": "standard"}
@@ -114,6 +116,23 @@ def s3_options(access: Access | None = None, *, keeps_listings: bool = False) ->
         "use_listings_cache": keeps_listings,
         "max_concurrency": 1,  # else s3fs asks for the size of each object before it reads it
     }
+
+
+@cache
+def _count_requests() -> None:
+    """Let the clients of S3 that are made from now on tell `explain` of every request."""
+    import botocore
+
+    botocore.register_initializer(lambda session: session.register("response-received.s3", _note))
+
+
+def _note(response_dict: dict[str, Any] | None, **_: Any) -> None:
+    """Count an answer; bodies that stream have not come yet, but their size is known."""
+    if response_dict is None:  # none came
+        count(0)
+        return
+    is_head = response_dict["context"]["operation_name"].startswith("Head")
+    count(0 if is_head else int(response_dict["headers"].get("content-length") or 0))
 
 
 @lru_cache(maxsize=1)

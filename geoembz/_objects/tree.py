@@ -14,6 +14,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
+from geoembz._objects.explain import counted
 from geoembz._objects.faults import fault_code, with_retries
 from geoembz._objects.files import PARTIAL, walk_files, write_file
 from geoembz._objects.stores import HTTP, Access, open_filesystem
@@ -113,7 +114,7 @@ class ObjectTree:
         try:
             if self.is_local:
                 with open(f"{self.root}/{key}", "rb") as file:  # noqa: PTH123 a Path costs more
-                    return file.read(-1 if most is None else most)
+                    return counted(file.read(-1 if most is None else most))
             get = partial(self.filesystem.cat_file, f"{self.root}/{key}")
             return bytes(self._ask("GET", key, get))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -140,7 +141,7 @@ class ObjectTree:
             if self.is_local:
                 with open(f"{self.root}/{key}", "rb") as file:  # noqa: PTH123 a Path costs more
                     file.seek(max(start, -os.fstat(file.fileno()).st_size), 0 if start >= 0 else 2)
-                    return file.read(-1 if stop is None else max(stop - start, 0))
+                    return counted(file.read(-1 if stop is None else max(stop - start, 0)))
             path = f"{self.root}/{key}"
             read = partial(self.filesystem.cat_file, path, start=start, end=stop)
             part: bytes = self._ask("GET", key, read)

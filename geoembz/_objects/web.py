@@ -1,10 +1,14 @@
 """Web servers as a file system: they may send everything where a part is asked for."""
 
+import asyncio
+import weakref
 from typing import Any
 
+from aiohttp import TraceConfig
 from fsspec.implementations.http import HTTPFileSystem
 from fsspec.spec import AbstractBufferedFile
 
+from geoembz._objects.explain import count
 from geoembz.errors import StoreError, redact
 
 _PARTIAL_CONTENT = 206
@@ -12,6 +16,15 @@ _PARTIAL_CONTENT = 206
 
 class RangedHttp(HTTPFileSystem):  # type: ignore[misc]
     """fsspec's HTTP file system, whose partial reads are partial, or an error."""
+
+    async def set_session(self) -> Any:
+        """Return the session, whose requests are counted."""
+        is_new = self._session is None
+        self.client_kwargs.setdefault("trace_configs", [_counted()])
+        session = await super().set_session()
+        if is_new and self.asynchronous:  # fsspec leaves it open, and aiohttp complains at the end
+            weakref.finalize(self, self.close_session, asyncio.get_running_loop(), session)
+        return session
 
     async def _cat_file(
         self, url: str, start: int | None = None, end: int | None = None, **options: Any
@@ -62,6 +75,21 @@ class _RangedFile(AbstractBufferedFile):  # type: ignore[misc]
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         return bytes(self.fs.cat_file(self.path, start=start, end=end))
+
+
+def _counted() -> TraceConfig:
+    """Return what tells `explain` of every request, those that are sent again, too."""
+
+    async def sent(*_: object) -> None:
+        count(0)
+
+    async def received(_: object, __: object, part: Any) -> None:
+        count(len(part.chunk), requests=0)
+
+    trace = TraceConfig()
+    trace.on_request_headers_sent.append(sent)
+    trace.on_response_chunk_received.append(received)
+    return trace
 
 
 def without_ranges(url: str) -> str:

@@ -172,9 +172,10 @@ def open_parts(
     """
     if isinstance(store, TableReader):
         return [_table_part(store, bbox, bbox_crs, time, level)]
-    if not isinstance(store, StoreReader) and is_table_store(open_group(str(store))):
-        return [_table_part(TableReader.open(str(store)), bbox, bbox_crs, time, level)]
-    readers = open_readers(store, level=level)
+    group = None if isinstance(store, StoreReader) else open_group(str(store))
+    if group is not None and is_table_store(group):
+        return [_table_part(TableReader.open(str(store), group), bbox, bbox_crs, time, level)]
+    readers = open_readers(store, group=group, level=level)
     refuse_vague_box(store, readers, bbox, bbox_crs)
     parts = [
         RasterPart(reader, window, date)

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
+from geoembz._objects.explain import stage
 from geoembz._search.parts import Part, first_positions
 from geoembz._search.scorer import BestK, Scorer, valid_codes
 from geoembz._util.progress import counted, listened
@@ -67,8 +68,9 @@ class _Scan:
         for number, block in self._select(some):
             part = self.parts[number]
             read = part.read(block)
-            valid = valid_codes(part.encoding.quantizer, read.codes, read.mask)
-            self.queries.search(best, read.codes, read.positions + firsts[number], valid)
+            with stage("compute"):
+                valid = valid_codes(part.encoding.quantizer, read.codes, read.mask)
+                self.queries.search(best, read.codes, read.positions + firsts[number], valid)
         return best
 
     def _select(self, some: "range | _Shared") -> Iterable[_Numbered]:

@@ -12,6 +12,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from geoembz._objects.explain import count, stage
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
 from geoembz._publish import Problem
@@ -141,7 +142,8 @@ class ShardDigests:
             if array not in self._arrays:
                 continue
             try:
-                digest, content = self._read(key)
+                with stage("digests"):
+                    digest, content = self._read(key)
             except (GeoembzError, OSError) as error:
                 problems.append(Problem(key, f"cannot be read ({error})"))
                 continue
@@ -188,7 +190,8 @@ class ShardDigests:
 
 def _check_object(tree: ObjectTree, key: str, expected: str) -> Problem | None:
     try:
-        found = _sha256(tree, check_key(key))
+        with stage("digests"):
+            found = _sha256(tree, check_key(key))
     except (GeoembzError, OSError) as error:
         return Problem(key, f"cannot be read ({error})")
     if found is None:
@@ -207,7 +210,9 @@ def _sha256(tree: ObjectTree, key: str) -> str | None:
     path = f"{tree.root}/{key}"
     try:
         with open(path, "rb") if tree.is_local else tree.filesystem.open(path, "rb") as file:  # noqa: PTH123
-            return hashlib.file_digest(file, ALGORITHM).hexdigest()
+            digest = hashlib.file_digest(file, ALGORITHM).hexdigest()
+            count(file.tell() if tree.is_local else 0, requests=int(tree.is_local))
+            return digest
     except (FileNotFoundError, NotADirectoryError):
         return None
 

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from geoembz._objects.explain import stage
 from geoembz.store.packing import DELTA
 from geoembz.store.zstd import decompress
 
@@ -210,9 +211,10 @@ class ChunkForm:
             low, high = max(start, first), min(stop, first + size)
             source.append(slice(low - first, high - first))
             target.append(slice(low - start, high - start))
-        out[tuple(target)] = (
-            self.array.fill_value if content is None else self.decode(content)[tuple(source)]
-        )
+        with stage("decompress"):
+            out[tuple(target)] = (
+                self.array.fill_value if content is None else self._decode(content)[tuple(source)]
+            )
 
     def decode(self, content: NDArray[np.uint8] | None) -> NDArray[Any]:
         """Return the numbers of a whole chunk; None stands for fill.
@@ -224,6 +226,10 @@ class ChunkForm:
         """
         if content is None:
             return np.full(self.chunk, self.array.fill_value, self.array.dtype)
+        with stage("decompress"):
+            return self._decode(content)
+
+    def _decode(self, content: NDArray[np.uint8]) -> NDArray[Any]:
         values = decompress(content, self.chunk, self.array.dtype.newbyteorder("<"))
         if self.is_archive:
             flat = values.reshape(-1)

@@ -8,6 +8,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from geoembz._objects.explain import stage
 from geoembz.store.chunk_form import ReadArray
 from geoembz.store.local_chunks import LocalChunks
 from geoembz.store.remote_chunks import RemoteChunks
@@ -20,4 +21,5 @@ def reader_of(array: zarr.Array[Any]) -> ReadArray:
 
 
 def _read_by_zarr(array: zarr.Array[Any], selection: Sequence[int | slice]) -> NDArray[Any]:
-    return np.asarray(array[tuple(selection)])
+    with stage("chunks"):
+        return np.asarray(array[tuple(selection)])

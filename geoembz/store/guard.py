@@ -19,6 +19,7 @@ from zarr.core.metadata import ArrayV3Metadata
 from zarr.core.metadata.v3 import RegularChunkGridMetadata
 from zarr.storage import StorePath, WrapperStore
 
+from geoembz._objects.explain import stage
 from geoembz.errors import StoreError
 from geoembz.store.digests import DIGEST_BYTES, object_counts
 from geoembz.store.packing import differences
@@ -166,7 +167,8 @@ class LossStore(WrapperStore[Any]):
             return
         block = self._block(key)
         if block not in self._known:
-            found = await self._store.get(block, default_buffer_prototype())
+            with stage("digests"):
+                found = await self._store.get(block, default_buffer_prototype())
             self._known[block] = self._stored(block, found)
         self._check(key)
 
@@ -208,7 +210,8 @@ class LossStore(WrapperStore[Any]):
             return
         block = self._block(key)
         if block not in self._known:
-            found = super().get_sync(block, prototype=default_buffer_prototype())
+            with stage("digests"):
+                found = super().get_sync(block, prototype=default_buffer_prototype())
             self._known[block] = self._stored(block, found)
         self._check(key)
 

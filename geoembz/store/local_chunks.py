@@ -15,6 +15,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
+from geoembz._objects.explain import count, stage
 from geoembz._util.memory import allocate
 from geoembz._util.threads import shared_pool
 from geoembz.store.chunk_form import ChunkForm, Piece, ReplacedError, ShardIndex, Span
@@ -110,11 +111,12 @@ class LocalChunks:
         """Read where a shard's chunks are, and note its version; None without a shard."""
         n_bytes = self.form.index_bytes
         try:
-            with (self.root / key).open("rb", buffering=0) as file:
+            with stage("index"), (self.root / key).open("rb", buffering=0) as file:
                 status = os.fstat(file.fileno())
                 versions[key] = status.st_ino, status.st_mtime_ns
                 start = status.st_size - n_bytes
                 content = os.pread(file.fileno(), n_bytes, start) if start >= 0 else b""
+                count(len(content))
         except FileNotFoundError:
             return None
         return self.form.parse_index(key, content)
@@ -131,7 +133,7 @@ class LocalChunks:
 def _read(path: Path, piece: Piece, version: tuple[int, int] | None) -> NDArray[np.uint8] | None:
     """Read a chunk's bytes; None where there is no object."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with stage("chunks"), path.open("rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if version not in {None, (status.st_ino, status.st_mtime_ns)}:
                 raise ReplacedError(path.name)
@@ -144,6 +146,7 @@ def _read(path: Path, piece: Piece, version: tuple[int, int] | None) -> NDArray[
             content: NDArray[np.uint8] = allocate((blocks * _BLOCK_BYTES,), np.uint8)[:n_bytes]
             if os.preadv(file.fileno(), [content], piece.offset) < n_bytes:
                 raise ValueError(f"{path.name}: shorter than {size} bytes: truncated")
+            count(n_bytes)
             return content
     except FileNotFoundError:
         return None

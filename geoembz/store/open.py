@@ -1,5 +1,7 @@
 """Open a store's groups, arrays and encoding; what they claim is checked before it is read."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -9,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.errors import NodeNotFoundError
 
+from geoembz._objects.explain import stage
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import for_each
@@ -30,6 +33,10 @@ MALFORMED = (
     *(RecursionError, OverflowError, NotImplementedError, AssertionError),
 )
 """What zarr-python raises on metadata that are none."""
+
+_KNOWN_ENCODINGS = 8
+
+type _Arrays = dict[str, NDArray[np.generic]]
 
 
 def open_group(url: str) -> zarr.Group:
@@ -60,7 +67,7 @@ def open_any_group(url: str) -> zarr.Group:
         If there is none, or a conversion that is not finished.
     """
     try:
-        with store_faults(url, "GET zarr.json"):
+        with stage("open"), store_faults(url, "GET zarr.json"):
             zarr_store = open_zarr_store(url)
             group = zarr.open_group(zarr_store, mode="r", zarr_format=3)
     except (FileNotFoundError, NodeNotFoundError, NotADirectoryError) as error:
@@ -97,15 +104,46 @@ def read_encoding(url: str, group: zarr.Group, attributes: Attributes) -> Encodi
     try:
         check_parts(attributes.encoding)
         report = FitReport.from_json(attributes.fit)
-        members = _members(url, group)
+        with stage("open"):
+            members = _members(url, group)
         _check_sizes(url, members)
-        arrays = _small_arrays(url, members)
-        names = attributes.band_names
-        encoding = Encoding.from_state(attributes.encoding, arrays, report, names)
-        check_hash(url, encoding.hash, attributes.encoding_hash)
+        is_remote, digest = "://" in url, attributes.encoding_hash
+        arrays = (_known.find(digest) if is_remote else None) or _small_arrays(url, members)
+        encoding = Encoding.from_state(attributes.encoding, arrays, report, attributes.band_names)
+        check_hash(url, encoding.hash, digest)
     except EncodingError as error:
         raise StoreError(f"{url}: {error}") from error
+    if is_remote:
+        _known.keep(digest, arrays)
     return encoding
+
+
+class _KnownArrays:
+    """The arrays of the encodings that were read last of servers, by their hash.
+
+    The grids of a mosaic, and what opens a store twice, have the same encoding: its arrays are most
+    of the requests that opening takes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._arrays: OrderedDict[str, _Arrays] = OrderedDict()
+
+    def find(self, digest: str) -> _Arrays | None:
+        """Return the arrays of an encoding; None where they have to be read."""
+        with self._lock:
+            return self._arrays.get(digest)
+
+    def keep(self, digest: str, arrays: _Arrays) -> None:
+        """Keep arrays whose hash was checked, in place of those that were used longest ago."""
+        with self._lock:
+            self._arrays[digest] = arrays
+            self._arrays.move_to_end(digest)
+            if len(self._arrays) > _KNOWN_ENCODINGS:
+                self._arrays.popitem(last=False)
+
+
+_known = _KnownArrays()
 
 
 def _members(url: str, group: zarr.Group) -> list[tuple[str, zarr.Array[Any]]]:
@@ -131,9 +169,7 @@ def _check_sizes(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> None:
         )
 
 
-def _small_arrays(
-    url: str, members: list[tuple[str, zarr.Array[Any]]]
-) -> dict[str, NDArray[np.generic]]:
+def _small_arrays(url: str, members: list[tuple[str, zarr.Array[Any]]]) -> _Arrays:
     """Read all arrays; from a server at once, since each waits for an answer."""
     if "://" not in url or not members:
         return {name: _small_array(url, array) for name, array in members}
@@ -143,7 +179,7 @@ def _small_arrays(
 
 def _small_array(url: str, array: zarr.Array[Any]) -> NDArray[np.generic]:
     try:
-        with store_faults(url, f"GET {array.path}"), _ungrouped():
+        with stage("open"), store_faults(url, f"GET {array.path}"), _ungrouped():
             return np.asarray(guard_array(array)[...])
     except (ValueError, RuntimeError, OSError) as error:
         raise StoreError(f"{url}: {array.path} cannot be read ({error})") from error
@@ -187,7 +223,8 @@ def array_of(url: str, group: zarr.Group, name: str) -> zarr.Array[Any]:
         If it has not.
     """
     try:
-        member = group.get(name)
+        with stage("open"):
+            member = group.get(name)
     except MALFORMED as error:
         raise StoreError(f"{url}: {name} is no readable array ({error})") from error
     if not isinstance(member, zarr.Array):

@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 
 from geoembz._geo.grid import Window
+from geoembz._objects.explain import stage
 from geoembz._objects.icechunk import pin
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import shared_pool, single_threaded_blas, worker_count
@@ -417,7 +418,8 @@ class StoreReader(Reader):
 
         def decode(start: int) -> None:
             band = slice(start, start + _BAND_PIXELS)
-            decoder.decode(codes[:, band], None if valid is None else valid[band], out[:, band])
+            with stage("decode"):
+                decoder.decode(codes[:, band], None if valid is None else valid[band], out[:, band])
 
         if len(bands) < 2:
             for start in bands:
@@ -463,7 +465,8 @@ class StoreReader(Reader):
         codes, mask = self.read_stored(window, date, components)
         codes = codes.reshape(len(codes), -1)[:, pixels]
         valid = None if mask is None else mask.reshape(-1)[pixels]
-        return self.encoding.decoder(space, components, whiten).decode(codes, valid)
+        with stage("decode"):
+            return self.encoding.decoder(space, components, whiten).decode(codes, valid)
 
     def _read(
         self, array: zarr.Array[Any], read: ReadArray, selection: tuple[int | slice, ...]

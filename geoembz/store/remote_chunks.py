@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore
 
+from geoembz._objects.explain import stage
 from geoembz._objects.ranges import Part, read_part, reads_parts
 from geoembz._util.memory import allocate
 from geoembz._util.threads import shared_pool
@@ -163,7 +164,8 @@ class RemoteChunks:
             del self._indexes[key]
 
     async def _read_index(self, key: str) -> _Indexed | None:
-        part = await self._read_part(key, -self.form.index_bytes, None)
+        with stage("index"):
+            part = await self._read_part(key, -self.form.index_bytes, None)
         if part is None:
             return None
         return _Indexed(self.form.parse_index(key, part.content), part.version)
@@ -206,7 +208,8 @@ class RemoteChunks:
         if first.n_bytes != 0:
             end = None if first.n_bytes is None else _end(group)
             start = None if end is None else first.offset
-            part = await self._read_part(first.key, start, end)
+            with stage("chunks"):
+                part = await self._read_part(first.key, start, end)
             if end is not None and (part is None or part.version != version):
                 raise ReplacedError
             if part is not None and end is not None and len(part.content) != end - first.offset:

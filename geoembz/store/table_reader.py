@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from geoembz._geo import BBox, placed_boxes, spans
+from geoembz._objects.explain import stage
 from geoembz._objects.icechunk import pin
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import single_threaded_blas
@@ -177,7 +178,7 @@ class TableReader(Reader):
                 out[positions] = codes
                 continue
             mask = None if self.mask is None else self._at(self.mask, span)[wanted]
-            with single_threaded_blas():
+            with stage("decode"), single_threaded_blas():
                 out[positions] = decoder.decode(np.ascontiguousarray(codes.T), mask).T
         return out
 
@@ -201,7 +202,8 @@ class TableReader(Reader):
             return dict(file.schema_arrow.metadata or {})
 
     def _at(self, array: zarr.Array[Any], selection: Any) -> NDArray[Any]:
-        with unreplaced(self.watch), read_faults(self.url, array.path, selection):
+        faults = read_faults(self.url, array.path, selection)
+        with unreplaced(self.watch), faults, stage("chunks"):
             return np.asarray(array[selection])
 
     @contextmanager

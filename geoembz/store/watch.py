@@ -12,16 +12,21 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zarr
 from zarr.storage import LocalStore
 
+from geoembz._objects.explain import counted
 from geoembz._objects.names import is_icechunk
 from geoembz.errors import StoreError
 from geoembz.store.conventions import LAYERS, UPDATES
 from geoembz.store.digests import DIGESTS, ROOT, SEAL, read_seal
 from geoembz.store.documents import EMBEDDING, VALID
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
 
 REMOTE_SECONDS = 10.0
 """The root of a store on a server is looked at again after so long: each look is a request."""
@@ -49,6 +54,25 @@ class ReadStore(LocalStore):
     def __init__(self, root: Path | str, *, read_only: bool = True) -> None:
         super().__init__(root, read_only=read_only)
         self.mark = _mark(f"{self.root}/{ROOT}")
+
+    async def get(
+        self,
+        key: str,
+        prototype: "BufferPrototype | None" = None,
+        byte_range: "ByteRequest | None" = None,
+    ) -> "Buffer | None":
+        """Return a file's bytes, and count them."""
+        return counted(await super().get(key, prototype, byte_range))
+
+    def get_sync(
+        self,
+        key: str,
+        *,
+        prototype: "BufferPrototype | None" = None,
+        byte_range: "ByteRequest | None" = None,
+    ) -> "Buffer | None":
+        """Return a file's bytes, and count them."""
+        return counted(super().get_sync(key, prototype=prototype, byte_range=byte_range))
 
 
 @dataclass
