@@ -201,6 +201,22 @@ def work_options(workers: Workers = None, scheduler: Scheduler = None) -> dict[s
     return {"workers": workers, "scheduler": scheduler}
 
 
+def reading_work_options(
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Chunks or blocks at once; with --scheduler local, processes.",
+            show_default="as suits the store",
+            rich_help_panel=RUNNING,
+        ),
+    ] = None,
+    scheduler: Scheduler = None,
+) -> dict[str, Any]:
+    """Return the same of commands that need no thread for each core: one block is read by many."""
+    return work_options(workers, scheduler)
+
+
 @purpose(OUTPUT)
 def printed(
     json_: Json = False, quiet: Quiet = False, verbose: Verbose = 0, log_file: LogFile = None

@@ -20,6 +20,7 @@ from geoembz._cli.options import (
     explained,
     parse_bbox,
     purpose,
+    reading_work_options,
     takes,
     work_options,
 )
@@ -69,7 +70,7 @@ def part_options(
     return {"bbox": parse_bbox(bbox), "bbox_crs": bbox_crs, "time": time, "level": level}
 
 
-@takes(view=view_options, output=explained)
+@takes(view=view_options, work=reading_work_options, output=explained)
 def sample(
     store: Store,
     features: Annotated[
@@ -92,6 +93,7 @@ def sample(
     layers: Annotated[
         bool, typer.Option("--layers", help="Take the store's layers at points, too.")
     ] = False,
+    work: dict[str, Any],
     overwrite: Overwrite = False,
 ) -> None:
     """Take the vectors at points, or pool those of polygons.
@@ -107,7 +109,7 @@ def sample(
     from geoembz import sample as sample_store
 
     place: dict[str, Any] = {"crs": crs, "time": time, "level": level, "pool": pool}
-    how: dict[str, Any] = {"out": out, "overwrite": overwrite, "layers": layers}
+    how: dict[str, Any] = {"out": out, "overwrite": overwrite, "layers": layers, **work}
     with output.progress("chunks"):
         sampled = sample_store(store, features, **how, **place, **view)
     output.show(sampled)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from geoembz._export.pixels import Hits, inside_window, point_hits
 from geoembz._export.region import Region
 from geoembz._objects.ranges import in_flight
-from geoembz._util.threads import in_order
+from geoembz._work.executors import ThreadWorkers, Workers
 from geoembz.encoding import Encoding
 from geoembz.encoding._kernel import Decoder
+from geoembz.sources.pooling import Measures, Pool, measure
 from geoembz.store import StoreReader, View
 
 _DISK_READS = 8
@@ -91,7 +93,13 @@ class Found:
     region: NDArray[np.int64]
 
 
-def look_up(regions: Sequence[Region], view: ViewOptions, count: int, place: Place) -> Found:
+def look_up(
+    regions: Sequence[Region],
+    view: ViewOptions,
+    count: int,
+    place: Place,
+    pool: Workers | None = None,
+) -> Found:
     """Find the vectors at points: of each, in the first region that has an embedding there.
 
     Parameters
@@ -104,6 +112,8 @@ def look_up(regions: Sequence[Region], view: ViewOptions, count: int, place: Pla
         Number of points.
     place
         Where they are; a point of which one coordinate is NaN is nowhere.
+    pool
+        Reads the chunks; None for threads, see `for_hits`.
     """
     reader = regions[0].reader
     vectors = view.missing(reader, count, view.length(reader))
@@ -115,7 +125,8 @@ def look_up(regions: Sequence[Region], view: ViewOptions, count: int, place: Pla
             break
         grid = region.reader.attributes.grid
         hits = point_hits(grid, chunk_shape(region), place(grid.crs_wkt, wanted))
-        for hit, found, known in read_hits(region, inside_window(hits, region.window), view):
+        task = ReadHits(region.reader, region.date, view)
+        for hit, (found, known) in for_hits(region, hits, task, vectors.shape[1], pool):
             points, chunks_read = wanted[hit.features], chunks_read + 1
             covered[points], of_region[points] = True, number
             valid[points] = known
@@ -125,13 +136,13 @@ def look_up(regions: Sequence[Region], view: ViewOptions, count: int, place: Pla
 
 
 def look_up_layers(
-    regions: Sequence[Region], found: Found, place: Place
+    regions: Sequence[Region], found: Found, place: Place, pool: Workers | None = None
 ) -> "dict[str, np.ma.MaskedArray[Any, Any]]":
     """Return the numbers of layers at points, by name, masked where there is none.
 
     Parameters
     ----------
-    regions, place
+    regions, place, pool
         As in `look_up`.
     found
         What it returned.
@@ -147,11 +158,10 @@ def look_up_layers(
         wanted, reader = np.flatnonzero(found.region == number), region.reader
         grid = reader.attributes.grid
         hits = point_hits(grid, chunk_shape(region), place(grid.crs_wkt, wanted))
-        for hit in inside_window(hits, region.window):
-            for layer in reader.attributes.layers:
-                stored = reader.read_layer(layer.name, hit.window, region.date)
-                values = layer.decode(stored).reshape(-1)[hit.pixels]
-                numbers[layer.name][wanted[hit.features]] = np.ma.masked_invalid(values)
+        task = _ReadLayers(reader, region.date)
+        for hit, found_here in for_hits(region, hits, task, 1, pool):
+            for name, values in found_here.items():
+                numbers[name][wanted[hit.features]] = np.ma.masked_invalid(values)
     return numbers
 
 
@@ -161,43 +171,109 @@ def chunk_shape(region: Region) -> tuple[int, int]:
     return chunks[-2], chunks[-1]
 
 
-def read_hits(
-    region: Region, hits: Iterable[Hits], view: ViewOptions
-) -> Iterator[tuple[Hits, NDArray[Any], NDArray[np.bool_]]]:
-    """Read the windows of some hits, several at once, and yield them in order.
+def for_hits[Result](
+    region: Region,
+    hits: Iterable[Hits],
+    task: Callable[[Hits], Result],
+    length: int,
+    pool: Workers | None = None,
+) -> Iterator[tuple[Hits, Result]]:
+    """Do something with the windows of some hits, several at once, and yield them in order.
 
-    Yields
-    ------
+    Parameters
+    ----------
+    region
+        Where they are; hits outside its window are left out.
     hits
-        As they came.
-    vectors
-        Of each hit, shape ``(length, n)``.
-    valid
-        Which of them are an embedding, bool, shape ``(n,)``.
+        Of points or polygons.
+    task
+        Reads a window.
+    length
+        How many numbers it decodes of a pixel.
+    pool
+        Runs it. None for threads: of a disk a few, of a server as many as there may be requests.
+    """
+    inside = inside_window(hits, region.window)
+    rows, cols = chunk_shape(region)
+    pixels = rows * cols  # whole chunks are decoded here
+    if pool is None:
+        pool = ThreadWorkers(in_flight() if "://" in region.reader.url else _DISK_READS)
+    elif not isinstance(pool, ThreadWorkers):
+        known = [*inside]
+        inside, pixels = iter(known), max((len(hit.features) for hit in known), default=1)
+    decoded_bytes = pixels * length * np.dtype(np.float32).itemsize
+    asked, told = tee(inside)
+    results = pool.each(task, asked, most=max(_DECODED_BYTES // decoded_bytes, 1))
+    yield from zip(told, results, strict=True)
+
+
+@dataclass(frozen=True)
+class ReadHits:
+    """Reads the vectors of hits.
+
+    Parameters
+    ----------
+    reader, date
+        What is read.
+    view
+        How vectors are seen.
     """
 
-    def read(hits: Hits) -> tuple[Hits, NDArray[Any], NDArray[np.bool_]]:
-        return hits, *_read(region.reader, region.date, hits, view)
+    reader: StoreReader
+    date: int
+    view: ViewOptions
 
-    rows, cols = chunk_shape(region)
-    chunk_bytes = rows * cols * view.length(region.reader) * np.dtype(np.float32).itemsize
-    threads = in_flight() if "://" in region.reader.url else _DISK_READS
-    at_once = min(2 * threads, max(_DECODED_BYTES // chunk_bytes, 1))
-    yield from in_order(hits, read, threads, ahead=at_once - 1)
+    def __call__(self, hits: Hits) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return vectors, shape ``(length, n)``, and which are an embedding, bool, ``(n,)``."""
+        reader, view = self.reader, self.view
+        unique, back = np.unique(hits.pixels, return_inverse=True)
+        mask = None
+        if view.is_codes:  # before the codes
+            mask = reader.read_mask(hits.window, self.date)
+        vectors = reader.read_pixels(
+            hits.window, unique, view.space, view.components, view.whiten, self.date
+        )
+        if not view.is_codes:
+            valid = ~np.isnan(vectors[0])
+        elif mask is not None:
+            valid = mask.reshape(-1)[unique]
+        else:
+            valid = ~reader.encoding.is_nodata(vectors[0])
+        return vectors[:, back], np.asarray(valid)[back]
 
 
-def _read(
-    reader: StoreReader, date: int, hits: Hits, view: ViewOptions
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    unique, back = np.unique(hits.pixels, return_inverse=True)
-    mask = reader.read_mask(hits.window, date) if view.is_codes else None  # before the codes
-    vectors = reader.read_pixels(
-        hits.window, unique, view.space, view.components, view.whiten, date
-    )
-    if not view.is_codes:
-        valid = ~np.isnan(vectors[0])
-    elif mask is not None:
-        valid = mask.reshape(-1)[unique]
-    else:
-        valid = ~reader.encoding.is_nodata(vectors[0])
-    return vectors[:, back], np.asarray(valid)[back]
+@dataclass(frozen=True)
+class MeasureHits:
+    """Pools the vectors of hits, whose pixels stand side by side for each feature.
+
+    Parameters
+    ----------
+    read
+        Reads them.
+    pools
+        What will be asked for.
+    """
+
+    read: ReadHits
+    pools: tuple[Pool, ...]
+
+    def __call__(self, hits: Hits) -> tuple[NDArray[np.intp], Measures]:
+        """Return the features that have pixels here, and what these measure."""
+        vectors, valid = self.read(hits)
+        starts = np.flatnonzero(np.diff(hits.features, prepend=-1))
+        return hits.features[starts], measure(self.pools, [starts], vectors, valid)
+
+
+@dataclass(frozen=True)
+class _ReadLayers:
+    """Reads the values of all layers at hits."""
+
+    reader: StoreReader
+    date: int
+
+    def __call__(self, hits: Hits) -> dict[str, NDArray[Any]]:
+        found = {}
+        for layer in self.reader.attributes.layers:
+            stored = self.reader.read_layer(layer.name, hits.window, self.date)
+            found[layer.name] = layer.decode(stored).reshape(-1)[hits.pixels]
+        return found

@@ -1,6 +1,7 @@
 """Vectors at points, and pooled over polygons: only the chunks that they touch are read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,24 @@ from numpy.typing import NDArray
 
 from geoembz._export.lookup import (
     Found,
+    MeasureHits,
+    ReadHits,
     ViewOptions,
     chunk_shape,
+    for_hits,
     look_up,
     look_up_layers,
-    read_hits,
 )
-from geoembz._export.pixels import inside_window, point_hits, polygon_hits
+from geoembz._export.pixels import point_hits, polygon_hits
 from geoembz._export.region import Region, open_regions
 from geoembz._geo import BBox, box_around, parse_crs, same_crs
 from geoembz._geo.geoparquet import write_emb
 from geoembz._geo.grid import Grid
 from geoembz._util.results import Result
+from geoembz._util.threads import check_workers, worker_count
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import Workers, check_scheduler
+from geoembz._work.places import store_for
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.features import Features, read_features, write_features
 from geoembz.sources.features.write import (
@@ -156,6 +163,8 @@ def sample(
     level: int | None = None,
     pool: Pool | Sequence[Pool] | None = None,
     layers: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
 ) -> Sampled:
@@ -198,6 +207,12 @@ def sample(
     layers
         Take the numbers of the store's layers at points, too: as values, scaled; each becomes a
         column, and replaces one of its name.
+    workers
+        Chunks read at once; None for 8 of a disk, and of a server as many as there may be
+        requests (``GEOEMBZ_REQUESTS``).
+    scheduler
+        Where chunks are read, decoded and pooled instead; see `geoembz.convert`. The vectors are
+        the same.
     out
         Also write a file: ``.parquet`` (GeoParquet with an ``emb`` footer), ``.csv`` or
         ``.geojson`` (longitude and latitude). Columns `status`, `n_pixels` and `embedding` are
@@ -218,6 +233,8 @@ def sample(
         If the features cannot be read, or longitude and latitude are swapped.
     StoreError
         If the store cannot be read.
+    SchedulerError
+        If no scheduler answers, or its workers are lost.
 
     Examples
     --------
@@ -231,20 +248,23 @@ def sample(
     """
     target = None if out is None else check_output(out, _SUFFIXES, overwrite=overwrite)
     pools = check_pools(pool)
-    readers = open_readers(store, level=level)
+    check_workers("sample", workers)
+    check_scheduler(scheduler)
+    readers = open_readers(store_for(scheduler, store), level=level)
     regions = [region for reader in readers for region in open_regions(reader, bbox, time=time)]
     wanted, view = read_features(features, crs=crs), ViewOptions(space, components, whiten)
     if layers:
         _check_layers(wanted, regions)
-    if wanted.points is None:
-        sampled = _of_polygons(wanted, regions, view, pools)
-    elif pool is not None:
+    if wanted.points is not None and pool is not None:
         raise InvalidConfigError(
             f"pool {pool!r}: {wanted.name} holds points, of one pixel each; pool polygons, or "
             "leave it out"
         )
-    else:
-        sampled = _of_points(wanted, regions, view, layers=layers)
+    with _open_workers(scheduler, workers) as who:
+        if wanted.points is None:
+            sampled = _of_polygons(wanted, regions, view, pools, who)
+        else:
+            sampled = _of_points(wanted, regions, view, who, layers=layers)
     if len(wanted) and (sampled.status == "outside").all():
         _refuse_strangers(
             store.url if isinstance(store, StoreReader) else str(store), regions, wanted
@@ -258,6 +278,16 @@ def sample(
 
 _COLUMNS = ("status", "n_pixels", EMBEDDING, "geometry")
 _SUFFIXES = (*PARQUET, ".csv", *GEOJSON)
+
+
+@contextmanager
+def _open_workers(scheduler: str | None, workers: int | None) -> Iterator[Workers | None]:
+    """Yield the workers that were asked for; None where neither place nor number was."""
+    if scheduler is None and workers is None:
+        yield None
+        return
+    with open_workers(scheduler, worker_count(workers)) as pool:
+        yield pool
 
 
 def _check_layers(wanted: Features, regions: Sequence[Region]) -> None:
@@ -274,7 +304,12 @@ def _check_layers(wanted: Features, regions: Sequence[Region]) -> None:
 
 
 def _of_points(
-    wanted: Features, regions: Sequence[Region], view: ViewOptions, *, layers: bool
+    wanted: Features,
+    regions: Sequence[Region],
+    view: ViewOptions,
+    pool: Workers | None,
+    *,
+    layers: bool,
 ) -> Sampled:
     points = wanted.points
     assert points is not None  # noqa: S101 - asked before
@@ -284,17 +319,21 @@ def _of_points(
         assert placed is not None  # noqa: S101 - points stay points
         return placed
 
-    found: Found = look_up(regions, view, len(wanted), place)
+    found: Found = look_up(regions, view, len(wanted), place, pool)
     pixels = found.valid.astype(np.int64)
     status = _status(found.covered, pixels)
-    numbers = look_up_layers(regions, found, place) if layers else {}
+    numbers = look_up_layers(regions, found, place, pool) if layers else {}
     return Sampled(
         wanted, found.vectors, pixels, view.space, found.chunks_read, status, {}, numbers
     )
 
 
 def _of_polygons(
-    wanted: Features, regions: Sequence[Region], view: ViewOptions, pools: Sequence[Pool]
+    wanted: Features,
+    regions: Sequence[Region],
+    view: ViewOptions,
+    pools: tuple[Pool, ...],
+    pool: Workers | None,
 ) -> Sampled:
     """Pool the pixels in polygons; those of none take what they touch."""
     if view.is_codes:
@@ -302,7 +341,8 @@ def _of_polygons(
             "space codes with polygons: a mean of codes means nothing; "
             "choose 'reduced' or 'original'"
         )
-    statistics = Statistics(pools, view.length(regions[0].reader), (len(wanted),))
+    length = view.length(regions[0].reader)
+    statistics = Statistics(pools, length, (len(wanted),))
     covered, chunks_read = np.zeros(len(wanted), np.bool_), 0
     for all_touched in (False, True):
         missing = np.flatnonzero(~covered)
@@ -313,12 +353,12 @@ def _of_polygons(
             polygons = zip(missing.tolist(), shapes[missing], strict=True)
             known = ((number, polygon) for number, polygon in polygons if polygon is not None)
             hits = polygon_hits(grid, chunk_shape(region), known, all_touched=all_touched)
-            for hit, vectors, valid in read_hits(region, inside_window(hits, region.window), view):
-                starts = np.flatnonzero(np.diff(hit.features, prepend=-1))
-                statistics.add((hit.features[starts],), [starts], vectors, valid)
-                covered[hit.features] = True
+            task = MeasureHits(ReadHits(region.reader, region.date, view), pools)
+            for _, (numbers, measures) in for_hits(region, hits, task, length, pool):
+                statistics.add((numbers,), measures)
+                covered[numbers] = True
                 chunks_read += 1
-    pooled: dict[str, NDArray[np.float32]] = {pool: statistics.pooled(pool).T for pool in pools}
+    pooled: dict[str, NDArray[np.float32]] = {name: statistics.pooled(name).T for name in pools}
     status = _status(covered, statistics.counts)
     return Sampled(
         wanted, pooled[pools[0]], statistics.counts, view.space, chunks_read, status, pooled

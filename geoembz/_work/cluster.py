@@ -6,41 +6,24 @@ returns a few numbers. dask moves the batch of a lost worker to another one.
 
 import logging
 import sys
-import time
-import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
-from pickle import PicklingError
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from geoembz._util.progress import Progress, listener
-from geoembz._util.threads import PARTING_SECONDS, RUNNING_SECONDS, within
-from geoembz._version import __version__
+from geoembz._util.threads import PARTING_SECONDS, within
 from geoembz._work.executors import LOCAL, ThreadWorkers, Workers
-from geoembz._work.scheduling import (
-    Parts,
-    batches_ahead,
-    count_running,
-    forbid,
-    restore,
-    run_batch,
-)
-from geoembz.errors import InvalidConfigError, MissingPackageError, SchedulerError
+from geoembz._work.handing import Run
+from geoembz.errors import SchedulerError
 
 _log = logging.getLogger("geoembz.cluster")
 
 CONNECT_SECONDS, WORKER_SECONDS = 10.0, 60.0
 """How long to wait for the scheduler's answer, and for its first worker."""
 
-STOP_SECONDS = 300.0
-"""How long to wait, after a failure, for the shards that are being written; less after Ctrl-C."""
-
 _LEFT_TO_TRACKER = "ignore:resource_tracker:UserWarning"
 """After Ctrl-C multiprocessing's tracker removes semaphores that we left, which is its purpose."""
-
-_POLL_SECONDS = 0.2
-_AGAIN = "run the same command again to go on where it stopped"
 
 
 @contextmanager
@@ -154,125 +137,19 @@ class ClusterWorkers:
         InvalidConfigError
             If the function cannot be pickled.
         """
-        return _Run(self.client, self.address, function, items, progress or listener()).results()
+        return Run(self.client, self.address, function, items, progress or listener()).results()
 
+    def each(
+        self, function: Callable[[Any], Any], items: Iterable[Any], *, most: int
+    ) -> Iterator[Any]:
+        """Yield what `function` returns for every item; see `Workers.each`.
 
-@dataclass
-class _Run:
-    client: Any
-    address: str
-    function: Callable[[Any], Any]
-    items: Sequence[Any]
-    progress: Progress | None
-    token: str = field(default_factory=lambda: uuid.uuid4().hex)
-    handed: dict[Any, slice] = field(default_factory=dict)
-
-    def results(self) -> list[Any]:
-        """Hand batches out while some are left, and collect them in whatever order they end."""
-        results: list[Any] = [None] * len(self.items)
-        done = 0
-        try:
-            for part, outcome in self._outcomes():
-                results[part] = outcome
-                done += len(outcome)
-                _log.debug("%d of %d done", done, len(self.items))
-                if self.progress is not None:
-                    self.progress(done, len(self.items))
-        except BaseException as error:
-            if isinstance(error, Exception):
-                self._stop(STOP_SECONDS)
-            else:
-                within(RUNNING_SECONDS, lambda: self._stop(RUNNING_SECONDS))
-            raise
-        return results
-
-    def _outcomes(self) -> Iterator[tuple[slice, list[Any]]]:
-        from distributed import as_completed
-
-        finished: Any = as_completed(  # type: ignore[no-untyped-call]
-            with_results=True, raise_errors=False, loop=self.client.loop
-        )
-        parts = Parts(self.client, len(self.items))
-        shared = self._share()
-        while parts.left or self.handed:
-            while parts.left and len(self.handed) < batches_ahead(parts.n_threads()):
-                part = parts.take()
-                future = self._submit(shared, part)
-                self.handed[future] = part
-                finished.add(future)
-            future, outcome = next(finished)
-            part = self.handed.pop(future)
-            if future.status != "finished":
-                raise self._failure(future)
-            yield part, outcome
-
-    def _share(self) -> Any:
-        """Send what all batches need, once; a task, so that dask can make it again."""
-        import dask
-        from distributed.protocol.pickle import dumps
-
-        try:
-            content: bytes = dumps(self.function)  # type: ignore[no-untyped-call]
-        except (TypeError, AttributeError, ValueError, PicklingError) as error:
-            raise InvalidConfigError(
-                f"the input cannot be sent to other processes ({error}); name it by its path or "
-                "URL, or do without a scheduler"
-            ) from error
-        key = f"geoembz-input-{self.token}"
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
-            return self.client.submit(restore, content, key=key, pure=False)
-
-    def _submit(self, shared: Any, part: slice) -> Any:
-        key = f"geoembz-shards-{self.token}-{part.start}"
-        arguments = (shared, self.items[part], self.token, __version__)
-        return self.client.submit(run_batch, *arguments, key=key, pure=False)
-
-    def _failure(self, future: Any) -> BaseException:
-        """Return the error to raise for a batch that did not finish."""
-        from distributed import KilledWorker
-
-        if future.status != "error":
-            return SchedulerError(
-                f"{self.address}: the connection to the scheduler was lost; {_AGAIN}"
-            )
-        error: BaseException = future.exception()
-        if isinstance(error, KilledWorker):
-            return SchedulerError(
-                f"{self.address}: {error.allowed_failures + 1} workers died over the same shards, "
-                "the last of them "
-                f"{error.last_worker.address}; they may lack memory: give them more, or fewer "
-                f"threads; {_AGAIN}"
-            )
-        missing = next(filter(_is_missing, _causes(error)), None)
-        if missing is not None:
-            return SchedulerError(
-                f"{self.address}: a worker cannot import what it needs ({missing}); expected "
-                f"geoembz {__version__} and its dependencies on every worker; install them there"
-            )
-        return error
-
-    def _stop(self, seconds: float) -> None:
-        """Let no further shard begin, and wait for those that are being written."""
-        if self.client.status != "running":
-            return
-        self.client.cancel([*self.handed], reason="geoembz: another batch failed")
-        self.client.run(forbid, self.token, on_error="ignore")
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            counts = self.client.run(count_running, self.token, on_error="ignore")
-            if not any(counts.values()):
-                return
-            time.sleep(_POLL_SECONDS)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _is_missing(error: BaseException) -> bool:
-    return isinstance(error, ImportError) and not isinstance(error, MissingPackageError)
+        Raises
+        ------
+        SchedulerError, InvalidConfigError
+            As `run`.
+        """
+        return Run(self.client, self.address, function, [*items], None).in_order(most)
 
 
 @contextmanager

@@ -7,14 +7,14 @@ not done again: that of a conversion that was interrupted.
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.progress import Progress, listener
-from geoembz._util.threads import for_each, single_threaded_blas
+from geoembz._util.threads import for_each, in_order, single_threaded_blas
 from geoembz.errors import InvalidConfigError
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects
 from geoembz.store.journal import Journal
@@ -98,6 +98,27 @@ class Workers(Protocol):
         """
         ...
 
+    def each(
+        self, function: Callable[[Any], Any], items: Iterable[Any], *, most: int
+    ) -> Iterator[Any]:
+        """Yield what `function` returns for every item, in order.
+
+        Parameters
+        ----------
+        function
+            A task.
+        items
+            One argument per task.
+        most
+            Results that are there at once, at most: those that are made, and those that wait.
+
+        Raises
+        ------
+        Exception
+            Whatever the first failing task raised; tasks that had not begun are skipped.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class ThreadWorkers:
@@ -121,6 +142,13 @@ class ThreadWorkers:
     ) -> list[Any]:
         """Apply `function` to every item; see `Workers.run`."""
         return run_tasks(function, items, workers=self.count, progress=progress)
+
+    def each(
+        self, function: Callable[[Any], Any], items: Iterable[Any], *, most: int
+    ) -> Iterator[Any]:
+        """Yield what `function` returns for every item; see `Workers.each`."""
+        at_once = min(most, 2 * self.count)
+        return in_order(items, function, self.count, ahead=at_once - 1)
 
 
 def check_scheduler(scheduler: str | None) -> None:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from geoembz.sources.options import ReadOptions
 from geoembz.store import StoreReader, TableReader
@@ -41,8 +41,20 @@ def with_absolute_layers(read: ReadOptions) -> ReadOptions:
     return replace(read, layers=dict(named)) if named else read
 
 
-def store_for[Store: str | Path | StoreReader | TableReader](
-    scheduler: str | None, store: Store
+@overload
+def store_for(
+    scheduler: str | None, store: str | Path | StoreReader
+) -> str | Path | StoreReader: ...
+
+
+@overload
+def store_for(
+    scheduler: str | None, store: str | Path | StoreReader | TableReader
+) -> str | Path | StoreReader | TableReader: ...
+
+
+def store_for(
+    scheduler: str | None, store: str | Path | StoreReader | TableReader
 ) -> str | Path | StoreReader | TableReader:
     """Return a store as the workers of a scheduler are to open it: under a path that they know.
 

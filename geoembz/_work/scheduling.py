@@ -66,10 +66,20 @@ def batches_ahead(n_threads: int) -> int:
 
 
 class Parts:
-    """Cuts the items into batches, by the threads that the cluster has at the moment."""
+    """Cuts the items into batches, by the threads that the cluster has at the moment.
 
-    def __init__(self, client: Any, total: int) -> None:
-        self._client, self._next, self._total = client, 0, total
+    Parameters
+    ----------
+    client
+        Connected to the scheduler.
+    total
+        Number of items.
+    most
+        How many of them may be handed out, or have results that wait, at the same time.
+    """
+
+    def __init__(self, client: Any, total: int, most: int) -> None:
+        self._client, self._next, self._total, self._most = client, 0, total, most
         self._threads, self._asked = 0, float("-inf")
 
     @property
@@ -86,9 +96,14 @@ class Parts:
             self._asked = now
         return self._threads
 
-    def take(self) -> slice:
-        """Return the place of the next batch."""
-        part = slice(self._next, self._next + batch_size(self.left, self.n_threads()))
+    def room(self, settled: int) -> int:
+        """Return how many items may be handed out, of which the first `settled` are settled."""
+        return min(self._total, settled + self._most) - self._next
+
+    def take(self, settled: int) -> slice:
+        """Return the place of the next batch, for which there must be room."""
+        size = batch_size(min(self.left, self._most), self.n_threads())
+        part = slice(self._next, self._next + min(size, self.room(settled)))
         self._next = part.stop
         return part
 

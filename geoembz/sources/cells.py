@@ -12,7 +12,7 @@ from geoembz._util.options import check_whole
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.base import Source, SourceData, names_of, occupies, traits_of
 from geoembz.sources.layer_reading import layers_of
-from geoembz.sources.pooling import Pool, Statistics, check_pools, pooled_length
+from geoembz.sources.pooling import Pool, Statistics, check_pools, measure, pooled_length
 from geoembz.sources.wrappers import ViewSource
 
 _BLOCK_BYTES = 16 * 2**20
@@ -98,7 +98,7 @@ class Cells:
         cols = np.arange(pixels.col, pixels.col + pixels.width) // self.side - cells.col
         starts = [np.flatnonzero(np.diff(places, prepend=-1)) for places in (rows, cols)]
         groups = tuple(slice(int(places[0]), int(places[-1]) + 1) for places in (rows, cols))
-        statistics.add(groups, starts, vectors, valid)
+        statistics.add(groups, measure(self.pools, starts, vectors, valid))
 
     def label(self, names: Sequence[str]) -> list[str]:
         """Return the names of a cell's numbers."""

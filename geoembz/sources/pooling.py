@@ -3,7 +3,8 @@
 Sums are taken of vectors as they are seen (original or reduced), in float64.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -67,6 +68,59 @@ def pooled_length(pool: Pool, length: int) -> int:
     return length * len(pool.split("+"))
 
 
+@dataclass(frozen=True, eq=False)
+class Measures:
+    """What some pixels add to statistics.
+
+    Parameters
+    ----------
+    values
+        Float64 by statistic, shape ``(length, …)`` of their groups.
+    counts
+        Valid pixels of each group, int64.
+    """
+
+    values: Mapping[str, _Floats]
+    counts: NDArray[np.int64]
+
+
+def measure(
+    pools: Sequence[Pool],
+    starts: Sequence[NDArray[np.intp]],
+    vectors: NDArray[Any],
+    valid: NDArray[np.bool_],
+) -> Measures:
+    """Sum pixels up that stand side by side for each group.
+
+    Parameters
+    ----------
+    pools
+        What will be asked for.
+    starts
+        Where the pixels of each group begin, along each axis of the pixels.
+    vectors
+        Shape ``(length, …)``.
+    valid
+        Which pixels count, without the first axis.
+    """
+    floats = vectors.astype(np.float64)
+    values = {}
+    for name in _statistics_of(pools):
+        function, join, nothing = _STATISTICS[name]
+        part = np.where(valid, function(floats), nothing)
+        for axis, first in enumerate(starts, start=1):
+            part = join.reduceat(part, first, axis=axis)
+        values[name] = part
+    counts = valid.astype(np.int64)
+    for axis, first in enumerate(starts):
+        counts = np.add.reduceat(counts, first, axis=axis)
+    return Measures(values, counts)
+
+
+def _statistics_of(pools: Sequence[Pool]) -> list[str]:
+    return sorted({name for pool in pools for part in pool.split("+") for name in _NEEDED[part]})
+
+
 class Statistics:
     """What pools are made of, over groups of pixels.
 
@@ -86,43 +140,25 @@ class Statistics:
     """
 
     def __init__(self, pools: Sequence[Pool], length: int, shape: tuple[int, ...]) -> None:
-        needed = {name for pool in pools for part in pool.split("+") for name in _NEEDED[part]}
         self._values = {
-            name: np.full((length, *shape), _STATISTICS[name][2]) for name in sorted(needed)
+            name: np.full((length, *shape), _STATISTICS[name][2]) for name in _statistics_of(pools)
         }
         self.counts = np.zeros(shape, np.int64)
 
-    def add(
-        self,
-        groups: tuple[Any, ...],
-        starts: Sequence[NDArray[np.intp]],
-        vectors: NDArray[Any],
-        valid: NDArray[np.bool_],
-    ) -> None:
-        """Add pixels that stand side by side for each group.
+    def add(self, groups: tuple[Any, ...], measures: Measures) -> None:
+        """Add what some pixels measure.
 
         Parameters
         ----------
         groups
-            Index of the groups that have pixels here, no group twice.
-        starts
-            Where the pixels of each begin, along each axis of the pixels.
-        vectors
-            Shape ``(length, …)``.
-        valid
-            Which pixels count, without the first axis.
+            Index of the groups that have pixels there, no group twice.
+        measures
+            Of those pixels, for the same pools.
         """
-        values = vectors.astype(np.float64)
         for name, kept in self._values.items():
-            function, join, nothing = _STATISTICS[name]
-            part = np.where(valid, function(values), nothing)
-            for axis, first in enumerate(starts, start=1):
-                part = join.reduceat(part, first, axis=axis)
-            kept[:, *groups] = join(kept[:, *groups], part)
-        counts = valid.astype(np.int64)
-        for axis, first in enumerate(starts):
-            counts = np.add.reduceat(counts, first, axis=axis)
-        self.counts[groups] += counts
+            join = _STATISTICS[name][1]
+            kept[:, *groups] = join(kept[:, *groups], measures.values[name])
+        self.counts[groups] += measures.counts
 
     def pooled(self, pool: Pool) -> NDArray[np.float32]:
         """Return pooled vectors ``(length, …)``, float32, NaN for groups without a valid pixel.

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import geoembz
 from geoembz._objects.tree import ObjectTree
 from geoembz._work import cluster as cluster_module
+from geoembz._work import handing
 from geoembz._work.cluster import ClusterWorkers, open_cluster
 from geoembz._work.places import make_absolute
 from geoembz._work.scheduling import LARGEST_BATCH, batch_size, batches_ahead
@@ -90,14 +91,14 @@ def test_a_bounded_number_of_batches_is_handed_out(
 ) -> None:
     """The scheduler never holds more than a few batches per thread."""
     most = 0
-    submit = cluster_module._Run._submit
+    submit = handing.Run._submit
 
     def counted(run: Any, *arguments: Any) -> Any:
         nonlocal most
         most = max(most, len(run.handed) + 1)
         return submit(run, *arguments)
 
-    monkeypatch.setattr(cluster_module._Run, "_submit", counted)
+    monkeypatch.setattr(handing.Run, "_submit", counted)
     workers.run(double, range(2_000))
     assert 1 < most <= batches_ahead(N_WORKERS)
 
@@ -114,6 +115,33 @@ def test_the_first_failure_stops_the_rest(workers: ClusterWorkers) -> None:
     assert workers.run(double, [1, 2]) == [2, 4]
 
 
+def test_results_come_one_by_one_and_few_ahead(workers: ClusterWorkers) -> None:
+    """Whoever takes them slowly has no more than so many begun."""
+    begun = Fails.begun
+    begun.clear()
+    results = workers.each(Fails(-1), iter(range(300)), most=7)
+    for number in range(300):
+        assert next(results) == number
+        assert len(begun) <= number + 1 + 7
+    assert list(results) == []
+    assert sorted(begun) == list(range(300))
+    assert list(workers.each(double, [], most=1)) == []
+    assert list(workers.each(double, range(9), most=1)) == [2 * number for number in range(9)]
+
+
+def test_whoever_takes_no_more_stops_the_rest(workers: ClusterWorkers) -> None:
+    """As does a failure: what waits is not begun."""
+    Fails.begun.clear()
+    results = workers.each(Fails(-1), range(20_000), most=100)
+    assert next(results) == 0
+    results.close()  # type: ignore[attr-defined]
+    threading.Event().wait(0.3)
+    assert len(Fails.begun) <= 101
+    with pytest.raises(SourceError, match="number 40: damaged"):
+        list(workers.each(Fails(40), range(20_000), most=100))
+    assert workers.run(double, [1, 2]) == [2, 4]
+
+
 def test_what_cannot_be_pickled_is_refused(workers: ClusterWorkers) -> None:
     """A lock cannot travel."""
     with pytest.raises(InvalidConfigError, match="cannot be sent"):
@@ -124,7 +152,7 @@ def test_another_version_on_a_worker_is_refused(
     workers: ClusterWorkers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One store is written by one version."""
-    monkeypatch.setattr(cluster_module, "__version__", "0.0.0")
+    monkeypatch.setattr(handing, "__version__", "0.0.0")
     with pytest.raises(SchedulerError, match="expected one version"):
         workers.run(double, [1])
 

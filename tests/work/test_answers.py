@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shapely
 from numpy.typing import NDArray
 
 import geoembz
@@ -51,6 +52,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) ->
     make_raster(folder / "later.tif", scene(34))
     geoembz.append(folder / "dates.zarr", folder / "later.tif", time="2024")
     geoembz.overviews(folder / "dates.zarr", levels=2)
+    make_raster(folder / "obs.tif", np.arange(3_500, dtype=np.int16).reshape(1, *SHAPE), nodata=7)
+    read = geoembz.ReadOptions(layers={"obs": str(folder / "obs.tif")})
+    geoembz.convert(sources[0], folder / "layers.zarr", pca=6, read=read, **cut)
     table = pd.DataFrame({"lon": np.linspace(5, 6, 900), "lat": np.linspace(50, 51, 900)})
     table["embedding"] = list(np.random.default_rng(0).normal(size=(900, DIMENSION)))
     table.to_parquet(folder / "table.parquet")
@@ -95,6 +99,49 @@ def search_table(folder: Path, _: Path, **work: Any) -> Any:
     return geoembz.search(folder / "table.zarr", query, 9, bbox=box, **work).to_arrow()
 
 
+def sample_points(folder: Path, _: Path, **work: Any) -> Any:
+    """Points in both zones, on holes, and nowhere; and layers beside the vectors."""
+    rng = np.random.default_rng(1)
+    lon = np.repeat([9.0, 15.0], 150) + rng.uniform(-0.001, 0.008, 300)
+    lonlat = np.column_stack([lon, rng.uniform(47.846, 47.855, 300)])
+    grids = geoembz.sample(folder / "grids.zarr", lonlat, space="codes", **work)
+    places = np.column_stack([rng.uniform(499_990, 500_510, 99), rng.uniform(53e5 - 705, 53e5, 99)])
+    how: dict[str, Any] = {"crs": "EPSG:32632", "layers": True, "components": 3}
+    layers = geoembz.sample(folder / "layers.zarr", places, **how, **work)
+    for part in (slice(150), slice(150, 300)):
+        assert {"valid", "outside"} <= set(grids.status[part])
+    return [plain(one.to_arrow()) for one in (grids, layers)], grids.chunks_read, layers.chunks_read
+
+
+def sample_polygons(folder: Path, target: Path, **work: Any) -> Any:
+    """Add sums of pixels up in one order: not even the last bit differs."""
+    left = np.random.default_rng(2).uniform(500_000, 500_400, 30)
+    boxes = [shapely.box(x, 53e5 - 500 - x % 150, x + 90, 53e5 - x % 300) for x in left]
+    features = write_polygons(target, boxes)
+    pools: Any = ("mean", "std", "gem", "max")
+    how: dict[str, Any] = {"pool": pools, "time": "2024", "level": 0, "space": "reduced"}
+    found = geoembz.sample(folder / "dates.zarr", features, **how, **work)
+    assert found.found.all()
+    return plain(found.to_arrow()), found.chunks_read
+
+
+def plain(table: Any) -> list[Any]:
+    """Return a table's columns as bytes: NaN is not equal to itself."""
+    return [(name, repr(table[name].to_pylist())) for name in table.column_names]
+
+
+def write_polygons(target: Path, shapes: list[Any]) -> Path:
+    """Write polygons in UTM as GeoJSON of the old kind, which names its CRS."""
+    features = [
+        {"type": "Feature", "properties": {}, "geometry": shapely.geometry.mapping(shape)}
+        for shape in shapes
+    ]
+    crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32632"}}
+    path = target.with_suffix(".geojson")
+    path.write_text(json.dumps({"type": "FeatureCollection", "crs": crs, "features": features}))
+    return path
+
+
 def verify_all(folder: Path, _: Path, **work: Any) -> Any:
     names = ("grids", "damaged-dates", "damaged-table")
     return [geoembz.verify(folder / f"{name}.zarr", **work) for name in names]
@@ -112,6 +159,8 @@ ANSWERS: dict[str, Answer] = {
     "search-dates": search_dates,
     "search-box": search_box,
     "search-table": search_table,
+    "sample-points": sample_points,
+    "sample-polygons": sample_polygons,
     "verify": verify_all,
 }
 SLOW_ANSWERS: dict[str, Answer] = {**ANSWERS, "verify-served": verify_served}
