@@ -118,8 +118,14 @@ def parse_options(
 
 def run_process(module: str, *arguments: str) -> Run:
     """Run ``python -m module arguments`` and measure it; it prints ``{"seconds": …}`` last."""
+    run, lines = run_python("-m", module, *arguments)
+    return replace(run, seconds=float(json.loads(lines[-1])["seconds"])) if lines else run
+
+
+def run_python(*arguments: str) -> tuple[Run, list[str]]:
+    """Run Python and measure it, all of it; also return the lines that it prints."""
     started = datetime.now(UTC)
-    command = [sys.executable, "-m", module, *arguments]
+    command = [sys.executable, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = process.stdout.read().splitlines()
@@ -128,9 +134,9 @@ def run_process(module: str, *arguments: str) -> Run:
     wall = (datetime.now(UTC) - started).total_seconds()
     if process.returncode != 0:
         raise subprocess.CalledProcessError(process.returncode, command)
-    seconds = float(json.loads(lines[-1])["seconds"]) if lines else wall
     unit = 1 if sys.platform == "darwin" else 1024
-    return Run(seconds, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Run(wall, wall, cpu, usage.ru_maxrss * unit), lines
 
 
 def median(runs: Sequence[Run]) -> Run:

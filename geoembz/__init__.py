@@ -10,21 +10,21 @@ from geoembz._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_HOMES`
     from geoembz import _demo
-    from geoembz._convert import AppendSummary as AppendSummary
-    from geoembz._convert import ConvertSummary as ConvertSummary
-    from geoembz._convert import FitOptions as FitOptions
-    from geoembz._convert import LevelSummary as LevelSummary
-    from geoembz._convert import OverviewsSummary as OverviewsSummary
-    from geoembz._convert import StorageOptions as StorageOptions
-    from geoembz._convert import UpdateSummary as UpdateSummary
-    from geoembz._convert import append as append
-    from geoembz._convert import convert as convert
-    from geoembz._convert import fit as fit
-    from geoembz._convert import load_basis as load_basis
-    from geoembz._convert import overviews as overviews
-    from geoembz._convert import repack as repack
-    from geoembz._convert import save_basis as save_basis
-    from geoembz._convert import update as update
+    from geoembz._convert.append import append as append
+    from geoembz._convert.basis import load_basis as load_basis
+    from geoembz._convert.basis import save_basis as save_basis
+    from geoembz._convert.fitting import fit as fit
+    from geoembz._convert.options import FitOptions as FitOptions
+    from geoembz._convert.options import StorageOptions as StorageOptions
+    from geoembz._convert.overviews import overviews as overviews
+    from geoembz._convert.repack import repack as repack
+    from geoembz._convert.run import convert as convert
+    from geoembz._convert.summary import AppendSummary as AppendSummary
+    from geoembz._convert.summary import ConvertSummary as ConvertSummary
+    from geoembz._convert.summary import LevelSummary as LevelSummary
+    from geoembz._convert.summary import OverviewsSummary as OverviewsSummary
+    from geoembz._convert.summary import UpdateSummary as UpdateSummary
+    from geoembz._convert.update import update as update
     from geoembz._cost import CostEstimate as CostEstimate
     from geoembz._cost import CostOptions as CostOptions
     from geoembz._cost import CostReport as CostReport
@@ -117,11 +117,17 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     open = open_store  # noqa: A001 - geoembz.open is the API
 
 _ROOMS = {
-    "_convert": (
-        "AppendSummary", "ConvertSummary", "FitOptions", "LevelSummary", "OverviewsSummary",
-        "StorageOptions", "UpdateSummary", "append", "convert", "fit", "load_basis", "overviews",
-        "repack", "save_basis", "update",
+    "_convert.append": ("append",),
+    "_convert.basis": ("load_basis", "save_basis"),
+    "_convert.fitting": ("fit",),
+    "_convert.options": ("FitOptions", "StorageOptions"),
+    "_convert.overviews": ("overviews",),
+    "_convert.repack": ("repack",),
+    "_convert.run": ("convert",),
+    "_convert.summary": (
+        "AppendSummary", "ConvertSummary", "LevelSummary", "OverviewsSummary", "UpdateSummary",
     ),
+    "_convert.update": ("update",),
     "_cost": ("CostEstimate", "CostOptions", "CostReport", "cost"),
     "_demo": ("DemoFiles", "DemoResult", "run_demo", "write_demo"),
     "_evaluate": ("Evaluation", "ExperimentOptions", "Plan", "evaluate", "plan"),

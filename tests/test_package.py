@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import inspect
 import itertools
+import json
 import pkgutil
 import re
 import subprocess
@@ -13,11 +14,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 
 import geoembz
 from geoembz._cli.app import app
+from tests.conftest import MakeRaster
 
 HEAVY = {"numpy", "dask", "rasterio", "sklearn", "xarray", "zarr", "scipy", "pandas", "fsspec"}
 LOCK_FILES = {"uv.lock", "poetry.lock", "pdm.lock", "package-lock.json", "yarn.lock"}
@@ -59,6 +62,45 @@ def test_help_is_light() -> None:
     imported = imported_by("-m", "geoembz", "--help")
     assert "geoembz" in imported
     assert not imported & HEAVY
+
+
+def test_commands_import_only_what_they_use(
+    make_raster: MakeRaster, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """Reading a store takes no GDAL, rasters no pyarrow, and neither xarray, dask or scikit-learn.
+
+    One process, whose commands come in the order of what they may import besides.
+    """
+    raster = make_raster(tmp_path / "a.tif", rng.normal(size=(8, 32, 32)).astype(np.float32))
+    store = str(tmp_path / "a.zarr")
+    geoembz.convert(raster, store, pca=3)
+    xmin, ymin, _, _ = geoembz.StoreReader.open(store).attributes.grid.bbox
+    point = f"{xmin + 1},{ymin + 1}"
+    commands = {
+        "info": ["info", store],
+        "verify": ["verify", store],
+        "convert": ["convert", str(raster), str(tmp_path / "b.zarr"), "--pca", "3", "--int8"],
+        "search": ["search", store, "--point", point, "--crs", "EPSG:32632"],
+    }
+    program = (
+        "import json, sys\n"
+        "from geoembz._cli import main\n"
+        f"for words in {list(commands.values())!r}:\n"
+        "    try: main(words)\n"
+        "    except SystemExit as end: assert not end.code, (words, end.code)\n"
+        "    print('imported', json.dumps([name for name in sys.modules if '.' not in name]))\n"
+    )
+    words = [sys.executable, "-c", program]
+    run = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    lines = [line for line in run.stdout.splitlines() if line.startswith("imported ")]
+    found = dict(zip(commands, (set(json.loads(line[9:])) for line in lines), strict=True))
+    never = {"dask", "distributed", "jinja2", "pandas", "scipy", "shapely", "sklearn", "xarray"}
+    of_tables, of_rasters = {"pyarrow"}, {"boto3", "rasterio"}
+    assert not found["verify"] & (never | of_tables | of_rasters)
+    assert not found["convert"] & (never | of_tables)
+    assert not found["search"] & never
+    assert "rasterio" in found["convert"], "the names of modules are looked at"
 
 
 def test_public_names_resolve() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import geoembz
 from geoembz._cli import main
-from geoembz._convert import append
+from geoembz._convert.append import append
 from geoembz._publish import copy_store
 from geoembz._verify import verify
 from tests import products, tables

@@ -3,6 +3,8 @@
 Nothing heavy is imported before a command runs, so that ``geoembz --help`` answers at once.
 """
 
+import atexit
+import gc
 import sys
 import traceback
 from collections.abc import Sequence
@@ -25,8 +27,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
+    if arguments is None:
+        _collect_less()
     with flags(), interruptible():
         _main(words, debug=debug, is_program=arguments is None)
+
+
+def _collect_less() -> None:
+    """Look for cycles of garbage less often, and at the end not at all: the process ends with them.
+
+    Imports make hundreds of thousands of objects that stay. Python would go through them two
+    hundred times while a small raster is converted, and again before it exits: a tenth of the time.
+    """
+    gc.set_threshold(10_000)
+    atexit.register(gc.freeze)
 
 
 def _main(words: Sequence[str], *, debug: bool, is_program: bool) -> None:

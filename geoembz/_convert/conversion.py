@@ -8,7 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import ReadOptions, Source
-from geoembz.sources.tables import TableSource
+
+if TYPE_CHECKING:
+    from geoembz.sources.tables import TableSource
 
 _log = logging.getLogger("geoembz.convert")
 

@@ -15,7 +15,6 @@ from geoembz.sources.extent import within_extent
 from geoembz.sources.inputs import table_files
 from geoembz.sources.layer_inputs import with_named_layers
 from geoembz.sources.options import parse_extent
-from geoembz.sources.tables import ChipRaster, open_table
 from geoembz.sources.xarray_source import is_xarray
 from geoembz.store.source import is_store, open_store_sources
 
@@ -95,6 +94,8 @@ def _open_all(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
 
 def _open_chips(inputs: Inputs, options: ReadOptions) -> dict[str, Source]:
     """Open a table of chips as a raster."""
+    from geoembz.sources.tables import ChipRaster, open_table
+
     paths = table_files(inputs)
     if paths is None:
         raise InvalidConfigError(

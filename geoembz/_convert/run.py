@@ -23,7 +23,6 @@ from geoembz._convert.place_check import check_conversion, refuse_unequal
 from geoembz._convert.raster_conversion import RasterConversion, convert_grids
 from geoembz._convert.sampling import SampleCache
 from geoembz._convert.summary import ConvertSummary
-from geoembz._convert.table_conversion import TableConversion
 from geoembz._util.progress import Progress
 from geoembz._util.threads import worker_count
 from geoembz._work.cluster import open_workers
@@ -33,7 +32,6 @@ from geoembz.encoding import Encoding, Metric, Recipe
 from geoembz.sources import ReadOptions, Source
 from geoembz.sources.base import SourceTraits, traits_of
 from geoembz.sources.inputs import table_files
-from geoembz.sources.tables import open_table
 from geoembz.store.conventions import UNKNOWN_MODEL, check_model
 
 _log = logging.getLogger("geoembz.convert")
@@ -197,6 +195,9 @@ class _Request:
 
     def convert_table(self, tables: Sequence[str]) -> ConvertSummary:
         """Convert the one table that files are."""
+        from geoembz._convert.table_conversion import TableConversion  # takes pyarrow
+        from geoembz.sources.tables import open_table
+
         read, fit, storage = self.groups
         self._refuse_raster_options()
         table = open_table(tables, crs=read.crs, vector=read.vector)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.conversion import Conversion, fit_once
-from geoembz._convert.record import table_attributes, table_footer
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary
+from geoembz._convert.table_record import table_attributes, table_footer
 from geoembz._convert.table_rows import RowFormat, Spill, numeric_columns
 from geoembz._convert.table_shards import (
     TableEncoder,

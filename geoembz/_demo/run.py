@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._convert import ConvertSummary, convert
+from geoembz._convert.run import convert
+from geoembz._convert.summary import ConvertSummary
 from geoembz._demo.scene import DEMO_NAMES, DemoFiles, is_demo_raster, write_demo
 from geoembz._evaluate.metrics.neighbours import cosine_neighbours, majority_vote
 from geoembz._evaluate.metrics.splits import labelled_split

@@ -31,7 +31,6 @@ from geoembz._geo import (
 from geoembz._geo.geoparquet import CRS84
 from geoembz._geo.grid import Grid, Window, split
 from geoembz.errors import InvalidConfigError
-from geoembz.sources.raster import grid_like
 from geoembz.store import StoreReader
 from geoembz.store.grids import open_readers
 from geoembz.store.reader import MOST_COORDINATES
@@ -137,6 +136,8 @@ def patch_of_store(
     InvalidConfigError
         If the options cannot work, or the grid lies outside the store.
     """
+    from geoembz.sources.raster import grid_like
+
     readers = open_readers(store, level=level)
     if like is None:
         target = grid_over(regions_of(store, readers, time=time), crs, resolution, bbox, bbox_crs)

@@ -3,21 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
-from geoembz._convert import load_basis
+from geoembz._convert.basis import load_basis
 from geoembz._predict.linear import LinearModel, probabilities, read_model
 from geoembz._search.linear_fold import LinearFold
 from geoembz._search.scorer import valid_codes
 from geoembz._util.threads import for_each, single_threaded_blas, worker_count
-from geoembz._xarray.backend import open_store
 from geoembz.encoding import Encoding
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import InvalidConfigError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _BAND_PIXELS = 1 << 15
 """Pixels that one thread takes at a time."""
@@ -122,7 +123,11 @@ class AppliedModel:
         axis: str,
         names: NDArray[Any] | None,
     ) -> Any:
+        import xarray as xr
+
         if isinstance(codes, str | Path):
+            from geoembz._xarray.backend import open_store
+
             codes = open_store(codes, space="codes", chunks={})
         if isinstance(codes, xr.Dataset | xr.DataArray):
             return self._on_dataset(codes, convert, dtype, axis, names)
@@ -170,12 +175,14 @@ class AppliedModel:
 
     def _on_dataset(
         self,
-        codes: xr.Dataset | xr.DataArray,
+        codes: "xr.Dataset | xr.DataArray",
         convert: _Outputs,
         dtype: np.dtype[Any],
         axis: str,
         names: NDArray[Any] | None,
-    ) -> xr.DataArray:
+    ) -> "xr.DataArray":
+        import xarray as xr
+
         embedding = codes["embedding"] if isinstance(codes, xr.Dataset) else codes
         mask = codes["valid"] if isinstance(codes, xr.Dataset) and "valid" in codes else None
         first = [name for name in embedding.dims if str(name) in _CODE_AXES]

@@ -67,6 +67,10 @@ class SearchResult(Result):
 
     def to_arrow(self) -> pa.Table:
         """Return one row per found place, with `query` and `rank` from 0 up."""
+        return pa.table({name: pa.array(values) for name, values in self._columns().items()})
+
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """Return the columns of `to_arrow`."""
         places: NDArray[Any] = np.indices(self.scores.shape)
         columns = {"query": places[0], "rank": places[1], "score": self.scores}
         if self.is_table:
@@ -77,7 +81,12 @@ class SearchResult(Result):
         columns |= {"store": self.stores}
         if not np.isnat(self.times).all():
             columns["time"] = self.times
-        return pa.table({name: pa.array(values.reshape(-1)) for name, values in columns.items()})
+        return {name: values.reshape(-1) for name, values in columns.items()}
+
+    def _found(self) -> list[dict[str, Any]]:
+        """Return the rows of `to_arrow`, without pandas, which `pa.array` would import."""
+        columns = {name: values.tolist() for name, values in self._columns().items()}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
     def to_dataframe(self) -> Any:
         """Return `to_arrow` as a pandas data frame."""
@@ -95,7 +104,7 @@ class SearchResult(Result):
                     if name not in {"lon", "lat"}
                 },
             }
-            for row in self.to_arrow().to_pylist()
+            for row in self._found()
         ]
         return {"type": "FeatureCollection", "features": features}
 
@@ -112,7 +121,7 @@ class SearchResult(Result):
 
     def to_table(self) -> str:
         """Return the nearest of each query as lines of text."""
-        shown = [row for row in self.to_arrow().to_pylist() if row["rank"] < _SHOWN]
+        shown = [row for row in self._found() if row["rank"] < _SHOWN]
         names = [name for name in shown[0] if name != "store"] if shown else []
         lines = [names, *([_text(row[name]) for name in names] for row in shown)]
         summary = f"{self.pixels_searched:,} vectors compared by {self.metric}"

@@ -9,7 +9,6 @@ from zarr.core.metadata import ArrayV3Metadata
 from geoembz._objects.names import check_key
 from geoembz._objects.tree import ObjectTree
 from geoembz._publish import Problem, read_digests, verify_against, verify_objects
-from geoembz._seams import check_seams
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._verify.digests import check_small_objects
 from geoembz._verify.documents import check_documents
@@ -117,6 +116,8 @@ def _check_seams(url: str, workers: int | None, *, is_whole: bool) -> Part:
         return Part(0, frozenset(), ("seams: not looked for in a store with problems",))
     if is_table_store(open_group(url)):
         return Part(0, frozenset(), ("seams: a table has no borders",))
+    from geoembz._seams import check_seams
+
     report = check_seams(url, workers=workers)
     problems = {
         Problem(

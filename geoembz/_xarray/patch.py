@@ -18,7 +18,6 @@ from geoembz._geo.grid import Grid
 from geoembz._xarray.rasters import first_dimension, grid_coordinates, window_of
 from geoembz._xarray.tables import dimension_coordinate
 from geoembz.sources.georeference import make_grid
-from geoembz.sources.raster import grid_like
 from geoembz.store import View
 
 _CHUNK_SIDE = 256
@@ -105,6 +104,8 @@ def grid_of(like: str | Path | xr.Dataset | xr.DataArray) -> Grid:
         If it has none.
     """
     if isinstance(like, str | Path):
+        from geoembz.sources.raster import grid_like
+
         return grid_like(like, str(like))
     import rioxarray  # noqa: F401 - registers .rio
 

@@ -1,14 +1,21 @@
-"""Inputs: every product behind one protocol."""
+"""Inputs: every product behind one protocol.
+
+`open_sources` is loaded when it is first used: opening inputs takes GDAL, which those who only read
+a store need not wait for.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from geoembz.errors import SourceError
-from geoembz.sources.assemble import open_sources
 from geoembz.sources.base import Source, SourceData
 from geoembz.sources.layers import Layer
 from geoembz.sources.options import PRODUCTS, ReadOptions
 from geoembz.sources.provenance import SourceInfo
+
+if TYPE_CHECKING:
+    from geoembz.sources.assemble import open_sources as open_sources
 
 __all__ = [
     "PRODUCTS",
@@ -20,6 +27,15 @@ __all__ = [
     "open_source",
     "open_sources",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `open_sources` on first use."""
+    if name != "open_sources":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from geoembz.sources.assemble import open_sources
+
+    return open_sources
 
 
 def open_source(
@@ -52,6 +68,8 @@ def open_source(
     SourceError
         If an input is missing, unreadable, no raster of embeddings, or inputs lie in several CRSs.
     """
+    from geoembz.sources.assemble import open_sources
+
     paths = [path] if isinstance(path, str | Path) else list(path)
     options = ReadOptions(product=product, nodata=nodata, crs=crs, year=year)
     sources = open_sources(paths, options)

@@ -5,6 +5,7 @@ the user's files, whose numbers would then be converted and published, or a desc
 service, to which GDAL would send requests.
 
 Each thread keeps a bounded number open: a mosaic may have more tiles than a process may open.
+rasterio is imported when it is first needed, so that what reads stores alone does without.
 """
 
 import atexit
@@ -16,10 +17,6 @@ from contextlib import suppress
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
-
-import rasterio
-from rasterio.env import ensure_env_with_credentials
-from rasterio.io import DatasetReader
 
 from geoembz._objects.identity import split_query
 from geoembz._objects.stores import gdal_s3_options
@@ -77,14 +74,22 @@ def open_gdal(path: str, overview: int | None = None) -> Any:
     first, *others = formats_of(path)
     if not others:
         chosen = {} if overview is None else {"overview_level": overview}
+        import rasterio
+
         return rasterio.open(path, driver=first, **chosen)
     return _open_by_any(path, [first, *others])
 
 
-@ensure_env_with_credentials  # type: ignore[untyped-decorator]
 def _open_by_any(path: str, drivers: list[str]) -> Any:
     """Do as `rasterio.open`, which takes one driver, by several."""
-    return DatasetReader(path, driver=drivers)
+    from rasterio.env import ensure_env_with_credentials
+    from rasterio.io import DatasetReader
+
+    @ensure_env_with_credentials  # type: ignore[untyped-decorator]
+    def open_path(path: str) -> Any:
+        return DatasetReader(path, driver=drivers)
+
+    return open_path(path)
 
 
 def formats_of(path: str) -> tuple[str, ...]:
@@ -104,6 +109,8 @@ def formats_of(path: str) -> tuple[str, ...]:
 
 @cache
 def _in_files() -> tuple[str, ...]:
+    import rasterio
+
     with rasterio.Env() as environment:
         known = environment.drivers()
     return tuple(sorted(name for name in known if name.upper() not in _NEVER))
@@ -114,6 +121,8 @@ def gdal_environment(path: str) -> Any:
 
     READDIR is TRUE: directories are not listed, but a mask file beside the raster is looked for.
     """
+    import rasterio
+
     on_s3 = path.startswith("s3://") or "/vsis3/" in path
     return rasterio.Env(
         GDAL_CACHEMAX=BLOCK_CACHE_BYTES,

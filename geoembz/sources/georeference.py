@@ -7,9 +7,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from rasterio.crs import CRS
-from rasterio.errors import CRSError, RasterioError
-
 from geoembz._geo import is_geographic, parse_crs, same_crs, utm_zone
 from geoembz._geo.grid import TOLERANCE_PIXELS, Grid, Transform, Window
 from geoembz.errors import InvalidConfigError, SourceError
@@ -150,6 +147,9 @@ def _unplaced(name: str, transform: Transform) -> str:
 
 
 def _describe(name: str, system: Any, override: str | None) -> tuple[str, str | None]:
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError, RasterioError
+
     try:
         crs = CRS.from_user_input(system if override is None else override)
     except (RasterioError, CRSError) as error:
@@ -169,6 +169,8 @@ def _description(wkt: str) -> tuple[str, str | None]:
 
     GDAL's code is its best guess by name and numbers: it holds only if it means the same place.
     """
+    from rasterio.crs import CRS
+
     found = CRS.from_wkt(wkt).to_authority()
     code = ":".join(found) if found else None
     return sys.intern(wkt), code if code and same_crs(code, wkt) else None

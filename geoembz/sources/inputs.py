@@ -16,7 +16,6 @@ from geoembz._objects.reading import filesystem_of, forget_listings, read_range
 from geoembz._util.bounded_json import parse_json
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import natural_order
-from geoembz.sources.tessera import tile_name
 
 ASSET = "embeddings"
 _MOST_BYTES = 16 * 2**20
@@ -325,6 +324,8 @@ def _is_private(path: str, given: str) -> bool:
 
 def _without_companions(paths: Sequence[str]) -> list[str]:
     """Leave out the scales and the land masks of Tessera tiles that are named themselves."""
+    from geoembz.sources.tessera import tile_name
+
     tiles = {
         PurePosixPath(path).stem
         for path in paths

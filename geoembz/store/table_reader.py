@@ -5,13 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pyarrow as pa
 import zarr
 from numpy.typing import NDArray
-from pyarrow import parquet
 
 from geoembz._geo import BBox, placed_boxes, spans
 from geoembz._objects.explain import stage
@@ -30,6 +28,10 @@ from geoembz.store.open import (
 )
 from geoembz.store.reader import Reader, View
 from geoembz.store.table_writer import CHUNK_BBOX, COLUMNS, TABLE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import parquet
 
 _BLOCK_CHUNKS = 64
 """Chunks read at once where all are wanted."""
@@ -182,7 +184,7 @@ class TableReader(Reader):
                 out[positions] = decoder.decode(np.ascontiguousarray(codes.T), mask).T
         return out
 
-    def others(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    def others(self, columns: list[str] | None = None) -> "Iterator[pa.RecordBatch]":
         """Yield the columns that are no arrays, in the order of the rows."""
         if self.attributes.table is None:
             return
@@ -207,8 +209,10 @@ class TableReader(Reader):
             return np.asarray(array[selection])
 
     @contextmanager
-    def _others_file(self) -> Iterator[parquet.ParquetFile]:
+    def _others_file(self) -> "Iterator[parquet.ParquetFile]":
         """Open the file with the other columns; pyarrow says `OSError` where pages are damaged."""
+        from pyarrow import parquet
+
         tree = ObjectTree(self.url)
         with unreplaced(self.watch), read_faults(self.url, TABLE):
             try:

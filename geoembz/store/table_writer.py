@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 import zarr
 from numpy.typing import NDArray
-from pyarrow import parquet
 from zarr.storage import MemoryStore
 
 from geoembz._objects.files import PARTIAL
@@ -45,6 +43,7 @@ from geoembz.store.lock import Fence
 from geoembz.store.writer import ChunkWriter, Writer, writable_store, write_faults
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from zarr.core.buffer import Buffer
 
 SAMPLE, COLUMNS, CHUNK_BBOX, TABLE = "sample", "columns", "chunk_bbox", "table.parquet"
@@ -157,7 +156,7 @@ class TableWriter(Writer):
         valid: NDArray[np.bool_],
         places: NDArray[np.float64],
         columns: Mapping[str, NDArray[Any]],
-        others: pa.Table | None,
+        others: "pa.Table | None",
     ) -> dict[str, StoredObject]:
         """Write the rows of one shard.
 
@@ -182,6 +181,9 @@ class TableWriter(Writer):
             The objects that were written, by key: vectors and validity where a row is valid,
             places and columns always.
         """
+        import pyarrow as pa
+        from pyarrow import parquet
+
         if others is not None:
             sink = pa.BufferOutputStream()
             parquet.write_table(others, sink, compression="zstd")
@@ -235,6 +237,9 @@ class TableWriter(Writer):
 
     def _join_parts(self, starts: Sequence[int], footer: Mapping[bytes, bytes]) -> str:
         """Write the shards' parts as one Parquet file, in order; return its SHA-256."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
         with local_faults(self.url), self._workplace() as path:
             writer = None
             for start in starts:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz import Encoding
-from geoembz._convert import append
+from geoembz._convert.append import append
 from geoembz._evaluate.inputs import read_sample
 from geoembz._export import export_cog, sample
 from geoembz._verify import verify

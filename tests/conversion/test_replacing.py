@@ -13,7 +13,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz._convert import append, placing
+from geoembz._convert import placing
+from geoembz._convert.append import append
 from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
 from geoembz._verify import verify

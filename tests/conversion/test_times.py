@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 import geoembz
-from geoembz._convert import append
+from geoembz._convert.append import append
 from geoembz.errors import EncodingError, InvalidConfigError, StoreError
 from tests import products
 from tests.conversion.test_grids import write_zones

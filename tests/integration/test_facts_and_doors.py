@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
-from geoembz._convert import append
+from geoembz._convert.append import append
 from geoembz.errors import GeoembzError
 from tests import doors, products
 from tests.doors import DOORS, Declared

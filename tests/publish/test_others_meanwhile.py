@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
-from geoembz._convert import append
+from geoembz._convert.append import append
 from geoembz._publish import copy_store, verify_against, verify_objects
 from geoembz._publish.manifest import digest
 from geoembz._publish.tree import PublishedTree, open_tree

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz._convert import append
+from geoembz._convert.append import append
 from geoembz._verify import verify
 from geoembz.errors import StoreError
 from tests import forking

@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 import geoembz
-from geoembz._convert import append
+from geoembz._convert.append import append
 from geoembz._geo.grid import Window
 from geoembz._publish import copy_store
 from geoembz.errors import StoreError

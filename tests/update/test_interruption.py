@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import geoembz
-from geoembz._convert import overviews
+from geoembz._convert.overviews import overviews
 from geoembz._convert.update_grid import ENDED
 from geoembz._objects import files
 from geoembz._objects.tree import ObjectTree

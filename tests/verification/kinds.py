@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import geoembz
-from geoembz._convert import append
+from geoembz._convert.append import append
 from tests import products, tables
 from tests.conversion.test_grids import write_zones
 

@@ -17,7 +17,7 @@ import pytest
 import zarr
 
 import geoembz
-from geoembz._convert import append
+from geoembz._convert.append import append
 from geoembz._evaluate import evaluation as record
 from geoembz._export import export_cog
 from geoembz._publish import copy_store

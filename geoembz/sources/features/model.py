@@ -131,4 +131,6 @@ class Features:
 
 def number_rows(count: int) -> pa.Table:
     """Return the columns of features that have none: their numbers."""
-    return pa.table({"row": pa.array(np.arange(count))})
+    # `pa.array` of a NumPy array imports pandas, which takes longer than most searches.
+    numbers = pa.py_buffer(np.arange(count, dtype=np.int64))
+    return pa.table({"row": pa.Array.from_buffers(pa.int64(), count, [None, numbers])})
