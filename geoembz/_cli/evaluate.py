@@ -128,9 +128,9 @@ def evaluate(
     from geoembz import evaluate as evaluate_all
 
     if report is not None:
-        from geoembz._evaluate.plots import require_matplotlib
+        from geoembz._evaluate.plots import require_packages
 
-        require_matplotlib()
+        require_packages()
     with output.progress("recipes") as progress:
         evaluation = evaluate_all(
             store,

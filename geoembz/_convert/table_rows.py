@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import free_name
 from geoembz._geo.wkb import point_column
 from geoembz._objects.tree import local_faults
+from geoembz._util.arrow import pa
 from geoembz.encoding._quantization import Codes
 from geoembz.errors import SourceError
 from geoembz.store.layout import Column
@@ -47,7 +47,7 @@ class RowFormat:
         Name of the WKB column among the others; None where places are x and y.
     """
 
-    schema: pa.Schema
+    schema: "pa.Schema"
     numeric: tuple[Column, ...]
     code_length: int
     code_dtype: np.dtype[np.generic]
@@ -60,7 +60,7 @@ class RowFormat:
         return tuple(name for name in self.schema.names if name not in numeric)
 
     @property
-    def spilled(self) -> pa.Schema:
+    def spilled(self) -> "pa.Schema":
         """Columns of a row on its way: the table's by number, so that no name meets ours."""
         ours = [
             (CODES, pa.binary(self.code_length * self.code_dtype.itemsize)),
@@ -73,11 +73,11 @@ class RowFormat:
 
     def pack(
         self,
-        columns: pa.RecordBatch,
+        columns: "pa.RecordBatch",
         places: NDArray[np.float64],
         codes: Codes,
         valid: NDArray[np.bool_],
-    ) -> pa.RecordBatch:
+    ) -> "pa.RecordBatch":
         """Return rows to spill; `codes` has shape ``(n, code_length)``."""
         kind = self.spilled.field(CODES).type
         buffer = pa.py_buffer(np.ascontiguousarray(codes).tobytes())
@@ -86,21 +86,21 @@ class RowFormat:
         arrays = [*columns.columns, packed, pa.array(valid), x, y]
         return pa.RecordBatch.from_arrays(arrays, schema=self.spilled)
 
-    def codes(self, rows: pa.Table) -> Codes:
+    def codes(self, rows: "pa.Table") -> Codes:
         """Return the codes ``(n, code_length)`` of spilled rows."""
         array = rows[CODES].combine_chunks()
         data = np.frombuffer(array.buffers()[1], self.code_dtype)
         start = array.offset * self.code_length
         return data[start : start + len(array) * self.code_length].reshape(-1, self.code_length)
 
-    def arrays(self, rows: pa.Table) -> dict[str, NDArray[Any]]:
+    def arrays(self, rows: "pa.Table") -> dict[str, NDArray[Any]]:
         """Return the numeric columns of spilled rows."""
         return {
             column.name: _numbers(rows[self._key_of(column.name)], np.dtype(column.dtype))
             for column in self.numeric
         }
 
-    def file_rows(self, rows: pa.Table, places: NDArray[np.float64]) -> pa.Table | None:
+    def file_rows(self, rows: "pa.Table", places: NDArray[np.float64]) -> "pa.Table | None":
         """Return the columns that stay in a file, with a geometry; None where there are none."""
         names = self.others
         if not names:
@@ -120,7 +120,7 @@ def _key(number: int) -> str:
 
 
 def numeric_columns(
-    schema: pa.Schema, complete: frozenset[str], units: Mapping[str, str] = _UNITS
+    schema: "pa.Schema", complete: frozenset[str], units: Mapping[str, str] = _UNITS
 ) -> tuple[Column, ...]:
     """Return the columns that become arrays: numbers and times without a missing value.
 
@@ -136,7 +136,7 @@ def numeric_columns(
 
 
 def _array_type(
-    kind: pa.DataType, units: Mapping[str, str]
+    kind: "pa.DataType", units: Mapping[str, str]
 ) -> tuple[np.dtype[Any] | None, dict[str, Any]]:
     types = pa.types
     if types.is_timestamp(kind):
@@ -150,7 +150,7 @@ def _array_type(
     return None, {}
 
 
-def _numbers(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _numbers(column: "pa.ChunkedArray", dtype: np.dtype[Any]) -> NDArray[Any]:
     array = column.combine_chunks()
     if pa.types.is_timestamp(array.type):
         array = array.cast(pa.int64())
@@ -186,11 +186,13 @@ class Spill:
     """
 
     folder: Path
-    schema: pa.Schema
+    schema: "pa.Schema"
     shard: int
     row_bytes: int = 0
 
-    def append(self, rows: NDArray[np.int64], batch: pa.RecordBatch, skip: frozenset[int]) -> None:
+    def append(
+        self, rows: NDArray[np.int64], batch: "pa.RecordBatch", skip: frozenset[int]
+    ) -> None:
         """Take in rows.
 
         Parameters
@@ -223,7 +225,7 @@ class Spill:
                 file.write(content)
                 self._check_size(start, file.tell())
 
-    def read(self, start: int) -> pa.Table:
+    def read(self, start: int) -> "pa.Table":
         """Return the rows of the shard that begins at `start`, in order, and forget them."""
         numbered = self.schema.append(pa.field(ROW, pa.int64()))
         table = pa.Table.from_batches(self._batches(start, numbered), numbered)
@@ -242,7 +244,7 @@ class Spill:
             "--chunk and --shard"
         )
 
-    def _batches(self, start: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def _batches(self, start: int, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
         with self._path(start).open("rb") as file:
             while header := file.read(_LENGTH.size):
                 content = pa.py_buffer(file.read(_LENGTH.unpack(header)[0]))

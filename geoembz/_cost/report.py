@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from geoembz._cost.estimate import GB, PB, SENTINEL2_PB_PER_YEAR, TB, CostEstimate
 from geoembz._text import aligned
+from geoembz._util.optional import import_extra
 from geoembz._util.output import output_faults
 from geoembz._util.results import Result
-from geoembz.errors import InvalidConfigError, MissingPackageError
+from geoembz.errors import InvalidConfigError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -212,14 +213,8 @@ def draw_costs(results: Sequence[CostEstimate], chosen: int, path: Path) -> None
         raise InvalidConfigError(
             f"cost: --plot {path.name}: unknown suffix; expected one of {', '.join(_SUFFIXES)}"
         )
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingPackageError(
-            "cost: --plot needs matplotlib, which is not installed; "
-            "install it with: pip install 'geoembz[all]'"
-        ) from error
-    figure = Figure(figsize=(9, 2.2 + 0.42 * len(results)), layout="constrained")
+    pyplot = import_extra("matplotlib.figure", "report", "cost: --plot needs matplotlib")
+    figure = pyplot.Figure(figsize=(9, 2.2 + 0.42 * len(results)), layout="constrained")
     axes = figure.add_subplot()
     largest = max(result.holding.total_bytes for result in results)
     unit, unit_name = next(pair for pair in _UNITS if largest >= pair[0])

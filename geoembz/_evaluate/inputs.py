@@ -11,7 +11,6 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._evaluate.labels import PixelLabels, choose_column
@@ -25,6 +24,7 @@ from geoembz._evaluate.pixels import (
     source_reader,
 )
 from geoembz._evaluate.sample import Sample, clean
+from geoembz._util.arrow import pa
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import Source
 from geoembz.sources.base import names_of

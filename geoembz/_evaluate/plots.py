@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from geoembz._evaluate.evaluation import Evaluation, RecipeResult
 from geoembz._evaluate.metrics.scores import pareto_front
-from geoembz.errors import MissingPackageError
+from geoembz._util.optional import import_extra
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LOST, GAINED = COLOURS[1], COLOURS[0]
@@ -109,20 +109,16 @@ def error_map_png(error: NDArray[np.floating]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def require_matplotlib() -> None:
-    """Refuse to go on without matplotlib: best before anything long.
+def require_packages() -> None:
+    """Refuse to go on without what draws and fills the page: best before anything long.
 
     Raises
     ------
     MissingPackageError
-        If matplotlib is missing.
+        If matplotlib or Jinja is missing.
     """
-    try:
-        import matplotlib.figure  # noqa: F401 - whether it is there
-    except ImportError as error:
-        raise MissingPackageError(
-            "report: plots need matplotlib; install it with `pip install geoembz[all]`"
-        ) from error
+    import_extra("matplotlib.figure", "report", "report: plots need matplotlib")
+    import_extra("jinja2", "report", "report: its page needs jinja2")
 
 
 @contextmanager
@@ -136,7 +132,7 @@ def panels(
     MissingPackageError
         If matplotlib is missing.
     """
-    require_matplotlib()
+    require_packages()
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

@@ -6,11 +6,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from geoembz._evaluate.evaluation import Evaluation, RecipeResult, worst_class
 from geoembz._evaluate.pixels import error_map
-from geoembz._evaluate.plots import class_plot, error_map_png, pareto_plot, spectrum_plot
+from geoembz._evaluate.plots import (
+    class_plot,
+    error_map_png,
+    pareto_plot,
+    require_packages,
+    spectrum_plot,
+)
 from geoembz._util.output import output_faults, output_file
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
@@ -53,7 +57,7 @@ def write_report(
     InvalidConfigError
         If the directory is a file.
     MissingPackageError
-        If matplotlib is missing.
+        If matplotlib or Jinja is missing.
 
     Examples
     --------
@@ -69,6 +73,9 @@ def write_report(
     with output_faults(directory):
         directory.mkdir(parents=True, exist_ok=True)
     template = files("geoembz._evaluate").joinpath("report.html").read_text("utf-8")
+    require_packages()
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     text = environment.from_string(template).render(_parts(evaluation, store, source))
     numbers = json.dumps(evaluation.to_json(), indent=2)

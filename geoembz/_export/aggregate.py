@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._export.cog import ExportSummary, band_labels, raster_tags
@@ -18,6 +17,7 @@ from geoembz._export.tiling import window_shape
 from geoembz._geo.geoparquet import write_emb, write_geo
 from geoembz._geo.grid import Grid, Window, split
 from geoembz._geo.wkb import point_column
+from geoembz._util.arrow import pa
 from geoembz._util.output import output_file
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.cells import Cells
@@ -158,7 +158,7 @@ def write_cells_table(cells: RegionCells, target: Path) -> TableExportSummary:
     target
         ``.parquet``; a file that exists is replaced whole.
     """
-    from pyarrow import parquet
+    from geoembz._util.arrow import parquet
 
     first = Window(0, 0, 1, 1)
     nothing = cells.cells.statistics(cells.length, first)
@@ -178,7 +178,7 @@ def write_cells_table(cells: RegionCells, target: Path) -> TableExportSummary:
     return TableExportSummary(str(target), cells.view.space, count, length, columns, size)
 
 
-def _rows(cells: RegionCells, tile: Window, statistics: Statistics) -> pa.Table:
+def _rows(cells: RegionCells, tile: Window, statistics: Statistics) -> "pa.Table":
     rows, cols = np.nonzero(statistics.counts)
     places = cells.grid.part(tile)
     x, y = places.x[cols], places.y[rows]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._export.lookup import (
@@ -25,6 +24,7 @@ from geoembz._export.region import Region, open_regions
 from geoembz._geo import BBox, box_around, parse_crs, same_crs
 from geoembz._geo.geoparquet import write_emb
 from geoembz._geo.grid import Grid
+from geoembz._util.arrow import pa
 from geoembz._util.results import Result
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._work.cluster import open_workers
@@ -91,7 +91,7 @@ class Sampled(Result):
         """Which features have a vector."""
         return self.pixels > 0
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> "pa.Table":
         """Return the features' columns, and those of `new_columns`."""
         table = self.features.columns
         for name, values in self.new_columns().items():
@@ -128,7 +128,7 @@ class Sampled(Result):
             ("written", self.out or "nothing (name a file with --out)"),
         ]
 
-    def new_columns(self) -> dict[str, pa.Array]:
+    def new_columns(self) -> "dict[str, pa.Array]":
         """Return `status`, `n_pixels`, layers and `embedding`, each null where there is none.
 
         A layer that has one of these names is `layer_status` and so on. Of several ways of pooling

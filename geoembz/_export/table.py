@@ -1,23 +1,24 @@
 """A table store as GeoParquet or CSV again, its vectors decoded."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import parquet
 
 from geoembz._geo import BBox
 from geoembz._geo.geoparquet import free_name, read_geo, write_emb, write_geo
 from geoembz._geo.wkb import point_column
+from geoembz._util.arrow import pa, parquet
 from geoembz._util.output import output_file
 from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import EMBEDDING, GEOMETRY, PARQUET, check_output, vector_array
 from geoembz.store import TableReader, View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BLOCK_ROWS = 16_384
 """Rows decoded at once, and of a row group: some tens of MB of vectors."""
@@ -118,7 +119,7 @@ def export_table(
 
 def _blocks(
     reader: TableReader, selected: NDArray[np.int64] | None
-) -> Iterator[tuple[NDArray[np.int64], pa.Table | None]]:
+) -> "Iterator[tuple[NDArray[np.int64], pa.Table | None]]":
     """Yield row numbers, with the columns that are no arrays."""
     rows = np.arange(reader.n_rows) if selected is None else selected
     if reader.attributes.table is None:
@@ -137,9 +138,9 @@ def _blocks(
 def _block_table(
     reader: TableReader,
     rows: NDArray[np.int64],
-    others: pa.Table | None,
+    others: "pa.Table | None",
     vectors: NDArray[Any],
-) -> pa.Table:
+) -> "pa.Table":
     """Put a block's columns together: arrays, others, axes, geometry, vectors."""
     place = reader.attributes.place
     columns: dict[str, Any] = (
@@ -167,7 +168,7 @@ def _geometry(reader: TableReader) -> str:
     return str(name)
 
 
-def _column(values: NDArray[Any], attributes: Any) -> pa.Array:
+def _column(values: NDArray[Any], attributes: Any) -> "pa.Array":
     """Return a numeric column, as time where its units say so."""
     unit, _, since = str(attributes.get("units", "")).partition(" since ")
     units = {"seconds": "s", "milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns"}

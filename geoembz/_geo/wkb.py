@@ -45,7 +45,7 @@ def point_column(x: NDArray[np.float64], y: NDArray[np.float64]) -> Any:
     >>> point_column(np.array([1.0]), np.array([2.0])).type
     DataType(binary)
     """
-    import pyarrow as pa
+    from geoembz._util.arrow import pa
 
     points = encode_points(x, y)
     buffers = [None, pa.py_buffer(points.tobytes())]

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from geoembz._index.form import VectorForm
 from geoembz._index.rows import Rows, numbered, read_rows, sample_rows
 from geoembz._search.parts import Part
-from geoembz.errors import InvalidConfigError, MissingPackageError, NoValidPixelsError
+from geoembz._util.optional import import_extra
+from geoembz.errors import InvalidConfigError, NoValidPixelsError
 
 _log = logging.getLogger("geoembz.index")
 
@@ -39,13 +40,7 @@ def load_faiss() -> Any:
     MissingPackageError
         If it is not installed.
     """
-    try:
-        import faiss
-    except ImportError as error:
-        raise MissingPackageError(
-            "index: FAISS is not installed; install it with `pip install 'geoembz[faiss]'`"
-        ) from error
-    return faiss
+    return import_extra("faiss", "faiss", "index: a .faiss file needs FAISS")
 
 
 def count_lists(n_vectors: int) -> int:

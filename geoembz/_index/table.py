@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import parquet
 
 from geoembz._index.rows import Rows, numbered, read_rows
 from geoembz._index.summary import IndexSummary
 from geoembz._search.nearest import to_result
 from geoembz._search.parts import RasterPart, TablePart
+from geoembz._util.arrow import pa, parquet
 from geoembz._util.output import output_file
 from geoembz.errors import NoValidPixelsError
 from geoembz.store import View
@@ -48,7 +47,7 @@ def write_table(
     return IndexSummary(str(target), "parquet", space, metric, count, length, 0, size)
 
 
-def _tables(parts: Sequence[RasterPart] | Sequence[TablePart], space: View) -> Iterator[pa.Table]:
+def _tables(parts: Sequence[RasterPart] | Sequence[TablePart], space: View) -> "Iterator[pa.Table]":
     every: list[RasterPart | TablePart] = [*parts]
     for rows in read_rows(every):
         for start in range(0, len(rows.positions), _GROUP_ROWS):
@@ -62,7 +61,7 @@ def _table(
     rows: Rows,
     part: RasterPart | TablePart,
     space: View,
-) -> pa.Table:
+) -> "pa.Table":
     positions = numbered(list(parts), rows)[np.newaxis]
     places = to_result(parts, "", np.zeros(positions.shape), positions, 0, None)
     table = places.to_arrow().drop_columns(["query", "rank", "score"])

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._export.sample import sample
+from geoembz._util.arrow import pa
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features import Features
 from geoembz.store import StoreReader

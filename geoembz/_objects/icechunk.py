@@ -17,7 +17,8 @@ from fsspec import AbstractFileSystem
 
 from geoembz._objects.names import ICECHUNK, check_endpoint, is_icechunk, parse_store_url
 from geoembz._objects.stores import Access, s3_is_anonymous
-from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
+from geoembz._util.optional import import_extra
+from geoembz.errors import InvalidConfigError, StoreError
 
 _FORM = re.compile(r"icechunk\+(s3|file)://(.+)@([^@/]+)(?:/(.*))?")
 _EXPECTED = (
@@ -87,13 +88,9 @@ def import_icechunk(url: str) -> Any:
     """
     _refuse_fork(url)
     is_first = "icechunk" not in sys.modules
-    try:
-        import icechunk
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{url}: an Icechunk repository needs the package icechunk; install it with: "
-            "pip install 'geoembz[icechunk]'"
-        ) from error
+    icechunk = import_extra(
+        "icechunk", "icechunk", f"{url}: an Icechunk repository needs the package icechunk"
+    )
     if is_first and "ICECHUNK_LOG" not in os.environ:
         icechunk.set_logs_filter("error")
     return icechunk

@@ -14,7 +14,8 @@ from geoembz._publish.plan import check_source
 from geoembz._publish.stac_extent import Footprint, ItemTime, footprint
 from geoembz._publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
 from geoembz._publish.tree import PublishedTree, open_tree
-from geoembz.errors import MissingPackageError, StoreError
+from geoembz._util.optional import import_extra
+from geoembz.errors import StoreError
 
 if TYPE_CHECKING:
     import pystac
@@ -272,11 +273,4 @@ def _collection_id(metadata: StoreMetadata) -> str:
 
 
 def _pystac() -> Any:
-    try:
-        import pystac
-    except ImportError as error:
-        raise MissingPackageError(
-            "stac: pystac is not installed; install it with: pip install 'geoembz[all]', "
-            "or publish with --no-stac"
-        ) from error
-    return pystac
+    return import_extra("pystac", "stac", "stac: items need pystac", ", or publish with --no-stac")

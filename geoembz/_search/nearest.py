@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from geoembz._geo import BBox, into_range
+from geoembz._geo.crs import placed_points, same_crs
 from geoembz._geo.geoparquet import CRS84
 from geoembz._search.metrics import scorer
 from geoembz._search.parts import (
@@ -28,7 +28,6 @@ from geoembz._work.cluster import open_workers
 from geoembz._work.executors import check_scheduler
 from geoembz._work.places import store_for
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
-from geoembz.sources.features import Features
 from geoembz.sources.features.write import PARQUET, check_output
 
 _log = logging.getLogger("geoembz.search")
@@ -199,7 +198,8 @@ def _date(part: RasterPart | TablePart) -> str:
 def _degrees(
     crs_wkt: str, x: NDArray[np.float64], y: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    places = Features("search", crs_wkt, np.column_stack([x, y]), None, pa.table({}))
-    moved = places.to_crs(CRS84).points
-    lon, lat = (x, y) if moved is None else (moved[:, 0], moved[:, 1])
+    if same_crs(crs_wkt, CRS84):
+        lon, lat = x, y
+    else:
+        lon, lat = placed_points(np.column_stack([x, y]), crs_wkt, CRS84).T
     return into_range(CRS84, lon, -180.0, 180.0), lat

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import write_geo
 from geoembz._geo.wkb import point_column
 from geoembz._text import aligned
+from geoembz._util.arrow import pa
 from geoembz._util.output import output_file
 from geoembz._util.results import Result
 from geoembz.sources.features.write import PARQUET
@@ -65,7 +65,7 @@ class SearchResult(Result):
     is_table: bool = False
     out: str | None = None
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self) -> "pa.Table":
         """Return one row per found place, with `query` and `rank` from 0 up."""
         return pa.table({name: pa.array(values) for name, values in self._columns().items()})
 
@@ -137,7 +137,7 @@ class SearchResult(Result):
                 partial.write_text(json.dumps(self.to_geojson()), encoding="utf-8")
 
     def _write_parquet(self, path: Path) -> None:
-        from pyarrow import parquet
+        from geoembz._util.arrow import parquet
 
         lon, lat = self.lon.reshape(-1), self.lat.reshape(-1)
         table = self.to_arrow().append_column("geometry", point_column(lon, lat))

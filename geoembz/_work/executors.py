@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol
 
 from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.optional import import_extra
 from geoembz._util.progress import Progress, listener
 from geoembz._util.threads import for_each, in_order, single_threaded_blas
 from geoembz.errors import InvalidConfigError
@@ -152,18 +153,23 @@ class ThreadWorkers:
 
 
 def check_scheduler(scheduler: str | None) -> None:
-    """Refuse what names no scheduler.
+    """Refuse what names no scheduler, or cannot be reached for want of a package.
 
     Raises
     ------
     InvalidConfigError
         If it is neither an address, such as ``tcp://10.0.0.5:8786``, nor ``local``.
+    MissingPackageError
+        If distributed is not installed.
 
     Examples
     --------
     >>> check_scheduler("tcp://10.0.0.5:8786")
     """
-    if scheduler is None or scheduler == LOCAL or _ADDRESS.fullmatch(scheduler):
+    if scheduler is None:
+        return
+    if scheduler == LOCAL or _ADDRESS.fullmatch(scheduler):
+        import_extra("distributed", "cluster", "--scheduler: a cluster needs distributed")
         return
     raise InvalidConfigError(
         f"scheduler {scheduler!r}; expected an address such as tcp://10.0.0.5:8786, as "

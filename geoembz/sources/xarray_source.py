@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from geoembz._geo.grid import Grid, Window
 from geoembz._objects.identity import Subdataset, display_name
+from geoembz._util.optional import import_extra
 from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
 from geoembz.sources.band_names import find_outsiders
 from geoembz.sources.georeference import control_points_only, make_grid
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+_HDF5 = b"\x89HDF"
 _FAULTS = (ValueError, TypeError, KeyError, RuntimeError, OSError, NotImplementedError)
 _EXPECTED = "variables with named dimensions y, x and one of components, or one per component"
 
@@ -50,6 +53,8 @@ def open_netcdf(path: str) -> "xr.Dataset":
     ------
     SourceError
         If there is none, or xarray cannot make a Dataset of it.
+    MissingPackageError
+        If it is netCDF-4, and h5netcdf is not installed.
     """
     import xarray as xr
 
@@ -62,6 +67,8 @@ def open_netcdf(path: str) -> "xr.Dataset":
     except FileNotFoundError as error:
         raise SourceError(f"{name}: no such file; expected netCDF") from error
     except _FAULTS as error:
+        if _first_bytes(path) == _HDF5:
+            import_extra("h5netcdf", "netcdf", f"{name}: netCDF-4 needs h5netcdf")
         raise SourceError(
             f"{name}: not a netCDF file that xarray opens ({error}); expected {_EXPECTED}"
         ) from error
@@ -103,6 +110,11 @@ def open_zarr_group(path: str, root: zarr.Group) -> "xr.Dataset":
             f"groups, AlphaEarth's (time, 64, y, x) int8, a store of geoembz, or {_EXPECTED}"
         ) from error
     return _with_vectors(dataset, name, "a Zarr group", [member for member, _ in root.members()])
+
+
+def _first_bytes(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        return file.read(len(_HDF5))
 
 
 def _variable(dataset: "xr.Dataset", name: str, variable: str) -> "xr.Dataset":

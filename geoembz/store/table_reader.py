@@ -15,6 +15,7 @@ from geoembz._geo import BBox, placed_boxes, spans
 from geoembz._objects.explain import stage
 from geoembz._objects.icechunk import pin
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.arrow import pa, parquet
 from geoembz._util.threads import single_threaded_blas
 from geoembz.errors import StoreError
 from geoembz.store.attributes import TableAttributes

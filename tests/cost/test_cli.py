@@ -150,7 +150,7 @@ def test_missing_matplotlib_names_the_extra(
 ) -> None:
     """Without matplotlib the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingPackageError, match=r"geoembz\[all\]"):
+    with pytest.raises(MissingPackageError, match=r"geoembz\[report\]"):
         run("--model", "aef", "--plot", str(tmp_path / "chart.png"))
 
 

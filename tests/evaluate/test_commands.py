@@ -61,7 +61,7 @@ def test_a_report_without_matplotlib_is_refused_before_the_work(
     monkeypatch.setattr(geoembz, "evaluate", lambda *_, **__: worked.append("evaluated"))
     words = ("evaluate", "--table", str(table), "--recipes", "int8", "--report", str(tmp_path))
     assert _run(*words) != 0
-    assert "plots need matplotlib; install it" in capsys.readouterr().err
+    assert "plots need matplotlib, which is not installed; install it" in capsys.readouterr().err
     assert not worked
 
 

@@ -277,5 +277,5 @@ def test_stores_that_cannot_be_described(store: Path, tmp_path: Path) -> None:
 def test_missing_pystac_names_the_extra(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pystac the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "pystac", None)
-    with pytest.raises(MissingPackageError, match=r"geoembz\[all\]"):
+    with pytest.raises(MissingPackageError, match=r"geoembz\[stac\]"):
         write_stac(str(store))

@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import compute
 
 from geoembz._geo import placed_points, same_crs
 from geoembz._geo.wkb import point_column
+from geoembz._util.arrow import compute, pa
 from geoembz.errors import InvalidConfigError, SourceError
 
 _AREAS = {"Polygon", "MultiPolygon"}
@@ -40,7 +39,7 @@ class Features:
     crs: str
     points: NDArray[np.float64] | None
     geometries: NDArray[np.object_] | None
-    columns: pa.Table
+    columns: "pa.Table"
     axes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -118,7 +117,7 @@ class Features:
         shapes[owners[np.isnan(vertices).any(axis=1)]] = None
         return replace(self, crs=crs, geometries=shapes)
 
-    def wkb(self) -> pa.Array:
+    def wkb(self) -> "pa.Array":
         """Return the geometries as WKB; null where one is missing."""
         if self.points is None:
             import shapely
@@ -129,7 +128,7 @@ class Features:
         return compute.if_else(known, packed, pa.scalar(None, pa.binary()))
 
 
-def number_rows(count: int) -> pa.Table:
+def number_rows(count: int) -> "pa.Table":
     """Return the columns of features that have none: their numbers."""
     # `pa.array` of a NumPy array imports pandas, which takes longer than most searches.
     numbers = pa.py_buffer(np.arange(count, dtype=np.int64))

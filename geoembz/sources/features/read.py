@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._geo import parse_crs
 from geoembz._geo.geojson import FeatureList, features_of, read_geojson
 from geoembz._geo.geoparquet import CRS84
+from geoembz._util.arrow import pa
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.features.model import Features, number_rows
 from geoembz.sources.features.vector_files import SUFFIXES, read_vector_file, split_layer
@@ -173,7 +173,7 @@ def _from_geojson(name: str, found: FeatureList) -> Features:
     return Features(name, found.crs, None, shapes, _columns(found.properties))
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+def _columns(rows: Sequence[Mapping[str, Any]]) -> "pa.Table":
     """Return properties as columns; one whose values are of several types as text."""
     names = dict.fromkeys(name for row in rows for name in row)
     if not names:
@@ -181,7 +181,7 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table({name: _column([row.get(name) for row in rows]) for name in names})
 
 
-def _column(values: list[Any]) -> pa.Array:
+def _column(values: list[Any]) -> "pa.Array":
     try:
         return pa.array(values)
     except (pa.ArrowException, ValueError, TypeError, OverflowError):

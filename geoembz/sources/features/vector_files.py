@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import pyarrow as pa
-
 from geoembz._geo.wkb import from_wkb
-from geoembz.errors import InvalidConfigError, MissingPackageError, SourceError
+from geoembz._util.arrow import pa
+from geoembz._util.optional import import_extra
+from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources.features.model import Features, number_rows
 
 SUFFIXES = MappingProxyType(
@@ -130,12 +130,7 @@ def _layer(pyogrio: Any, path: Path, wanted: str | None) -> str:
 
 
 def _pyogrio(path: Path) -> Any:
-    try:
-        import pyogrio
-        import pyogrio.raw
-    except ImportError as error:
-        raise MissingPackageError(
-            f"{path}: reading {path.suffix} needs pyogrio; install it with: "
-            "pip install 'geoembz[vector]', or convert the file to GeoParquet or GeoJSON"
-        ) from error
-    return pyogrio
+    needs = f"{path}: reading {path.suffix} needs pyogrio"
+    instead = ", or convert the file to GeoParquet or GeoJSON"
+    import_extra("pyogrio.raw", "vector", needs, instead)
+    return import_extra("pyogrio", "vector", needs, instead)

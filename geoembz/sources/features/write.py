@@ -5,20 +5,21 @@ Rows are written in groups, so that no second copy of all vectors is made.
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import compute
 
 from geoembz._geo.geoparquet import CRS84, write_geo
 from geoembz._objects.files import refuse_inside_store
+from geoembz._util.arrow import compute, pa
 from geoembz._util.output import output_file
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.sources.features.model import Features
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PARQUET = (".parquet", ".geoparquet", ".gpq")
 GEOJSON = (".geojson",)
@@ -49,7 +50,7 @@ def check_output(path: str | Path, suffixes: tuple[str, ...], *, overwrite: bool
     return path
 
 
-def vector_array(vectors: NDArray[Any], known: NDArray[np.bool_]) -> pa.Array:
+def vector_array(vectors: NDArray[Any], known: NDArray[np.bool_]) -> "pa.Array":
     """Return vectors ``(n, length)`` as a fixed-size list column, null where not `known`."""
     flat = pa.array(np.ascontiguousarray(vectors).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1], mask=pa.array(~known))
@@ -58,7 +59,7 @@ def vector_array(vectors: NDArray[Any], known: NDArray[np.bool_]) -> pa.Array:
 def write_features(
     path: Path,
     features: Features,
-    columns: Mapping[str, pa.Array],
+    columns: "Mapping[str, pa.Array]",
     emb: bytes,
 ) -> None:
     """Write features with new columns beside their own; a file that exists is replaced whole.
@@ -89,8 +90,8 @@ def write_features(
             _write_csv(partial, table, features)
 
 
-def _write_parquet(path: Path, table: pa.Table, features: Features, emb: bytes) -> None:
-    from pyarrow import parquet
+def _write_parquet(path: Path, table: "pa.Table", features: Features, emb: bytes) -> None:
+    from geoembz._util.arrow import parquet
 
     table = table.append_column(GEOMETRY, features.wkb())
     geo = write_geo(GEOMETRY, features.crs, features.geometry_types, _bbox(features))
@@ -98,8 +99,8 @@ def _write_parquet(path: Path, table: pa.Table, features: Features, emb: bytes) 
     parquet.write_table(table, path, row_group_size=_GROUP_ROWS)
 
 
-def _write_csv(path: Path, table: pa.Table, features: Features) -> None:
-    from pyarrow import csv
+def _write_csv(path: Path, table: "pa.Table", features: Features) -> None:
+    from geoembz._util.arrow import csv
 
     if features.points is not None and not {"x", "y"} & set(table.column_names):
         for axis, name in enumerate("xy"):
@@ -113,7 +114,7 @@ def _write_csv(path: Path, table: pa.Table, features: Features) -> None:
         writer.close()
 
 
-def _spread(table: pa.Table) -> pa.Table:
+def _spread(table: "pa.Table") -> "pa.Table":
     """Return a table with a column for each component of its vectors, behind all others."""
     names = [name for name in table.column_names if _is_vector(table[name])]
     spread = table.drop_columns(names)
@@ -125,11 +126,11 @@ def _spread(table: pa.Table) -> pa.Table:
     return spread
 
 
-def _is_vector(column: pa.ChunkedArray) -> bool:
+def _is_vector(column: "pa.ChunkedArray") -> bool:
     return bool(pa.types.is_fixed_size_list(column.type))
 
 
-def _write_geojson(path: Path, table: pa.Table, features: Features) -> None:
+def _write_geojson(path: Path, table: "pa.Table", features: Features) -> None:
     """Write a FeatureCollection, a feature on each line; RFC 7946 knows degrees only."""
     placed = features.to_crs(CRS84)
     with path.open("w", encoding="utf-8") as file:

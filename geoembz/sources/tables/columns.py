@@ -8,39 +8,38 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import compute
 
 from geoembz._geo.geoparquet import encodings
+from geoembz._util.arrow import compute, pa
 from geoembz.errors import SourceError
 
-_FLOATS = {pa.float16(), pa.float32(), pa.float64()}
 _DEPTHS = MappingProxyType(
     {"linestring": 1, "polygon": 2, "multipoint": 1, "multilinestring": 2, "multipolygon": 3}
 )
 """How deep lists of coordinates lie in each."""
 
 
-def is_list(kind: pa.DataType) -> bool:
+def is_list(kind: "pa.DataType") -> bool:
     """Whether a column holds lists, of fixed length or not."""
     types = pa.types
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
-def value_type(kind: pa.DataType) -> pa.DataType:
+def value_type(kind: "pa.DataType") -> "pa.DataType":
     """Return the type of the numbers inside lists, however deep."""
     while is_list(kind):
         kind = kind.value_type
     return kind
 
 
-def is_real(kind: pa.DataType) -> bool:
+def is_real(kind: "pa.DataType") -> bool:
     """Whether a column holds one real number per row."""
-    return kind in _FLOATS or pa.types.is_integer(kind) or pa.types.is_decimal(kind)
+    types = pa.types
+    return bool(types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind))
 
 
-def plain_type(kind: pa.DataType) -> pa.DataType:
+def plain_type(kind: "pa.DataType") -> "pa.DataType":
     """Return the type of a column's values, stored plainly, however deep they lie.
 
     A dictionary becomes its values (a pandas Categorical is text), an extension type its storage,
@@ -74,7 +73,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def plain_schema(where: str, schema: pa.Schema) -> pa.Schema:
+def plain_schema(where: str, schema: "pa.Schema") -> "pa.Schema":
     """Return a schema with plain types and without metadata.
 
     Raises
@@ -91,7 +90,7 @@ def plain_schema(where: str, schema: pa.Schema) -> pa.Schema:
     return pa.schema([_plain_field(field) for field in schema])
 
 
-def plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+def plain_batch(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
     """Return a batch's columns as `schema` has them, by name and in its order.
 
     Raises
@@ -103,7 +102,7 @@ def plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def unify_schemas(schemas: Sequence[pa.Schema]) -> pa.Schema:
+def unify_schemas(schemas: "Sequence[pa.Schema]") -> "pa.Schema":
     """Return one schema for files of the same columns: each of the type that all fit into.
 
     Whole numbers become floats where another file holds floats, and a column that is empty in one
@@ -125,11 +124,11 @@ def unify_schemas(schemas: Sequence[pa.Schema]) -> pa.Schema:
     return pa.unify_schemas(nullable, promote_options="permissive")
 
 
-def _plain_field(field: pa.Field) -> pa.Field:
+def _plain_field(field: "pa.Field") -> "pa.Field":
     return pa.field(field.name, plain_type(field.type), field.nullable)
 
 
-def _plain_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
+def _plain_array(array: "pa.Array", kind: "pa.DataType") -> "pa.Array":
     while isinstance(array, pa.ExtensionArray):
         array = array.storage
     if isinstance(array, pa.ListViewArray | pa.LargeListViewArray):
@@ -144,7 +143,7 @@ def _plain_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
     return plain
 
 
-def _as_list(views: pa.Array) -> pa.Array:
+def _as_list(views: "pa.Array") -> "pa.Array":
     """Return views of lists as lists; Arrow's own cast leaves the last offset out."""
     lengths = compute.fill_null(compute.list_value_length(views), 0)
     ends = np.concatenate([[0], np.cumsum(np.asarray(lengths), dtype=np.int64)])
@@ -154,7 +153,7 @@ def _as_list(views: pa.Array) -> pa.Array:
     return lists.from_arrays(pa.array(ends.astype(offsets)), views.flatten(), mask=mask)
 
 
-def native_columns(footer: Mapping[bytes, bytes] | None, schema: pa.Schema) -> dict[str, str]:
+def native_columns(footer: Mapping[bytes, bytes] | None, schema: "pa.Schema") -> dict[str, str]:
     """Return the columns that hold native geometries other than points, with their encodings.
 
     Points are a struct of `x` and `y` and need no other form.
@@ -166,7 +165,7 @@ def native_columns(footer: Mapping[bytes, bytes] | None, schema: pa.Schema) -> d
     }
 
 
-def as_wkb(where: str, array: pa.Array, encoding: str) -> pa.Array:
+def as_wkb(where: str, array: "pa.Array", encoding: str) -> "pa.Array":
     """Return native geometries as WKB, null where one is missing.
 
     Raises
@@ -191,7 +190,7 @@ def as_wkb(where: str, array: pa.Array, encoding: str) -> pa.Array:
 
 
 def _coordinates(
-    where: str, level: pa.Array, array: pa.Array, encoding: str
+    where: str, level: "pa.Array", array: "pa.Array", encoding: str
 ) -> NDArray[np.float64]:
     """Return x and y, from a struct of them or from short lists."""
     kind = level.type
@@ -204,7 +203,7 @@ def _coordinates(
     raise _other(where, array, encoding)
 
 
-def _other(where: str, array: pa.Array, encoding: str) -> SourceError:
+def _other(where: str, array: "pa.Array", encoding: str) -> SourceError:
     return SourceError(
         f"{where}: geometries are declared as {encoding!r}, but are {array.type}; expected lists "
         "of coordinates as GeoParquet 1.1 says, or WKB"

@@ -9,27 +9,22 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import csv
-
 from geoembz._objects.identity import display_name
 from geoembz._objects.reading import open_remote
+from geoembz._util.arrow import compute as pc
+from geoembz._util.arrow import csv, pa
 from geoembz.errors import GeoembzError, SourceError
 from geoembz.sources.tables.columns import plain_schema, unify_schemas
 
 _BLOCK_BYTES = 16 * 2**20
 """A block must hold a whole row; rows of 4,000 numbers are 80 kB."""
 
-_WIDER = {pa.null(): pa.int64(), pa.int64(): pa.float64(), pa.uint64(): pa.float64()}
-"""What a column becomes when a later row does not fit; all else becomes text."""
-
 
 class TableFiles(Protocol):
     """Files of one schema, one after the other."""
 
     @property
-    def schema(self) -> pa.Schema:
+    def schema(self) -> "pa.Schema":
         """All columns, with plain types; see `geoembz.sources.tables.columns`."""
         ...
 
@@ -49,7 +44,7 @@ class TableFiles(Protocol):
 
     def scan(
         self, columns: Sequence[str], batch_rows: int, group: int | None = None
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> "Iterator[pa.RecordBatch]":
         """Read columns of everything, or of one row group, in order and in bounded memory."""
         ...
 
@@ -81,7 +76,7 @@ def explain(path: str) -> Iterator[None]:
         ) from error
 
 
-def one_schema(paths: Sequence[str], schemas: Sequence[pa.Schema]) -> pa.Schema:
+def one_schema(paths: Sequence[str], schemas: "Sequence[pa.Schema]") -> "pa.Schema":
     """Return the schema of all files: columns by name, in the first one's order.
 
     Raises
@@ -124,7 +119,7 @@ class CsvFiles:
     """
 
     paths: tuple[str, ...]
-    schema: pa.Schema
+    schema: "pa.Schema"
     footer: None = None
     group_rows: Sequence[int] = ()
 
@@ -153,7 +148,7 @@ class CsvFiles:
 
     def scan(
         self, columns: Sequence[str], batch_rows: int, group: int | None = None
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> "Iterator[pa.RecordBatch]":
         """Read columns; see `TableFiles`. `batch_rows` is a limit."""
         del group
         options = csv.ConvertOptions(
@@ -168,13 +163,15 @@ class CsvFiles:
 
 
 @contextmanager
-def _open(path: str, options: csv.ConvertOptions | None = None) -> Iterator[csv.CSVStreamingReader]:
+def _open(
+    path: str, options: "csv.ConvertOptions | None" = None
+) -> "Iterator[csv.CSVStreamingReader]":
     blocks = csv.ReadOptions(block_size=_BLOCK_BYTES)
     with place_of(path) as place, csv.open_csv(place, blocks, convert_options=options) as reader:
         yield reader
 
 
-def _types(path: str) -> pa.Schema:
+def _types(path: str) -> "pa.Schema":
     """Return a file's columns, of types that all rows fit into.
 
     pyarrow takes the types of the first block for those of all. A column that is empty or whole
@@ -187,14 +184,20 @@ def _types(path: str) -> pa.Schema:
         unsure = [field.name for field in found if not _holds_fractions_or_text(field.type)]
         while (wrong := _misfit(path, found, unsure)) is not None:
             kind = found.field(wrong).type
-            wider = _WIDER.get(kind, pa.string())
+            wider = _wider(kind)
             if kind == wider:
                 break
             found = found.set(wrong, pa.field(found.names[wrong], wider))
     return found
 
 
-def _with_large_numbers(path: str, found: pa.Schema) -> pa.Schema:
+def _wider(kind: "pa.DataType") -> "pa.DataType":
+    """Return what a column becomes when a later row does not fit."""
+    wider = {pa.null(): pa.int64(), pa.int64(): pa.float64(), pa.uint64(): pa.float64()}
+    return wider.get(kind, pa.string())
+
+
+def _with_large_numbers(path: str, found: "pa.Schema") -> "pa.Schema":
     """Return a schema in which whole numbers beyond int64 stay whole: ids of S2 cells, hashes.
 
     pyarrow takes them for float64, which has 53 bits for their 64.
@@ -214,7 +217,7 @@ def _with_large_numbers(path: str, found: pa.Schema) -> pa.Schema:
     return found
 
 
-def _misfit(path: str, found: pa.Schema, unsure: Sequence[str]) -> int | None:
+def _misfit(path: str, found: "pa.Schema", unsure: Sequence[str]) -> int | None:
     """Return the number of a column with a value that is not of its type; None without one."""
     if not unsure:
         return None
@@ -234,6 +237,6 @@ def _misfit(path: str, found: pa.Schema, unsure: Sequence[str]) -> int | None:
     return None
 
 
-def _holds_fractions_or_text(kind: pa.DataType) -> bool:
+def _holds_fractions_or_text(kind: "pa.DataType") -> bool:
     types = pa.types
     return bool(types.is_floating(kind) or types.is_string(kind) or types.is_binary(kind))

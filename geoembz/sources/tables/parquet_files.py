@@ -14,12 +14,11 @@ from pathlib import PurePath
 from urllib.parse import unquote
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import compute, parquet
 
 from geoembz._geo import same_crs
 from geoembz._geo.geoparquet import declarations
 from geoembz._objects.identity import display_name, split_query
+from geoembz._util.arrow import compute, pa, parquet
 from geoembz.errors import SourceError
 from geoembz.sources.tables.columns import as_wkb, native_columns, plain_batch, plain_schema
 from geoembz.sources.tables.files import explain, one_schema, place_of
@@ -73,7 +72,7 @@ class ParquetFiles:
     """
 
     paths: tuple[str, ...]
-    schema: pa.Schema
+    schema: "pa.Schema"
     footer: Mapping[bytes, bytes] | None
     groups: tuple[_Group, ...]
     folders: Mapping[str, Mapping[str, int | str | None]]
@@ -134,7 +133,7 @@ class ParquetFiles:
 
     def scan(
         self, columns: Sequence[str], batch_rows: int, group: int | None = None
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> "Iterator[pa.RecordBatch]":
         """Read columns; see `TableFiles`."""
         chosen = self.groups if group is None else (self.groups[group],)
         schema = pa.schema([self.schema.field(name) for name in columns])
@@ -148,7 +147,7 @@ class ParquetFiles:
                     yield plain_batch(_with_values(batch, values), schema)
 
 
-def _schema(path: str, file: parquet.ParquetFile, footer: Mapping[bytes, bytes]) -> pa.Schema:
+def _schema(path: str, file: "parquet.ParquetFile", footer: Mapping[bytes, bytes]) -> "pa.Schema":
     """Return a file's columns with plain types, native geometries as WKB."""
     schema = plain_schema(display_name(path), file.schema_arrow)
     for name in native_columns(footer, schema):
@@ -156,7 +155,7 @@ def _schema(path: str, file: parquet.ParquetFile, footer: Mapping[bytes, bytes])
     return schema
 
 
-def _with_wkb(path: str, batch: pa.RecordBatch, native: Mapping[str, str]) -> pa.RecordBatch:
+def _with_wkb(path: str, batch: "pa.RecordBatch", native: Mapping[str, str]) -> "pa.RecordBatch":
     for name, encoding in native.items():
         if (index := batch.schema.get_field_index(name)) >= 0:
             where = f"{display_name(path)}, column {name!r}"
@@ -166,7 +165,7 @@ def _with_wkb(path: str, batch: pa.RecordBatch, native: Mapping[str, str]) -> pa
 
 
 @contextmanager
-def _open(path: str, dictionaries: Sequence[str] = ()) -> Iterator[parquet.ParquetFile]:
+def _open(path: str, dictionaries: Sequence[str] = ()) -> "Iterator[parquet.ParquetFile]":
     with (
         place_of(path) as place,
         parquet.ParquetFile(
@@ -207,11 +206,13 @@ def _is_whole(value: str | None) -> bool:
     return value is None or (value.isascii() and value.isdigit() and len(value) < 19)
 
 
-def _folder_type(values: Sequence[int | str | None]) -> pa.DataType:
+def _folder_type(values: Sequence[int | str | None]) -> "pa.DataType":
     return pa.int64() if any(isinstance(value, int) for value in values) else pa.string()
 
 
-def _with_values(batch: pa.RecordBatch, values: Mapping[str, int | str | None]) -> pa.RecordBatch:
+def _with_values(
+    batch: "pa.RecordBatch", values: Mapping[str, int | str | None]
+) -> "pa.RecordBatch":
     for name, value in values.items():
         kind = _folder_type([value])
         batch = batch.append_column(name, pa.repeat(pa.scalar(value, kind), len(batch)))
@@ -284,7 +285,7 @@ class _Leaf:
 
 def read_bounded(
     open_file: OpenFile, groups: Sequence[int], columns: Sequence[str], batch_rows: int
-) -> Iterator[pa.RecordBatch]:
+) -> "Iterator[pa.RecordBatch]":
     """Yield columns of row groups in order, as few rows at once as their size asks for.
 
     Parameters
@@ -313,7 +314,7 @@ def read_bounded(
             yield from _cut(batch, flat)
 
 
-def column_bytes(file: parquet.ParquetFile) -> dict[str, int]:
+def column_bytes(file: "parquet.ParquetFile") -> dict[str, int]:
     """Return the size of each top-level column in memory; of repeated texts too small."""
     found: dict[str, int] = {}
     names = set(file.schema_arrow.names)
@@ -332,7 +333,7 @@ def _fitting_rows(leaves: Sequence[_Leaf], probed: float, batch_rows: int) -> in
 
 
 def _leaves(
-    file: parquet.ParquetFile, groups: Sequence[int], columns: Collection[str]
+    file: "parquet.ParquetFile", groups: Sequence[int], columns: Collection[str]
 ) -> list[_Leaf]:
     """Return the columns of numbers and texts behind top-level ones."""
     metadata, found = file.metadata, []
@@ -360,14 +361,14 @@ def _leaves(
 
 
 def _probed_bytes(
-    file: parquet.ParquetFile, groups: Sequence[int], columns: Sequence[str]
+    file: "parquet.ParquetFile", groups: Sequence[int], columns: Sequence[str]
 ) -> float:
     """Return the mean size of the first rows of columns that no footer tells the size of."""
     batch = next(file.iter_batches(_PROBED_ROWS, list(groups[:1]), list(columns)), None)
     return batch.nbytes / len(batch) if batch is not None and len(batch) else 0.0
 
 
-def _cut(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _cut(batch: "pa.RecordBatch", columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
     """Yield a batch in parts whose dictionaries, written out, are of bounded size."""
     sizes = np.zeros(len(batch))
     for name in columns:

@@ -7,14 +7,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import compute, parquet
 
 from geoembz._geo import full_turn, is_geographic, narrowest
 from geoembz._geo.geojson import geometry_of
 from geoembz._geo.geoparquet import CRS84, degrees_columns, read_geo
 from geoembz._geo.wkb import Geometry, column_bounds, from_wkb
+from geoembz._util.arrow import compute, pa, parquet
 from geoembz._util.bounded_json import parse_json
 from geoembz.errors import InvalidConfigError, SourceError
 
@@ -49,7 +48,7 @@ class Places:
             return True
         return is_geographic(self.crs)
 
-    def bounds(self, where: str, batch: pa.RecordBatch) -> NDArray[np.float64]:
+    def bounds(self, where: str, batch: "pa.RecordBatch") -> NDArray[np.float64]:
         """Return the bounds of each row, shape ``(n, 4)``; NaN where unknown.
 
         Where a row lies across the antimeridian its xmax is beyond 180.
@@ -91,7 +90,7 @@ class Places:
             centres[beyond, 0] -= turn
         return centres
 
-    def geometries(self, batch: pa.RecordBatch) -> NDArray[np.object_]:
+    def geometries(self, batch: "pa.RecordBatch") -> NDArray[np.object_]:
         """Return the geometry of each row, None where there is none; boxes as polygons.
 
         Raises
@@ -109,7 +108,7 @@ class Places:
         boxes[known] = shapely.box(*bounds[known].T)
         return boxes
 
-    def _shapes(self, column: pa.Array) -> NDArray[np.object_]:
+    def _shapes(self, column: "pa.Array") -> NDArray[np.object_]:
         cells = column.to_pylist()
         if self.kind == "wkb":
             return from_wkb(cells)
@@ -118,7 +117,7 @@ class Places:
             shapes[row] = None if text is None else _geometry(text, f"column {self.columns[0]!r}")
         return shapes
 
-    def _join(self, batch: pa.RecordBatch, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _join(self, batch: "pa.RecordBatch", bounds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return bounds in which the sides of the antimeridian stand beside each other."""
         turn = full_turn(self.crs) if self.is_degrees and self.kind not in {"xy", "point"} else None
         if turn is None:
@@ -133,7 +132,7 @@ class Places:
                 bounds[row, [0, 2]] = _across(shape, turn)
         return bounds
 
-    def _bounds(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
+    def _bounds(self, batch: "pa.RecordBatch") -> NDArray[np.float64]:
         if self.kind == "xy":
             axes = [_floats(batch.column(name)) for name in self.columns]
             return np.column_stack([*axes, *axes])
@@ -177,7 +176,7 @@ def _geometry(text: str, where: str) -> Geometry | None:
 
 def find_places(
     where: str,
-    schema: pa.Schema,
+    schema: "pa.Schema",
     footer: Mapping[bytes, bytes] | None,
     crs: str | None,
     unknown_crs: str | None = None,
@@ -235,7 +234,7 @@ def find_places(
     )
 
 
-def _wkb_bounds(column: pa.Array) -> NDArray[np.float64]:
+def _wkb_bounds(column: "pa.Array") -> NDArray[np.float64]:
     column = column.cast(pa.large_binary())
     _, offsets, data = column.buffers()
     if data is None:
@@ -246,23 +245,23 @@ def _wkb_bounds(column: pa.Array) -> NDArray[np.float64]:
     return bounds
 
 
-def _floats(column: pa.Array) -> NDArray[np.float64]:
+def _floats(column: "pa.Array") -> NDArray[np.float64]:
     values: NDArray[np.float64] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
 
 
-def _is_box(kind: pa.DataType) -> bool:
+def _is_box(kind: "pa.DataType") -> bool:
     return pa.types.is_struct(kind) and all(kind.get_field_index(name) >= 0 for name in _BOX)
 
 
-def _is_binary(kind: pa.DataType) -> bool:
+def _is_binary(kind: "pa.DataType") -> bool:
     types = pa.types
     return bool(
         types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
     )
 
 
-def geo_footer(file: parquet.ParquetFile, where: str) -> Mapping[bytes, bytes]:
+def geo_footer(file: "parquet.ParquetFile", where: str) -> Mapping[bytes, bytes]:
     """Return a file's key-value metadata, with `geo` made of its columns' types where it has none.
 
     Raises
@@ -286,7 +285,7 @@ def geo_footer(file: parquet.ParquetFile, where: str) -> Mapping[bytes, bytes]:
 
 
 def _logical(
-    file: parquet.ParquetFile, name: str, footer: Mapping[bytes, bytes]
+    file: "parquet.ParquetFile", name: str, footer: Mapping[bytes, bytes]
 ) -> dict[str, Any] | None:
     """Return what Parquet's type of a column says; its CRS is longitude and latitude by default."""
     columns = (file.schema.column(index) for index in range(len(file.schema.names)))
@@ -302,7 +301,7 @@ def _logical(
     return {"encoding": "WKB", "crs": crs}
 
 
-def _extension(field: pa.Field, where: str) -> dict[str, Any] | None:
+def _extension(field: "pa.Field", where: str) -> dict[str, Any] | None:
     """Return what GeoArrow's type of a column says, whether pyarrow knows the type or not."""
     metadata = field.metadata or {}
     if isinstance(field.type, pa.BaseExtensionType):

@@ -10,8 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import pyarrow as pa
-
+from geoembz._util.arrow import pa
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import aef
 from geoembz.sources.base import SourceTraits
@@ -120,7 +119,7 @@ class Run:
 
 def find_vector(
     where: str,
-    schema: pa.Schema,
+    schema: "pa.Schema",
     product: Product,
     *,
     wanted: str | None = None,
@@ -203,7 +202,7 @@ def _run(prefix: str, members: list[tuple[int, str]]) -> Run | None:
     return Run(prefix, columns)
 
 
-def _certain(schema: pa.Schema, runs: list[Run], product: Product) -> list[str | Run]:
+def _certain(schema: "pa.Schema", runs: list[Run], product: Product) -> list[str | Run]:
     """Return the columns whose names leave no doubt, of well-known products included."""
     prefixes = {EARTH_ENGINE.product: "A", MOSAIKS.product: "X_"}
     known = prefixes.get(product.product)
@@ -216,7 +215,7 @@ def _certain(schema: pa.Schema, runs: list[Run], product: Product) -> list[str |
     return certain
 
 
-def _lists(schema: pa.Schema, places: Collection[str]) -> list[str | Run]:
+def _lists(schema: "pa.Schema", places: Collection[str]) -> list[str | Run]:
     """Return lists of usual names, whatever numbers they hold, or else all lists of floats."""
     lists = [
         field
@@ -229,7 +228,7 @@ def _lists(schema: pa.Schema, places: Collection[str]) -> list[str | Run]:
     return [*(usual or (f.name for f in lists if pa.types.is_floating(value_type(f.type))))]
 
 
-def _likely(schema: pa.Schema, runs: list[Run], *, beside: bool) -> list[Run]:
+def _likely(schema: "pa.Schema", runs: list[Run], *, beside: bool) -> list[Run]:
     """Return the runs that may be vectors: short or whole ones only where there is nothing else."""
     likely = [
         run
@@ -240,7 +239,7 @@ def _likely(schema: pa.Schema, runs: list[Run], *, beside: bool) -> list[Run]:
     return likely or ([] if beside else runs)
 
 
-def _named(where: str, schema: pa.Schema, wanted: str) -> tuple[str, ...]:
+def _named(where: str, schema: "pa.Schema", wanted: str) -> tuple[str, ...]:
     """Return the vector that was named: a list, a run by its prefix, or by one of its columns."""
     if wanted in schema.names and is_list(schema.field(wanted).type):
         return (wanted,)
@@ -261,7 +260,7 @@ def _named(where: str, schema: pa.Schema, wanted: str) -> tuple[str, ...]:
     )
 
 
-def _columns(where: str, schema: pa.Schema, found: str | Run) -> tuple[str, ...]:
+def _columns(where: str, schema: "pa.Schema", found: str | Run) -> tuple[str, ...]:
     if isinstance(found, str):
         return (found,)
     if found.fault:
@@ -279,7 +278,7 @@ def _columns(where: str, schema: pa.Schema, found: str | Run) -> tuple[str, ...]
     return found.columns
 
 
-def _nothing(where: str, schema: pa.Schema) -> SourceError:
+def _nothing(where: str, schema: "pa.Schema") -> SourceError:
     """Return the error for a table without a vector, or with one that holds something else."""
     usual = next((field for field in schema if field.name.lower() in _USUAL), None)
     if usual is not None:
@@ -293,7 +292,7 @@ def _nothing(where: str, schema: pa.Schema) -> SourceError:
     )
 
 
-def _real_columns(schema: pa.Schema) -> list[str]:
+def _real_columns(schema: "pa.Schema") -> list[str]:
     return [field.name for field in schema if is_real(field.type)]
 
 

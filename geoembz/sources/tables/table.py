@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from geoembz._geo.geoparquet import encodings, read_emb
 from geoembz._objects.identity import display_name, split_query
+from geoembz._util.arrow import pa
 from geoembz.errors import SourceError
 from geoembz.sources.band_names import BandNames
 from geoembz.sources.provenance import SourceInfo, identify
@@ -64,7 +64,7 @@ class TableBatch:
     start: int
     vectors: NDArray[Any]
     places: NDArray[np.float64]
-    columns: pa.RecordBatch
+    columns: "pa.RecordBatch"
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class TableSource:
         return (columns[0], columns[1]) if self.places.kind == "xy" else ("x", "y")
 
     @property
-    def schema(self) -> pa.Schema:
+    def schema(self) -> "pa.Schema":
         """Columns of a batch: all but the vector and the columns that only hold the place."""
         hidden = {*self.vector}
         if self.places.kind in {"xy", "point"}:
@@ -280,13 +280,13 @@ class TableSource:
         rows = _BATCH_BYTES // (4 * self.dimension)
         return max(256, 1 << (rows.bit_length() - 1))
 
-    def _vectors(self, batch: pa.RecordBatch, start: int) -> NDArray[Any]:
+    def _vectors(self, batch: "pa.RecordBatch", start: int) -> NDArray[Any]:
         return _row_vectors(self.name, batch, self.vector, self.traits, self.dimension, start)
 
 
 def _row_vectors(
     name: str,
-    batch: pa.RecordBatch,
+    batch: "pa.RecordBatch",
     columns: Sequence[str],
     product: Product,
     dimension: int,
@@ -335,12 +335,12 @@ def _read_dimension(name: str, files: TableFiles, vector: Sequence[str]) -> int:
     raise SourceError(f"{name}: column {vector[0]!r} holds no vector; expected embeddings")
 
 
-def _number_type(kind: pa.DataType) -> np.dtype[np.generic]:
+def _number_type(kind: "pa.DataType") -> np.dtype[np.generic]:
     exact = pa.types.is_decimal(kind)
     return np.dtype(np.float64 if exact else kind.to_pandas_dtype())
 
 
-def _is_scalar(kind: pa.DataType) -> bool:
+def _is_scalar(kind: "pa.DataType") -> bool:
     types = pa.types
     return bool(
         types.is_integer(kind)
@@ -351,7 +351,7 @@ def _is_scalar(kind: pa.DataType) -> bool:
     )
 
 
-def read_vectors(path: str, vector: str | None = None) -> tuple[NDArray[Any], pa.Table]:
+def read_vectors(path: str, vector: str | None = None) -> "tuple[NDArray[Any], pa.Table]":
     """Return the vectors of a Parquet or CSV file, and its other columns, all rows at once.
 
     Parameters

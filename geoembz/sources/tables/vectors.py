@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
-from pyarrow import compute
 
+from geoembz._util.arrow import compute, pa
 from geoembz.encoding._quantization import power_values
 from geoembz.errors import SourceError
 from geoembz.sources.tables.columns import is_list, is_real, value_type
 
 
-def check_numbers(where: str, schema: pa.Schema, columns: Sequence[str], *, law: bool) -> None:
+def check_numbers(where: str, schema: "pa.Schema", columns: Sequence[str], *, law: bool) -> None:
     """Refuse vectors that are no real numbers, or codes nobody can decode.
 
     Parameters
@@ -49,7 +48,7 @@ def check_numbers(where: str, schema: pa.Schema, columns: Sequence[str], *, law:
         )
 
 
-def list_length(array: pa.Array) -> int | None:
+def list_length(array: "pa.Array") -> int | None:
     """Return how many numbers the first vector holds; None where all are missing or empty."""
     present = array.drop_null()
     for row in range(len(present)):
@@ -61,7 +60,7 @@ def list_length(array: pa.Array) -> int | None:
     return None
 
 
-def list_vectors(where: str, array: pa.Array, dimension: int, start: int) -> NDArray[Any]:
+def list_vectors(where: str, array: "pa.Array", dimension: int, start: int) -> NDArray[Any]:
     """Return a list column as ``(n, dimension)``; missing vectors are NaN.
 
     Parameters
@@ -98,7 +97,7 @@ def list_vectors(where: str, array: pa.Array, dimension: int, start: int) -> NDA
     return out
 
 
-def wide_vectors(batch: pa.RecordBatch, names: Sequence[str], *, aef: bool) -> NDArray[Any]:
+def wide_vectors(batch: "pa.RecordBatch", names: Sequence[str], *, aef: bool) -> NDArray[Any]:
     """Return one column per component as ``(n, dimension)``; missing numbers are NaN.
 
     Integer columns of AlphaEarth are decoded by its square law, −128 being missing.
@@ -138,7 +137,7 @@ def check_unit_norm(where: str, vectors: NDArray[Any]) -> None:
     )
 
 
-def _without_shell(where: str, array: pa.Array, start: int) -> pa.Array:
+def _without_shell(where: str, array: "pa.Array", start: int) -> "pa.Array":
     """Return the inner lists of ``(1, D)`` nested ones, null where either is missing."""
     while is_list(array.type) and is_list(array.type.value_type):
         if pa.types.is_fixed_size_list(array.type) and array.type.list_size != 1:
@@ -149,14 +148,14 @@ def _without_shell(where: str, array: pa.Array, start: int) -> pa.Array:
     return array
 
 
-def _numbers(flat: pa.Array) -> NDArray[Any]:
+def _numbers(flat: "pa.Array") -> NDArray[Any]:
     """Return numbers as an array, decimals as float64; missing ones are NaN."""
     exact = flat.cast(pa.float64()) if pa.types.is_decimal(flat.type) else flat
     values: NDArray[Any] = exact.to_numpy(zero_copy_only=False)
     return values
 
 
-def _check_lengths(where: str, lists: pa.Array, dimension: int, rows: NDArray[np.int64]) -> None:
+def _check_lengths(where: str, lists: "pa.Array", dimension: int, rows: NDArray[np.int64]) -> None:
     """Refuse lists of several lengths."""
     lengths = np.asarray(compute.list_value_length(lists).fill_null(0))
     expected = 1 if is_list(lists.type.value_type) else dimension
