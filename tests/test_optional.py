@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -118,10 +119,12 @@ def test_a_package_that_is_broken_is_not_called_missing(
 def test_an_optional_module_is_imported_when_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither at the top of those that name it, nor for a look at it."""
     imported: list[str] = []
-    real = importlib.import_module
-    monkeypatch.setattr(
-        "geoembz._util.optional.import_module", lambda name: imported.append(name) or real(name)
-    )
+
+    def watched(name: str) -> ModuleType:
+        imported.append(name)
+        return importlib.import_module(name)
+
+    monkeypatch.setattr("geoembz._util.optional.import_module", watched)
     module = OptionalModule("json", "none", "x")
     assert not hasattr(module, "__wrapped__")
     assert not imported

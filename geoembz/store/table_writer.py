@@ -15,7 +15,7 @@ from zarr.storage import MemoryStore
 
 from geoembz._objects.files import PARTIAL
 from geoembz._objects.tree import ObjectTree, local_faults
-from geoembz._util.arrow import pa, parquet
+from geoembz._util.arrow import pa
 from geoembz._util.output import scratch_folder
 from geoembz.encoding._quantization import Codes
 from geoembz.store.attributes import TableAttributes

@@ -1,7 +1,7 @@
 """Every door takes the same files: `sample`, the labels of `evaluate`, `convert`, `cost`."""
 
-import builtins
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -189,14 +189,7 @@ def test_without_pyogrio_the_extra_is_named(
 ) -> None:
     """Other formats are still read."""
     WRITERS["a.gpkg"](points(), tmp_path / "a.gpkg")
-    plain_import = builtins.__import__
-
-    def without(name: str, *arguments: Any, **options: Any) -> Any:
-        if name.partition(".")[0] == "pyogrio":
-            raise ImportError(name)
-        return plain_import(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "pyogrio", None)
     with pytest.raises(MissingPackageError, match=r"geoembz\[vector\]"):
         read_features(tmp_path / "a.gpkg")
 

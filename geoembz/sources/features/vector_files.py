@@ -132,5 +132,6 @@ def _layer(pyogrio: Any, path: Path, wanted: str | None) -> str:
 def _pyogrio(path: Path) -> Any:
     needs = f"{path}: reading {path.suffix} needs pyogrio"
     instead = ", or convert the file to GeoParquet or GeoJSON"
+    pyogrio = import_extra("pyogrio", "vector", needs, instead)
     import_extra("pyogrio.raw", "vector", needs, instead)
-    return import_extra("pyogrio", "vector", needs, instead)
+    return pyogrio
