@@ -4,7 +4,8 @@ GDAL looks at content, not at names: a downloaded ``.tif`` may be a virtual rast
 the user's files, whose numbers would then be converted and published, or a description of a web
 service, to which GDAL would send requests.
 
-Each thread keeps a bounded number open: a mosaic may have more tiles than a process may open.
+Each thread keeps a bounded number open, and bounded in what GDAL keeps of each: a mosaic may have
+more tiles than a process may open, or than memory holds blocks of.
 rasterio is imported when it is first needed, so that what reads stores alone does without.
 """
 
@@ -15,8 +16,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from math import prod
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from geoembz._objects.identity import split_query
 from geoembz._objects.stores import gdal_s3_options
@@ -134,6 +138,10 @@ def gdal_environment(path: str) -> Any:
 MOST_OPEN = 24
 """Files that one thread keeps open: a window that meets more tiles than that is rare."""
 
+MOST_HELD = 64 * 2**20
+"""Bytes of blocks that one thread's open files may keep; the newest file stays in any case. To open
+one again takes milliseconds."""
+
 _MOST_FILES = 65_536
 
 _tokens = itertools.count()
@@ -158,11 +166,35 @@ def open_handle(token: int, opener: Callable[[], Any]) -> Any:
     handles = _handles()
     if token in handles:
         handles.move_to_end(token)
-        return handles[token]
-    handles[token] = handle = opener()
-    if len(handles) > MOST_OPEN:
+        return handles[token].file
+    opened = _Handle(file := opener(), held_bytes(file))
+    handles[token] = opened
+    while len(handles) > 1 and (
+        len(handles) > MOST_OPEN or sum(each.held_bytes for each in handles.values()) > MOST_HELD
+    ):
         handles.popitem(last=False)
-    return handle
+    return file
+
+
+class _Handle(NamedTuple):
+    """An open file, and what it may keep in memory."""
+
+    file: Any
+    held_bytes: int
+
+
+def held_bytes(raster: Any) -> int:
+    """Return what GDAL keeps of an open raster: the block read last, of all bands that share it.
+
+    That of a tile of 1024 x 1024 pixels with 64 bands side by side has 64 MiB; as much again may be
+    what it was decompressed from.
+    """
+    shapes = getattr(raster, "block_shapes", None)
+    if not shapes:
+        return 0
+    is_shared = getattr(raster.interleaving, "name", "") == "pixel"
+    together = raster.count if is_shared else 1
+    return int(prod(shapes[0]) * np.dtype(raster.dtypes[0]).itemsize * together)
 
 
 @cache
@@ -188,8 +220,8 @@ def n_open() -> int:
     return len(_handles())
 
 
-def _handles() -> OrderedDict[int, Any]:
-    handles: OrderedDict[int, Any] | None = getattr(_local, "handles", None)
+def _handles() -> OrderedDict[int, _Handle]:
+    handles: OrderedDict[int, _Handle] | None = getattr(_local, "handles", None)
     if handles is None:
         handles = _local.handles = OrderedDict()
     return handles

@@ -5,14 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rasterio.shutil import copy
 
 from geoembz._geo.grid import Window
 from geoembz.errors import SourceError
-from geoembz.sources import ReadOptions, Source, open_source, open_sources
+from geoembz.sources import ReadOptions, Source, gdal, open_source, open_sources
 from geoembz.sources.base import traits_of
-from geoembz.sources.gdal import MOST_OPEN, n_open
+from geoembz.sources.gdal import MOST_OPEN, held_bytes, n_open
 from geoembz.sources.mosaic import MosaicSource
 from geoembz.sources.raster import RasterSource
 from tests import products
@@ -183,6 +185,24 @@ def test_many_tiles_keep_few_files_open(tmp_path: Path) -> None:
     source = open_source(tmp_path, product="raster")
     np.testing.assert_array_equal(read_all(source), values)
     assert n_open() <= MOST_OPEN
+
+
+def test_tiles_of_large_blocks_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GDAL keeps the last block of every open file: as many stay open as may hold theirs."""
+    layout = {"compress": "deflate", "tiled": True, "blockxsize": 16, "blockysize": 16}
+    for n in range(9):
+        codes, at = products.aef_codes(32, 32, seed=n), place(0, 32 * n)
+        plain = products.write_aef(tmp_path / "plain" / f"{n}.tif", codes, transform=at)
+        copy(plain, tmp_path / f"{n}.tif", driver="GTiff", interleave="pixel", **layout)
+    block = 16 * 16 * 64
+    with rasterio.open(tmp_path / "0.tif") as raster:
+        assert held_bytes(raster) == block
+    expected = read_all(open_source(tmp_path / "plain"))
+    for most, n_kept in ((4 * block, 4), (1, 1)):
+        monkeypatch.setattr(gdal, "MOST_HELD", most)
+        source = open_source(sorted(tmp_path.glob("*.tif")))
+        np.testing.assert_array_equal(read_all(source), expected)
+        assert n_open() == n_kept
 
 
 def test_truncated_rasters_are_refused_when_they_are_opened(
