@@ -78,6 +78,12 @@ class RangeHandler(SimpleHTTPRequestHandler):
             self.sent(path.stat().st_size if path.is_file() else 0)
             super().do_GET()
             return
+        if self.headers.get("If-None-Match") == etag_of(path):
+            self.sent(0)
+            self.send_response(304)
+            self.send_header("ETag", etag_of(path))
+            self.end_headers()
+            return
         size = path.stat().st_size
         start = int(wanted[1]) if wanted[1] else max(size - int(wanted[2]), 0)
         stop = min(int(wanted[2]) + 1, size) if wanted[1] and wanted[2] else size

@@ -16,11 +16,12 @@ from typing import Any, Literal, Self
 from geoembz._util.results import Result
 
 type Stage = Literal[
-    "open", "index", "chunks", "digests", "decompress", "decode", "compute", "other"
+    "open", "cache", "index", "chunks", "digests", "decompress", "decode", "compute", "other"
 ]
 
 _MEANINGS: dict[Stage, str] = {
     "open": "metadata and the encoding",
+    "cache": "what was read before, of this disk; not counted in all",
     "index": "where chunks lie in their shards",
     "chunks": "compressed codes, masks and layers",
     "digests": "which objects there should be, and whole objects that are verified",
@@ -108,13 +109,13 @@ class Explanation(Result):
 
     @property
     def requests(self) -> int:
-        """Requests to servers, and reads of local files."""
-        return sum(cost.requests for cost in self.stages.values())
+        """Requests to servers, and reads of local files; the cache's are not among them."""
+        return sum(cost.requests for name, cost in self.stages.items() if name != "cache")
 
     @property
     def bytes(self) -> int:
-        """Bytes that came, without headers."""
-        return sum(cost.bytes for cost in self.stages.values())
+        """Bytes that came, without headers; the cache's are not among them."""
+        return sum(cost.bytes for name, cost in self.stages.items() if name != "cache")
 
     @property
     def seconds(self) -> float:

@@ -6,17 +6,24 @@ before may be kept: what is read later belongs to it, or is seen not to.
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from geoembz._objects.faults import RetryPolicy, is_absence, will_pass
+from geoembz._objects.faults import RetryPolicy, fault_code, is_absence, will_pass
+from geoembz._objects.read_cache import ReadCache, read_cache
+from geoembz._util.threads import shared_pool
 from geoembz.errors import GeoembzError, InvalidConfigError
 
 IN_FLIGHT = 48
 """Requests that this process has under way at once, unless `IN_FLIGHT_SETTING` says otherwise."""
 
 IN_FLIGHT_SETTING = "GEOEMBZ_REQUESTS"
+
+_NOT_MODIFIED = "304"
+_END = b"\n"
+"""Ends the version in an entry of the cache; no ETag has it."""
 
 _PATIENCE = RetryPolicy(attempts=4)
 """With web servers, beside which a person may be waiting."""
@@ -46,7 +53,11 @@ def reads_parts(filesystem: Any) -> bool:
 
 
 async def read_part(
-    filesystem: Any, path: str, start: int | None = None, end: int | None = None
+    filesystem: Any,
+    path: str,
+    start: int | None = None,
+    end: int | None = None,
+    old: Part | None = None,
 ) -> Part | None:
     """Read the bytes `start` to `end` of an object; None where there is no such object.
 
@@ -58,6 +69,8 @@ async def read_part(
         Of the object, as the file system has it.
     start, end
         First and last-plus-one byte; a negative start counts from the end. None for all.
+    old
+        The same part as it was before: returned where the server says that it is unchanged.
 
     Raises
     ------
@@ -69,39 +82,121 @@ async def read_part(
     read = _read_web if _is_ours(filesystem) else _read_s3
     async with _slot():
         try:
-            return await read(filesystem, path, start, end)
+            content, version = await read(
+                filesystem, path, start, end, None if old is None else old.version
+            )
         except Exception as error:
             if is_absence(error):
                 return None
             raise
+    return old if content is None else Part(content, version)
 
 
-async def _read_web(filesystem: Any, path: str, start: int | None, end: int | None) -> Part:
+async def read_current(
+    filesystem: Any, path: str, start: int | None = None, end: int | None = None
+) -> Part | None:
+    """Read as `read_part`, or take from the cache what the server says is still so.
+
+    One request is made in any case; its answer is short where the cache had the part.
+    """
+    cache = read_cache()
+    if cache is None:
+        return await read_part(filesystem, path, start, end)
+    name = _name(filesystem, path, start, end)
+    old = await _in_thread(_find, cache, name)
+    part = await read_part(filesystem, path, start, end, old)
+    if part is not None and part is not old:
+        await keep_part(filesystem, path, start, end, part)
+    return part
+
+
+async def find_part(
+    filesystem: Any, path: str, start: int, end: int, version: str | None
+) -> Part | None:
+    """Return a part from the cache, if it is of a version that is known to be the current one."""
+    cache = read_cache()
+    if cache is None or version is None:
+        return None
+    part = await _in_thread(_find, cache, _name(filesystem, path, start, end))
+    return part if part is not None and part.version == version else None
+
+
+async def keep_part(
+    filesystem: Any, path: str, start: int | None, end: int | None, part: Part
+) -> None:
+    """Put a part into the cache, if there is one, and the server tells versions apart."""
+    cache = read_cache()
+    if cache is not None and part.version is not None:
+        entry = part.version.encode() + _END + part.content
+        await _in_thread(cache.put, _name(filesystem, path, start, end), entry)
+
+
+def _find(cache: ReadCache, name: str) -> Part | None:
+    entry = cache.get(name)
+    if entry is None:
+        return None
+    version, _, content = entry.partition(_END)
+    return Part(content, version.decode())
+
+
+def _name(filesystem: Any, path: str, start: int | None, end: int | None) -> str:
+    """Return what stands for a part, whatever its version: a newer one takes the entry over."""
+    return f"{getattr(filesystem, 'endpoint_url', None) or ''} {path} {start} {end}"
+
+
+async def _in_thread[T](action: Callable[..., T], *given: Any) -> T:
+    """Do what waits for a disk, without holding up the requests."""
+    return await asyncio.get_running_loop().run_in_executor(shared_pool(), action, *given)
+
+
+type _Answer = tuple[bytes | None, str | None]
+"""Bytes and version; no bytes where the version is the one that is known."""
+
+
+async def _read_web(
+    filesystem: Any, path: str, start: int | None, end: int | None, unless: str | None
+) -> _Answer:
     """Read; try again what may pass, as botocore does by itself for S3."""
     for attempt in range(1, _PATIENCE.attempts):
         try:
-            return Part(*await filesystem.fetch(path, start, end))
+            return await _fetch(filesystem, path, start, end, unless)
         except Exception as error:
             if isinstance(error, GeoembzError) or is_absence(error) or not will_pass(error):
                 raise
         await asyncio.sleep(_PATIENCE.pause_s(attempt, f"{path} {start}"))
-    return Part(*await filesystem.fetch(path, start, end))
+    return await _fetch(filesystem, path, start, end, unless)
 
 
-async def _read_s3(filesystem: Any, path: str, start: int | None, end: int | None) -> Part:
+async def _fetch(
+    filesystem: Any, path: str, start: int | None, end: int | None, unless: str | None
+) -> _Answer:
+    answer: _Answer = await filesystem.fetch(path, start, end, unless)
+    return answer
+
+
+async def _read_s3(
+    filesystem: Any, path: str, start: int | None, end: int | None, unless: str | None
+) -> _Answer:
     from s3fs.core import _error_wrapper
 
     bucket, key, _ = filesystem.split_path(path)
     limits = None if start is None else await filesystem._process_limits(path, start, end)  # noqa: SLF001 - no public name
     wanted = {} if limits is None else {"Range": limits}
+    if unless is not None:
+        wanted["IfNoneMatch"] = unless
 
-    async def read() -> Part:
+    async def read() -> _Answer:
         call = filesystem._call_s3  # noqa: SLF001 - what its own methods call; they keep no ETag
-        answer = await call("get_object", Bucket=bucket, Key=key, **wanted)
+        try:
+            answer = await call("get_object", Bucket=bucket, Key=key, **wanted)
+        except OSError as error:
+            if fault_code(error) == _NOT_MODIFIED:
+                return None, unless
+            raise
         async with answer["Body"] as body:
-            return Part(await body.read(), answer.get("ETag"))
+            return await body.read(), answer.get("ETag")
 
-    found: Part = await _error_wrapper(read, retries=filesystem.retries)
+    found: _Answer = await _error_wrapper(read, retries=filesystem.retries)
     return found
 
 

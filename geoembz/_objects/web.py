@@ -11,7 +11,7 @@ from fsspec.spec import AbstractBufferedFile
 from geoembz._objects.explain import count
 from geoembz.errors import StoreError, redact
 
-_PARTIAL_CONTENT = 206
+_PARTIAL_CONTENT, _NOT_MODIFIED = 206, 304
 
 
 class RangedHttp(HTTPFileSystem):  # type: ignore[misc]
@@ -39,12 +39,20 @@ class RangedHttp(HTTPFileSystem):  # type: ignore[misc]
         if start == end:
             return b"" if start is not None else bytes(await super()._cat_file(url, **options))
         content, _ = await self.fetch(url, start, end, **options)
-        return content
+        return content or b""
 
     async def fetch(
-        self, url: str, start: int | None = None, end: int | None = None, **options: Any
-    ) -> tuple[bytes, str | None]:
+        self,
+        url: str,
+        start: int | None = None,
+        end: int | None = None,
+        unless: str | None = None,
+        **options: Any,
+    ) -> tuple[bytes | None, str | None]:
         """Return an object, or the bytes `start` to `end` of one, and its ETag if there is one.
+
+        No bytes are returned, but None, where its ETag is the one in `unless`, and the server knows
+        conditional requests.
 
         Raises
         ------
@@ -54,10 +62,14 @@ class RangedHttp(HTTPFileSystem):  # type: ignore[misc]
         is_whole = start is None and end is None
         settings = {**self.kwargs, **options}
         wanted = {} if is_whole else {"Range": await self._process_limits(url, start, end)}
+        if unless is not None:
+            wanted["If-None-Match"] = unless
         settings["headers"] = {**settings.get("headers", {}), **wanted}
         session = await self.set_session()
         async with session.get(self.encode_url(url), **settings) as response:
             self._raise_not_found_for_status(response, url)
+            if response.status == _NOT_MODIFIED:
+                return None, unless
             length = response.content_length
             is_all_wanted = is_whole or (
                 start == 0 and end is not None and length is not None and length <= end

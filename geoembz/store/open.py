@@ -4,6 +4,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from zarr.errors import NodeNotFoundError
 
 from geoembz._objects.explain import stage
 from geoembz._objects.names import check_key
+from geoembz._objects.read_cache import read_cache
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.threads import for_each
 from geoembz.encoding import Encoding, FitReport
@@ -107,13 +109,15 @@ def read_encoding(url: str, group: zarr.Group, attributes: Attributes) -> Encodi
         with stage("open"):
             members = _members(url, group)
         _check_sizes(url, members)
-        is_remote, digest = "://" in url, attributes.encoding_hash
-        arrays = (_known.find(digest) if is_remote else None) or _small_arrays(url, members)
+        digest = attributes.encoding_hash
+        # Without digests of its objects `verify` would not see that a store's own are damaged.
+        is_shared = "://" in url and records_digests(attributes.version)
+        arrays = (_known.find(digest) if is_shared else None) or _small_arrays(url, members)
         encoding = Encoding.from_state(attributes.encoding, arrays, report, attributes.band_names)
         check_hash(url, encoding.hash, digest)
     except EncodingError as error:
         raise StoreError(f"{url}: {error}") from error
-    if is_remote:
+    if is_shared:
         _known.keep(digest, arrays)
     return encoding
 
@@ -132,15 +136,31 @@ class _KnownArrays:
     def find(self, digest: str) -> _Arrays | None:
         """Return the arrays of an encoding; None where they have to be read."""
         with self._lock:
-            return self._arrays.get(digest)
+            found = self._arrays.get(digest)
+        return self._find_cached(digest) if found is None else found
 
     def keep(self, digest: str, arrays: _Arrays) -> None:
         """Keep arrays whose hash was checked, in place of those that were used longest ago."""
         with self._lock:
+            is_new = digest not in self._arrays
             self._arrays[digest] = arrays
             self._arrays.move_to_end(digest)
             if len(self._arrays) > _KNOWN_ENCODINGS:
                 self._arrays.popitem(last=False)
+        cache = read_cache()
+        if is_new and cache is not None:
+            content = BytesIO()
+            np.savez(content, **arrays)  # type: ignore[arg-type]  # its stub takes them for allow_pickle
+            cache.put(f"encoding {digest}", content.getvalue())
+
+    @staticmethod
+    def _find_cached(digest: str) -> _Arrays | None:
+        cache = read_cache()
+        content = None if cache is None else cache.get(f"encoding {digest}")
+        if content is None:
+            return None
+        with np.load(BytesIO(content), allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
 
 
 _known = _KnownArrays()

@@ -20,7 +20,15 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore
 
 from geoembz._objects.explain import stage
-from geoembz._objects.ranges import Part, read_part, reads_parts
+from geoembz._objects.ranges import (
+    Part,
+    find_part,
+    keep_part,
+    read_current,
+    read_part,
+    reads_parts,
+)
+from geoembz._objects.read_cache import read_cache
 from geoembz._util.memory import allocate
 from geoembz._util.threads import shared_pool
 from geoembz.store.chunk_form import ChunkForm, Piece, ReplacedError, ShardIndex, Span, StoredObject
@@ -112,10 +120,18 @@ class RemoteChunks:
         """Read what is wanted of one object; once more where its index is of a former one."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                indexed, pieces = await self._pieces(part)
+                indexed, pieces, is_kept = await self._pieces(part)
                 version = None if indexed is None else indexed.version
-                groups = [self._fetch(group, version, spans, out) for group in self._join(pieces)]
-                return [placing for each in await _all_or_error(groups) for placing in each]
+                known = await self._find_known(pieces, version)
+                wanted = [piece for piece in pieces if piece not in known]
+                groups = [self._fetch(group, version, spans, out) for group in self._join(wanted)]
+                if known and is_kept and not any(piece.n_bytes for piece in wanted):
+                    groups.append(self._confirm(part.key, version))
+                placings = [placing for each in await _all_or_error(groups) for placing in each]
+                return placings + [
+                    self._place(content, piece, piece, spans, out)
+                    for piece, content in known.items()
+                ]
             except ReplacedError:
                 self._indexes.pop(part.key, None)
                 if attempt == _ATTEMPTS:
@@ -124,21 +140,40 @@ class RemoteChunks:
                     ) from None
         raise AssertionError("unreachable")
 
-    async def _pieces(self, part: StoredObject) -> tuple[_Indexed | None, list[Piece]]:
-        """Find the chunks that are wanted of one object.
+    async def _find_known(self, pieces: Sequence[Piece], version: str | None) -> dict[Piece, bytes]:
+        """Return the chunks that the cache has of a version, if there is a cache."""
+        if read_cache() is None:
+            return {}
+        wanted = [piece for piece in pieces if piece.n_bytes]
+        found = await _all_or_error(
+            find_part(self.store.fs, self._path(piece.key), *_range(piece), version)
+            for piece in wanted
+        )
+        pairs = zip(wanted, found, strict=True)
+        return {piece: part.content for piece, part in pairs if part is not None}
+
+    async def _confirm(self, key: str, version: str | None) -> list[Future[None]]:
+        """Ask whether a shard is still the one whose index is kept; it can be told to be none."""
+        part = await self._read_current(key, -self.form.index_bytes)
+        if part is None or part.version != version:
+            raise ReplacedError
+        return []
+
+    async def _pieces(self, part: StoredObject) -> tuple[_Indexed | None, list[Piece], bool]:
+        """Find the chunks that are wanted of one object, and whether its index was kept for it.
 
         Of a chunk that is not there no answer tells whether a kept index still holds: an update may
         have put one there. So it is asked for again.
         """
         if not self.form.is_sharded:
-            return None, list(self.form.pieces(part, None))
+            return None, list(self.form.pieces(part, None)), False
         is_kept = part.key in self._indexes and self._indexes[part.key].done()
         indexed = await self._index(part.key)
         pieces = list(self.form.pieces(part, None if indexed is None else indexed.index))
         if is_kept and any(piece.n_bytes == 0 for piece in pieces):
             self._indexes.pop(part.key, None)
             return await self._pieces(part)
-        return indexed, pieces
+        return indexed, pieces, is_kept
 
     async def _index(self, key: str) -> _Indexed | None:
         """Return a shard's index; None where there is no shard."""
@@ -165,18 +200,25 @@ class RemoteChunks:
 
     async def _read_index(self, key: str) -> _Indexed | None:
         with stage("index"):
-            part = await self._read_part(key, -self.form.index_bytes, None)
+            part = await self._read_current(key, -self.form.index_bytes)
         if part is None:
             return None
         return _Indexed(self.form.parse_index(key, part.content), part.version)
 
-    async def _read_part(self, key: str, start: int | None, end: int | None) -> Part | None:
-        """Read a part of an object; None where there should be none."""
-        path = f"{self.store.path}/{key}" if self.store.path else key
-        part = await read_part(self.store.fs, path, start, end)
+    async def _read_current(self, key: str, start: int | None) -> Part | None:
+        """Read an object from a byte on, which the cache may have; None where it should be none."""
+        return await self._refuse_lost(
+            key, await read_current(self.store.fs, self._path(key), start)
+        )
+
+    async def _refuse_lost(self, key: str, part: Part | None) -> Part | None:
         if part is None and self.losses is not None:
             await self.losses.refuse_lost(key)
         return part
+
+    def _path(self, key: str) -> str:
+        """Return where an object is, as the file system has it."""
+        return f"{self.store.path}/{key}" if self.store.path else key
 
     def _join(self, pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
         """Yield pieces that one request fetches: neighbours, and little unwanted between them."""
@@ -204,21 +246,50 @@ class RemoteChunks:
     ) -> list[Future[None]]:
         """Fetch some pieces of one object, and begin to put them where they belong."""
         first = group[0]
-        content: bytes | None = None
-        if first.n_bytes != 0:
-            end = None if first.n_bytes is None else _end(group)
-            start = None if end is None else first.offset
-            with stage("chunks"):
-                part = await self._read_part(first.key, start, end)
-            if end is not None and (part is None or part.version != version):
-                raise ReplacedError
-            if part is not None and end is not None and len(part.content) != end - first.offset:
-                raise ValueError(f"{first.key}: {len(part.content)} bytes of {end}: truncated")
-            content = None if part is None else part.content
-        return [
-            shared_pool().submit(self.form.place, _cut(content, first, piece), piece, spans, out)
-            for piece in group
-        ]
+        part: Part | None = None
+        with stage("chunks"):
+            if first.n_bytes is None:
+                part = await self._read_current(first.key, None)
+            elif first.n_bytes:
+                part = await self._fetch_range(group, version)
+        content = None if part is None else part.content
+        placings = [self._place(content, first, piece, spans, out) for piece in group]
+        if part is not None and first.n_bytes:
+            await self._keep(group, part)
+        return placings
+
+    async def _fetch_range(self, group: list[Piece], version: str | None) -> Part:
+        """Fetch the bytes of some pieces of one version of an object."""
+        first, end = group[0], _end(group)
+        path, start = self._path(first.key), first.offset
+        part = await read_part(self.store.fs, path, start, end)
+        await self._refuse_lost(first.key, part)
+        if part is None or part.version != version:
+            raise ReplacedError
+        if len(part.content) != end - start:
+            raise ValueError(f"{first.key}: {len(part.content)} bytes of {end}: truncated")
+        return part
+
+    async def _keep(self, group: list[Piece], part: Part) -> None:
+        """Put the pieces of a part into the cache, if there is one."""
+        if read_cache() is None:
+            return
+        path, start = self._path(group[0].key), group[0].offset
+        for piece in group:
+            low, high = _range(piece)
+            kept = Part(part.content[low - start : high - start], part.version)
+            await keep_part(self.store.fs, path, low, high, kept)
+
+    def _place(
+        self,
+        content: bytes | None,
+        first: Piece,
+        piece: Piece,
+        spans: Sequence[Span],
+        out: NDArray[Any],
+    ) -> Future[None]:
+        """Begin to put a piece where it belongs; `content` begins with `first`."""
+        return shared_pool().submit(self.form.place, _cut(content, first, piece), piece, spans, out)
 
 
 def _take_note(task: "asyncio.Task[Any]") -> None:
@@ -230,6 +301,10 @@ def _take_note(task: "asyncio.Task[Any]") -> None:
 def _end(group: Sequence[Piece]) -> int:
     """Return where the last byte of some pieces ends; they may lie in each other."""
     return max(piece.offset + (piece.n_bytes or 0) for piece in group)
+
+
+def _range(piece: Piece) -> Span:
+    return piece.offset, piece.offset + (piece.n_bytes or 0)
 
 
 def _cut(content: bytes | None, first: Piece, piece: Piece) -> NDArray[np.uint8] | None:

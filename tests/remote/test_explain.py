@@ -134,6 +134,7 @@ def test_an_encoding_is_read_once(served: Served) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_command_ends_in_silence(served: Served) -> None:
     """Connections are closed at the end; aiohttp would complain of those that are not."""
     command = [sys.executable, "-m", "geoembz", "info", f"{served.url}/s.zarr", "--quiet"]
