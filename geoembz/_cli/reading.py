@@ -281,7 +281,7 @@ def preview(
     output.show(summary)
 
 
-@takes(part=part_options, view=view_options, output=explained)
+@takes(part=part_options, view=view_options, work=reading_work_options, output=explained)
 def export(
     store: Store,
     out: Annotated[str, typer.Argument(metavar="OUT", help="New .tif, or .parquet.")],
@@ -319,6 +319,7 @@ def export(
         str | None,
         typer.Option(metavar="NAME", help="Write this layer of the store, not its vectors."),
     ] = None,
+    work: dict[str, Any],
     overwrite: Overwrite = False,
 ) -> None:
     """Write a store, or a part, as GeoTIFF or GeoParquet.
@@ -336,7 +337,7 @@ def export(
     cells: dict[str, Any] = {"aggregate": aggregate, "pool": pool}
     how: dict[str, Any] = {"to": to, "grid": grid, "layer": layer, "overwrite": overwrite}
     with output.progress("blocks"):
-        summary = export_store(store, out, **how, **lattice, **cells, **part, **view)
+        summary = export_store(store, out, **how, **lattice, **cells, **part, **view, **work)
     output.show(summary)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._export.blocks import ALONE, read_blocks
 from geoembz._export.cog import ExportSummary, band_labels, raster_tags
 from geoembz._export.geotiff import Raster, write_cog
 from geoembz._export.lookup import ViewOptions, chunk_shape
@@ -19,6 +20,7 @@ from geoembz._geo.grid import Grid, Window, split
 from geoembz._geo.wkb import point_column
 from geoembz._util.arrow import pa
 from geoembz._util.output import output_file
+from geoembz._work.executors import Workers
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.cells import Cells
 from geoembz.sources.features.write import EMBEDDING, GEOMETRY, vector_array
@@ -75,13 +77,17 @@ class RegionCells:
         """Where the cells lie, the first row in the north."""
         return self.cells.grid(self.region.grid)
 
-    def tiles(self) -> Iterator[tuple[Window, Statistics]]:
+    def tiles(self, pool: Workers) -> Iterator[tuple[Window, Statistics]]:
         """Yield the statistics of some cells at a time, and which these are."""
-        for tile in split(self.grid.window, self._tile_shape()):
-            statistics = self.cells.statistics(self.length, tile)
-            for place, vectors in self._blocks(self.cells.pixels(tile, self.region.window.shape)):
-                self.cells.add(statistics, tile, place, vectors, ~np.isnan(vectors[0]))
-            yield tile, statistics
+        tiles = [*split(self.grid.window, self._tile_shape())]
+        return read_blocks(pool, self.measure, tiles, _TILE_BYTES)
+
+    def measure(self, tile: Window) -> Statistics:
+        """Return the statistics of some cells."""
+        statistics = self.cells.statistics(self.length, tile)
+        for place, vectors in self._blocks(self.cells.pixels(tile, self.region.window.shape)):
+            self.cells.add(statistics, tile, place, vectors, ~np.isnan(vectors[0]))
+        return statistics
 
     def _tile_shape(self) -> tuple[int, int]:
         """Return rows and columns of cells that are pooled at once, of whole chunks if may be."""
@@ -103,7 +109,7 @@ class RegionCells:
             yield region.turned(block), vectors[:, turn]
 
 
-def write_cells_cog(cells: RegionCells, target: Path) -> ExportSummary:
+def write_cells_cog(cells: RegionCells, target: Path, pool: Workers = ALONE) -> ExportSummary:
     """Write cells as a cloud-optimized GeoTIFF: the bands of each pool, and the count of pixels.
 
     Parameters
@@ -112,6 +118,8 @@ def write_cells_cog(cells: RegionCells, target: Path) -> ExportSummary:
         What to write.
     target
         ``.tif``; a file that exists is replaced whole.
+    pool
+        Reads and pools the pixels.
     """
     import rasterio
 
@@ -125,7 +133,7 @@ def write_cells_cog(cells: RegionCells, target: Path) -> ExportSummary:
             geoembz_aggregate=str(cells.cells.side),
             geoembz_pool=",".join(cells.cells.pools),
         )
-        for tile, statistics in cells.tiles():
+        for tile, statistics in cells.tiles(pool):
             window = rasterio.windows.Window(tile.col, tile.row, tile.width, tile.height)
             bands = [statistics.pooled(pool) for pool in cells.cells.pools]
             bands.append(statistics.counts[np.newaxis].astype(np.float32))
@@ -148,7 +156,9 @@ def _labels(cells: RegionCells) -> tuple[str, ...]:
     return (*cells.cells.label(names), COUNT)
 
 
-def write_cells_table(cells: RegionCells, target: Path) -> TableExportSummary:
+def write_cells_table(
+    cells: RegionCells, target: Path, pool: Workers = ALONE
+) -> TableExportSummary:
     """Write the cells that have data as GeoParquet: centre, place, count of pixels, vectors.
 
     Parameters
@@ -157,6 +167,8 @@ def write_cells_table(cells: RegionCells, target: Path) -> TableExportSummary:
         What to write.
     target
         ``.parquet``; a file that exists is replaced whole.
+    pool
+        Reads and pools the pixels.
     """
     from geoembz._util.arrow import parquet
 
@@ -168,7 +180,7 @@ def write_cells_table(cells: RegionCells, target: Path) -> TableExportSummary:
         output_file(target) as partial,
         parquet.ParquetWriter(partial, schema, compression="zstd") as writer,
     ):
-        for tile, statistics in cells.tiles():
+        for tile, statistics in cells.tiles(pool):
             table = _rows(cells, tile, statistics)
             if len(table):
                 writer.write_table(table.cast(schema))

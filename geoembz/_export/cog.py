@@ -2,17 +2,22 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from geoembz._export.blocks import ALONE, read_blocks
 from geoembz._export.geotiff import Raster, write_cog
+from geoembz._export.lookup import ViewOptions, chunk_shape
 from geoembz._export.region import Region, open_region
 from geoembz._export.tiling import window_shape
 from geoembz._geo import BBox
 from geoembz._geo.grid import Window, split
 from geoembz._util.results import Result
+from geoembz._work.executors import Workers
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader, View
@@ -96,6 +101,7 @@ def export_cog(
     grid: str | None = None,
     level: int | None = None,
     overwrite: bool = False,
+    pool: Workers = ALONE,
 ) -> ExportSummary:
     """Write a store as a cloud-optimized GeoTIFF, north up, one band per component.
 
@@ -110,6 +116,8 @@ def export_cog(
         ``.tif``.
     bbox, bbox_crs, time, space, components, whiten, grid, level, overwrite
         As in `geoembz.export`.
+    pool
+        Reads and decodes the blocks.
 
     Raises
     ------
@@ -122,12 +130,13 @@ def export_cog(
     if space not in {"original", "reduced", "codes"}:
         raise InvalidConfigError(f"space {space!r}; expected 'original', 'reduced' or 'codes'")
     region = open_region(store, bbox, bbox_crs, time, grid, level)
-    bands = region.reader.length(space, components, whiten)
+    view = ViewOptions(space, components, whiten)
+    bands = view.length(region.reader)
     raster = Raster(region.grid, bands, *number_type(region.reader, space))
 
     def fill(draft: Any) -> None:
         draft.descriptions = band_labels(region.reader, space, bands)
-        _fill(draft, region, space, components, whiten)
+        _fill(draft, _BlockReader(region, view), pool)
         draft.update_tags(**raster_tags(region, space))
 
     write_cog(target, raster, fill)
@@ -153,6 +162,7 @@ def export_layer(
     grid: str | None = None,
     level: int | None = None,
     overwrite: bool = False,
+    pool: Workers = ALONE,
 ) -> ExportSummary:
     """Write a layer of a store as a cloud-optimized GeoTIFF: its stored numbers, in one band.
 
@@ -164,6 +174,8 @@ def export_layer(
         Of the layer.
     bbox, bbox_crs, time, grid, level, overwrite
         As in `geoembz.export`; levels of overviews have no layers.
+    pool
+        Reads the blocks.
 
     Raises
     ------
@@ -184,7 +196,7 @@ def export_layer(
         draft.descriptions = (layer.description or name,)
         draft.scales, draft.offsets = (layer.scale or 1.0,), (layer.offset or 0.0,)
         draft.units = (layer.units or "",)
-        _fill_layer(draft, region, name)
+        _fill_layer(draft, region, name, pool)
         draft.update_tags(**raster_tags(region, f"layer {name}"))
 
     write_cog(target, raster, fill)
@@ -194,15 +206,17 @@ def export_layer(
     )
 
 
-def _fill_layer(raster: Any, region: Region, name: str) -> None:
+def _fill_layer(raster: Any, region: Region, name: str, pool: Workers) -> None:
     """Write a layer's numbers block by block into an open raster."""
     import rasterio
 
     turn = slice(None, None, -1 if region.runs_north else 1)
-    for block in split(region.window, region.reader.stored_chunk):
+    blocks = [*split(region.window, region.reader.stored_chunk)]
+    block_bytes = math.prod(region.reader.stored_chunk) * np.dtype(raster.dtypes[0]).itemsize
+    read = partial(region.reader.read_layer, name, date=region.date)
+    for block, values in read_blocks(pool, read, blocks, block_bytes):
         place = region.turned(block)
         target = rasterio.windows.Window(place.col, place.row, place.width, place.height)
-        values = region.reader.read_layer(name, block, region.date)
         raster.write(values[turn], 1, window=target)
 
 
@@ -217,22 +231,33 @@ def number_type(reader: StoreReader, space: View) -> tuple[np.dtype[Any], float 
     return encoding.code_dtype, None if encoding.nodata is None else encoding.fill_value
 
 
-def _fill(raster: Any, region: Region, space: View, components: int | None, whiten: float) -> None:
+@dataclass(frozen=True)
+class _BlockReader:
+    """Reads a block of a region, and decodes it; returns its mask where that is none of NaN."""
+
+    region: Region
+    view: ViewOptions
+
+    def __call__(self, block: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        reader, view, date = self.region.reader, self.view, self.region.date
+        if view.space == "codes":
+            return reader.read_stored(block, date)
+        return reader.read(block, view.space, view.components, view.whiten, date), None
+
+
+def _fill(raster: Any, read: _BlockReader, pool: Workers) -> None:
     """Decode block by block into an open raster."""
     import rasterio
 
-    reader = region.reader
-    chunk, pixel_bytes = reader.codes.chunks, raster.count * np.dtype(raster.dtypes[0]).itemsize
-    shape = window_shape((chunk[-2], chunk[-1]), region.window.width, pixel_bytes, _BLOCK_BYTES)
-    for block in split(region.window, shape):
-        mask = None
-        if space == "codes":
-            values, mask = reader.read_stored(block, region.date)
-        else:
-            values = np.asarray(reader.read(block, space, components, whiten, region.date))
+    region = read.region
+    pixel_bytes = raster.count * np.dtype(raster.dtypes[0]).itemsize
+    chunk = chunk_shape(region)
+    shape = window_shape(chunk, region.window.width, pixel_bytes, _BLOCK_BYTES)
+    blocks = [*split(region.window, shape)]
+    turn = slice(None, None, -1 if region.runs_north else 1)
+    for block, (values, mask) in read_blocks(pool, read, blocks, math.prod(shape) * pixel_bytes):
         place = region.turned(block)
         target = rasterio.windows.Window(place.col, place.row, place.width, place.height)
-        turn = slice(None, None, -1 if region.runs_north else 1)
         raster.write(values[:, turn], window=target)
         if mask is not None:
             raster.write_mask(mask[turn], window=target)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geoembz._export.blocks import ALONE, read_blocks
 from geoembz._export.cog import ExportSummary, band_labels, number_type, raster_tags
 from geoembz._export.geotiff import Raster, write_cog
 from geoembz._export.lookup import ViewOptions, look_up
@@ -30,6 +31,7 @@ from geoembz._geo import (
 )
 from geoembz._geo.geoparquet import CRS84
 from geoembz._geo.grid import Grid, Window, split
+from geoembz._work.executors import Workers
 from geoembz.errors import InvalidConfigError
 from geoembz.store import StoreReader
 from geoembz.store.grids import open_readers
@@ -239,7 +241,7 @@ def _resolution(source: Grid, crs: str, x: float, y: float) -> float:
     return float(f"{min(sides):.{_DIGITS}g}")
 
 
-def export_patch(patch: Patch, target: Path) -> ExportSummary:
+def export_patch(patch: Patch, target: Path, pool: Workers = ALONE) -> ExportSummary:
     """Write a patch as a cloud-optimized GeoTIFF, block by block.
 
     Parameters
@@ -248,6 +250,8 @@ def export_patch(patch: Patch, target: Path) -> ExportSummary:
         What to write.
     target
         ``.tif``; a file that exists is replaced whole.
+    pool
+        Looks the pixels up.
     """
     import rasterio
 
@@ -256,12 +260,12 @@ def export_patch(patch: Patch, target: Path) -> ExportSummary:
     raster = Raster(patch.grid, patch.length, dtype, nodata)
     pixel_bytes = patch.length * dtype.itemsize
     shape = window_shape(_BLOCK, patch.grid.shape[1], pixel_bytes, _BLOCK_BYTES)
+    blocks, block_bytes = [*split(patch.grid.window, shape)], math.prod(shape) * pixel_bytes
 
     def fill(draft: Any) -> None:
         draft.descriptions = band_labels(reader, view.space, patch.length)
         draft.update_tags(**raster_tags(patch.regions[0], view.space))
-        for block in split(patch.grid.window, shape):
-            vectors, valid = patch.read(block)
+        for block, (vectors, valid) in read_blocks(pool, patch.read, blocks, block_bytes):
             place = rasterio.windows.Window(block.col, block.row, block.width, block.height)
             if valid.any():
                 draft.write(vectors, window=place)

@@ -1,16 +1,23 @@
 """Write a store as a file that other tools read: rasters as GeoTIFF, tables as GeoParquet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from geoembz._export.aggregate import RegionCells, write_cells_cog, write_cells_table
+from geoembz._export.blocks import ALONE
 from geoembz._export.cog import ExportSummary, export_cog, export_layer
 from geoembz._export.lookup import ViewOptions
 from geoembz._export.patch import export_patch, patch_of_store
 from geoembz._export.region import open_region
 from geoembz._export.table import TableExportSummary, export_table
 from geoembz._geo import BBox
+from geoembz._util.threads import check_workers, worker_count
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import Workers, check_scheduler
+from geoembz._work.places import store_for
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.cells import Cells
 from geoembz.sources.features.write import PARQUET, check_output
@@ -42,6 +49,8 @@ def export(
     aggregate: int | None = None,
     pool: Pool | Sequence[Pool] | None = None,
     layer: str | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: bool = False,
 ) -> ExportSummary | TableExportSummary:
     """Write a store, or a part of it: rasters as cloud-optimized GeoTIFF, tables as GeoParquet.
@@ -95,6 +104,12 @@ def export(
     layer
         Write this layer of the store in place of its vectors: numbers as they are stored, with
         nodata, scale and unit.
+    workers
+        Blocks of a raster that are read at once; None for one after the other, each on all cores,
+        or for one process per core with ``scheduler="local"``.
+    scheduler
+        Where blocks are read, decoded and pooled instead; see `geoembz.convert`. The file is
+        written here, and is the same.
     overwrite
         Replace a file that exists.
 
@@ -109,6 +124,8 @@ def export(
         If the options cannot work.
     StoreError
         If the store cannot be read.
+    SchedulerError
+        If no scheduler answers, or its workers are lost.
 
     Examples
     --------
@@ -130,27 +147,51 @@ def export(
     ):
         _refuse({**when, "grid": grid}, "tables have no {name}s; leave it out")
         _refuse({**lattice, **cells, "layer": layer}, "tables have no pixels; leave it out")
+        _refuse({"workers": workers, "scheduler": scheduler}, "for rasters only; leave it out")
         return export_table(store, out, **part, **view, overwrite=overwrite)
+    check_workers("export", workers)
+    check_scheduler(scheduler)
+    store = store_for(scheduler, store)
+    write: Callable[..., ExportSummary | TableExportSummary]
     if layer is not None:
         whole = {"space": None if space == "original" else space, "whiten": whiten or None}
         view_given = {**whole, "components": components}
         _refuse({**lattice, **cells, **view_given}, "of a layer, which is no vector; leave it out")
-        return export_layer(store, out, layer, **part, **when, grid=grid, overwrite=overwrite)
-    if aggregate is not None:
+        how: dict[str, Any] = {**part, **when, "grid": grid, "overwrite": overwrite}
+        write = partial(export_layer, store, out, layer, **how)
+    elif aggregate is not None:
         _refuse(lattice, "with aggregate, which pools the store's own pixels; choose one")
         suffixes = {"cog": _TIFF, "geoparquet": PARQUET}.get(to or "", (*_TIFF, *PARQUET))
         target, pooled = check_output(out, suffixes, overwrite=overwrite), Cells.of(**cells)
         region = open_region(store, **part, **when, grid=grid)
         found = RegionCells(region, pooled, ViewOptions(**view))
-        write = write_cells_cog if target.suffix.lower() in _TIFF else write_cells_table
-        return write(found, target)
-    _refuse({"pool": pool}, "of which cells? expected a side as well (--aggregate 32)")
-    if not any(value is not None for value in lattice.values()):
-        return export_cog(store, out, **part, **when, grid=grid, **view, overwrite=overwrite)
-    _refuse({"grid": grid}, "with crs or like, which look in all grids; leave it out")
-    target = check_output(out, _TIFF, overwrite=overwrite)
-    patch = patch_of_store(store, ViewOptions(**view), **lattice, **part, **when)
-    return export_patch(patch, target)
+        is_raster = target.suffix.lower() in _TIFF
+        write = partial(write_cells_cog if is_raster else write_cells_table, found, target)
+    elif any(value is not None for value in lattice.values()):
+        _refuse({"pool": pool}, _NO_CELLS)
+        _refuse({"grid": grid}, "with crs or like, which look in all grids; leave it out")
+        target = check_output(out, _TIFF, overwrite=overwrite)
+        patch = patch_of_store(store, ViewOptions(**view), **lattice, **part, **when)
+        write = partial(export_patch, patch, target)
+    else:
+        _refuse({"pool": pool}, _NO_CELLS)
+        how = {**part, **when, **view, "grid": grid, "overwrite": overwrite}
+        write = partial(export_cog, store, out, **how)
+    with _open_workers(scheduler, workers) as who:
+        return write(pool=who)
+
+
+_NO_CELLS = "of which cells? expected a side as well (--aggregate 32)"
+
+
+@contextmanager
+def _open_workers(scheduler: str | None, workers: int | None) -> Iterator[Workers]:
+    """Yield the workers that were asked for, else what reads one block after the other."""
+    if scheduler is None and workers is None:
+        yield ALONE
+        return
+    with open_workers(scheduler, worker_count(workers)) as who:
+        yield who
 
 
 def _refuse(options: Mapping[str, Any], why: str) -> None:

@@ -149,7 +149,7 @@ class ClusterWorkers:
         SchedulerError, InvalidConfigError
             As `run`.
         """
-        return Run(self.client, self.address, function, [*items], None).in_order(most)
+        return Run(self.client, self.address, function, [*items], listener()).in_order(most)
 
 
 @contextmanager

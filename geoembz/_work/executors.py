@@ -7,14 +7,14 @@ not done again: that of a conversion that was interrupted.
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from geoembz._geo.grid import Window
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.optional import import_extra
-from geoembz._util.progress import Progress, listener
+from geoembz._util.progress import Progress, counted, listener
 from geoembz._util.threads import for_each, in_order, single_threaded_blas
 from geoembz.errors import InvalidConfigError
 from geoembz.store.digests import StoredObject, StoredObjects, lost_objects
@@ -149,7 +149,8 @@ class ThreadWorkers:
     ) -> Iterator[Any]:
         """Yield what `function` returns for every item; see `Workers.each`."""
         at_once = min(most, 2 * self.count)
-        return in_order(items, function, self.count, ahead=at_once - 1)
+        results = in_order(items, function, self.count, ahead=at_once - 1)
+        return counted(results, len(items)) if isinstance(items, Sized) else results
 
 
 def check_scheduler(scheduler: str | None) -> None:

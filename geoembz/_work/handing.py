@@ -66,6 +66,8 @@ class Run:
                 while self.yielded in waiting:
                     result = waiting.pop(self.yielded)
                     self.yielded += 1
+                    if self.progress is not None:
+                        self.progress(self.yielded, len(self.items))
                     yield result
 
     @contextmanager

@@ -3,7 +3,7 @@
 import json
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from geoembz._search.scan import _cut
 from geoembz._search.scorer import BestK
 from geoembz._work.executors import ThreadWorkers
 from geoembz._work.places import store_for
-from geoembz.errors import SchedulerError, StoreError
+from geoembz.errors import InvalidConfigError, SchedulerError, StoreError
 from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
 from tests.sources.serving import serving
@@ -125,6 +125,25 @@ def sample_polygons(folder: Path, target: Path, **work: Any) -> Any:
     return plain(found.to_arrow()), found.chunks_read
 
 
+def export_files(folder: Path, target: Path, **work: Any) -> Any:
+    """Write a raster, codes with their mask, a patch in another CRS, cells, and a layer."""
+    target.mkdir()
+    place: dict[str, Any] = {"time": "2024", "level": 0}
+    box = (8.999, 47.846, 9.006, 47.855)
+    patch: dict[str, Any] = {"crs": "EPSG:4326", "resolution": 0.0002, "bbox": box}
+    asked: dict[str, tuple[str, dict[str, Any]]] = {
+        "all.tif": ("dates", place),
+        "bits.tif": ("grids", {"space": "codes", "grid": "utm33n"}),
+        "patch.tif": ("grids", patch),
+        "cells.tif": ("dates", {**place, "aggregate": 7, "pool": "mean+std"}),
+        "cells.parquet": ("dates", {**place, "aggregate": 7, "pool": ("gem", "min")}),
+        "layer.tif": ("layers", {"layer": "obs"}),
+    }
+    for name, (store, how) in asked.items():
+        geoembz.export(folder / f"{store}.zarr", target / name, **how, **work)
+    return {name: (target / name).read_bytes() for name in asked}
+
+
 def plain(table: Any) -> list[Any]:
     """Return a table's columns as bytes: NaN is not equal to itself."""
     return [(name, repr(table[name].to_pylist())) for name in table.column_names]
@@ -159,6 +178,7 @@ ANSWERS: dict[str, Answer] = {
     "search-dates": search_dates,
     "search-box": search_box,
     "search-table": search_table,
+    "export": export_files,
     "sample-points": sample_points,
     "sample-polygons": sample_polygons,
     "verify": verify_all,
@@ -176,15 +196,32 @@ def test_a_cluster_answers_as_threads(
     assert answer(stores, tmp_path / "cluster", scheduler=cluster.scheduler_address) == first
 
 
+@pytest.fixture(scope="module", params=[1, 2])
+def processes(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run a scheduler and workers that are processes; give its address."""
+    from distributed import LocalCluster
+
+    with LocalCluster(  # type: ignore[no-untyped-call]
+        n_workers=request.param, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as running:
+        yield running.scheduler_address
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("answer", SLOW_ANSWERS.values(), ids=SLOW_ANSWERS)
-@pytest.mark.parametrize("count", [1, 2])
 def test_processes_answer_as_threads(
-    answer: Answer, count: int, stores: Path, tmp_path: Path
+    answer: Answer, processes: str, stores: Path, tmp_path: Path
 ) -> None:
     """One process, and two, that share nothing with this one."""
     first = answer(stores, tmp_path / "threads", workers=1)
-    assert answer(stores, tmp_path / "local", scheduler="local", workers=count) == first
+    assert answer(stores, tmp_path / "processes", scheduler=processes) == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_processes_are_started_for_a_command(count: int, stores: Path, tmp_path: Path) -> None:
+    first = search_grids(stores, tmp_path, workers=1)
+    assert search_grids(stores, tmp_path, scheduler="local", workers=count) == first
 
 
 @pytest.mark.parametrize("n_blocks", [1, 7, 5_000])
@@ -239,6 +276,12 @@ def test_faults_on_workers_are_told_as_here(cluster: Any, stores: Path, tmp_path
     with pytest.raises(StoreError, match="embedding") as there:
         geoembz.search(copy, query, time="2023", scheduler=cluster.scheduler_address)
     assert str(there.value) == str(here.value)
+
+
+def test_tables_are_exported_here(stores: Path, tmp_path: Path) -> None:
+    """Refused, not ignored."""
+    with pytest.raises(InvalidConfigError, match="scheduler 'local': for rasters only"):
+        geoembz.export(stores / "table.zarr", tmp_path / "out.parquet", scheduler="local")
 
 
 def test_damage_is_found_by_workers(cluster: Any, stores: Path) -> None:
