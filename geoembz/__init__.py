@@ -82,6 +82,8 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._train import patches as patches
     from geoembz._train import pixels as pixels
     from geoembz._train import polygons as polygons
+    from geoembz._util.dry_run import DryRun as DryRun
+    from geoembz._util.dry_run import dry_run as dry_run
     from geoembz._util.progress import show_progress as show_progress
     from geoembz._verify import Verification as Verification
     from geoembz._verify import verify as verify
@@ -149,6 +151,7 @@ _ROOMS = {
     "_search": ("SearchResult", "search", "vectors_at"),
     "_seams": ("BorderStep", "ModelWindows", "OutlierTile", "SeamReport", "check_seams"),
     "_train": ("Patches", "Pixels", "Polygons", "patches", "pixels", "polygons"),
+    "_util.dry_run": ("DryRun", "dry_run"),
     "_util.progress": ("show_progress",),
     "_verify": ("Verification", "verify"),
     "_view": ("Viewer", "view"),

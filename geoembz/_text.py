@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 _MOST_CELL, _MOST_MESSAGE = 400, 4_000
 _ESCAPED = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_BYTE_UNITS = ((10**15, "PB"), (10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 _JOINERS = "\u200c\u200d"
 """Invisible, but part of how several scripts and emoji are written; they move no other text."""
 
@@ -85,3 +86,18 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
 def figure(value: float | None) -> str:
     """Return a measured number with six digits, or that it was not measured."""
     return "not measured" if value is None else f"{value:.6g}"
+
+
+def format_bytes(size_bytes: float) -> str:
+    """Return a size in decimal units, one decimal below ten.
+
+    Examples
+    --------
+    >>> format_bytes(6_144_000_000_000_000), format_bytes(96_000_000_000_000), format_bytes(64)
+    ('6.1 PB', '96 TB', '64 B')
+    """
+    for unit, name in _BYTE_UNITS:
+        if size_bytes >= unit:
+            scaled = size_bytes / unit
+            return f"{scaled:.1f} {name}" if scaled < 9.95 else f"{scaled:.0f} {name}"
+    return f"{size_bytes:.4g} B"

@@ -152,7 +152,8 @@ def test_every_command_has_its_function_and_the_other_way_round() -> None:
     }
     functions = {n for n in geoembz.__all__ if inspect.isfunction(getattr(geoembz, n))}
     only_python = {
-        "apply_model", "create", "explain", "extend", "fit", "load_basis", "open", "open_index",
+        "apply_model", "create", "dry_run", "explain", "extend", "fit", "load_basis", "open",
+        "open_index",
         "open_patch", "open_source", "patches", "pixels", "polygons", "record_in_store",
         "shard_coverage", "show_progress", "vectors_at", "write_demo", "write_report",
     }  # fmt: skip

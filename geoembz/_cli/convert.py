@@ -9,6 +9,7 @@ import typer
 from geoembz._cli.evaluate import plan_recipe
 from geoembz._cli.help import DESCRIPTION, RECIPE, RUNNING
 from geoembz._cli.options import (
+    DryRun,
     License,
     Scheduler,
     Seed,
@@ -114,6 +115,7 @@ def convert(
             "--break-lock", help="Take DST from a conversion that is dead.", rich_help_panel=RUNNING
         ),
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Convert embeddings to a compressed Zarr store.
 
@@ -143,27 +145,23 @@ def convert(
         recipe = plan_recipe(source[0], max_loss, experiment, given, output)
     from geoembz import convert as convert_source
 
-    with output.progress("shards") as progress:
-        summary = convert_source(
-            source,
-            store,
-            recipe=recipe,
-            basis=basis,
-            model=model,
-            license=license_,
-            metric=metric,
-            time=time,
-            read=read,
-            fit=fit,
-            storage=storage,
-            check=check,
-            workers=workers,
-            scheduler=scheduler,
-            overwrite=overwrite,
-            break_lock=break_lock,
-            progress=progress,
-        )
-    output.show(summary)
+    options: dict[str, Any] = {
+        "recipe": recipe,
+        "basis": basis,
+        "model": model,
+        "license": license_,
+        "metric": metric,
+        "time": time,
+        "read": read,
+        "fit": fit,
+        "storage": storage,
+        "check": check,
+        "workers": workers,
+        "scheduler": scheduler,
+        "overwrite": overwrite,
+        "break_lock": break_lock,
+    }
+    output.run("shards", convert_source, source, store, dry=dry_run, **options)
 
 
 def growth_options(
@@ -202,6 +200,7 @@ def append(
     output: Output,
     replace: Annotated[bool, typer.Option("--replace", help="Write over the date.")] = False,
     how: dict[str, Any],
+    dry_run: DryRun = False,
 ) -> None:
     """Append a date to a store that has a time axis.
 
@@ -215,17 +214,8 @@ def append(
     """
     from geoembz import append as append_source
 
-    with output.progress("shards") as progress:
-        summary = append_source(
-            store,
-            source,
-            time=time,
-            read=read,
-            replace_date=replace,
-            progress=progress,
-            **how,
-        )
-    output.show(summary)
+    how |= {"time": time, "read": read, "replace_date": replace}
+    output.run("shards", append_source, store, source, dry=dry_run, **how)
 
 
 @takes(read=read_options, how=growth_options, output=printed)
@@ -246,6 +236,7 @@ def update(
         str | None, typer.Option(metavar="DATE", help="Which date, of a store that has several.")
     ] = None,
     how: dict[str, Any],
+    dry_run: DryRun = False,
 ) -> None:
     """Fill pixels of a store that hold no embedding yet.
 
@@ -259,17 +250,8 @@ def update(
     """
     from geoembz import update as update_store
 
-    with output.progress("shards") as progress:
-        summary = update_store(
-            store,
-            source,
-            replace=replace,
-            time=time,
-            read=read,
-            progress=progress,
-            **how,
-        )
-    output.show(summary)
+    how |= {"time": time, "read": read, "replace": replace}
+    output.run("shards", update_store, store, source, dry=dry_run, **how)
 
 
 @takes(output=printed)

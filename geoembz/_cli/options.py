@@ -125,6 +125,12 @@ Verbose = Annotated[
         help="Say what is done; twice: every finished task, too.",
     ),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Say what would be read and written; do nothing.", rich_help_panel=RUNNING
+    ),
+]
 LogFile = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Append what is done, and errors, to a log."),

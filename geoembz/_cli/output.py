@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,31 @@ class Output:
         """Print a line beside the result."""
         if not (self.quiet or self.as_json):
             say(text)
+
+    def run(
+        self, what: str, call: Callable[..., "Result"], *arguments: Any, dry: bool, **options: Any
+    ) -> None:
+        """Call what writes, and show what it did; or, where that is all, what it would do.
+
+        Parameters
+        ----------
+        what
+            Is counted.
+        call
+            Function of the library that takes `progress`.
+        dry
+            Do nothing.
+        *arguments, **options
+            Of the function.
+        """
+        if dry:
+            from geoembz import dry_run
+
+            self.show(dry_run(call, *arguments, **options))
+            return
+        with self.progress(what) as progress:
+            result = call(*arguments, **options, progress=progress)
+        self.show(result)
 
     @contextmanager
     def logged(self) -> Iterator[None]:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geoembz._cli.help import DESCRIPTION, RUNNING
-from geoembz._cli.options import Access, License, Store, explained, printed, takes, work_options
+from geoembz._cli.options import (
+    Access,
+    DryRun,
+    License,
+    Store,
+    explained,
+    printed,
+    takes,
+    work_options,
+)
 from geoembz._cli.output import Output, say_json
 from geoembz._text import printable
 from geoembz.errors import InvalidConfigError
@@ -231,6 +240,7 @@ def publish(
             show_default="what was published",
         ),
     ] = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Copy a store to object storage, verified and resumable.
 
@@ -244,24 +254,20 @@ def publish(
     """
     from geoembz import publish as publish_store
 
-    with output.progress("objects") as progress:
-        report = publish_store(
-            store,
-            url,
-            endpoint_url=endpoint_url,
-            workers=workers,
-            anon_check=anon_check,
-            overwrite=overwrite,
-            break_lock=break_lock,
-            stac=stac,
-            viewer=viewer,
-            start=start,
-            end=end,
-            license=license_,
-            message=message,
-            progress=progress,
-        )
-    output.show(report)
+    options: dict[str, Any] = {
+        "endpoint_url": endpoint_url,
+        "workers": workers,
+        "anon_check": anon_check,
+        "overwrite": overwrite,
+        "break_lock": break_lock,
+        "stac": stac,
+        "viewer": viewer,
+        "start": start,
+        "end": end,
+        "license": license_,
+        "message": message,
+    }
+    output.run("objects", publish_store, store, url, dry=dry_run, **options)
 
 
 def cost_options(

@@ -11,10 +11,12 @@ from geoembz._convert.date_build import summarise_date
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.members import match_grids, member_names
 from geoembz._convert.options import FitOptions, ReadKeywords, gather_read, parse_date
+from geoembz._convert.outlook import foresee_all
 from geoembz._convert.record import Written
 from geoembz._convert.summary import AppendSummary
 from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.dry_run import Foreseen, is_dry
 from geoembz._util.progress import Progress
 from geoembz._util.threads import worker_count
 from geoembz._work.cluster import open_workers
@@ -142,8 +144,17 @@ def _append_all(
                 f"{url}: one grid, but the inputs lie in {', '.join(grids)}; expected inputs of one"
             )
         ((_, only),) = grids.items()
-        return [DateAppending(url, only, options, pool).run(progress)]
+        appending = DateAppending(url, only, options, pool)
+        if is_dry():
+            raise Foreseen(foresee_all("append", url, [appending.foresee()]))
+        return [appending.run(progress)]
     matched = match_grids(url, members, grids)
+    if is_dry():
+        every = [
+            DateAppending(f"{url.rstrip('/')}/{name}", grid, options, pool).foresee()
+            for name, grid in matched.items()
+        ]
+        raise Foreseen(foresee_all("append", url, every))
     with DestinationLock(ObjectTree(url), breaks=options.breaks_lock) as lock:
         told = _stores_with_date(url, options.date)
         added = [

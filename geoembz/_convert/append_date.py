@@ -9,14 +9,16 @@ from geoembz._convert.date_build import (
     check_date,
     date_attributes,
     date_plan,
+    date_store_plan,
     date_writer,
     finish_date,
     make_room,
     order_notes,
 )
 from geoembz._convert.destination import Destination
+from geoembz._convert.outlook import Outlook, outlook_of_raster
 from geoembz._convert.record import Written, summarise
-from geoembz._convert.shard_task import write_shards
+from geoembz._convert.shard_task import shards_of, write_shards
 from geoembz._convert.site import Build, Site
 from geoembz._convert.store_fit import check_sample, match_vectors
 from geoembz._util.progress import Progress
@@ -159,6 +161,30 @@ class DateAppending:
             written = replace(self, source=source).write(site.begin(plan), reader, progress)
             site.finish()
         return written, (*traits_of(source).notes, *order_notes(reader, self.options.date))
+
+    def foresee(self) -> tuple[Outlook, str]:
+        """Return what that would take, and what is there, in words; nothing is changed.
+
+        Raises
+        ------
+        GeoembzError
+            As `run` would, before it writes.
+        """
+        date, reader = self.options.date, StoreReader.open(self.url)
+        site = Site(Destination(self.url, breaks_lock=self.options.breaks_lock))
+        plan = self._plan(reader, site)
+        journal, state = site.foresee(plan)
+        begun = journal is not None
+        source = fit_to_store(self.url, reader, self.source, self.options, is_begun=begun)
+        if journal is None:
+            where = "replaced" if date in reader.dates else "added"
+            state = f"a store of {', '.join(reader.dates)}; {date} is {where}"
+        store = date_store_plan(reader, plan["position"], date)
+        shards = shards_of(source, store)
+        done = 0 if journal is None else len(journal.finished())
+        outlook = outlook_of_raster(source, store, shards, done, self.options.workers)
+        notes = (*outlook.notes, *order_notes(reader, date))
+        return replace(outlook, notes=notes), state
 
     def _is_here(self, reader: StoreReader) -> bool:
         """Whether the store has the date, from the same inputs."""

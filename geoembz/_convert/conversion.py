@@ -8,7 +8,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +16,17 @@ from numpy.typing import NDArray
 from geoembz._convert.basis import check_coverage
 from geoembz._convert.destination import Destination
 from geoembz._convert.options import FitOptions, StorageOptions
+from geoembz._convert.outlook import Outlook, encoding_like, foresee
 from geoembz._convert.sampling import sample_mean
 from geoembz._convert.site import Build, Plan, Site
 from geoembz._convert.summary import ConvertSummary
+from geoembz._util.dry_run import Foreseen, is_dry
 from geoembz._util.progress import Progress
 from geoembz._version import FORMAT_VERSION, __version__
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import ReadOptions, Source
+from geoembz.store.journal import Journal
 
 if TYPE_CHECKING:
     from geoembz.sources.tables import TableSource
@@ -97,11 +100,17 @@ class Conversion[Input: (Source, TableSource)](ABC):
     license: str | None
     metric: str | None
     is_part: bool = False
+    unit: ClassVar[str] = "pixel"
 
     def run(
         self, destination: Destination, progress: Progress | None, started: float
     ) -> ConvertSummary:
         """Convert to a destination; see `geoembz.convert`."""
+        if is_dry():
+            journal, state = Site(destination).foresee(self.plan())
+            encoding = self.encoding_of(journal)
+            outlook = self.outlook(encoding, 0 if journal is None else len(journal.finished()))
+            raise Foreseen(foresee("convert", destination.url, state, [outlook], self.unit))
         build_store(destination, self.plan(), lambda build: self.write(build, progress))
         return self.summary(destination.url, started)
 
@@ -112,6 +121,16 @@ class Conversion[Input: (Source, TableSource)](ABC):
     @abstractmethod
     def write(self, build: Build, progress: Progress | None) -> None:
         """Write the store, or what is missing of it; nothing opens it before it is complete."""
+
+    @abstractmethod
+    def outlook(self, encoding: Encoding, done: int) -> Outlook:
+        """Return what is read and written, where so many shards are done already."""
+
+    def encoding_of(self, journal: Journal | None) -> Encoding:
+        """Return the encoding, or one of its form where it is not fitted yet."""
+        if journal is not None and journal.exists():
+            return journal.resume(self.plan())[0]
+        return self.fixed or encoding_like(self.recipe, self.source.dimension, self.fit.seed)
 
     @abstractmethod
     def summary(self, url: str, started: float) -> ConvertSummary:

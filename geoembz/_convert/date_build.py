@@ -100,8 +100,14 @@ def order_notes(reader: StoreReader, date: str) -> list[str]:
 
 def date_writer(build: Build, reader: StoreReader, date: str) -> StoreWriter:
     """Return what writes the shards of a date of a store, as `date_plan` plans it."""
-    position, dates = build.plan["position"], reader.dates
-    plan = StorePlan(
+    position = build.plan["position"]
+    return StoreWriter(build.tree, date_store_plan(reader, position, date), position)
+
+
+def date_store_plan(reader: StoreReader, position: int, date: str) -> StorePlan:
+    """Return the plan of a store once it has a date at a position of its time axis."""
+    dates = reader.dates
+    return StorePlan(
         reader.encoding,
         layout_of(reader.codes),
         "plain",
@@ -110,7 +116,6 @@ def date_writer(build: Build, reader: StoreReader, date: str) -> StoreWriter:
         archive=reader.is_archive,
         layers=reader.attributes.layers,
     )
-    return StoreWriter(build.tree, plan, position)
 
 
 def make_room(build: Build, arrays: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from geoembz._convert.placing import builds, end_interrupted_swap
 from geoembz._objects.files import refuse_inside_store
 from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.dry_run import is_dry
 from geoembz.errors import DestinationExistsError, InvalidConfigError
 from geoembz.store.journal import FOLDER, Journal
 
@@ -65,7 +66,8 @@ class Destination:
         if tree.is_local:
             _refuse_files(tree.local_path)
             refuse_inside_store(tree.local_path)
-            end_interrupted_swap(tree.local_path)
+            if not is_dry():
+                end_interrupted_swap(tree.local_path)
         if not tree.exists():
             return self
         journal = Journal(tree)

@@ -14,13 +14,15 @@ from geoembz._convert.conversion import Conversion, Fit, build_store, fit_once
 from geoembz._convert.destination import Destination
 from geoembz._convert.levels import finish_store, has_unit_length
 from geoembz._convert.options import StorageOptions
+from geoembz._convert.outlook import Outlook, foresee, outlook_of_raster
 from geoembz._convert.record import store_attributes, summarise
 from geoembz._convert.sampling import PixelRoles, SampleCache, draw_sample, sample_mean
-from geoembz._convert.shard_task import write_shards
-from geoembz._convert.site import Build
+from geoembz._convert.shard_task import shards_of, write_shards
+from geoembz._convert.site import Build, Plan, Site
 from geoembz._convert.summary import ConvertSummary, merge_summaries
 from geoembz._geo.chunks import sizes_for
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.dry_run import DryRun, Foreseen, is_dry
 from geoembz._util.progress import Progress
 from geoembz._work.executors import Workers, run_tasks
 from geoembz.encoding import Encoding
@@ -32,6 +34,7 @@ from geoembz.sources.layer_reading import layers_of
 from geoembz.store import StoreReader
 from geoembz.store.documents import StorePlan
 from geoembz.store.grids import write_root
+from geoembz.store.journal import Journal
 from geoembz.store.layout import choose_layout, level_layouts
 from geoembz.store.levels import count_levels
 from geoembz.store.writer import StoreWriter
@@ -88,9 +91,18 @@ class RasterConversion(Conversion[Source]):
         return None if self.read.nodata is None else str(self.read.nodata)
 
     def _writer(self, build: Build, encoding: Encoding) -> StoreWriter:
+        return StoreWriter(build.tree, self._store_plan(encoding))
+
+    def _store_plan(self, encoding: Encoding) -> StorePlan:
         shape, block = self.source.grid.shape, self.source.block_shape
         plan = plan_store(shape, block, encoding, self.storage, self.date)
-        return StoreWriter(build.tree, replace(plan, layers=layers_of(self.source)))
+        return replace(plan, layers=layers_of(self.source))
+
+    def outlook(self, encoding: Encoding, done: int) -> Outlook:
+        """Return what is read and written."""
+        plan = self._store_plan(encoding)
+        shards = shards_of(self.source, plan)
+        return outlook_of_raster(self.source, plan, shards, done, self.workers)
 
     def summary(self, url: str, started: float) -> ConvertSummary:
         """Return the summary of the store that is there now."""
@@ -236,6 +248,8 @@ def convert_grids(
         write_root(build.tree, list(parts))
 
     plan = {"grids": {name: part.plan() for name, part in parts.items()}}
+    if is_dry():
+        raise Foreseen(_foresee_grids(parts, destination, plan))
     build_store(destination, plan, write)
     summaries = [
         part.summary(f"{destination.url.rstrip('/')}/{name}", time.perf_counter())
@@ -243,6 +257,25 @@ def convert_grids(
     ]
     stored = sum(ObjectTree(destination.url).sizes().values())
     return merge_summaries(summaries, destination.url, stored, time.perf_counter() - started)
+
+
+def _foresee_grids(
+    parts: Mapping[str, RasterConversion], destination: Destination, plan: Plan
+) -> DryRun:
+    journal, state = Site(destination).foresee(plan)
+    first = next(iter(parts.values()))
+    encoding = first.encoding_of(None) if journal is None else journal.resume(plan)[0]
+    outlooks = []
+    for name, part in parts.items():
+        outlook = part.outlook(encoding, 0)
+        done = 0 if journal is None else _count_done(journal.tree.child(name), outlook.shards)
+        outlooks.append(replace(outlook, done=done))
+    return foresee("convert", destination.url, state, outlooks)
+
+
+def _count_done(tree: ObjectTree, shards: int) -> int:
+    """Return how many shards of a grid an interrupted run has written."""
+    return len(Journal(tree).finished()) if tree.read("zarr.json") is None else shards
 
 
 def fit_grids(parts: Mapping[str, RasterConversion]) -> Fit:

@@ -228,6 +228,14 @@ def _columns(codes: Codes) -> Codes:
         return allocate((len(codes), codes[0].size), codes.dtype)
 
 
+def shards_of(source: Source, plan: StorePlan) -> Sequence[Window]:
+    """Return the shards of a store that a source may fill."""
+    shards: Sequence[Window] = plan.chunks.shards()
+    if plan.layers:  # which may have numbers where there are no vectors
+        return shards
+    return pick(shards, partial(occupies, source))
+
+
 def write_shards(
     source: Source,
     writer: StoreWriter,
@@ -254,9 +262,7 @@ def write_shards(
     progress
         Called with the numbers of finished and of missing shards.
     """
-    shards: Sequence[Window] = writer.plan.chunks.shards()
-    if not writer.plan.layers:  # which may have numbers where there are no vectors
-        shards = pick(shards, partial(occupies, source))
+    shards = shards_of(source, writer.plan)
     roles = PixelRoles(seed, source.grid.shape)
     task = ShardTask(source, writer, build.journal, build.fence, roles, centre, workers.may_repeat)
     return run_recorded(

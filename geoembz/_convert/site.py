@@ -201,6 +201,40 @@ class Site:
         if not self._tree.is_local:
             journal.shorten()
 
+    def foresee(self, plan: Plan) -> tuple[Journal | None, str]:
+        """Say what `begin` would find, without taking the destination or changing anything.
+
+        Returns
+        -------
+        journal
+            Of an interrupted run of the plan.
+        state
+            What is there, in words.
+
+        Raises
+        ------
+        InvalidConfigError
+            If another conversion is unfinished there.
+        DestinationExistsError
+            If a store is there that may not be replaced.
+        """
+        plan = as_read(plan)
+        is_local, replaces = self._tree.is_local, self.destination.replaces
+        if is_local:
+            find = builds_beside if replaces else builds
+            found = [Journal(ObjectTree(build)) for build in find(self._tree.local_path)]
+            begun = [journal for journal in found if self._goes_on(journal, plan)]
+        else:
+            begun = [journal for journal in [Journal(self._tree)] if journal.plan() is not None]
+            for journal in begun:
+                journal.refuse_other(plan, self.destination.url)
+        self._refuse_store(plan, is_begun=bool(begun) and not is_local)
+        if begun:
+            return Journal.of(begun[0].tree, plan), "an interrupted run of this command"
+        if replaces:
+            return None, "a store, which is replaced once the new one is complete"
+        return None, "a store" if grows(plan) else "nothing is there"
+
     def journals(self) -> list[Journal]:
         """Return the journals of what is unfinished here."""
         places = builds(self._tree.local_path) if self._tree.is_local else []
@@ -219,10 +253,8 @@ class Site:
         plan = as_read(plan)
         if plan in self.ended:
             return Build(self._tree, Journal.of(self._tree, plan), self._lock.fence, plan, True)
-        is_new = not self.destination.replaces and not grows(plan)
         remote_resumes = not self._tree.is_local and Journal(self._tree).matches(plan)
-        if is_new and self.destination.holds_store and not remote_resumes:
-            raise DestinationExistsError(holds_already(self.destination.url))
+        self._refuse_store(plan, is_begun=remote_resumes)
         if self._ends and not self._tree.is_local:  # the journal's place is needed
             self._forget()
         tree = self._local_tree(plan) if self._tree.is_local else self._tree
@@ -237,6 +269,12 @@ class Site:
             self._conclude(self._build)
             return Build(self._tree, journal, self._lock.fence, plan, True)
         return self._build
+
+    def _refuse_store(self, plan: Plan, *, is_begun: bool) -> None:
+        """Refuse a store that is there, unless it is to be replaced, to grow, or was begun."""
+        is_new = not self.destination.replaces and not grows(plan)
+        if is_new and self.destination.holds_store and not is_begun:
+            raise DestinationExistsError(holds_already(self.destination.url))
 
     def _local_tree(self, plan: Plan) -> ObjectTree:
         """Return our own folder: what the same plan left, renamed, or a new one."""

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._convert.conversion import Conversion, fit_once
+from geoembz._convert.outlook import Outlook, outlook_of_table
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.site import Build
 from geoembz._convert.summary import ConvertSummary
@@ -116,6 +117,8 @@ def _choose_rows(
 class TableConversion(Conversion[TableSource]):
     """The conversion of a table."""
 
+    unit: ClassVar[str] = "row"
+
     def draw(self, n_samples: int) -> list[NDArray[np.float32]]:
         """Draw so many rows that are not held out."""
         return draw_rows(self.source, self.roles, n_samples)
@@ -154,6 +157,10 @@ class TableConversion(Conversion[TableSource]):
             merge_stored(shard.stored for shard in done.values()),
             build.fence,
         )
+
+    def outlook(self, encoding: Encoding, done: int) -> Outlook:
+        """Return what is read and written."""
+        return outlook_of_table(self.source, self._table_plan(encoding), done, self.workers)
 
     def summary(self, url: str, started: float) -> ConvertSummary:
         """Return the summary of the store that is there now."""

@@ -9,11 +9,13 @@ from typing import Unpack
 from geoembz._convert.inputs import Inputs, open_inputs
 from geoembz._convert.members import match_grids, member_names
 from geoembz._convert.options import FitOptions, ReadKeywords, gather_read, parse_date
+from geoembz._convert.outlook import foresee_all
 from geoembz._convert.record import total_pixels
 from geoembz._convert.summary import UpdateSummary, mean_fidelity
 from geoembz._convert.update_grid import GridUpdating, Updated, UpdateOptions
 from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
+from geoembz._util.dry_run import Foreseen, is_dry
 from geoembz._util.progress import Progress
 from geoembz._util.threads import worker_count
 from geoembz._work.cluster import open_workers
@@ -164,8 +166,17 @@ def _update_all(
                 f"{url}: one grid, but the inputs lie in {', '.join(grids)}; expected inputs of one"
             )
         ((_, only),) = grids.items()
-        return [GridUpdating(url, only, options, pool).run(progress)]
+        updating = GridUpdating(url, only, options, pool)
+        if is_dry():
+            raise Foreseen(foresee_all("update", url, [updating.foresee()]))
+        return [updating.run(progress)]
     matched = match_grids(url, members, grids)
+    if is_dry():
+        every = [
+            GridUpdating(f"{url.rstrip('/')}/{name}", grid, options, pool).foresee()
+            for name, grid in matched.items()
+        ]
+        raise Foreseen(foresee_all("update", url, every))
     with DestinationLock(ObjectTree(url), breaks=options.breaks_lock) as lock:
         ahead = grids_ahead(url, members)
         parts = [

@@ -1,6 +1,6 @@
 """Update one grid of a store: see whether the source fits it, then change its shards."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -9,6 +9,7 @@ from geoembz._convert.conversion import Fit, fit_once
 from geoembz._convert.date_build import layouts_of_levels
 from geoembz._convert.destination import Destination
 from geoembz._convert.levels import finish_store
+from geoembz._convert.outlook import Outlook, outlook_of_raster
 from geoembz._convert.record import Written, summarise, total_pixels
 from geoembz._convert.sampling import PixelRoles
 from geoembz._convert.shard_task import ShardResult
@@ -16,7 +17,7 @@ from geoembz._convert.site import Build, Site
 from geoembz._convert.store_fit import check_sample, match_vectors
 from geoembz._convert.summary import mean_fidelity
 from geoembz._convert.update_task import UpdatedCodes, UpdateTask
-from geoembz._geo.grid import pick
+from geoembz._geo.grid import Window, pick
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.progress import Progress
 from geoembz._version import FORMAT_VERSION, __version__
@@ -142,6 +143,28 @@ class GridUpdating:
             site.finish()
         return updated
 
+    def foresee(self) -> tuple[Outlook, str]:
+        """Return what that would take at most, and what is there, in words; nothing is changed.
+
+        Raises
+        ------
+        GeoembzError
+            As `run` would, before it writes.
+        """
+        reader = StoreReader.open(self.url)
+        plan = self._plan(reader, self.position(reader))
+        site = Site(Destination(self.url, breaks_lock=self.options.breaks_lock))
+        journal, state = site.foresee(plan)
+        source, store = self._fit(reader), _store_plan(reader)
+        shards = _reached(source, store)
+        if journal is None:
+            n_shards, n_valid = len(store.chunks.shards()), reader.attributes.pixels["valid"]
+            state = f"a store of {n_shards:,} shards and {n_valid:,} valid pixels"
+        done = 0 if journal is None else len(journal.finished())
+        workers = self.options.workers
+        outlook = outlook_of_raster(source, store, shards, done, workers)
+        return replace(outlook, count=self.source.grid.window.size), state
+
     def position(self, reader: StoreReader) -> int:
         """Return the position of the date on the time axis; 0 where there is none.
 
@@ -220,15 +243,7 @@ class GridUpdating:
         self, build: Build, reader: StoreReader, position: int, progress: Progress | None
     ) -> Updated:
         """Write the shards that change, beside the store, and the metadata that it will have."""
-        plan = StorePlan(
-            reader.encoding,
-            layout_of(reader.codes),
-            reader.attributes.layout,
-            reader.dates,
-            layouts_of_levels(reader),
-            archive=reader.is_archive,
-            layers=reader.attributes.layers,
-        )
+        plan = _store_plan(reader)
         writer = StoreWriter(build.tree, plan, position)
         results = self._write_shards(build, writer, reader, progress)
         written = summarise(self.source, results, checksum=self.options.read.checksum)
@@ -273,15 +288,9 @@ class GridUpdating:
             base=reader,
             replaces=options.replaces,
         )
-        inside = occupied_window(self.source)
-        reaches = (
-            (lambda shard: shard.intersection(inside) is not None)
-            if writer.plan.layers  # which may have numbers where there are no vectors
-            else partial(occupies, self.source)
-        )
         return run_recorded(
             task,
-            pick(writer.plan.chunks.shards(), reaches),
+            _reached(self.source, writer.plan),
             build.journal,
             build.tree,
             writer.date,
@@ -340,6 +349,30 @@ class GridUpdating:
         return {
             key: StoredObject(digest, 0) for key, digest in known.items() if key.startswith(starts)
         }
+
+
+def _store_plan(reader: StoreReader) -> StorePlan:
+    """Return the plan that a store has."""
+    return StorePlan(
+        reader.encoding,
+        layout_of(reader.codes),
+        reader.attributes.layout,
+        reader.dates,
+        layouts_of_levels(reader),
+        archive=reader.is_archive,
+        layers=reader.attributes.layers,
+    )
+
+
+def _reached(source: Source, plan: StorePlan) -> Sequence[Window]:
+    """Return the shards of a store that a source on its grid may change."""
+    inside = occupied_window(source)
+    reaches = (
+        (lambda shard: shard.intersection(inside) is not None)
+        if plan.layers  # which may have numbers where there are no vectors
+        else partial(occupies, source)
+    )
+    return pick(plan.chunks.shards(), reaches)
 
 
 def _entry(attributes: StoreAttributes, position: int) -> tuple[str | None, Written]:

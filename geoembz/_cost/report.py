@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geoembz._cost.estimate import GB, PB, SENTINEL2_PB_PER_YEAR, TB, CostEstimate
-from geoembz._text import aligned
+from geoembz._text import aligned, format_bytes
 from geoembz._util.optional import import_extra
 from geoembz._util.output import output_faults
 from geoembz._util.results import Result
@@ -15,27 +15,11 @@ from geoembz.errors import InvalidConfigError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_BYTE_UNITS = ((PB, "PB"), (TB, "TB"), (GB, "GB"), (10**6, "MB"), (10**3, "kB"))
 _SUFFIXES = (".png", ".svg", ".pdf")
 _UNITS = ((PB, "PB"), (TB, "TB"), (GB, "GB"), (10**6, "MB"), (1, "bytes"))
 _BAR, _CHOSEN, _LINE = "#4C78A8", "#E4572E", "#444444"
 _ROOM_FOR_LABELS = 1.3  # the axis, over the longest bar: prices stand behind the bars
 _FARTHEST_LINE = 20  # times the longest bar; beyond that the bars could not be seen
-
-
-def format_bytes(size_bytes: float) -> str:
-    """Return a size in decimal units, one decimal below ten.
-
-    Examples
-    --------
-    >>> format_bytes(6_144_000_000_000_000), format_bytes(96_000_000_000_000), format_bytes(64)
-    ('6.1 PB', '96 TB', '64 B')
-    """
-    for unit, name in _BYTE_UNITS:
-        if size_bytes >= unit:
-            scaled = size_bytes / unit
-            return f"{scaled:.1f} {name}" if scaled < 9.95 else f"{scaled:.0f} {name}"
-    return f"{size_bytes:.4g} B"
 
 
 def format_usd(usd: float) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from geoembz._cost.estimate import FLAT_USD_PER_GB_MONTH, GB
-from geoembz._cost.report import format_bytes, format_usd
+from geoembz._cost.report import format_usd
 from geoembz._evaluate.metrics.scores import pareto_front
-from geoembz._text import aligned, printable
+from geoembz._text import aligned, format_bytes, printable
 from geoembz._util.results import Result
 
 UNLABELLED = {"cosine": "centred cosine", "rank": "rank correlation of distances"}

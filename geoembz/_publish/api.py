@@ -15,6 +15,7 @@ from geoembz._publish.page import Reach, public_address
 from geoembz._publish.run import PublishReport, copy_store
 from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_extent import checked_interval
+from geoembz._util.dry_run import is_dry
 from geoembz._util.progress import Progress
 from geoembz._view import built_page
 from geoembz.errors import InvalidConfigError, redact
@@ -125,6 +126,11 @@ def publish(
         }
         beside |= {"start": start, "end": end, "license": license}
         _refuse_beside(url, beside)
+        if is_dry():
+            raise InvalidConfigError(
+                f"publish: no dry run to {url}: what differs is known once a session is open; "
+                "leave --dry-run out, which commits only what is new"
+            )
         return commit_store(
             path,
             url,
@@ -154,7 +160,7 @@ def publish(
         policy=policy,
         progress=progress,
         describe=partial(describe, interval=interval, licence=license) if stac else None,
-        page=_build_page(path, url, f"../{place.name}") if viewer else None,
+        page=_build_page(path, url, f"../{place.name}") if viewer and not is_dry() else None,
     )
     endpoint = check_endpoint(endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
     address = public_address(place, endpoint) if viewer else None

@@ -15,6 +15,7 @@ from geoembz._publish.page import write_page
 from geoembz._publish.plan import ROOT, Original, Target, hold, leftovers, phases
 from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._spelling import spelled
+from geoembz._util.dry_run import DryRun, Foreseen, is_dry
 from geoembz._util.progress import Progress
 from geoembz._util.results import Result
 from geoembz._util.threads import check_workers, for_each
@@ -163,6 +164,8 @@ def copy_store(
         raise InvalidConfigError(f"publish: {url} is the store itself; choose another destination")
     _log.info("listing %s", source.place)
     original = Original.of(source)
+    if is_dry():
+        raise Foreseen(_foresee(original, tree, overwrite=overwrite))
     with hold(tree, breaks=break_lock) as target:
         sender = _Sender(original, target, progress)
         _send(sender, workers, overwrite=overwrite)
@@ -181,6 +184,31 @@ def copy_store(
         time=None if described is None else str(described.time),
         is_time_of_publication=described is not None and described.time.is_of_publication,
         page_url=page_url,
+    )
+
+
+def _foresee(original: Original, tree: PublishedTree, *, overwrite: bool) -> DryRun:
+    """Return what copying a store would send, by the sizes of what is there already."""
+    there, sizes = Target(tree).listed(), original.tree.list()
+    root, url = digest(original.root), str(tree.place)
+    old = leftovers(original.keys, root, there, url, overwrite=overwrite)
+    new = [key for key in original.keys if key not in there or there[key].size != sizes[key].size]
+    known = len(original.keys) - len(new)
+    state = f"{known:,} objects are there with the same size" if there else "nothing is there"
+    if old.extra or old.hidden:
+        state += f"; another store, of which {len(old.extra):,} objects are deleted"
+    return DryRun(
+        command="publish",
+        destination=url,
+        state=state,
+        inputs=(str(original.tree.place),),
+        input_bytes=None,
+        unit="object",
+        count=len(original.keys),
+        bytes_read=sum(sizes[key].size or 0 for key in original.keys),
+        objects=len(new),
+        bytes_written=sum(sizes[key].size or 0 for key in new),
+        notes=("beside it: the manifest, and the STAC item and the page that are asked for",),
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from geoembz._util.dry_run import is_dry
 from geoembz._util.progress import Progress, listener
 from geoembz._util.threads import PARTING_SECONDS, within
 from geoembz._work.executors import LOCAL, ThreadWorkers, Workers
@@ -168,7 +169,7 @@ def open_workers(scheduler: str | None, count: int) -> Iterator[Workers]:
     SchedulerError
         If no scheduler answers, or it has no workers.
     """
-    if scheduler is None:
+    if scheduler is None or is_dry():
         yield ThreadWorkers(count)
         return
     with open_cluster(scheduler, count) as workers:

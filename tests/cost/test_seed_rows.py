@@ -5,7 +5,7 @@ import pytest
 from geoembz._cost.estimate import FLAT_USD_PER_GB_MONTH, Holding, estimate
 from geoembz._cost.options import CostOptions
 from geoembz._cost.prices import load_provider
-from geoembz._cost.report import format_bytes, format_usd
+from geoembz._cost.report import format_usd
 from geoembz._cost.sizes import (
     LAND_AREA_KM2,
     bits_per_value,
@@ -13,6 +13,7 @@ from geoembz._cost.sizes import (
     get_model,
     pixels_from_area,
 )
+from geoembz._text import format_bytes
 from geoembz.encoding import Recipe
 from geoembz.errors import InvalidConfigError
 
