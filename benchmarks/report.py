@@ -19,9 +19,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks import history
 from geoembz._util.threads import worker_count
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = history.RESULTS
 PACKAGES = ("geoembz", "numpy", "zarr", "numcodecs", "xarray", "rasterio", "dask", "scikit-learn")
 _BACK_ENDS = """
 import json, numpy, rasterio, threadpoolctl
@@ -162,7 +163,8 @@ def rows_of(case: str, run: Run) -> list[Row]:
 def publish(name: str, rows: Iterable[Row], options: Any, *, keep: bool = False) -> None:
     """Print the table; write it as CSV with machine, versions and date unless it is a smoke run.
 
-    With `keep`, rows of other cases that are in the CSV stay, with their own dates and versions.
+    The CSV is what was measured last; `benchmarks.history` keeps every run. With `keep`, rows of
+    other cases that are in the CSV stay, with their own dates and versions.
     """
     judged = [replace(row, target=None) if options.smoke else row for row in rows]
     table = [row.cells() for row in judged]
@@ -179,7 +181,8 @@ def publish(name: str, rows: Iterable[Row], options: Any, *, keep: bool = False)
         writer = csv.DictWriter(file, [*table[0], *origin], lineterminator="\n")
         writer.writeheader()
         writer.writerows([*old, *new])
-    print(f"\nwritten to {folder / name}.csv")
+    history.add(folder, name, table, origin)
+    print(f"\nwritten to {folder / name}.csv, and added to {history.HISTORY}")
 
 
 def _rows_beside(path: Path, new: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
