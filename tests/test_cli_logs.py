@@ -14,7 +14,7 @@ import geoembz
 from geoembz._cli import main
 from geoembz._cli.output import Output
 from geoembz._cli.progress import LINE_SECONDS, LogLines
-from geoembz._util.progress import Bar, listened, told
+from geoembz._util.progress import Bar, Rate, listened, told
 from tests.conftest import MakeRaster
 
 if TYPE_CHECKING:
@@ -188,3 +188,21 @@ def test_a_bar_in_python(
     geoembz.verify(tmp_path / "a.zarr")
     assert not shown
     assert capsys.readouterr().out == ""
+
+
+def test_rate_is_that_of_the_phase() -> None:
+    """A phase that counts on, as the next level does, is as fast as it is; so is one from 1."""
+    now = [0.0]
+    rate = Rate(lambda: now[0])
+    now[0] = 10
+    assert rate(100) == 10
+    rate.restart()
+    now[0] = 12
+    assert rate(104) == 2  # of a count that goes on
+    rate.restart()
+    now[0] = 16
+    assert rate(8) == 2  # of one that begins anew with its phase
+    now[0] = 20
+    assert rate(1) == 0  # and of one that begins anew without: nothing is known yet
+    now[0] = 21
+    assert rate(4) == 4

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,52 @@ def test_info_describes_every_grid(zones: Path) -> None:
     assert "48 x 24" in printed
     document = json.loads(CliRunner().invoke(app, ["info", str(zones), "--json"]).output)
     assert [grid["crs"] for grid in document["grids"]] == ["EPSG:32632", "EPSG:32633"]
+
+
+@pytest.mark.parametrize("overviews", [False, True])
+def test_progress_counts_all_grids(tmp_path: Path, overviews: bool) -> None:
+    """From 1 to the number of all shards, which is known from the start but for levels."""
+    told: list[tuple[int, int]] = []
+    options: dict[str, Any] = {"quantizer": "float32", "chunk": 8, "shard": 8, "workers": 1}
+    geoembz.convert(
+        write_zones(tmp_path / "in"),
+        tmp_path / "zones.zarr",
+        progress=lambda *counts: told.append(counts),
+        overviews=overviews,
+        **options,
+    )
+    done, totals = zip(*told, strict=True)
+    assert list(done) == list(range(1, totals[-1] + 1))
+    n_shards = 2 * (24 // 8) * (48 // 8)
+    assert totals[0] == n_shards
+    assert (totals[-1] > n_shards) == overviews
+    told.clear()
+    if overviews:
+        geoembz.overviews(
+            tmp_path / "zones.zarr",
+            overwrite=True,
+            workers=1,
+            progress=lambda *counts: told.append(counts),
+        )
+        n_level = totals[-1] - n_shards
+        assert told == [(number, n_level) for number in range(1, n_level + 1)]
+
+
+def test_progress_of_a_finished_grid_is_left_out(tmp_path: Path) -> None:
+    """Converting goes on after an interruption: what is left is counted, and no more."""
+    told: list[tuple[int, int]] = []
+    options: dict[str, Any] = {"quantizer": "float32", "chunk": 8, "shard": 8, "workers": 1}
+    source, store = write_zones(tmp_path / "in"), tmp_path / "zones.zarr"
+    n_zone = (24 // 8) * (48 // 8)
+
+    def stop(done: int, _total: int) -> None:
+        if done == n_zone + 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        geoembz.convert(source, store, progress=stop, **options)
+    geoembz.convert(source, store, progress=lambda *counts: told.append(counts), **options)
+    assert [total for _, total in told] == [n_zone - 4] * (n_zone - 4)
 
 
 def test_open_takes_the_name_of_a_grid(zones: Path) -> None:

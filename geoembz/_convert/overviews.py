@@ -17,7 +17,7 @@ from geoembz._convert.site import Build, Site
 from geoembz._convert.summary import OverviewsSummary
 from geoembz._objects.names import refuse_snapshot
 from geoembz._objects.tree import ObjectTree
-from geoembz._util.progress import Progress
+from geoembz._util.progress import Parts, Progress
 from geoembz._util.threads import check_workers, worker_count
 from geoembz._version import __version__
 from geoembz._work.cluster import open_workers
@@ -126,9 +126,15 @@ def overviews(
             before = {name: one.open() for name, one in adding.items()}
             with DestinationLock(ObjectTree(url), breaks=break_lock) as lock:
                 ahead = grids_ahead(url, names)
+                counts = Parts(
+                    progress, {n: one.count_shards(before[n]) for n, one in adding.items()}
+                )
                 for name, one in adding.items():
                     grids[name] = one.run(
-                        before[name], progress, breaks_lock=break_lock, is_ahead=name in ahead
+                        before[name],
+                        counts.of(name),
+                        breaks_lock=break_lock,
+                        is_ahead=name in ahead,
                     )
                 lock.fence.check()
                 write_root(url, names)
@@ -236,6 +242,12 @@ class _LevelsAdding:
             attributes = self._write(build, reader, opened.document, progress)
             site.finish()
             return attributes
+
+    def count_shards(self, opened: _Opened) -> int:
+        """Return how many shards all levels of all dates have."""
+        reader = opened.reader
+        layouts = level_layouts(layout_of(reader.codes), count_levels(reader.shape, self.asked))
+        return max(1, len(reader.dates)) * sum(len(layout.shards()) for layout in layouts)
 
     def _plan(self, opened: _Opened) -> dict[str, Any]:
         """Return all that the bytes of the levels depend on: the objects of the full resolution."""

@@ -1,5 +1,6 @@
 """Convert rasters: one grid to a store, or several grids to child stores with one encoding."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from geoembz._convert.summary import ConvertSummary, merge_summaries
 from geoembz._geo.chunks import sizes_for
 from geoembz._objects.tree import ObjectTree
 from geoembz._util.dry_run import DryRun, Foreseen, is_dry
-from geoembz._util.progress import Progress
+from geoembz._util.progress import Parts, Progress
 from geoembz._work.executors import Workers, run_tasks
 from geoembz.encoding import Encoding
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
@@ -38,6 +39,8 @@ from geoembz.store.journal import Journal
 from geoembz.store.layout import choose_layout, level_layouts
 from geoembz.store.levels import count_levels
 from geoembz.store.writer import StoreWriter
+
+_log = logging.getLogger("geoembz.convert")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,10 @@ class RasterConversion(Conversion[Source]):
     def nodata(self) -> str | None:
         """What replaced the nodata value of the source, as the journal records it."""
         return None if self.read.nodata is None else str(self.read.nodata)
+
+    def count_shards(self, encoding: Encoding) -> int:
+        """Return how many shards there are to write."""
+        return len(shards_of(self.source, self._store_plan(encoding)))
 
     def _writer(self, build: Build, encoding: Encoding) -> StoreWriter:
         return StoreWriter(build.tree, self._store_plan(encoding))
@@ -234,16 +241,19 @@ def convert_grids(
     destination
         The root.
     progress, started
-        As in `geoembz.convert`; progress counts the shards of one grid after the other.
+        As in `geoembz.convert`; progress counts the shards of all grids.
     """
 
     def write(build: Build) -> None:
         encoding, _ = fit_once(build, lambda: fit_grids(parts))
-        for name, part in parts.items():
+        counts = Parts(progress, {n: p.count_shards(encoding) for n, p in parts.items()})
+        for number, (name, part) in enumerate(parts.items(), 1):
             own = replace(part, fixed=encoding, is_part=True)
             child = build.child(name, own.plan())
+            tell = counts.of(name)
             if not child.is_complete:
-                own.write(child, progress)
+                _log.info("grid %s, %d of %d", name, number, len(parts))
+                own.write(child, tell)
         build.fence.check()
         write_root(build.tree, list(parts))
 

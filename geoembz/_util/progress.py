@@ -7,7 +7,7 @@ fit is no part of it.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
@@ -94,6 +94,50 @@ def show_progress() -> Iterator[None]:
         yield
 
 
+class Parts:
+    """Counts the tasks of parts, one after the other, among those of all.
+
+    A part may have several phases, each counted from its start; what comes after the first is added
+    when it begins.
+
+    Parameters
+    ----------
+    progress
+        Is told of all; None for nobody.
+    sizes
+        How many tasks each part is expected to have.
+
+    Examples
+    --------
+    >>> parts = Parts(lambda done, total: print(done, "of", total), {"utm32n": 2, "utm33n": 3})
+    >>> parts.of("utm32n")(2, 2)
+    2 of 5
+    >>> parts.of("utm33n")(1, 3)
+    3 of 5
+    """
+
+    def __init__(self, progress: Progress | None, sizes: Mapping[str, int]) -> None:
+        self._progress, self._ahead = progress, dict(sizes)
+        self._before = self._done = self._total = 0
+
+    def of(self, name: str) -> Progress | None:
+        """Return what counts the tasks of a part that begins now."""
+        self._end_phase()
+        self._ahead.pop(name, None)
+        return None if self._progress is None else self._tell
+
+    def _tell(self, done: int, total: int) -> None:
+        if done < self._done:
+            self._end_phase()
+        self._done, self._total = done, total
+        if self._progress is not None:
+            self._progress(self._before + done, self._before + total + sum(self._ahead.values()))
+
+    def _end_phase(self) -> None:
+        self._before += self._total
+        self._done = self._total = 0
+
+
 class Listener(Protocol):
     """Is told of phases, and of how far they are."""
 
@@ -114,12 +158,12 @@ class Rate:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self._clock, self._done = clock, 0
         self.restart()
 
     def restart(self) -> None:
-        """Begin a phase."""
-        self._started, self._done = self._clock(), 0
+        """Begin a phase: what is counted on was done before it."""
+        self._started, self._before, self._is_new = self._clock(), self._done, True
 
     def __call__(self, done: int) -> float:
         """Return how many were finished in each second.
@@ -132,11 +176,13 @@ class Rate:
         >>> rate(8)
         4.0
         """
-        if done < self._done:  # the next grid of several, or the next level
-            self.restart()
-        self._done = done
-        seconds = self._clock() - self._started
-        return done / seconds if seconds > 0 else 0.0
+        now = self._clock()
+        if done < self._done + self._is_new:  # counted from the start again
+            self._started = self._started if self._is_new else now
+            self._before = 0
+        self._done, self._is_new = done, False
+        seconds = now - self._started
+        return (done - self._before) / seconds if seconds > 0 else 0.0
 
 
 class Bar:
