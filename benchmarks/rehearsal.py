@@ -27,6 +27,8 @@ from benchmarks.report import RESULTS, Row, publish
 from benchmarks.watching import Took, watch
 
 BUCKET = "rehearsal"
+WORKERS = 4
+"""Processes that make tiles."""
 GEOEMBZ = [sys.executable, "-m", "geoembz"]
 _LARGE = 4096
 """Pixels along a side of a zone from which on it has three levels of overviews."""
@@ -47,12 +49,15 @@ class Rehearsal:
         Folder of Ceph's gateway, for its access log.
     across, side
         As `benchmarks.rehearsal_tiles.Landscape`.
+    workers
+        Shards at once; None for what the commands choose.
     """
 
     work: Path
     gateway: Path
     across: int
     side: int
+    workers: int | None = None
 
     @property
     def store(self) -> Path:
@@ -90,7 +95,11 @@ class Rehearsal:
         made = [sys.executable, "-m", "benchmarks.rehearsal", str(out), "--make-tiles"]
         sizes = ["--across", str(self.across), "--side", str(self.side)]
         steps = {"generate": [*made, *sizes]}
-        return steps | {name: [*GEOEMBZ, *command] for name, command in commands.items()}
+        at_once = [] if self.workers is None else ["--workers", str(self.workers)]
+        for name, command in commands.items():
+            takes = not name.startswith(("info", "publish"))
+            steps[name] = [*GEOEMBZ, *command, *(at_once if takes else [])]
+        return steps
 
     def place(self) -> str:
         """Return an example's place as the commands take it."""
@@ -103,11 +112,12 @@ class Rehearsal:
 def main() -> None:
     """Do the steps that are not done, then write the table."""
     options = parse()
-    here = Rehearsal(options.folder.resolve(), options.gateway, options.across, options.side)
+    folder, size = options.folder.resolve(), (options.across, options.side)
+    here = Rehearsal(folder, options.gateway, *size, options.workers)
     if options.make_tiles:
         from benchmarks.rehearsal_tiles import Landscape, generate
 
-        print(generate(Landscape(here.across, here.side), here.work / "tiles", workers=2))
+        print(generate(Landscape(here.across, here.side), here.work / "tiles", workers=WORKERS))
         return
     (here.work / "logs").mkdir(parents=True, exist_ok=True)
     if "cleanup" in options.steps:
@@ -117,7 +127,7 @@ def main() -> None:
     for name, command in here.commands().items():
         if not options.steps or name in options.steps:
             do_step(here, name, command, options.kill_after.get(name))
-        if name == "overviews" and not options.keep_tiles:
+        if name == "overviews" and is_done(here, name) and not options.keep_tiles:
             shutil.rmtree(here.work / "tiles", ignore_errors=True)
     publish("rehearsal", rows(done(here)), options)
 
@@ -129,6 +139,7 @@ def parse() -> Any:
     parser.add_argument("--gateway", type=Path, default=Path("/tmp/s3-store"))  # noqa: S108 - its own default
     parser.add_argument("--across", type=int, default=17, help="tiles along a side of a zone")
     parser.add_argument("--side", type=int, default=768, help="pixels along a side of a tile")
+    parser.add_argument("--workers", type=int, help="shards at once")
     parser.add_argument("--steps", type=names, default=(), help="only these, by name")
     parser.add_argument("--kill-after", type=deaths, default={}, help="STEP=SECONDS,…: then again")
     parser.add_argument("--keep-tiles", action="store_true")
@@ -160,7 +171,7 @@ def make_bucket() -> None:
 
 def do_step(here: Rehearsal, name: str, command: list[str], kill_after_s: float | None) -> None:
     """Do a step unless it was done; where it is to be killed, again until it ends."""
-    if any(step["step"] == name and step["exit_code"] == 0 for step in done(here)):
+    if is_done(here, name):
         return
     log = here.work / "logs" / f"{name.replace(', ', '-').replace(' ', '-')}.log"
     if kill_after_s is not None:
@@ -211,6 +222,11 @@ def done(here: Rehearsal) -> list[dict[str, Any]]:
     path = here.work / "steps.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return [json.loads(line) for line in lines]
+
+
+def is_done(here: Rehearsal, name: str) -> bool:
+    """Whether a step came to its end."""
+    return any(step["step"] == name and step["exit_code"] == 0 for step in done(here))
 
 
 def rows(steps: Iterable[dict[str, Any]]) -> Iterator[Row]:

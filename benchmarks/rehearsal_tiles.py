@@ -2,10 +2,12 @@
 
 As the product does: 64 bands A00 to A63 of int8 under the square law, -128 where there is none,
 stored bottom-up, in folders by year and zone, and no tile where there is only sea. A zone is one
-landscape: few smooth factors, parcels with sharp borders, a coast, and noise of every pixel.
+landscape, repeated: few smooth factors, parcels with sharp borders, a coast, and noise of every
+pixel.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +28,10 @@ BLOCK = 256
 _FACTORS = 12
 _SMOOTH, _PARCEL = 64, 16
 """Pixels between the knots of the smooth factors, and the side of a parcel; both divide a block."""
-_MISSING = 17
+_PERIOD = 8
+"""Tiles after which a landscape begins again, without a step: to draw is dearer than to copy."""
+_DRAWN = "drawn"
+_MISSING = 16
 """One tile in so many is missing."""
 _COAST = -1.35
 """Where the first smooth factor is below it, there is sea: about a twentieth of the pixels."""
@@ -73,13 +78,34 @@ class Landscape:
 def generate(landscape: Landscape, folder: Path, workers: int) -> int:
     """Write every tile that is not there yet; return how many there are."""
     places = list(landscape.tiles())
+    drawn = {_original(place) for place in places}
     with ProcessPoolExecutor(workers) as pool:
-        list(pool.map(partial(_write_tile, landscape, folder), places, chunksize=4))
+        list(pool.map(partial(_draw_tile, landscape, folder), sorted(drawn)))
+        list(pool.map(partial(_copy_tile, landscape, folder), places))
+    shutil.rmtree(folder / _DRAWN)
     return len(places)
 
 
-def _write_tile(landscape: Landscape, folder: Path, place: tuple[int, int, int]) -> None:
+def _original(place: tuple[int, int, int]) -> tuple[int, int, int]:
+    zone, row, col = place
+    return zone, row % _PERIOD, col % _PERIOD
+
+
+def _copy_tile(landscape: Landscape, folder: Path, place: tuple[int, int, int]) -> None:
+    """Copy a tile of the landscape to where it lies: only its place is another."""
     path = landscape.path(folder, *place)
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial_path = path.with_suffix(f".{os.getpid()}")
+    shutil.copyfile(landscape.path(folder / _DRAWN, *_original(place)), partial_path)
+    with rasterio.open(partial_path, "r+") as raster:
+        raster.transform = _profile(landscape, *place)["transform"]
+    partial_path.replace(path)
+
+
+def _draw_tile(landscape: Landscape, folder: Path, place: tuple[int, int, int]) -> None:
+    path = landscape.path(folder / _DRAWN, *place)
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,12 +185,13 @@ def _mixing(seed: int) -> NDArray[np.float32]:
 
 def _smooth_factors(landscape: Landscape, zone: int, row: int, col: int) -> NDArray[np.float32]:
     """Return the smooth factors of a row of blocks: between the knots of the zone, bilinear."""
-    knots = landscape.across * landscape.side // _SMOOTH + 1
+    knots = _PERIOD * landscape.side // _SMOOTH
     rng = np.random.default_rng([landscape.seed, zone])
     field = rng.standard_normal((_FACTORS, knots, knots), dtype=np.float32)
     n_rows, n_cols = BLOCK // _SMOOTH, landscape.side // _SMOOTH
     top, left = row // _SMOOTH, col // _SMOOTH
-    part = field[:, top : top + n_rows + 1, left : left + n_cols + 1]
+    rows, cols = np.arange(top, top + n_rows + 1), np.arange(left, left + n_cols + 1)
+    part = field[:, rows % knots][:, :, cols % knots]
     return np.asarray(_weights(n_rows) @ part @ _weights(n_cols).T, np.float32)
 
 
