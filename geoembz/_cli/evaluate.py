@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from geoembz._cli.options import (
     names_in,
     printed_or_written,
     purpose,
+    reading_work_options,
     takes,
 )
 from geoembz._cli.output import Output
@@ -81,7 +82,7 @@ def experiment_options(
     )
 
 
-@takes(experiment=experiment_options, output=printed_or_written)
+@takes(experiment=experiment_options, work=reading_work_options, output=printed_or_written)
 def evaluate(
     store: Annotated[
         str | None, typer.Argument(metavar="[STORE]", help="Store to judge.", show_default=False)
@@ -115,6 +116,7 @@ def evaluate(
     record: Annotated[
         bool, typer.Option("--record/--no-record", help="Record the summary in a local store.")
     ] = True,
+    work: dict[str, Any],
 ) -> None:
     """Judge a store or recipes against the uncompressed vectors.
 
@@ -141,6 +143,7 @@ def evaluate(
             tasks=names_in(tasks),
             experiment=experiment,
             progress=progress,
+            **work,
         )
     notes: list[str] = []
     if report is not None:

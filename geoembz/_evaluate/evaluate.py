@@ -1,6 +1,7 @@
 """The public call: evaluate a store against its source, or recipes on a source or a table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -13,6 +14,10 @@ from geoembz._evaluate.sample import DEFAULTS, ExperimentKeywords, ExperimentOpt
 from geoembz._evaluate.tasks import choose_tasks
 from geoembz._util.options import gather_one
 from geoembz._util.progress import Progress
+from geoembz._util.threads import check_workers, worker_count
+from geoembz._work.cluster import open_workers
+from geoembz._work.executors import Workers, check_scheduler
+from geoembz._work.places import make_absolute, store_for
 from geoembz.encoding import Encoding, Recipe
 from geoembz.errors import InvalidConfigError
 from geoembz.sources import Source, open_source
@@ -28,6 +33,8 @@ def evaluate(
     n_folds: int | None = None,
     tasks: Sequence[str] | None = None,
     experiment: ExperimentOptions | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     progress: Progress | None = None,
     **flat: Unpack[ExperimentKeywords],
 ) -> Evaluation:
@@ -58,6 +65,10 @@ def evaluate(
         the labels, but for the whitened.
     experiment
         Which rows are judged, and how they are divided; see `ExperimentOptions`.
+    workers
+        Blocks of a source, and chunks of a store, that are read at once; None for one per core.
+    scheduler
+        Where these are read instead; see `geoembz.convert`. What is fitted and judged stays here.
     progress
         Called with the numbers of finished and of all recipes.
     **flat
@@ -77,6 +88,8 @@ def evaluate(
         If an input cannot be read, or store, source and labels do not belong together.
     StoreError
         If the store cannot be read.
+    SchedulerError
+        If no scheduler answers, or its workers are lost.
 
     References
     ----------
@@ -93,7 +106,9 @@ def evaluate(
     ('pca16-int8', 'blocked')
     """
     options = gather_one("evaluate", flat, "experiment", experiment, DEFAULTS)
-    reader = _open_store(store, source, table)
+    check_workers("evaluate", workers)
+    check_scheduler(scheduler)
+    reader = _open_store(store, source, table, scheduler)
     if options.samples < 10:
         raise InvalidConfigError(f"evaluate: {options.samples} samples; expected 10 or more")
     chosen: list[str | Recipe | Encoding] = [] if reader is None else [reader.encoding]
@@ -105,10 +120,25 @@ def evaluate(
     if source is None:
         if reader is not None or options.labels is not None or options.after is not None:
             raise InvalidConfigError("evaluate: a table has its labels, and no store; use --source")
+        if scheduler is not None:
+            raise InvalidConfigError(
+                f"scheduler {scheduler!r}: for rasters only; a table is read here, leave it out"
+            )
         sample = table_sample(table, options)
     else:
         whole_windows = "segmentation" in (tasks or ())
-        sample = raster_sample(open_once(source), options, reader, whole_windows=whole_windows)
+        opened, known = open_once(source), options
+        if scheduler is not None:
+            known = replace(options, after=make_absolute(options.after))
+        with open_workers(scheduler, worker_count(workers)) as pool:
+            sample = raster_sample(
+                opened if scheduler is None else open_once(make_absolute(source)),
+                known,
+                reader,
+                whole_windows=whole_windows,
+                pool=pool,
+            )
+        sample = replace(sample, name=opened.name)
     division = divide(sample, options, n_folds)
     return Experiment(sample, division, choose_tasks(sample, tasks), options.seed).run(
         chosen, progress
@@ -130,8 +160,9 @@ def raster_sample(
     store: StoreReader | None = None,
     *,
     whole_windows: bool,
+    pool: Workers | None = None,
 ) -> Sample:
-    """Draw pixels of a source; `store` and `whole_windows` as in `read_sample`.
+    """Draw pixels of a source; `store`, `whole_windows` and `pool` as in `read_sample`.
 
     Raises
     ------
@@ -154,6 +185,7 @@ def raster_sample(
         n_samples=options.samples,
         whole_windows=whole_windows,
         seed=options.seed,
+        pool=pool,
     )
 
 
@@ -162,7 +194,9 @@ def open_once(source: str | Path | Source) -> Source:
     return open_source(source) if isinstance(source, str | Path) else source
 
 
-def _open_store(store: str | Path | None, source: object, table: object) -> StoreReader | None:
+def _open_store(
+    store: str | Path | None, source: object, table: object, scheduler: str | None
+) -> StoreReader | None:
     """Open the store to judge, if there is one, after a look at what it comes with."""
     if store is not None and source is None and table is None:
         raise InvalidConfigError(
@@ -173,7 +207,7 @@ def _open_store(store: str | Path | None, source: object, table: object) -> Stor
         raise InvalidConfigError(
             "evaluate: give a source (of the store, or to try recipes on), or a table; not both"
         )
-    return None if store is None else StoreReader.open(str(store))
+    return None if store is None else StoreReader.open(str(store_for(scheduler, store)))
 
 
 def _made_from(store: str) -> str:

@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from geoembz._evaluate.labels import PixelLabels, choose_column
 from geoembz._evaluate.pixels import (
-    codes_reader,
+    CodesReader,
+    SourceReader,
     draw_labelled,
     draw_unlabelled,
     draw_windows,
     gather,
     metres,
-    source_reader,
 )
 from geoembz._evaluate.sample import Sample, clean
 from geoembz._util.arrow import pa
+from geoembz._work.executors import Workers
 from geoembz.errors import InvalidConfigError, SourceError
 from geoembz.sources import Source
 from geoembz.sources.base import names_of
@@ -123,6 +124,7 @@ def read_sample(
     n_samples: int,
     whole_windows: bool = False,
     seed: int = 0,
+    pool: Workers | None = None,
 ) -> Sample:
     """Draw pixels of a source and read their vectors, labels and codes.
 
@@ -142,6 +144,8 @@ def read_sample(
         Draw all labelled pixels of some windows, as segmentation needs.
     seed
         Of the draw.
+    pool
+        Reads the pixels; None for one thread per core.
 
     Raises
     ------
@@ -156,16 +160,17 @@ def read_sample(
     if after is not None:
         _require_same_pixels(source, after)
         after = reorder_bands(after, names_of(source), source.name)
-    drawn, vectors, valid = _draw(source, labels, n_samples, whole_windows, seed)
+    drawn, vectors, valid = _draw(source, labels, n_samples, whole_windows, seed, pool)
     rows, cols = drawn.rows, drawn.cols
     later, codes = None, None
     if after is not None:
-        later, known = gather(source_reader(after), after.block_shape, rows, cols)
+        later, known = gather(SourceReader(after), after.block_shape, rows, cols, pool=pool)
         valid &= known
     in_store = valid
     if store is not None:
         chunk = (store.codes.chunks[1], store.codes.chunks[2])
-        codes, in_store = gather(codes_reader(store), chunk, rows, cols, store.encoding.code_dtype)
+        dtype = store.encoding.code_dtype
+        codes, in_store = gather(CodesReader(store), chunk, rows, cols, dtype, pool)
     x, y = metres(source.grid, rows, cols)
     sample = Sample(
         vectors=vectors,
@@ -186,11 +191,16 @@ def read_sample(
 
 
 def _draw(
-    source: Source, labels: PixelLabels | None, n: int, whole_windows: bool, seed: int
+    source: Source,
+    labels: PixelLabels | None,
+    n: int,
+    whole_windows: bool,
+    seed: int,
+    pool: Workers | None,
 ) -> tuple[PixelLabels, NDArray[np.float32], NDArray[np.bool_]]:
     """Draw pixels; return them with their vectors and whether those are valid."""
     if labels is None:
-        rows, cols, vectors = draw_unlabelled(source, n, seed)
+        rows, cols, vectors = draw_unlabelled(source, n, seed, pool)
         return PixelLabels(rows, cols, rows), vectors, np.ones(len(rows), np.bool_)
     if whole_windows:
         drawn = draw_windows(labels, n, WINDOW_SIDE, seed)
@@ -198,8 +208,8 @@ def _draw(
         kinds = labels.labels[: 100 * MOST_CLASSES]
         classes = labels.labels.dtype.kind != "f" or len(np.unique(kinds)) <= MOST_CLASSES
         drawn = draw_labelled(labels, n, seed, classes=classes)
-    read, block = source_reader(source), source.block_shape
-    vectors, valid = gather(read, block, drawn.rows, drawn.cols)
+    read, block = SourceReader(source), source.block_shape
+    vectors, valid = gather(read, block, drawn.rows, drawn.cols, pool=pool)
     return drawn, vectors, valid & np.isfinite(vectors).all(axis=1)
 
 

@@ -4,7 +4,7 @@ Only blocks that hold a drawn pixel are read.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import batched, pairwise
 from typing import Any
 
@@ -16,7 +16,9 @@ from geoembz._evaluate.metrics.splits import stratified_sample
 from geoembz._export.region import date_position
 from geoembz._geo import metres_per_unit
 from geoembz._geo.grid import Grid, Window, split
-from geoembz._util.threads import for_each, worker_count
+from geoembz._util.progress import listened
+from geoembz._util.threads import worker_count
+from geoembz._work.executors import ThreadWorkers, Workers
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import Source
 from geoembz.store import StoreReader
@@ -57,8 +59,21 @@ def draw_windows(labels: PixelLabels, n: int, side: int, seed: int) -> PixelLabe
     return replace(labels, groups=numbers).take(chosen)
 
 
-def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows, NDArray[np.float32]]:
+def draw_unlabelled(
+    source: Source, n: int, seed: int, pool: Workers | None = None
+) -> tuple[Rows, Rows, NDArray[np.float32]]:
     """Draw about `n` valid pixels from windows spread over the source, each read once.
+
+    Parameters
+    ----------
+    source
+        What is drawn from.
+    n
+        How many pixels to draw.
+    seed
+        Of the draw.
+    pool
+        Reads the windows; None for one thread per core.
 
     Returns
     -------
@@ -67,27 +82,37 @@ def draw_unlabelled(source: Source, n: int, seed: int) -> tuple[Rows, Rows, NDAr
     vectors
         Their embeddings, shape ``(n, dimension)``.
     """
+    pool = pool or ThreadWorkers(worker_count())
     windows = list(split(source.grid.window, _window_shape(source)))
     share = -(-n // min(len(windows), _WINDOWS))
+    parts: list[tuple[Rows, Rows, NDArray[np.float32]]] = []
+    with listened(None):  # who listens waits for what follows
+        for batch in _rounds(windows, seed):
+            parts += pool.run(_Draw(source, share, seed), batch)
+            if sum(len(rows) for rows, _, _ in parts) * 2 >= n:
+                break
+    rows, cols, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return rows, cols, vectors
 
-    def read(window: Window) -> tuple[Rows, Rows, NDArray[np.float32]]:
-        data = source.read(window)
+
+@dataclass(frozen=True)
+class _Draw:
+    """Draws some valid pixels of a window: the same ones, whoever reads it."""
+
+    source: Source
+    share: int
+    seed: int
+
+    def __call__(self, window: Window) -> tuple[Rows, Rows, NDArray[np.float32]]:
+        data = self.source.read(window)
         valid = np.isfinite(data.values).all(axis=0)
         if data.valid is not None:
             valid &= data.valid
-        rng = np.random.default_rng([seed, window.row, window.col])
-        places = np.sort(rng.permutation(np.flatnonzero(valid))[:share])
+        rng = np.random.default_rng([self.seed, window.row, window.col])
+        places = np.sort(rng.permutation(np.flatnonzero(valid))[: self.share])
         rows, cols = places // window.width, places % window.width
         vectors = data.values[:, rows, cols].T.astype(np.float32)
         return rows + window.row, cols + window.col, vectors
-
-    parts: list[tuple[Rows, Rows, NDArray[np.float32]]] = []
-    for batch in _rounds(windows, seed):
-        parts += for_each(batch, read, worker_count())
-        if sum(len(rows) for rows, _, _ in parts) * 2 >= n:
-            break
-    rows, cols, vectors = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return rows, cols, vectors
 
 
 def gather(
@@ -96,6 +121,7 @@ def gather(
     rows: Rows,
     cols: Rows,
     dtype: Any = np.float32,
+    pool: Workers | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read the values of pixels, each block that holds one read once.
 
@@ -109,6 +135,8 @@ def gather(
         Places of the pixels, shape ``(n,)``.
     dtype
         Type of the result.
+    pool
+        Reads the blocks; None for one thread per core.
 
     Returns
     -------
@@ -120,21 +148,31 @@ def gather(
     numbers = rows // block_shape[0] * (cols.max(initial=0) + 1) + cols // block_shape[1]
     order = np.argsort(numbers, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
-
-    def read_block(chosen: Rows) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        window = _bounds(rows[chosen], cols[chosen])
-        values, valid = read(window)
-        inside = (rows[chosen] - window.row, cols[chosen] - window.col)
-        known = np.ones(len(chosen), np.bool_) if valid is None else valid[inside]
-        with np.errstate(over="ignore"):
-            return values[:, *inside].T.astype(dtype), known
-
-    parts = for_each(members, read_block, worker_count())
+    pool = pool or ThreadWorkers(worker_count())
+    with listened(None):  # who listens waits for what follows
+        parts = pool.run(_Gather(read, dtype), [(rows[each], cols[each]) for each in members])
     values = np.empty((len(rows), parts[0][0].shape[1]), dtype)
     valid = np.empty(len(rows), np.bool_)
     for chosen, (part, known) in zip(members, parts, strict=True):
         values[chosen], valid[chosen] = part, known
     return values, valid
+
+
+@dataclass(frozen=True)
+class _Gather:
+    """Reads the values of some pixels of one block."""
+
+    read: ReadWindow
+    dtype: Any
+
+    def __call__(self, places: tuple[Rows, Rows]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        rows, cols = places
+        window = _bounds(rows, cols)
+        values, valid = self.read(window)
+        inside = (rows - window.row, cols - window.col)
+        known = np.ones(len(rows), np.bool_) if valid is None else valid[inside]
+        with np.errstate(over="ignore"):
+            return values[:, *inside].T.astype(self.dtype), known
 
 
 def error_map(source: Source, store: StoreReader) -> NDArray[np.float64]:
@@ -161,25 +199,30 @@ def error_map(source: Source, store: StoreReader) -> NDArray[np.float64]:
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
-def source_reader(source: Source) -> ReadWindow:
-    """Return a function that reads a source's windows."""
+@dataclass(frozen=True)
+class SourceReader:
+    """Reads a source's windows."""
 
-    def read(window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        data = source.read(window)
+    source: Source
+
+    def __call__(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Return the values and the validity of a window."""
+        data = self.source.read(window)
         return data.values, data.valid
 
-    return read
 
+@dataclass(frozen=True)
+class CodesReader:
+    """Reads a store's codes at one date."""
 
-def codes_reader(reader: StoreReader, date: int = 0) -> ReadWindow:
-    """Return a function that reads a store's codes at one date."""
-    encoding = reader.encoding
+    reader: StoreReader
+    date: int = 0
 
-    def read(window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
-        codes, mask = reader.read_stored(window, date)
+    def __call__(self, window: Window) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """Return the codes and the validity of a window."""
+        encoding = self.reader.encoding
+        codes, mask = self.reader.read_stored(window, self.date)
         return codes, mask if encoding.nodata is None else ~encoding.is_nodata(codes[0])
-
-    return read
 
 
 def gather_codes(
@@ -215,7 +258,7 @@ def gather_codes(
         here = np.flatnonzero(numbers == number)
         if not len(here):
             continue
-        read = codes_reader(reader, date_position(reader, time))
+        read = CodesReader(reader, date_position(reader, time))
         chunk = (int(reader.codes.chunks[-2]), int(reader.codes.chunks[-1]))
         codes[here], valid[here] = gather(read, chunk, rows[here], cols[here], encoding.code_dtype)
     if not valid.any():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._evaluate.pixels import codes_reader
+from geoembz._evaluate.pixels import CodesReader
 from geoembz._geo.grid import Window
 from geoembz._train.parts import OpenParts
 from geoembz.store import StoreReader
@@ -163,7 +163,7 @@ class BlockReader:
     def load(self, block: Block) -> Content:
         """Read a block."""
         reader, date = self.parts.reader(block.part), self.parts.date(block.part)
-        codes, valid = codes_reader(reader, date)(block.window)
+        codes, valid = CodesReader(reader, date)(block.window)
         labels = None if self.read_labels is None else self.read_labels(block.part, block.window)
         return Content(block.window, codes, valid, labels)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from geoembz._evaluate.pixels import codes_reader
+from geoembz._evaluate.pixels import CodesReader
 from geoembz._evaluate.sample import Rows
 from geoembz._export.region import Region
 from geoembz._geo.grid import Window
@@ -178,7 +178,7 @@ def _read_valid(regions: Sequence[Region], block: Block) -> NDArray[np.bool_] | 
     reader, date = regions[block.part].reader, regions[block.part].date
     if reader.encoding.nodata is None:
         return reader.read_mask(block.window, date)
-    return codes_reader(reader, date)(block.window)[1]
+    return CodesReader(reader, date)(block.window)[1]
 
 
 def _count(known: NDArray[np.bool_], corners: tuple[Numbers, Numbers], size: int) -> Numbers:

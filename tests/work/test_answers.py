@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 import geoembz
 from geoembz._cli import main
+from geoembz._evaluate.inputs import read_sample
 from geoembz._search.scan import _cut
 from geoembz._search.scorer import BestK
+from geoembz._work.cluster import open_workers
 from geoembz._work.executors import ThreadWorkers
 from geoembz._work.places import store_for
 from geoembz.errors import InvalidConfigError, SchedulerError, StoreError
+from geoembz.sources import open_source
 from geoembz.store import StoreReader
 from tests.conftest import MakeRaster
 from tests.sources.serving import serving
@@ -53,6 +56,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory, make_raster: MakeRaster) ->
     geoembz.append(folder / "dates.zarr", folder / "later.tif", time="2024")
     geoembz.overviews(folder / "dates.zarr", levels=2)
     make_raster(folder / "obs.tif", np.arange(3_500, dtype=np.int16).reshape(1, *SHAPE), nodata=7)
+    labels = np.arange(3_500).reshape(1, *SHAPE) % 3 + 1
+    make_raster(folder / "labels.tif", labels.astype(np.uint8), nodata=0)
     read = geoembz.ReadOptions(layers={"obs": str(folder / "obs.tif")})
     geoembz.convert(sources[0], folder / "layers.zarr", pca=6, read=read, **cut)
     table = pd.DataFrame({"lon": np.linspace(5, 6, 900), "lat": np.linspace(50, 51, 900)})
@@ -144,6 +149,26 @@ def export_files(folder: Path, target: Path, **work: Any) -> Any:
     return {name: (target / name).read_bytes() for name in asked}
 
 
+def draw_sample(folder: Path, _: Path, scheduler: str | None = None, workers: int = 1) -> Any:
+    """Draw the pixels that `evaluate` judges."""
+    source, reader = open_source(folder / "32.tif"), StoreReader.open(folder / "layers.zarr")
+    with open_workers(scheduler, workers) as pool:
+        sample = read_sample(source, store=reader, after=source, n_samples=300, pool=pool)
+    return {name: values.tolist() for name, values in sample.arrays().items()}
+
+
+def evaluate_store(folder: Path, _: Path, **work: Any) -> Any:
+    """Judge a store on the pixels that are drawn, with and without labels."""
+    how: dict[str, Any] = {"source": folder / "32.tif", "samples": 120}
+    found = [
+        geoembz.evaluate(folder / "layers.zarr", **how, **work),
+        geoembz.evaluate(
+            folder / "layers.zarr", **how, labels=folder / "labels.tif", tasks=["knn"], **work
+        ),
+    ]
+    return [each.to_json() for each in found]
+
+
 def plain(table: Any) -> list[Any]:
     """Return a table's columns as bytes: NaN is not equal to itself."""
     return [(name, repr(table[name].to_pylist())) for name in table.column_names]
@@ -178,21 +203,25 @@ ANSWERS: dict[str, Answer] = {
     "search-dates": search_dates,
     "search-box": search_box,
     "search-table": search_table,
+    "evaluate-sample": draw_sample,
     "export": export_files,
     "sample-points": sample_points,
     "sample-polygons": sample_polygons,
     "verify": verify_all,
 }
-SLOW_ANSWERS: dict[str, Answer] = {**ANSWERS, "verify-served": verify_served}
+SLOW_ANSWERS: dict[str, Answer] = {
+    **ANSWERS,
+    "evaluate": evaluate_store,
+    "verify-served": verify_served,
+}
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_a_cluster_answers_as_threads(
     answer: Answer, cluster: Any, stores: Path, tmp_path: Path
 ) -> None:
-    """One thread, three threads, and two workers reached by TCP."""
-    first = answer(stores, tmp_path / "1", workers=1)
-    assert answer(stores, tmp_path / "3", workers=3) == first
+    """Two workers reached by TCP, and one thread."""
+    first = answer(stores, tmp_path / "threads", workers=1)
     assert answer(stores, tmp_path / "cluster", scheduler=cluster.scheduler_address) == first
 
 
@@ -212,8 +241,9 @@ def processes(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_processes_answer_as_threads(
     answer: Answer, processes: str, stores: Path, tmp_path: Path
 ) -> None:
-    """One process, and two, that share nothing with this one."""
+    """One process, and two, that share nothing with this one; and three threads."""
     first = answer(stores, tmp_path / "threads", workers=1)
+    assert answer(stores, tmp_path / "three", workers=3) == first
     assert answer(stores, tmp_path / "processes", scheduler=processes) == first
 
 
@@ -278,10 +308,13 @@ def test_faults_on_workers_are_told_as_here(cluster: Any, stores: Path, tmp_path
     assert str(there.value) == str(here.value)
 
 
-def test_tables_are_exported_here(stores: Path, tmp_path: Path) -> None:
+def test_tables_are_read_here(stores: Path, tmp_path: Path) -> None:
     """Refused, not ignored."""
     with pytest.raises(InvalidConfigError, match="scheduler 'local': for rasters only"):
         geoembz.export(stores / "table.zarr", tmp_path / "out.parquet", scheduler="local")
+    rows = stores / "table.parquet"
+    with pytest.raises(InvalidConfigError, match="scheduler 'local': for rasters only"):
+        geoembz.evaluate(table=rows, recipes=["int8"], scheduler="local")
 
 
 def test_damage_is_found_by_workers(cluster: Any, stores: Path) -> None:
