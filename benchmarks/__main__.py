@@ -28,6 +28,7 @@ CASES = (
     "pipelines",
     "search",
     "index",
+    "coarse",
     "maps",
     "predict",
     "sampling",

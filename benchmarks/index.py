@@ -25,6 +25,8 @@ from geoembz._index.faiss_index import load_faiss
 from geoembz.store import StoreReader
 
 K, QUERIES = 100, 64
+SLACK = 2e-3
+"""Relative rounding of float16, in which indexes hold vectors."""
 CASES = {
     "pca64-int8, cosine": ("pca64-int8", "cosine"),
     "l2-pca64-int8, euclidean": ("l2-pca64-int8", "euclidean"),
@@ -36,7 +38,7 @@ CASES = {
 def rows_of(case: str, store: Path, metric: str, probes: tuple[int, ...]) -> Iterator[Row]:
     """Yield size, recall and time of one index."""
     reader = StoreReader.open(store)
-    queries = draw(reader)
+    queries = draw(reader, QUERIES)
     path = store.with_suffix(".faiss")
     built: list[Any] = []
     taken = seconds(lambda: built.append(geoembz.index(reader, path, metric=metric)))
@@ -51,31 +53,22 @@ def rows_of(case: str, store: Path, metric: str, probes: tuple[int, ...]) -> Ite
     for count in probes:
         times = [seconds(partial(opened.search, q, K, probes=count)) for q in queries]
         found = opened.search(queries, K, probes=count)
-        yield Row(case, f"{count} probes, recall@{K}", recall(found, exact[0]), "")
-        yield Row(case, f"{count} probes, recall@10", recall(found, exact[0], 10), "")
+        yield Row(case, f"{count} probes, recall@{K}", found.recall_of(exact[0], slack=SLACK), "")
+        yield Row(
+            case, f"{count} probes, recall@10", found.recall_of(exact[0], 10, slack=SLACK), ""
+        )
         yield Row(case, f"{count} probes, a query", 1e3 * float(np.median(times)), "ms")
 
 
-def draw(reader: StoreReader) -> NDArray[np.float32]:
+def draw(reader: StoreReader, count: int) -> NDArray[np.float32]:
     """Return vectors of pixels that hold one, in original space."""
     rng = np.random.default_rng(0)
     side = min(reader.shape)
-    corner = rng.integers(0, side - 16, (QUERIES, 2))
+    corner = rng.integers(0, side - 16, (count, 2))
     windows = [geoembz.Window(int(row), int(col), 16, 16) for row, col in corner]
     found = [reader.read(window, "original").reshape(-1, 256) for window in windows]
     columns = [block[:, ~np.isnan(block[0])][:, :1] for block in found]
     return np.ascontiguousarray(np.concatenate(columns, axis=1).T)
-
-
-def recall(found: Any, exact: Any, k: int = K) -> float:
-    """Return the mean share of the exact k nearest, ties counting, that was found."""
-    ours, theirs = found.scores[:, :k], exact.scores[:, :k]
-    worst = theirs[:, -1:]
-    slack = 2e-3 * np.abs(worst) + 1e-6
-    good = (
-        ours <= worst + slack if exact.metric in {"euclidean", "hamming"} else ours >= worst - slack
-    )
-    return float(good.sum() / theirs.size)
 
 
 def main() -> None:

@@ -73,6 +73,7 @@ if TYPE_CHECKING:  # for type checkers and editors; tests hold this equal to `_H
     from geoembz._seams import OutlierTile as OutlierTile
     from geoembz._seams import SeamReport as SeamReport
     from geoembz._seams import check_seams as check_seams
+    from geoembz._search import CoarseSearch as CoarseSearch
     from geoembz._search import SearchResult as SearchResult
     from geoembz._search import search as search
     from geoembz._search import vectors_at as vectors_at
@@ -148,7 +149,7 @@ _ROOMS = {
     "_objects.explain": ("Explanation", "explain"),
     "_predict": ("AppliedModel", "apply_model"),
     "_publish": ("PublishReport", "publish"),
-    "_search": ("SearchResult", "search", "vectors_at"),
+    "_search": ("CoarseSearch", "SearchResult", "search", "vectors_at"),
     "_seams": ("BorderStep", "ModelWindows", "OutlierTile", "SeamReport", "check_seams"),
     "_train": ("Patches", "Pixels", "Polygons", "patches", "pixels", "polygons"),
     "_util.dry_run": ("DryRun", "dry_run"),

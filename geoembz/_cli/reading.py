@@ -1,5 +1,6 @@
 """`geoembz sample`, `search`, `index`, `preview` and `export`: what gets data out of stores."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -144,6 +145,14 @@ def search(
         str | None, typer.Option(metavar="FILE", help="Write .parquet (GeoParquet) or .geojson.")
     ] = None,
     work: dict[str, Any],
+    coarse: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Read this share of the codes, chosen by overviews: quicker, and about right.",
+            show_default="all of them, exact",
+        ),
+    ] = None,
     index: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Ask an index of STORE: quicker, and about right."),
@@ -152,6 +161,10 @@ def search(
         int | None,
         typer.Option(metavar="N", help="Lists of the index to look into.", show_default="16"),
     ] = None,
+    recall: Annotated[
+        bool,
+        typer.Option("--recall", help="With --coarse: search exactly, too; say what was missed."),
+    ] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Find the pixels most like a place, or like given vectors.
@@ -163,6 +176,7 @@ def search(
     --------
     geoembz search out.zarr --point 9.1,47.2 --k 20 --out found.geojson
     geoembz search out.zarr --vector queries.npy --metric euclidean
+    geoembz search out.zarr --point 9.1,47.2 --coarse 0.1 --recall
     """
     from geoembz import open_index, vectors_at
     from geoembz import search as search_store
@@ -190,12 +204,17 @@ def search(
             raise InvalidConfigError(
                 f"search: --probes {probes} without an index; name one: --index"
             )
-        how: dict[str, Any] = {**work, "out": out, "overwrite": overwrite}
+        if recall and coarse is None:
+            raise InvalidConfigError("search: --recall goes with --coarse; all else is exact")
+        how: dict[str, Any] = {"coarse": coarse, "out": out, "overwrite": overwrite}
         with output.progress("blocks"):
-            found = search_store(store, query, k, metric, **how, **part)
+            found = search_store(store, query, k, metric, **how, **work, **part)
+            if recall:
+                exact = search_store(store, query, k, metric, **work, **part)
+                found = replace(found, recall=found.recall_of(exact))
         output.show(found)
         return
-    given = {"metric": metric, **work, "out": out, **part}
+    given = {"metric": metric, "coarse": coarse, **work, "out": out, **part}
     if named := next((name for name, value in given.items() if value is not None), None):
         raise InvalidConfigError(
             f"search: --{named.replace('_', '-')} with --index, which was made for one metric and "

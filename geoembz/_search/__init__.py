@@ -5,12 +5,13 @@ from geoembz._search.linear_fold import LinearFold
 from geoembz._search.metrics import scorer
 from geoembz._search.nearest import search
 from geoembz._search.queries import vectors_at
-from geoembz._search.result import SearchResult
+from geoembz._search.result import CoarseSearch, SearchResult
 from geoembz._search.scorer import BestK, Scorer, valid_codes
 from geoembz._search.vectors import VectorScorer
 
 __all__ = [
     "BestK",
+    "CoarseSearch",
     "HammingScorer",
     "LinearFold",
     "Scorer",

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from geoembz._geo import BBox, into_range
 from geoembz._geo.crs import placed_points, same_crs
 from geoembz._geo.geoparquet import CRS84
+from geoembz._search.coarse import check_share, narrow
 from geoembz._search.metrics import scorer
 from geoembz._search.parts import (
     AnyStore,
@@ -20,7 +21,7 @@ from geoembz._search.parts import (
     open_parts,
 )
 from geoembz._search.queries import choose_metric
-from geoembz._search.result import SearchResult
+from geoembz._search.result import CoarseSearch, SearchResult
 from geoembz._search.scan import scan
 from geoembz._util.options import check_whole
 from geoembz._util.threads import check_workers, worker_count
@@ -43,6 +44,7 @@ def search(
     bbox_crs: str | None = None,
     time: str | None = None,
     level: int | None = None,
+    coarse: float | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     out: str | Path | None = None,
@@ -51,8 +53,9 @@ def search(
     """Find the pixels of a store, or rows of a table, that are nearest to query vectors.
 
     Codes are compared as they are stored; nothing is decoded. The store streams through memory:
-    each worker holds one stored object (a shard) and its own k best. The answer is that of an
-    exhaustive comparison with the decoded vectors, whatever the number of workers.
+    each worker holds one stored object (a shard) and its own k best. Unless `coarse` is given, the
+    answer is that of an exhaustive comparison with the decoded vectors, whatever the number of
+    workers.
 
     Parameters
     ----------
@@ -77,6 +80,10 @@ def search(
     level
         Number of the level to search, where the store has overviews; 0 is the full resolution.
         Rows and columns are then those of the level.
+    coarse
+        Read at most this share of the codes: those of an overview, and of the chunks that promise
+        most by it. Scores are exact, but some of the nearest may be missed; see
+        `SearchResult.recall_of`. None, or 1: compare all.
     workers
         Stored objects at once; None for one per core.
     scheduler
@@ -121,6 +128,7 @@ def search(
         raise InvalidConfigError(f"k={k}; expected 1 or more")
     check_workers("search", workers)
     check_scheduler(scheduler)
+    check_share(coarse)
     where = bbox, bbox_crs, time, level
     parts = open_parts(store, *where)
     total = sum(part.count for part in parts)
@@ -128,14 +136,20 @@ def search(
     queries = scorer(parts[0].encoding, query, chosen, n_pixels=total)
     known = store_for(scheduler, store)
     read = parts if known is store else open_parts(known, *where)
-    _log.info("comparing %s vectors with %d by %s", f"{total:,}", queries.n_queries, chosen)
+    reading: CoarseSearch | None = None
     with open_workers(scheduler, worker_count(workers)) as pool:
+        if coarse is not None and coarse < 1:
+            _log.info("choosing chunks by an overview")
+            read, reading = narrow(read, queries, coarse, pool)
+            total = sum(part.count for part in read)
+        _log.info("comparing %s vectors with %d by %s", f"{total:,}", queries.n_queries, chosen)
         best = scan(read, queries, k, pool)
     found = int((best.distances[0] != best.farthest).sum())
     if not found:
         raise NoValidPixelsError(f"search: not one of {total:,} pixels holds an embedding")
     scores = queries.scores(best.distances[:, :found])
-    return to_result(parts, str(chosen), scores, best.positions[:, :found], total, target)
+    places = best.positions[:, :found]
+    return to_result(parts, str(chosen), scores, places, total, target, reading)
 
 
 def to_result(
@@ -145,6 +159,7 @@ def to_result(
     positions: NDArray[np.int64],
     total: int,
     target: Path | None,
+    coarse: CoarseSearch | None = None,
 ) -> SearchResult:
     """Turn positions among those of all parts into places, and write the file that is asked for."""
     firsts = first_positions(parts)
@@ -158,6 +173,7 @@ def to_result(
         times=np.array([_date(part) for part in parts], "datetime64[D]")[numbers],
         pixels_searched=total,
         is_table=isinstance(parts[0], TablePart),
+        coarse=coarse,
         out=None if target is None else str(target),
     )
     if target is not None:
@@ -169,7 +185,7 @@ def _places(
     parts: Sequence[RasterPart] | Sequence[TablePart],
     numbers: NDArray[np.intp],
     inner: NDArray[np.int64],
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Any]:
     """Return where positions inside their parts lie: rows, columns and coordinates."""
     rows, cols = inner, np.zeros(inner.shape, np.int64)
     x, y, lon, lat = (np.full(inner.shape, np.nan) for _ in range(4))

@@ -70,11 +70,22 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class RasterPart:
-    """A window of one grid at one date."""
+    """A window of one grid at one date.
+
+    Parameters
+    ----------
+    reader
+        Of the grid.
+    window, date
+        Where and when; the date as its position on the time axis.
+    chosen
+        The windows that are read; None for all of it.
+    """
 
     reader: StoreReader
     window: Window
     date: int
+    chosen: tuple[Window, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -83,7 +94,9 @@ class RasterPart:
 
     @property
     def count(self) -> int:
-        """Pixels of the window."""
+        """Pixels that are read."""
+        if self.chosen is not None:
+            return sum(window.size for window in self.chosen)
         return self.window.size
 
     @property
@@ -97,7 +110,9 @@ class RasterPart:
         return self.reader.attributes.grid.crs_wkt
 
     def blocks(self) -> Iterator[Window]:
-        """Yield the windows of stored objects."""
+        """Yield the windows of stored objects, or those that were chosen."""
+        if self.chosen is not None:
+            return iter(self.chosen)
         return split(self.window, self.reader.stored_chunk)
 
     def read(self, block: object) -> Block:

@@ -1,7 +1,7 @@
 """What a search found, as arrays, a table or a file."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,32 @@ from geoembz._text import aligned
 from geoembz._util.arrow import pa
 from geoembz._util.output import output_file
 from geoembz._util.results import Result
+from geoembz.encoding import Metric
+from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import PARQUET
 
 _SHOWN = 10
 """Lines of the table that a command prints for each of the first queries."""
+
+
+@dataclass(frozen=True)
+class CoarseSearch:
+    """What a search from coarse to fine read.
+
+    Parameters
+    ----------
+    level
+        Number of the level that chunks were chosen by.
+    chunks_read, chunks
+        How many chunks of the full resolution were read, and how many there are.
+    share
+        Of the codes: how many were read, those of the level included.
+    """
+
+    level: int
+    chunks_read: int
+    chunks: int
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +66,13 @@ class SearchResult(Result):
     times
         ``datetime64[D]``, NaT where there is no time axis.
     pixels_searched
-        Pixels or rows that were compared.
+        Pixels or rows that were compared: of a search from coarse to fine, at full resolution.
     is_table
         Whether the store is one of a table.
+    coarse
+        What a search from coarse to fine read; None where all was compared.
+    recall
+        Share of an exhaustive answer that was found, where that was asked for (``--recall``).
     out
         File that was written, if any.
     """
@@ -63,6 +89,8 @@ class SearchResult(Result):
     times: NDArray[np.datetime64]
     pixels_searched: int
     is_table: bool = False
+    coarse: CoarseSearch | None = None
+    recall: float | None = None
     out: str | None = None
 
     def to_arrow(self) -> "pa.Table":
@@ -115,6 +143,8 @@ class SearchResult(Result):
             "queries": self.scores.shape[0],
             "k": self.scores.shape[1],
             "pixels_searched": self.pixels_searched,
+            "coarse": None if self.coarse is None else asdict(self.coarse),
+            "recall": self.recall,
             "found": [feature["properties"] for feature in self.to_geojson()["features"]],
             "out": self.out,
         }
@@ -125,8 +155,51 @@ class SearchResult(Result):
         names = [name for name in shown[0] if name != "store"] if shown else []
         lines = [names, *([_text(row[name]) for name in names] for row in shown)]
         summary = f"{self.pixels_searched:,} vectors compared by {self.metric}"
-        written = [f"written to {self.out}"] if self.out else []
-        return "\n".join([aligned(lines), summary, *written])
+        notes = [] if self.coarse is None else [_told(self.coarse)]
+        if self.recall is not None:
+            notes.append(f"recall {self.recall:.3f} of the {self.scores.shape[1]} nearest")
+        notes += [f"written to {self.out}"] if self.out else []
+        return "\n".join([aligned(lines), summary, *notes])
+
+    def recall_of(
+        self, exact: "SearchResult", k: int | None = None, *, slack: float = 1e-5
+    ) -> float:
+        """Return the share of the k nearest that was found, a mean over queries.
+
+        Parameters
+        ----------
+        exact
+            The answer of an exhaustive search for the same queries.
+        k
+            Of how many of its nearest; None for all of them.
+        slack
+            Relative difference of scores that counts as none; places whose score equals that of
+            the last of the nearest are as good as it.
+
+        Raises
+        ------
+        InvalidConfigError
+            If the two do not answer the same question.
+
+        Examples
+        --------
+        >>> files = geoembz.demo.write_demo(tmp_path, size=64)
+        >>> _ = geoembz.convert(files.embedding, tmp_path / "r.zarr", pca=16)
+        >>> query = geoembz.open(tmp_path / "r.zarr").embedding[:, 3, 4].values
+        >>> found = geoembz.search(tmp_path / "r.zarr", query, k=5)
+        >>> found.recall_of(geoembz.search(tmp_path / "r.zarr", query, k=10))
+        0.5
+        """
+        if (self.metric, len(self.scores)) != (exact.metric, len(exact.scores)):
+            raise InvalidConfigError(
+                f"recall: {len(self.scores)} queries by {self.metric}, against {len(exact.scores)} "
+                f"by {exact.metric}; compare answers to the same queries"
+            )
+        ours, theirs = (each.scores[:, :k].astype(np.float64) for each in (self, exact))
+        sign = 1 if Metric.parse(self.metric).is_distance else -1
+        worst = sign * theirs[:, -1:]
+        good = sign * ours <= worst + slack * np.abs(worst)
+        return float(good.sum() / theirs.size)
 
     def write(self, path: Path) -> None:
         """Write ``.parquet`` (GeoParquet) or ``.geojson``; a file that exists is replaced whole."""
@@ -147,3 +220,10 @@ class SearchResult(Result):
 
 def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) and abs(value) < 1000 else str(value)
+
+
+def _told(coarse: CoarseSearch) -> str:
+    return (
+        f"{coarse.chunks_read:,} of {coarse.chunks:,} chunks, chosen by level {coarse.level}: "
+        f"{100 * coarse.share:.3g}% of the codes read, the level's included"
+    )

@@ -10,12 +10,17 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from geoembz._objects.explain import stage
 from geoembz._search.parts import Part, first_positions
-from geoembz._search.scorer import BestK, Scorer, valid_codes
+from geoembz._search.scorer import valid_codes
 from geoembz._util.progress import counted, listened
 from geoembz._work.executors import ThreadWorkers, Workers
+from geoembz.encoding._quantization import Codes
 
 _RUNS_PER_WORKER = 32
 """Runs of blocks for each worker of a cluster: enough for all to end together."""
@@ -27,7 +32,38 @@ type _Numbered = tuple[int, object]
 """A part's number, and one of its blocks."""
 
 
-def scan(parts: Sequence[Part], queries: Scorer, k: int, pool: Workers) -> BestK:
+class Found(Protocol):
+    """What a stream of blocks holds that is kept of it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes."""
+        ...
+
+    def merge(self, other: Any) -> None:
+        """Take in what another stream held."""
+        ...
+
+
+class Finder[Kept: Found](Protocol):
+    """What is looked for in blocks, such as a `Scorer`."""
+
+    def best(self, k: int) -> Kept:
+        """Return what `search` fills; threads have one each."""
+        ...
+
+    def search(
+        self,
+        best: Kept,
+        codes: Codes,
+        positions: NDArray[np.int64],
+        valid: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take a block into `best`; see `Scorer.search`."""
+        ...
+
+
+def scan[Kept: Found](parts: Sequence[Part], queries: Finder[Kept], k: int, pool: Workers) -> Kept:
     """Return the k nearest of all parts.
 
     Parameters
@@ -56,14 +92,14 @@ def scan(parts: Sequence[Part], queries: Scorer, k: int, pool: Workers) -> BestK
 
 
 @dataclass(frozen=True)
-class _Scan:
+class _Scan[Kept: Found]:
     """Finds the nearest in some blocks: those that an iterator gives, or a run of all blocks."""
 
     parts: Sequence[Part]
-    queries: Scorer
+    queries: Finder[Kept]
     k: int
 
-    def __call__(self, some: "range | _Shared") -> BestK:
+    def __call__(self, some: "range | _Shared") -> Kept:
         best, firsts = self.queries.best(self.k), first_positions(self.parts)
         for number, block in self._select(some):
             part = self.parts[number]
@@ -95,7 +131,7 @@ class _Shared(Iterator[_Numbered]):
             self._blocks.close()
 
 
-def _cut(parts: Sequence[Part], pool: Workers, best: BestK) -> list[range]:
+def _cut(parts: Sequence[Part], pool: Workers, best: Found) -> list[range]:
     """Cut all blocks into runs of about one length, of which none is empty."""
     n_blocks = sum(1 for _ in _blocks(parts))
     fitting = max(_MOST_KEPT_BYTES // best.nbytes, pool.count)

@@ -5,6 +5,7 @@ on which thread saw which part of it.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
@@ -179,10 +180,20 @@ class Scorer(ABC):
         valid
             bool, shape ``(n_pixels,)``; None where all pixels count.
         """
+        for step in self.steps(codes, positions, valid):
+            best.update(*step)
+
+    def steps(
+        self,
+        codes: Codes,
+        positions: NDArray[np.int64],
+        valid: NDArray[np.bool_] | None,
+    ) -> Iterator[tuple[NDArray[Any], NDArray[np.int64], NDArray[np.bool_] | None]]:
+        """Yield the distances of a block piece by piece, as `BestK.update` takes them."""
         for start in range(0, codes.shape[1], self.step_pixels):
             columns = slice(start, start + self.step_pixels)
             some = None if valid is None else valid[columns]
-            best.update(self.distances(codes[:, columns]), positions[columns], some)
+            yield self.distances(codes[:, columns]), positions[columns], some
 
     @abstractmethod
     def distances(self, codes: Codes) -> NDArray[Any]:

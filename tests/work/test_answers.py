@@ -98,6 +98,14 @@ def search_box(folder: Path, _: Path, **work: Any) -> Any:
     return geoembz.search(folder / "dates.zarr", query, 7, **where, **work).to_arrow()
 
 
+def search_coarse(folder: Path, _: Path, **work: Any) -> Any:
+    """Chunks are chosen by an overview, which the cluster reads as well."""
+    query = scene(34)[:, 30, 30]
+    found = geoembz.search(folder / "dates.zarr", query, 25, coarse=0.3, **work)
+    assert found.coarse is not None
+    return found.to_arrow(), found.coarse
+
+
 def search_table(folder: Path, _: Path, **work: Any) -> Any:
     query = scene(34)[:, 30, 30]
     box = (5.2, 50.0, 5.9, 51.0)
@@ -202,6 +210,7 @@ ANSWERS: dict[str, Answer] = {
     "search-grids": search_grids,
     "search-dates": search_dates,
     "search-box": search_box,
+    "search-coarse": search_coarse,
     "search-table": search_table,
     "evaluate-sample": draw_sample,
     "export": export_files,
