@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from geoembz._geo.grid import Window, split
 from geoembz._objects.identity import display_name, public_uri
 from geoembz.errors import InvalidConfigError, SourceError
-from geoembz.sources import open_source
+from geoembz.sources import SourceData, open_source
 from tests.conftest import MakeRaster
 
 SHAPE = (5, 37, 41)
@@ -192,3 +192,18 @@ def test_secrets_stay_out_of_uris_and_messages() -> None:
         shown = display_name(path)
         assert "secret" not in shown
         assert "Signature" not in shown
+
+
+@pytest.mark.parametrize("by_pixel", [False, True])
+@pytest.mark.parametrize("coded", [False, True])
+def test_planes_are_pixels_in_another_order(
+    rng: np.random.Generator, *, by_pixel: bool, coded: bool
+) -> None:
+    """The same numbers, whatever lies side by side in memory."""
+    codes = rng.integers(-128, 128, size=(5, 6, 7), dtype=np.int8)
+    if by_pixel:
+        codes = np.moveaxis(np.ascontiguousarray(np.moveaxis(codes, 0, -1)), -1, 0)
+    table = rng.normal(size=256).astype(np.float32) if coded else None
+    data = SourceData(codes, None, table=table)
+    index = np.array([0, 3, 4, 41])
+    assert np.array_equal(data.planes(index), data.pixels(index))

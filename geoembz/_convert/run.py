@@ -21,7 +21,7 @@ from geoembz._convert.options import (
 )
 from geoembz._convert.place_check import check_conversion, refuse_unequal
 from geoembz._convert.raster_conversion import RasterConversion, convert_grids
-from geoembz._convert.sampling import SampleCache
+from geoembz._convert.sampling import SampleCache, reads_whole_blocks
 from geoembz._convert.summary import ConvertSummary
 from geoembz._util.progress import Progress
 from geoembz._util.threads import worker_count
@@ -283,9 +283,14 @@ class _Request:
 
     def _cached(self, grids: Mapping[str, Source]) -> Mapping[str, Source]:
         """Return sources that keep what the sample reads, where reading again is slow."""
-        if len(grids) > 1 or self.scheduler is not None or not any(map(_is_remote, grids.values())):
+        if len(grids) > 1 or self.scheduler is not None:
             return grids
-        return {name: SampleCache(raster) for name, raster in grids.items()}
+        return {
+            name: SampleCache(raster)
+            if _is_remote(raster) or reads_whole_blocks(raster)
+            else raster
+            for name, raster in grids.items()
+        }
 
     def _conversion(
         self,
@@ -332,5 +337,5 @@ class _Request:
 
 
 def _is_remote(source: Source) -> bool:
-    """Whether reading a block again takes the network; here it takes less than its memory does."""
+    """Whether reading a block again takes the network."""
     return any("://" in info.uri for info in source.info)

@@ -19,7 +19,7 @@ from geoembz._geo.grid import Blocks, Window, split
 from geoembz.encoding import Encoding
 from geoembz.errors import NoValidPixelsError
 from geoembz.sources import Source, SourceData
-from geoembz.sources.base import occupied_window, occupies
+from geoembz.sources.base import occupied_window, occupies, take_columns
 from geoembz.sources.wrappers import ViewSource
 
 HELD_OUT_PIXELS = 16_384
@@ -104,6 +104,15 @@ def read_shape(source: Source) -> tuple[int, int]:
     while rows < height and 2 * rows * cols * pixel_bytes <= _READ_BYTES:
         rows *= 2
     return rows, cols
+
+
+def reads_whole_blocks(source: Source) -> bool:
+    """Whether one block of a source is read at once, as the sample reads it and the conversion.
+
+    Where that is several, the sample of a local source reads one of them, and shares no read.
+    """
+    sides = zip(source.block_shape, source.grid.shape, strict=True)
+    return read_shape(source) == tuple(min(block, side) for block, side in sides)
 
 
 def draw_sample(
@@ -217,19 +226,19 @@ def sample_mean(encoding: Encoding, sample: Sequence[NDArray[np.float32]]) -> ND
 def _fit_values(
     data: SourceData, roles: PixelRoles, window: Window, count: int
 ) -> NDArray[np.float32]:
-    """Return a block's share of the sample."""
+    """Return a block's share of the sample, C-contiguous."""
     keys = roles.keys(window)
     valid = np.ones(window.size, np.bool_) if data.valid is None else data.valid.reshape(-1).copy()
     # Look at a few more pixels than are wanted, and at all only where too few are finite.
     for wanted in (count + count // 8, window.size):
         chosen = roles.fit_pixels(keys, valid, wanted)
-        sample = data.pixels(chosen)
+        sample = data.planes(chosen)
         finite = np.isfinite(sample).all(axis=0)
         if finite.sum() >= count:
             break
-    sample, chosen = sample[:, finite], chosen[finite]
-    kept = np.sort(np.argsort(keys[chosen], kind="stable")[:count])
-    return np.ascontiguousarray(sample[:, kept])
+    complete = np.flatnonzero(finite)
+    order = np.argsort(keys[chosen[complete]], kind="stable")
+    return np.ascontiguousarray(take_columns(sample, complete[np.sort(order[:count])]))
 
 
 def _one_block(source: Source, window: Window, seed: int, fewest: int) -> Window:

@@ -147,7 +147,11 @@ def _clear_invalid(
     """
     # Through a matrix one bad input makes every component bad: one row tells.
     finite = np.isfinite(components[:1] if by_matrix else components).all(axis=0)
-    suspect = np.flatnonzero(~finite)
+    suspect = np.flatnonzero(~finite & mask)
+    # Most are nodata throughout: one number of each tells, and all of them lie far apart in memory.
+    first = np.isfinite(tile[0, suspect])
+    mask[suspect[~first]] = False
+    suspect = suspect[first]
     if len(suspect):
         mask[suspect] &= np.isfinite(tile[:, suspect]).all(axis=0)
         # Finite inputs whose sum is beyond float32 are valid: they get the outermost codes.

@@ -1,4 +1,4 @@
-"""No block of a remote source is read twice: what the fit has read is kept."""
+"""No block that takes time to read is read twice: what the fit has read is kept."""
 
 import pickle
 from collections import Counter
@@ -31,7 +31,6 @@ def test_a_conversion_reads_every_block_once(
 ) -> None:
     """And makes the store that it makes where nothing can be kept."""
     monkeypatch.setattr(sampling, "_READ_BYTES", 1)
-    monkeypatch.setattr(run, "_is_remote", lambda _: True)
     reads: Counter[Window] = Counter()
     read = RasterSource.read
 
@@ -49,13 +48,21 @@ def test_a_conversion_reads_every_block_once(
     assert objects(tmp_path / "kept") == objects(tmp_path / "forgotten")
 
 
-def test_only_what_comes_over_the_network_is_kept(raster: Path) -> None:
-    """A local file is read again in less time than the memory takes."""
+def test_remote_sources_keep_what_the_fit_reads(raster: Path) -> None:
+    """However much is read at once: of local ones only those of which that is a whole block."""
     source = open_source(raster)
     assert not run._is_remote(source)
     (info,) = source.info
     source.info = (replace(info, uri="s3://bucket/tile.tif"),)  # type: ignore[misc]
     assert run._is_remote(source)
+
+
+def test_whole_blocks_are_kept(deflated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of small blocks the fit reads one in a run of several, which is not what is converted."""
+    source = open_source(deflated)
+    assert not sampling.reads_whole_blocks(source)
+    monkeypatch.setattr(sampling, "_READ_BYTES", 1)
+    assert sampling.reads_whole_blocks(source)
 
 
 def test_what_lies_in_a_mapped_file_is_not_kept(raster: Path) -> None:
