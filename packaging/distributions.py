@@ -34,7 +34,7 @@ _STRAY = re.compile(
     r"(^|/)(node_modules|__pycache__|_build|\.[^/]+|uv\.lock|package-lock\.json)(/|$)"
     r"|\.(map|pyc|orig|rej|tmp)$"
 )
-_KEPT = re.compile(r"(^|/)\.(gitignore|gitattributes|npmrc)$")
+_KEPT = re.compile(r"(^|/)\.(gitignore|gitattributes|npmrc)$|^spec/vectors/.*\.zarr/\.geoembz/")
 MOST_WHEEL_BYTES, MOST_SDIST_BYTES = 3_000_000, 12_000_000
 
 

@@ -128,7 +128,8 @@ def test_wheel_and_sdist_hold_what_they_must_and_nothing_else() -> None:
         *(f"wheel: stray {name}" for name in stray),
     ]
     sdist = [f"{name}/a.ts" if name.endswith("src") else name for name in look._SDIST]
-    assert look.check_sdist([*sdist, ".gitignore"]) == []
+    of_a_vector = "spec/vectors/0.1/tables/a.zarr/.geoembz/parts/0.parquet"
+    assert look.check_sdist([*sdist, ".gitignore", of_a_vector]) == []
     left = ["geoembz/_view/node_modules/a.js", "docs/_build/a.html", "uv.lock"]
     assert look.check_sdist([*sdist[1:], *left]) == [
         f"sdist: no {sdist[0]}",
