@@ -177,23 +177,26 @@ _FORMER = {"FoldedModel": "AppliedModel", "fold": "apply_model"}
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604 - all of them are strings
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name on first use."""
-    if name in _FORMER:
-        import warnings
+if not TYPE_CHECKING:  # to which every misspelt name would be there, too
 
-        warnings.warn(
-            f"geoembz.{name} is now geoembz.{_FORMER[name]}; the old name goes with release 0.3",
-            DeprecationWarning,
-            stacklevel=2,
-        )
-        return __getattr__(_FORMER[name])
-    if name not in _HOMES:
-        raise AttributeError(f"module 'geoembz' has no attribute {name!r}")
-    room, attribute = _HOMES[name]
-    module = import_module(f"geoembz.{room}")
-    value = globals()[name] = getattr(module, attribute) if attribute else module
-    return value
+    def __getattr__(name: str) -> Any:
+        """Load a public name on first use."""
+        if name in _FORMER:
+            import warnings
+
+            warnings.warn(
+                f"geoembz.{name} is now geoembz.{_FORMER[name]}; the old name goes with release "
+                "0.3",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return __getattr__(_FORMER[name])
+        if name not in _HOMES:
+            raise AttributeError(f"module 'geoembz' has no attribute {name!r}")
+        room, attribute = _HOMES[name]
+        module = import_module(f"geoembz.{room}")
+        value = globals()[name] = getattr(module, attribute) if attribute else module
+        return value
 
 
 def __dir__() -> list[str]:

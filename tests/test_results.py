@@ -53,7 +53,8 @@ def test_results_have_three_forms(result: Result, table: str) -> None:
     assert list(document) == list(vars(result))
     assert json.loads(json.dumps(document, allow_nan=False)).keys() == document.keys()
     assert result.to_table() == table
-    assert result._repr_html_().startswith("<pre>")
+    assert str(result) == table
+    assert f"<strong>{type(result).__name__}</strong><table" in result._repr_html_()
 
 
 def test_what_a_notebook_shows_is_escaped() -> None:

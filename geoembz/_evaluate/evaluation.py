@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from geoembz._objects.tree import ObjectTree
 from geoembz._text import aligned, printable
+from geoembz._util import html
 from geoembz._util.results import Result
 from geoembz.errors import StoreError
 from geoembz.store.digests import ROOT, read_seal, root_content
@@ -91,6 +93,15 @@ class Evaluation(Result):
         else:
             parts += ["Fidelity of the test rows:\n" + aligned(self._fidelity()), self._spectrum()]
         return "\n\n".join([*parts, *self._notes()])
+
+    def _views(self) -> Iterable[str]:
+        """Yield the text, and the plots of a report where matplotlib is installed."""
+        yield from super()._views()
+        if find_spec("matplotlib") is not None:
+            from geoembz._evaluate.plots import pareto_plot, spectrum_plot
+
+            yield html.picture(pareto_plot(self))
+            yield html.picture(spectrum_plot(self.baseline["fidelity"]["spectrum"]))
 
     def _heading(self) -> str:
         split = self.split

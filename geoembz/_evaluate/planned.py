@@ -1,6 +1,6 @@
 """What a plan found: a Pareto table with costs, a recommendation and its command."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -8,6 +8,7 @@ from geoembz._cost.estimate import FLAT_USD_PER_GB_MONTH, GB
 from geoembz._cost.report import format_usd
 from geoembz._evaluate.metrics.scores import pareto_front
 from geoembz._text import aligned, format_bytes, printable
+from geoembz._util import html
 from geoembz._util.results import Result
 
 UNLABELLED = {"cosine": "centred cosine", "rank": "rank correlation of distances"}
@@ -129,24 +130,37 @@ class Plan(Result):
 
     def to_table(self) -> str:
         """Return the Pareto table and the recommendation as text."""
+        tried = aligned(self._rows()) + "\n* on the Pareto frontier"
+        parts = [self._heading(), tried, self._recommendation(), self._notes()]
+        return "\n\n".join(part for part in parts if part)
+
+    def _views(self) -> Iterable[str]:
+        """Yield the recommendation, what was tried, and what a user should know."""
+        yield html.lines_of(self._recommendation())
+        yield html.table(self._rows(), has_header=True)
+        yield html.lines_of(f"* on the Pareto frontier\n{self._heading()}\n{self._notes()}")
+
+    def _rows(self) -> list[tuple[str, ...]]:
         full = self.options[0].selection.baseline if self.options else 1.0
         size = 4 * self.dimension
         costs = ("stored", "per year") if self.n_pixels else ()
-        rows: list[tuple[str, ...]] = [
+        return [
             ("", "recipe", "bytes", "ratio", self._title(), "loss", *costs),
             ("", "uncompressed", f"{size:,}", "1 x", f"{full:.4f}", "", *self._cost_cells(size)),
             *(self._row(option) for option in self.options),
         ]
+
+    def _heading(self) -> str:
         split = self.split
-        heading = (
+        return (
             f"{printable(self.name)}: vectors of {self.dimension} numbers; {split['kind']} split, "
             f"{split['n_train']:,} rows to train, {split['n_selection']:,} to choose, "
             f"{split['n_confirmation']:,} to confirm"
         )
+
+    def _notes(self) -> str:
         left_out = [f"left out: {n:,} {why}" for why, n in self.exclusions.items()]
-        notes = "\n".join(map(printable, [*left_out, *self.messages]))
-        parts = [heading, aligned(rows) + "\n* on the Pareto frontier", self._recommendation()]
-        return "\n\n".join([*parts, notes] if notes else parts)
+        return "\n".join(map(printable, [*left_out, *self.messages]))
 
     def _row(self, option: Option) -> tuple[str, ...]:
         return (

@@ -1,6 +1,7 @@
 """What a search found, as arrays, a table or a file."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from geoembz._geo.geoparquet import write_geo
 from geoembz._geo.wkb import point_column
 from geoembz._text import aligned
+from geoembz._util import html
 from geoembz._util.arrow import pa
 from geoembz._util.output import output_file
 from geoembz._util.results import Result
@@ -151,15 +153,21 @@ class SearchResult(Result):
 
     def to_table(self) -> str:
         """Return the nearest of each query as lines of text."""
+        return f"{aligned(self._shown())}\n{self._summary()}"
+
+    def _shown(self) -> list[list[str]]:
+        """Return the nearest of each query as rows, after one that names the columns."""
         shown = [row for row in self._found() if row["rank"] < _SHOWN]
         names = [name for name in shown[0] if name != "store"] if shown else []
-        lines = [names, *([_text(row[name]) for name in names] for row in shown)]
+        return [names, *([_text(row[name]) for name in names] for row in shown)]
+
+    def _summary(self) -> str:
         summary = f"{self.pixels_searched:,} vectors compared by {self.metric}"
         notes = [] if self.coarse is None else [_told(self.coarse)]
         if self.recall is not None:
             notes.append(f"recall {self.recall:.3f} of the {self.scores.shape[1]} nearest")
         notes += [f"written to {self.out}"] if self.out else []
-        return "\n".join([aligned(lines), summary, *notes])
+        return "\n".join([summary, *notes])
 
     def recall_of(
         self, exact: "SearchResult", k: int | None = None, *, slack: float = 1e-5
@@ -200,6 +208,26 @@ class SearchResult(Result):
         worst = sign * theirs[:, -1:]
         good = sign * ours <= worst + slack * np.abs(worst)
         return float(good.sum() / theirs.size)
+
+    def _views(self) -> Iterable[str]:
+        """Yield the map of what was found, and the table."""
+        is_one = len(np.unique(self.stores)) == 1
+        x, y = (self.x, self.y) if is_one else (self.lon, self.lat)
+        last = max(self.scores.shape[1] - 1, 1)
+        places = (
+            html.Place(
+                float(x[query, rank]),
+                float(y[query, rank]),
+                query,
+                1 - rank / last,
+                f"query {query}, rank {rank}: {self.metric} {self.scores[query, rank]:.6g}",
+            )
+            for query, rank in np.ndindex(self.scores.shape)
+        )
+        caption = "in the CRS of the store" if is_one else "longitude and latitude"
+        yield html.point_map(places, caption=caption, is_degrees=not is_one)
+        yield html.table(self._shown(), has_header=True)
+        yield html.lines_of(self._summary())
 
     def write(self, path: Path) -> None:
         """Write ``.parquet`` (GeoParquet) or ``.geojson``; a file that exists is replaced whole."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from html import escape
 from typing import Any
 
 from geoembz._text import aligned
+from geoembz._util import html
 
 
 class Result:
@@ -29,6 +29,15 @@ class Result:
         """Return the table's rows: what a figure is called, and the figure."""
         raise NotImplementedError
 
+    def __str__(self) -> str:
+        """Return the table, so that `print` shows it."""
+        return self.to_table()
+
     def _repr_html_(self) -> str:
-        """Show the table in a notebook."""
-        return f"<pre>{escape(self.to_table())}</pre>"
+        """Show the result in a notebook."""
+        return html.card(type(self).__name__, *self._views())
+
+    def _views(self) -> Iterable[str]:
+        """Yield pieces of HTML: the table, and whatever pictures a subclass adds."""
+        is_plain = type(self).to_table is Result.to_table
+        yield html.table(self._rows()) if is_plain else html.lines_of(self.to_table())

@@ -24,6 +24,7 @@ from geoembz._export.region import Region, regions_of
 from geoembz._geo import BBox
 from geoembz._geo.grid import Grid
 from geoembz._search import SearchResult, search
+from geoembz._util import html
 from geoembz._xarray.origin import Origin, origin
 from geoembz._xarray.patch import grid_of, patch_dataset
 from geoembz._xarray.tables import table_origin
@@ -46,6 +47,20 @@ class GeoembzAccessor:
 
     def __init__(self, dataset: xr.Dataset) -> None:
         self._dataset = dataset
+
+    def __repr__(self) -> str:
+        """Return what there is, a line each."""
+        lines = (f"  .{name:<16} {text}" for name, text in self._methods())
+        return "\n".join(["dataset.geoembz, of a store of embeddings:", *lines])
+
+    def _repr_html_(self) -> str:
+        """Show what there is in a notebook."""
+        rows = [(f".{name}(…)", text) for name, text in self._methods()]
+        return html.card("dataset.geoembz", html.table(rows))
+
+    def _methods(self) -> list[tuple[str, str]]:
+        methods = {name: getattr(type(self), name) for name in dir(self) if name[0] != "_"}
+        return [(name, (each.__doc__ or "").partition("\n")[0]) for name, each in methods.items()]
 
     def sample(self, features: Any, **options: Any) -> Sampled:
         """Take the vectors at points, or the mean vector of each polygon.

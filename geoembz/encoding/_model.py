@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from geoembz._util import html
 from geoembz._util.output import output_file
 from geoembz.encoding import _kernel as kernel
 from geoembz.encoding import _state as state
@@ -146,6 +147,27 @@ class Encoding:
         fitted, quantizer, report = fitter.finish()
         recipe, variance = fitter.recipe, fitted.variance.astype(np.float32)
         return cls(str(recipe), fitted.projection, quantizer, variance, recipe.normalize, report)
+
+    def __repr__(self) -> str:
+        """Return one line: the arrays are many screens."""
+        return f"Encoding({', '.join(f'{name}: {value}' for name, value in self._facts())})"
+
+    def _repr_html_(self) -> str:
+        """Show what it makes of vectors in a notebook."""
+        return html.card("Encoding", html.table(self._facts()))
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """Return what a reader wants to know."""
+        named = sum(name is not None for name in self.band_names)
+        return [
+            ("recipe", self.recipe),
+            ("vectors", f"{self.dimension} numbers" + (f", {named} with names" if named else "")),
+            ("components", str(self.n_components)),
+            ("codes", f"{self.code_length} x {self.code_dtype}, {self.bytes_per_vector} bytes"),
+            ("explained variance", f"{self.report.explained_variance:.4f}"),
+            ("fitted on", f"{self.report.n_samples:,} vectors"),
+            ("hash", f"{self.hash[:19]}…"),
+        ]
 
     @property
     def dimension(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from geoembz._util import html
 from geoembz.encoding._projection import KINDS as PROJECTIONS
 from geoembz.encoding._quantization import ALPHAEARTH, BITS, MAX_STAGES, METHODS
 from geoembz.errors import InvalidConfigError
@@ -111,6 +112,22 @@ class Recipe:
             self.method or "",
         ]
         return "-".join(stage for stage in stages if stage)
+
+    def _repr_html_(self) -> str:
+        """Show its stages in a notebook."""
+        stages: dict[str, str | None] = {
+            "vectors": "scaled to length 1" if self.normalize else "as they are",
+            "projection": f"{self.projection}, {self.n_components} components",
+            "whitening": f"{self.whiten:g}" if self.whiten else None,
+            "rotation": "at random" if self.rotate else "by iterative quantization",
+            "quantizer": self._quantizer_name() + (f", {self.method}" if self.method else ""),
+        }
+        if self.projection is None:
+            stages["projection"] = None
+        if not self.is_rotated:
+            stages["rotation"] = None
+        rows = [(name, value) for name, value in stages.items() if value is not None]
+        return html.card(f"Recipe {self}", html.table(rows))
 
     @classmethod
     def parse(cls, name: str) -> Self:
