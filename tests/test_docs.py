@@ -1,4 +1,4 @@
-"""The examples run: every script, and every command and program on a page of the documentation."""
+"""The examples run: every script, and all commands, programs and cells of the documentation."""
 
 import re
 import shlex
@@ -15,8 +15,11 @@ from tests import forking
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted(REPOSITORY.glob("examples/*.py"))
 README = REPOSITORY / "README.md"
-PAGES = [README, *sorted(REPOSITORY.glob("docs/*.md")), *sorted(REPOSITORY.glob("docs/howto/*.md"))]
-BLOCK = re.compile(r"^```(bash|python)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+FOLDERS = ("docs", "docs/howto", "docs/notebooks")
+PAGES = [README, *(page for each in FOLDERS for page in sorted(REPOSITORY.glob(f"{each}/*.md")))]
+BLOCK = re.compile(
+    r"^```(bash|python|\{code-cell\} ipython3)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL
+)
 DEMO = "geoembz demo geoembz-demo"
 
 pytestmark = pytest.mark.slow
@@ -51,10 +54,16 @@ def pages_with_blocks() -> list[Path]:
     return [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("page", pages_with_blocks(), ids=lambda path: path.stem)
+def name_of(page: Path) -> str:
+    """Return a page's path in the repository: how-tos and notebooks share names."""
+    return page.relative_to(REPOSITORY).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("page", pages_with_blocks(), ids=name_of)
 def test_page_runs(page: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page's blocks work, from top to bottom, in an empty folder."""
+    """A page's blocks, or a notebook's cells, work from top to bottom in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
     if page.stem == "icechunk":
         pytest.importorskip("icechunk", reason="the package icechunk is not installed")
     if page == README:  # its own demo command sets a machine up, which CI has done
@@ -64,7 +73,7 @@ def test_page_runs(page: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.M
     if ".rio." in content:  # another page of this process may have imported it already
         assert "import rioxarray" in content
     for language, text in BLOCK.findall(content):
-        if language == "python":
+        if language != "bash":
             exec(compile(text, str(page), "exec"), names)  # noqa: S102 - our own pages
             continue
         for command in text.splitlines():
@@ -72,3 +81,33 @@ def test_page_runs(page: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.M
                 shutil.copytree(demo, "geoembz-demo")
             elif command.startswith("geoembz "):
                 run(command, tmp_path)
+    if "plt" in names:
+        names["plt"].close("all")  # type: ignore[attr-defined]  # open figures add up to a warning
+
+
+@pytest.mark.parametrize(
+    ("link", "leads"),
+    [
+        ("b/other.html#there", True),
+        ("b/other.html", True),
+        ("#here", True),
+        ("https://example.org/x", True),
+        ("b/other.html#gone", False),
+        ("b/gone.html", False),
+        ("#gone", False),
+        ("picture.png", False),
+    ],
+)
+def test_dead_links_are_told_from_live_ones(
+    link: str, leads: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What every build of the pages checks: a file that is there, and an anchor in it."""
+    monkeypatch.syspath_prepend(REPOSITORY / "docs" / "_ext")
+    links = pytest.importorskip("checked_links", reason="Sphinx is not installed")
+    page, other = tmp_path / "page.html", tmp_path / "b" / "other.html"
+    other.parent.mkdir()
+    page.write_text(f'<p id="here"><a href="{link}">a link</a></p>')
+    other.write_text('<p id="there"></p>')
+    pages = {path: links.Page(path) for path in (page, other)}
+    assert pages[page].links == [link]
+    assert links.leads_somewhere(page, link, pages) is leads

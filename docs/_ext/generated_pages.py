@@ -1,9 +1,10 @@
-"""Pages that are made at build time: the command line's reference, and the specification.
+"""Pages that are made at build time: the command line's reference, the examples, the specification.
 
-Both are written below ``reference/generated``, which git ignores, so neither can fall behind what
-it describes.
+All are written below ``reference/generated``, which git ignores, so none can fall behind what it
+describes.
 """
 
+import ast
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,10 +24,14 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def write_pages(app: Sphinx) -> None:
-    """Write the command line's page and copy the specification."""
+    """Write the command line's pages and the examples', and copy the specification."""
     target = Path(app.srcdir) / GENERATED
-    shutil.rmtree(target / "api", ignore_errors=True)  # autosummary keeps pages of removed modules
-    write_if_changed(target / "cli.md", "\n".join(cli_page()))
+    for made in ("api", "cli"):  # pages of modules and commands that are no more
+        shutil.rmtree(target / made, ignore_errors=True)
+    for name, lines in cli_pages():
+        write_if_changed(target / f"{name}.md", "\n".join(lines))
+    examples = Path(app.srcdir).parent / "examples"
+    write_if_changed(target / "examples.md", "\n".join(examples_page(examples)))
     pages = copy_specification(Path(app.srcdir).parent / "spec", target / "spec")
     write_if_changed(target / "specification.md", specification_page(pages))
 
@@ -58,23 +63,55 @@ def specification_page(names: list[str]) -> str:
     return f"# Specification\n\n```{{toctree}}\n:maxdepth: 2\n\n{entries}\n```\n"
 
 
-def cli_page() -> Iterator[str]:
-    """Yield the lines of the command line's reference."""
-    yield "# Command line\n"
+def examples_page(folder: Path) -> Iterator[str]:
+    """Yield the lines of the page of examples: what each says of itself, and its text."""
+    yield "# Examples\n"
+    yield "Complete programs, each a file of `examples/` in the repository; tests run them.\n"
+    for path in sorted(folder.glob("*.py")):
+        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        yield f"## `{path.name}`\n\n{said}\n"
+        yield f"```{{literalinclude}} /../{folder.name}/{path.name}\n:language: python\n```\n"
+
+
+def cli_pages() -> Iterator[tuple[str, Iterator[str]]]:
+    """Yield a page of the commands and one for each, so that a search for a command finds it."""
     import typer.main
 
     from geoembz._cli.app import app
 
-    yield from command_section(typer.main.get_command(app), "geoembz", level=1)
+    root = typer.main.get_command(app)
+    commands = [each for each in getattr(root, "commands", {}).values() if not each.hidden]
+    yield "cli", cli_page(root, commands)
+    for command in commands:
+        name = f"geoembz {command.name}"
+        yield f"cli/{command.name}", command_section(command, name, level=1)
 
 
-def command_section(command: Any, name: str, level: int) -> Iterator[str]:
-    """Yield a command's usage, help, examples and parameters, then those of its subcommands."""
+def cli_page(root: Any, commands: list[Any]) -> Iterator[str]:
+    """Yield the lines of the command line's first page."""
+    from geoembz._cli.help import summary
+
+    yield "# Command line\n"
+    yield from list(command_section(root, "geoembz", level=1, inner=False))[1:]
+    by_purpose: dict[str, list[Any]] = {}
+    for command in commands:
+        purpose = getattr(command, "rich_help_panel", None) or "Commands"
+        by_purpose.setdefault(purpose, []).append(command)
+    for purpose, those in by_purpose.items():
+        yield f"\n## {purpose}\n\n| command | what it does |\n|---|---|"
+        for command in those:
+            short = _flags_as_code(summary(command))
+            yield f"| {{doc}}`geoembz {command.name} <cli/{command.name}>` | {short} |"
+    pages = "\n".join(f"cli/{command.name}" for command in commands)
+    yield f"\n```{{toctree}}\n:hidden:\n\n{pages}\n```"
+
+
+def command_section(command: Any, name: str, level: int, *, inner: bool = True) -> Iterator[str]:
+    """Yield a command's usage, help, examples and parameters, then its subcommands' if `inner`."""
     from geoembz._cli.help import description, examples, sections
 
     context = command.make_context(name, [], resilient_parsing=True)
-    if level > 1:
-        yield f"{'#' * level} `{name}`\n"
+    yield f"{'#' * level} `{name}`\n"
     yield f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```\n"
     yield f"{_flags_as_code(description(command))}\n"
     if examples(command):
@@ -83,7 +120,7 @@ def command_section(command: Any, name: str, level: int) -> Iterator[str]:
         yield f"**{title}**\n"
         for signature, text in rows:
             yield f"`{signature}`\n: {_flags_as_code(' '.join(text.split()))}\n"
-    for subcommand in getattr(command, "commands", {}).values():
+    for subcommand in getattr(command, "commands", {}).values() if inner else ():
         if not subcommand.hidden:
             yield from command_section(subcommand, f"{name} {subcommand.name}", level + 1)
 
