@@ -168,3 +168,16 @@ def test_temporary_folders_of_killed_processes_are_swept(
     assert not killed.exists()
     found = sorted(path.name for path in tmp_path.iterdir())
     assert found == sorted(["geoembz-of-a-user", *(folder.name for folder in folders)])
+
+
+def test_a_folder_is_replaced_whole_by_a_folder_alone(tmp_path: Path) -> None:
+    """Nothing of the former one stays; a file never takes the place of a folder."""
+    target = tmp_path / "a.lance"
+    for name in ("old", "new"):
+        with output_file(target) as path:
+            path.mkdir()
+            (path / name).touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["a.lance", "new"]
+    with pytest.raises(OutputError), output_file(target) as path:
+        path.touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["a.lance", "new"]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # As the library's own types say: to import those would take longer than `--help` may.
 Space = Literal["original", "reduced", "codes"]
 Format = Literal["cog", "geoparquet"]
-Engine = Literal["faiss", "parquet"]
+Engine = Literal["faiss", "parquet", "lance"]
 
 
 MetricText = Annotated[
@@ -227,7 +227,7 @@ def search(
 @takes(part=part_options, output=explained)
 def index(
     store: Store,
-    out: Annotated[str, typer.Argument(metavar="OUT", help="New .faiss, or .parquet.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="New .faiss, .parquet or .lance.")],
     *,
     part: dict[str, Any],
     output: Output,
@@ -242,7 +242,7 @@ def index(
     ] = None,
     lists: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Lists of FAISS.", show_default="about 2 √n"),
+        typer.Option(metavar="N", help="Lists of FAISS or Lance.", show_default="about 2 √n"),
     ] = None,
     seed: Seed = 0,
     workers: Workers = None,

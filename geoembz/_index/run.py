@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from geoembz._geo import BBox
 from geoembz._index import faiss_index
 from geoembz._index.form import VectorForm
+from geoembz._index.lance_table import load_lance, write_lance
 from geoembz._index.side_file import SideFile
 from geoembz._index.summary import IndexSummary
 from geoembz._index.table import write_table
@@ -18,7 +19,7 @@ from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import PARQUET, check_output
 from geoembz.store import View
 
-type Engine = Literal["faiss", "parquet"]
+type Engine = Literal["faiss", "parquet", "lance"]
 
 ENGINES: tuple[Engine, ...] = get_args(Engine.__value__)
 
@@ -50,18 +51,22 @@ def index(
     store
         Path, URL, or open reader: of a raster (all grids and dates), or of a table.
     out
-        ``.faiss``, beside which a file ``.faiss.json`` says where its vectors lie; or ``.parquet``.
+        ``.faiss``, beside which a file ``.faiss.json`` says where its vectors lie; ``.parquet``; or
+        ``.lance``, a folder.
     to
         ``faiss``: inverted lists, codes in them as they are stored where FAISS knows their kind
         (int8, pq, bits), else reduced vectors as float16. ``parquet``: a row for each pixel, with
-        its place and vector, for DuckDB and other databases. None: by the name of `out`.
+        its place and vector, for DuckDB and other databases. ``lance``: such rows and an index over
+        them, for Lance and LanceDB. None: by the name of `out`.
     metric
-        Of FAISS: ``cosine``, ``dot``, ``euclidean``, ``hamming``, or ``cosine-w0.5`` and the like,
-        as in `geoembz.search`. None: what the store recommends, else ``cosine``.
+        Of FAISS and Lance: ``cosine``, ``dot``, ``euclidean``, ``hamming``, or, of FAISS,
+        ``cosine-w0.5`` and the like, as in `geoembz.search`. None: what the store recommends, else
+        ``cosine``.
     space
-        Of tables: ``reduced`` (None is that), ``original`` or ``codes``.
+        Of tables: ``reduced`` (None is that), ``original`` or ``codes``, which Lance takes to
+        compare by ``hamming`` (None is that then).
     lists
-        Of FAISS: how many lists; None for about 2 √n.
+        Of FAISS and Lance: how many lists; None for about 2 √n.
     seed
         Of the sample that FAISS finds the centres of lists on.
     bbox, bbox_crs, time, level
@@ -81,7 +86,7 @@ def index(
     InvalidConfigError
         If the options cannot work.
     MissingPackageError
-        If FAISS is not installed.
+        If FAISS or Lance is not installed.
     NoValidPixelsError
         If no pixel of the part holds an embedding.
     StoreError
@@ -106,7 +111,7 @@ def index(
         raise InvalidConfigError(f"lists={lists}; expected 1 or more")
     if seed < 0:
         raise InvalidConfigError(f"seed {seed}; expected 0 or more")
-    engine = to or ("parquet" if Path(out).suffix.lower() in PARQUET else "faiss")
+    engine = to or _engine_of(Path(out))
     if engine not in ENGINES:
         raise InvalidConfigError(f"to {to!r}; expected one of {', '.join(ENGINES)}")
     if engine == "parquet":
@@ -114,6 +119,11 @@ def index(
         target = check_output(out, PARQUET, overwrite=overwrite)
         parts = open_parts(store, bbox, bbox_crs, time, level)
         return write_table(parts, target, space or "reduced")
+    if engine == "lance":
+        target = check_output(out, (".lance",), overwrite=overwrite)
+        load_lance()
+        parts = open_parts(store, bbox, bbox_crs, time, level)
+        return write_lance(parts, target, choose_metric(metric, parts[0].reader), space, lists)
     _refuse(space=space)
     target = check_output(out, (".faiss",), overwrite=overwrite)
     faiss_index.load_faiss()
@@ -138,9 +148,17 @@ def index(
     )
 
 
+def _engine_of(out: Path) -> Engine:
+    """Return the engine that a name is for, by its end."""
+    suffix = out.suffix.lower()
+    if suffix in PARQUET:
+        return "parquet"
+    return "lance" if suffix == ".lance" else "faiss"
+
+
 def _refuse(**others: object) -> None:
     """Refuse options of the other engine."""
     for name, value in others.items():
         if value is not None:
-            goes = "tables (.parquet)" if name == "space" else "FAISS"
+            goes = "tables (.parquet)" if name == "space" else "FAISS and Lance"
             raise InvalidConfigError(f"{name} {value!r}: it is for {goes} only; leave it out")

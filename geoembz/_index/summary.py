@@ -24,7 +24,7 @@ class IndexSummary(Result):
     out
         The file.
     engine
-        ``faiss`` or ``parquet``.
+        ``faiss``, ``parquet`` or ``lance``.
     holds
         How vectors are held: ``bits``, ``int8`` and ``pq`` are codes as stored.
     metric

@@ -33,7 +33,7 @@ def write_table(
     """
     writer, count, length = None, 0, 0
     with output_file(target) as partial:
-        for table in _tables(parts, space):
+        for table in tables(parts, space):
             if writer is None:
                 length = table.schema.field("embedding").type.list_size
                 writer = parquet.ParquetWriter(partial, table.schema, compression="zstd")
@@ -47,7 +47,8 @@ def write_table(
     return IndexSummary(str(target), "parquet", space, metric, count, length, 0, size)
 
 
-def _tables(parts: Sequence[RasterPart] | Sequence[TablePart], space: View) -> "Iterator[pa.Table]":
+def tables(parts: Sequence[RasterPart] | Sequence[TablePart], space: View) -> "Iterator[pa.Table]":
+    """Yield the rows of some parts, as `write_table` has them, some thousand at a time."""
     every: list[RasterPart | TablePart] = [*parts]
     for rows in read_rows(every):
         for start in range(0, len(rows.positions), _GROUP_ROWS):

@@ -31,7 +31,7 @@ def output_file(target: Path, *, replaces: bool = True) -> Iterator[Path]:
     Parameters
     ----------
     target
-        The file.
+        The file, or a folder.
     replaces
         Whether a file with other content may be replaced.
 
@@ -60,10 +60,19 @@ def output_file(target: Path, *, replaces: bool = True) -> Iterator[Path]:
                         f"{target}: exists, with other content; choose another name or pass "
                         "--overwrite"
                     )
+                if partial.is_dir() and target.is_dir():  # only an empty one would be replaced
+                    target.rename(f"{partial}.old")
                 partial.replace(target)
     finally:
         for path in target.parent.glob(f"{_literal(partial.name)}*"):
-            path.unlink(missing_ok=True)
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def scratch_folder() -> Path:
@@ -122,7 +131,7 @@ def _sweep(target: Path) -> None:
     for path in target.parent.glob(f"{_literal(stem)}*"):
         found = pattern.match(path.name)
         if found is not None and not is_alive(int(found[1])):
-            path.unlink(missing_ok=True)
+            _remove(path)
 
 
 def _stem(target: Path) -> str:

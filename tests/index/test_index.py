@@ -1,6 +1,7 @@
 """Indexes hold what the store holds: all lists together find what an exhaustive search does."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ from typer.testing import CliRunner
 
 import geoembz
 from geoembz._cli.app import app
-from geoembz.errors import DestinationExistsError, InvalidConfigError, NoValidPixelsError
+from geoembz.errors import (
+    DestinationExistsError,
+    InvalidConfigError,
+    MissingPackageError,
+    NoValidPixelsError,
+)
 from geoembz.store import StoreReader
 from tests import tables
 from tests.conftest import MakeRaster
@@ -178,7 +184,8 @@ def test_what_cannot_work_is_refused(
     reader = make(tmp_path / "s.zarr", make_raster, values, "pca12-int8")
     out = tmp_path / "s.faiss"
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"to": "lance"}, "expected one of faiss, parquet"),
+        ({"to": "hnsw"}, "expected one of faiss, parquet, lance"),
+        ({"to": "lance"}, "expected a name that ends in .lance"),
         ({"lists": 0}, "lists=0; expected 1 or more"),
         ({"lists": 2.0}, "lists 2.0; expected a whole number"),
         ({"lists": 5_000}, "lists=5000: a sample has 3,560 vectors"),
@@ -190,7 +197,7 @@ def test_what_cannot_work_is_refused(
         with pytest.raises(InvalidConfigError, match=said):
             geoembz.index(reader.url, out, **options)
         assert not list(tmp_path.glob("s.faiss*"))
-    with pytest.raises(InvalidConfigError, match="metric 'dot': it is for FAISS only"):
+    with pytest.raises(InvalidConfigError, match="metric 'dot': it is for FAISS and Lance only"):
         geoembz.index(reader.url, tmp_path / "s.parquet", metric="dot")
     grid = reader.attributes.grid
     left, top = float(grid.x[20]), float(grid.y[10])
@@ -202,6 +209,19 @@ def test_what_cannot_work_is_refused(
     geoembz.index(reader.url, out, lists=4)
     with pytest.raises(DestinationExistsError):
         geoembz.index(reader.url, out, lists=4)
+
+
+def test_lance_is_missed_in_words(
+    tmp_path: Path,
+    make_raster: MakeRaster,
+    values: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is an extra that `geoembz[all]` leaves out."""
+    reader = make(tmp_path / "s.zarr", make_raster, values, "pca12-int8")
+    monkeypatch.setitem(sys.modules, "lance", None)
+    with pytest.raises(MissingPackageError, match=r"needs Lance.*pip install 'geoembz\[lance\]'"):
+        geoembz.index(reader.url, tmp_path / "s.lance")
 
 
 def test_damaged_indexes_are_refused(
