@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from geoembz._objects import obstore_parts
 from geoembz._objects.faults import RetryPolicy, fault_code, is_absence, will_pass
 from geoembz._objects.read_cache import ReadCache, read_cache
 from geoembz._util.threads import shared_pool
@@ -177,6 +178,10 @@ async def _fetch(
 async def _read_s3(
     filesystem: Any, path: str, start: int | None, end: int | None, unless: str | None
 ) -> _Answer:
+    if obstore_parts.is_chosen():
+        answer = await obstore_parts.fetch(filesystem, path, start, end, unless)
+        if answer is not None:
+            return answer
     from s3fs.core import _error_wrapper
 
     bucket, key, _ = filesystem.split_path(path)

@@ -93,7 +93,7 @@ def s3_options(access: Access | None = None, *, keeps_listings: bool = False) ->
     InvalidConfigError
         If the endpoint is no URL.
     """
-    _use_credentials(tuple(map(os.environ.get, _KEYS)))
+    _use_credentials(credential_settings())
     _count_requests()
     asked = access or Access()
     endpoint = check_endpoint(asked.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
@@ -116,6 +116,11 @@ def s3_options(access: Access | None = None, *, keeps_listings: bool = False) ->
         "use_listings_cache": keeps_listings,
         "max_concurrency": 1,  # else s3fs asks for the size of each object before it reads it
     }
+
+
+def credential_settings() -> tuple[str | None, ...]:
+    """Return what the environment says about credentials: with another they are to be asked for."""
+    return tuple(map(os.environ.get, _KEYS))
 
 
 @cache
