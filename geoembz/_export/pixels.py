@@ -11,6 +11,7 @@ from geoembz._export.region import pixel_window
 from geoembz._geo import into_range, shifts
 from geoembz._geo.grid import Grid, Window, split
 from geoembz._geo.wkb import Geometry
+from geoembz._util.progress import counted
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def point_hits(grid: Grid, chunk: tuple[int, int], points: NDArray[np.float64]) 
     keys = rows // chunk[0] * (-(-width // chunk[1])) + cols // chunk[1]
     order = np.argsort(keys, kind="stable")
     edges = np.flatnonzero(np.diff(keys[order])) + 1
-    for group in np.split(order, edges):
+    groups = np.split(order, edges)
+    for group in counted(groups, len(groups)):
         if len(group):
             row, col = int(rows[group].min()), int(cols[group].min())
             window = Window(
@@ -89,7 +91,7 @@ def polygon_hits(
             for part in split(touched, chunk):
                 home = Window(part.row // chunk[0], part.col // chunk[1], 1, 1)
                 chunks[home].append((number, part, placed))
-    for home in sorted(chunks):
+    for home in counted(sorted(chunks), len(chunks)):
         window = _around([part for _, part, _ in chunks[home]])
         found = [
             (number, _inside(grid, window, part, polygon, all_touched=all_touched))

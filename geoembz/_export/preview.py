@@ -19,6 +19,7 @@ from geoembz._geo import BBox
 from geoembz._geo.grid import Grid, Window, split
 from geoembz._util.options import check_whole
 from geoembz._util.output import output_file
+from geoembz._util.progress import counted
 from geoembz._util.results import Result
 from geoembz.errors import InvalidConfigError, NoValidPixelsError
 from geoembz.sources.features.write import check_output
@@ -233,7 +234,8 @@ def _blocks(
         width *= 2
     while 2 * height * width <= _BLOCK_PIXELS and height < around.height:
         height *= 2
-    yield from split(around, (height, width))
+    blocks = [*split(around, (height, width))]
+    yield from counted(blocks, len(blocks))
 
 
 def stretch(component: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
