@@ -127,6 +127,24 @@ def test_json_and_quiet_mean_the_same(
         assert isinstance(json.loads(printed), dict) if flag == "--json" else printed == ""
 
 
+def test_json_has_what_scripts_want(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Places in degrees of what was found; vectors that were taken, where no file has them."""
+    with pytest.raises(SystemExit):
+        main([*arguments(store, tmp_path, "search"), "--json"])
+    found = json.loads(capsys.readouterr().out)["found"]
+    assert all(-180 <= one["lon"] <= 180 and -90 <= one["lat"] <= 90 for one in found)
+    words = arguments(store, tmp_path, "sample")
+    with pytest.raises(SystemExit):
+        main([*words, "--json"])
+    sampled = json.loads(capsys.readouterr().out)
+    assert [len(vector) for vector in sampled["vectors"]] == [sampled["length"]]
+    with pytest.raises(SystemExit):
+        main([*words, "--json", "--out", str(tmp_path / "a.csv")])
+    assert "vectors" not in json.loads(capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("behind", [(), ("-",), ("--seed", "1")])
 def test_evaluate_and_plan_print_json_as_others_do(
     behind: tuple[str, ...], store: Path, capsys: pytest.CaptureFixture[str]

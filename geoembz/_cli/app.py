@@ -45,6 +45,8 @@ def _explain(error: Any, words: list[str]) -> None:
     value = _value(words, parameter.opts)
     if kind is not None and value is not None:
         error.message = f"{value!r}; expected {_NUMBERS[kind]}"
+    else:
+        error.message = str(error.message).removeprefix("Value error, ")
 
 
 def _value(words: list[str], flags: list[str]) -> str | None:

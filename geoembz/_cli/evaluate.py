@@ -184,7 +184,13 @@ def plan(
     ] = None,
     area: Annotated[
         float | None,
-        typer.Option(metavar="KM2", help="Area to be stored.", show_default="SRC's own"),
+        typer.Option(
+            "--area-km2",
+            "--area",
+            metavar="KM2",
+            help="Area to be stored, in square kilometres.",
+            show_default="SRC's own",
+        ),
     ] = None,
 ) -> None:
     """Try recipes on a sample of SRC and recommend one.

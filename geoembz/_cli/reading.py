@@ -83,7 +83,9 @@ def sample(
     output: Output,
     out: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Write .parquet (GeoParquet), .csv or .geojson."),
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write .parquet (GeoParquet), .csv or .geojson."
+        ),
     ] = None,
     crs: Annotated[
         str | None, typer.Option(metavar="CRS", help="CRS of FEATURES.", show_default="as declared")
@@ -142,7 +144,10 @@ def search(
         typer.Option(metavar="CRS", help="CRS of the points.", show_default="lon, lat"),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write .parquet (GeoParquet) or .geojson.")
+        str | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write .parquet (GeoParquet) or .geojson."
+        ),
     ] = None,
     work: dict[str, Any],
     coarse: Annotated[

@@ -101,8 +101,15 @@ class Sampled(Result):
         return table
 
     def to_json(self) -> dict[str, Any]:
-        """Return a summary as JSON values."""
+        """Return what was found as JSON values; the vectors where no file has them."""
+        vectors = {
+            "vectors": [
+                vector.tolist() if is_there else None
+                for vector, is_there in zip(self.vectors, self.found, strict=True)
+            ]
+        }
         return {
+            **({} if self.out else vectors),
             "features": len(self.features),
             "kind": self.features.kind,
             "found": int(self.found.sum()),

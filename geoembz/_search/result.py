@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,9 @@ class SearchResult(Result):
             "pixels_searched": self.pixels_searched,
             "coarse": None if self.coarse is None else asdict(self.coarse),
             "recall": self.recall,
-            "found": [feature["properties"] for feature in self.to_geojson()["features"]],
+            "found": [
+                {name: _json_value(value) for name, value in row.items()} for row in self._found()
+            ],
             "out": self.out,
         }
 
@@ -244,6 +247,12 @@ class SearchResult(Result):
         table = self.to_arrow().append_column("geometry", point_column(lon, lat))
         geo = write_geo("geometry", "OGC:CRS84", ["Point"], None)
         parquet.write_table(table.replace_schema_metadata({b"geo": geo}), path)
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, float) and not isfinite(value):
+        return None  # a row without a place
+    return value if isinstance(value, int | float | str) else str(value)
 
 
 def _text(value: object) -> str:
