@@ -98,7 +98,7 @@ def _client(
     """Return the client of a bucket; it is another where the environment names other keys."""
     from obstore.store import S3Store
 
-    config: dict[str, Any] = {"region": _region()}
+    config: Any = {"region": _region()}
     if endpoint:
         config |= {"endpoint": endpoint, "virtual_hosted_style_request": False}
     if is_anonymous:

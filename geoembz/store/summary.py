@@ -6,7 +6,7 @@ from typing import Self
 
 import zarr
 
-from geoembz._text import aligned, figure
+from geoembz._text import aligned, figure, printable
 from geoembz._util.results import Result
 from geoembz.errors import redact
 from geoembz.sources.band_names import list_names
@@ -130,6 +130,8 @@ class StoreInfo(Result):
         The levels below the full resolution, finest first; empty where there are no overviews.
     layers
         The numbers of pixels beside the vectors; empty where there are none.
+    evaluation
+        What the last `geoembz.evaluate` recorded, in a line; None where it has recorded nothing.
     """
 
     store: str
@@ -162,6 +164,7 @@ class StoreInfo(Result):
     archive: bool = False
     levels: tuple[LevelInfo, ...] = ()
     layers: tuple[Layer, ...] = ()
+    evaluation: str | None = None
 
     def _rows(self) -> list[tuple[str, ...]]:
         height, width = self.shape
@@ -192,6 +195,7 @@ class StoreInfo(Result):
             ("cosine", figure(self.cosine)),
             ("cosine, centred", figure(self.cosine_centred)),
             ("rmse", figure(self.rmse)),
+            *([("evaluated", self.evaluation)] if self.evaluation else []),
         ]
 
 
@@ -428,7 +432,20 @@ def _describe_grid(store: str, reader: StoreReader) -> StoreInfo:
         archive=reader.is_archive,
         levels=tuple(LevelInfo.of(n, level) for n, level in enumerate(attributes.levels, 1)),
         layers=attributes.layers,
+        evaluation=_recorded_evaluation(reader.group.attrs.get("geoembz:report")),
     )
+
+
+def _recorded_evaluation(report: object) -> str | None:
+    """Return in a line what `evaluate` recorded; None where that is nothing, or not ours."""
+    try:
+        rows, kind = report["n_rows"], report["split"]["kind"]  # type: ignore[index]
+        tasks = report["tasks"].items()  # type: ignore[index]
+        lost = [f"{name} {100 * task['delta']:+.1f} points" for name, task in tasks]
+        kept = f"centred cosine {report['fidelity']['cosine_centred']['mean']:.4f}"  # type: ignore[index]
+        return printable(f"{rows:,} vectors, {kind} split: {', '.join([*lost, kept])}", 200)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def describe_table(store: str, group: zarr.Group | None = None) -> TableInfo:

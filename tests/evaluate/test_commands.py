@@ -79,6 +79,13 @@ def test_store_report_and_record(scene: DemoFiles, store: Path, tmp_path: Path) 
     numbers = json.loads((report / "report.json").read_text())
     attributes: dict[str, Any] = StoreReader.open(str(store)).group.attrs.asdict()
     recorded = attributes["geoembz:report"]
+    shown = geoembz.info(store)
+    assert isinstance(shown, geoembz.StoreInfo)
+    assert shown.evaluation is not None
+    delta = 100 * recorded["tasks"]["knn"]["delta"]
+    assert f"{recorded['n_rows']:,} vectors" in shown.evaluation
+    assert f"knn {delta:+.1f} points" in shown.evaluation
+    assert f"evaluated           {shown.evaluation}" in shown.to_table()
     assert recorded["tasks"]["knn"]["accuracy"] == numbers["recipes"][0]["tasks"]["knn"]["accuracy"]
     assert attributes["geoemb:benchmark"][0].startswith("urn:geoembz:report:sha256:")
     assert _run("verify", str(store)) == 0
