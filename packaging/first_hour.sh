@@ -41,6 +41,6 @@ started=$SECONDS # the page is built from a clone when it is first asked for
 geoembz view tile.zarr --no-browser --port 8123 >"$folder/said" 2>&1 &
 until curl --silent --fail --output /dev/null http://127.0.0.1:8123/ || ! kill -0 $! 2>/dev/null; do sleep 1; done
 curl --silent --fail --output /dev/null http://127.0.0.1:8123/ && outcome=ok || { outcome=FAILED failures=$((failures + 1)) && cat "$folder/said" >&2; }
-kill -INT $! && wait $!
+kill $! && wait $!
 printf '| `%s`, until its page is there | %s s | %s |\n' "geoembz view tile.zarr" $((SECONDS - started)) "$outcome"
 exit $((failures > 0))
