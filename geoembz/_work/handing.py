@@ -4,7 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pickle import PicklingError
 from typing import Any
@@ -28,6 +28,9 @@ STOP_SECONDS = 300.0
 """How long to wait, after a failure, for the shards that are being written; less after Ctrl-C."""
 
 _POLL_SECONDS = 0.2
+_PARTED = OSError, RuntimeError
+"""What dask raises where the connection, or the client's own loop, is closed meanwhile."""
+
 _AGAIN = "run the same command again to go on where it stopped"
 
 
@@ -151,14 +154,15 @@ class Run:
         """Let no further shard begin, and wait for those that are being written."""
         if self.client.status != "running":
             return
-        self.client.cancel([*self.handed], reason="geoembz: another batch failed")
-        self.client.run(forbid, self.token, on_error="ignore")
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            counts = self.client.run(count_running, self.token, on_error="ignore")
-            if not any(counts.values()):
-                return
-            time.sleep(_POLL_SECONDS)
+        with suppress(*_PARTED):  # who is gone runs nothing; the first failure is what counts
+            self.client.cancel([*self.handed], reason="geoembz: another batch failed")
+            self.client.run(forbid, self.token, on_error="ignore")
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                counts = self.client.run(count_running, self.token, on_error="ignore")
+                if not any(counts.values()):
+                    return
+                time.sleep(_POLL_SECONDS)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
