@@ -122,6 +122,32 @@ def test_completion(shell: str, spelling: str) -> None:
     assert "verify" in found.stdout
 
 
+def test_bash_completes(tmp_path: Path) -> None:
+    """The script works in a real bash: commands, options, and what an option may be."""
+    shim = tmp_path / "geoembz"
+    shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m geoembz "$@"\n')
+    shim.chmod(0o755)
+    script = """
+    eval "$(_GEOEMBZ_COMPLETE=source_bash geoembz)"
+    complete -p geoembz
+    COMP_WORDS=(geoembz convert --dry) COMP_CWORD=2
+    _geoembz_completion geoembz && echo "${COMPREPLY[@]}"
+    COMP_WORDS=(geoembz convert --layout p) COMP_CWORD=3
+    _geoembz_completion geoembz && echo "${COMPREPLY[@]}"
+    """
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    declared, options, words = done.stdout.splitlines()
+    assert declared == "complete -o default -F _geoembz_completion geoembz"
+    assert (options, words) == ("--dry-run", "plain")
+
+
 def test_recipes_as_objects(source: Path, tmp_path: Path) -> None:
     """`convert` takes what `Recipe.parse` returns, as `evaluate` does."""
     recipe = Recipe.parse("pca3-int8")
