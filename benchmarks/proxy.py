@@ -65,7 +65,8 @@ class Proxy:
                 if request.first[1] == TRAFFIC:
                     self._tell(writer)
                     continue
-                upstream = upstream or await asyncio.open_connection(self.host, self.port)
+                if upstream is None or upstream[0].at_eof():  # the server ends what is idle
+                    upstream = await asyncio.open_connection(self.host, self.port)
                 upstream[1].write(request.raw)
                 await _pass_body(request, reader, upstream[1])
                 answer = Head(await upstream[0].readuntil(b"\r\n\r\n"))
