@@ -132,3 +132,10 @@ def test_an_optional_module_is_imported_when_used(monkeypatch: pytest.MonkeyPatc
     assert module.dumps([1]) == "[1]"
     assert module.dumps([2]) == "[2]"
     assert imported == ["json"]
+
+
+def test_every_extra_is_described(repository: Path) -> None:
+    """The page on installing has a row for each, and for no other."""
+    page = (repository / "docs" / "howto" / "install.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| \+\d+ \| \+\d+ \|", page, flags=re.MULTILINE)
+    assert sorted(rows) == sorted(set(extras(repository)) - {"dev"})
