@@ -174,17 +174,17 @@ def do_step(here: Rehearsal, name: str, command: list[str], kill_after_s: float 
     if is_done(here, name):
         return
     log = here.work / "logs" / f"{name.replace(', ', '-').replace(' ', '-')}.log"
+    access = here.gateway / "log" / "client.log" if here.url in command else None
     if kill_after_s is not None:
-        record(here, f"{name}, killed", lambda: watch(command, log, kill_after_s))
-    record(here, name, lambda: watch(command, log))
+        record(here, f"{name}, killed", access, lambda: watch(command, log, kill_after_s))
+    record(here, name, access, lambda: watch(command, log))
 
 
-def record(here: Rehearsal, name: str, run: Callable[[], Took]) -> None:
-    """Run a step, and write down what it took, asked and left."""
-    access = here.gateway / "log" / "client.log"
-    before = access.stat().st_size if access.exists() else 0
+def record(here: Rehearsal, name: str, access: Path | None, run: Callable[[], Took]) -> None:
+    """Run a step, and write down what it took, left, and asked the gateway with an access log."""
+    before = 0 if access is None else access.stat().st_size
     took = asdict(run())
-    asked = count_requests(access, before) if access.exists() else {}
+    asked = {} if access is None else count_requests(access, before)
     line = {"step": name, **took, **asked, **sizes(here)}
     with (here.work / "steps.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
