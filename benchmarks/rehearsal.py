@@ -86,6 +86,7 @@ class Rehearsal:
             "info": ["info", store],
             "info published": ["info", url],
             "search": ["search", store, *place, "--k", "100"],
+            "search, coarse to fine": ["search", store, *place, "--k", "100", "--coarse", "0.1"],
             "search published, coarse": ["search", url, *place, "--k", "100", "--level", coarse],
             "search published": ["search", url, *place, "--k", "100"],
             "map similar": ["map", "similar", store, f"{out}/similar.zarr", *like, *grid],
@@ -106,7 +107,7 @@ class Rehearsal:
         from benchmarks.rehearsal_tiles import Landscape
 
         x, y = Landscape(self.across, self.side).place(32)
-        return f"{x + 5:g},{y - 5:g}"
+        return f"{x + 5:.0f},{y - 5:.0f}"
 
 
 def main() -> None:
@@ -238,7 +239,8 @@ def rows(steps: Iterable[dict[str, Any]]) -> Iterator[Row]:
         yield Row(case, "wall", step["wall_s"], "s")
         yield Row(case, "processor", step["cpu_s"], "s")
         yield Row(case, "peak memory", step["peak_rss_bytes"] / 1e6, "MB")
-        yield Row(case, "open files", step["peak_files"], "")
+        if step["peak_files"]:
+            yield Row(case, "open files", step["peak_files"], "")
         for kind in ("GET", "HEAD", "PUT", "POST", "DELETE", "LIST", "failed"):
             if step.get(kind):
                 yield Row(case, f"{kind} requests", step[kind], "")
