@@ -1,6 +1,6 @@
 """Make the shards of a map: read codes, compute, write and record each as a task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -13,6 +13,7 @@ from geoembz._geo.grid import Window, split
 from geoembz._map.kernel import Kernel
 from geoembz._map.writer import MapWriter
 from geoembz._objects.explain import stage
+from geoembz._objects.tree import ObjectTree
 from geoembz._search.scorer import valid_codes
 from geoembz.encoding._quantization import Codes
 from geoembz.store.digests import StoredObjects, parse_objects
@@ -22,6 +23,9 @@ from geoembz.store.map_figures import MapFigures
 
 _BLOCK_BYTES = 16 * 2**20
 """Codes and values that are held at once, beside the values of a shard."""
+
+_SHARD_BYTES = 2**27
+"""Codes of a server's shard that are held at once; ours have 64 MB, and at most twice that."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,11 @@ class MapTask:
             for region in self.inputs
         )
         shape = window_shape((chunk[-2], chunk[-1]), shard.width, pixel_bytes, _BLOCK_BYTES)
+        inputs = [_Input.of(region, shard) for region in self.inputs]
         for block in split(shard, shape):
             rows, cols = block.relative_to(shard).slices
-            self._fill(block, values[:, rows, cols], valid[rows, cols])
+            found = [each.read(block) for each in inputs]
+            self._fill(found, values[:, rows, cols], valid[rows, cols])
         figures = MapFigures()
         if valid.any():
             figures = MapFigures.of(values[:, valid], has_classes=bool(bands.classes))
@@ -107,12 +113,11 @@ class MapTask:
         self.journal.record(shard, result.to_json())
         return result
 
-    def _fill(self, place: Window, out: NDArray[Any], valid: NDArray[np.bool_]) -> None:
+    def _fill(self, found: Sequence["Block"], out: NDArray[Any], valid: NDArray[np.bool_]) -> None:
         """Write the values of a block of the map, and which of its pixels have one."""
-        found = [read_block(region, place) for region in self.inputs]
         masks = [mask for _, mask in found if mask is not None]
-        known = np.logical_and.reduce(masks) if masks else np.ones(place.size, np.bool_)
-        valid[:] = known.reshape(place.shape)
+        known = np.logical_and.reduce(masks) if masks else np.ones(valid.size, np.bool_)
+        valid[:] = known.reshape(valid.shape)
         if not known.any():
             return
         with stage("compute"):
@@ -122,7 +127,51 @@ class MapTask:
             out[:, ~valid] = self.kernel.bands.nodata
 
 
-def read_block(region: Region, place: Window) -> tuple[Codes, NDArray[np.bool_] | None]:
+type Block = tuple[Codes, NDArray[np.bool_] | None]
+"""Codes of some pixels, and which of them hold an embedding; see `read_block`."""
+
+
+@dataclass(frozen=True)
+class _Input:
+    """Codes of a shard of a map: read block by block from this machine, at once from a server.
+
+    The chunks of a stored shard lie in an order of their own (Morton): one row of them costs a
+    request for each, all of them one.
+
+    Parameters
+    ----------
+    region
+        Where from.
+    shard
+        Of the map.
+    whole
+        All of its pixels; None where blocks are read one by one.
+    """
+
+    region: Region
+    shard: Window
+    whole: Block | None
+
+    @classmethod
+    def of(cls, region: Region, shard: Window) -> Self:
+        """Read a shard, if it is better read at once."""
+        reader = region.reader
+        size = shard.size * reader.encoding.code_length * reader.codes.dtype.itemsize
+        is_near = ObjectTree(reader.url).is_local or size > _SHARD_BYTES
+        return cls(region, shard, None if is_near else read_block(region, shard))
+
+    def read(self, place: Window) -> Block:
+        """Return what a block of the map is made of."""
+        if self.whole is None:
+            return read_block(self.region, place)
+        rows, cols = place.relative_to(self.shard).slices
+        codes, mask = self.whole
+        part = codes.reshape(-1, *self.shard.shape)[:, rows, cols]
+        some = None if mask is None else mask.reshape(self.shard.shape)[rows, cols].reshape(-1)
+        return part.reshape(len(part), -1), some
+
+
+def read_block(region: Region, place: Window) -> Block:
     """Read the codes of a block of a map, and which of its pixels hold an embedding.
 
     Parameters

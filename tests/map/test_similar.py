@@ -1,5 +1,6 @@
 """`map similar`: the scores are those of plain NumPy on decoded vectors."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 import geoembz
+from benchmarks.serving import serving
 from geoembz.errors import GeoembzError
 from geoembz.store import StoreReader
-from tests.map.conftest import MakeStore, place_of, read_tiff, vectors
+from tests.map.conftest import MakeStore, place_of, read_tiff, scene, vectors
 
 RECIPES = (
     "pca8-int8", "pca8-int4", "pca8-binary", "rot-binary", "pca8-pq4x8", "pca8-rq2x8", "power2x60",
@@ -131,3 +133,47 @@ def test_what_cannot_be_mapped_is_refused(
         with pytest.raises(GeoembzError, match=said):
             geoembz.map_similar(store.url, tmp_path / name, crs="EPSG:32632", **options)
     assert not [path for path in tmp_path.iterdir() if "map" in path.name]
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_shard_on_a_server_is_read_at_once(
+    make_store: MakeStore, tmp_path: Path, rng: np.random.Generator, is_cut: bool
+) -> None:
+    """Its index and its chunks, which lie one after the other: the map is the local one."""
+    values = scene(rng)
+    reader = make_store(values=values, pca=8, shard=64)
+    options: dict[str, Any] = {"crs": "EPSG:32632", "workers": 1}
+    options["like"] = [place_of(reader, 20, 20)]
+    geoembz.map_similar(reader.url, tmp_path / "near.zarr", **options)
+    if is_cut:
+        options["bbox"], options["bbox_crs"] = box_of(reader, 5, 7, 66, 45), "EPSG:32632"
+        geoembz.map_similar(reader.url, tmp_path / "near.zarr", overwrite=True, **options)
+    with serving(tmp_path) as served:
+        url = f"{served.url}/{Path(reader.url).name}"
+        geoembz.map_similar(url, tmp_path / "far.zarr", **options)
+        asked = Counter(path for path, _, _ in served.log if "/embedding/c/" in path)
+    shards = {path: count for path, count in asked.items() if "digests" not in path}
+    assert len(shards) == 2
+    if not is_cut:
+        assert sorted(shards.values()) == [2, 4]  # index and chunks; and those of the example
+    near, far = (
+        {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in shard_files(tmp_path / name)
+        }
+        for name in ("near.zarr", "far.zarr")
+    )
+    assert near == far
+    assert near
+
+
+def box_of(
+    reader: StoreReader, top: int, left: int, bottom: int, right: int
+) -> tuple[float, float, float, float]:
+    """Return the box between the centres of two pixels."""
+    (x0, y0), (x1, y1) = place_of(reader, top, left), place_of(reader, bottom, right)
+    return (min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+
+
+def shard_files(store: Path) -> list[Path]:
+    return sorted(path for path in store.rglob("*") if path.is_file() and path.parts[-2].isdigit())
