@@ -18,6 +18,7 @@ from geoembz._geo import BBox
 from geoembz._geo.grid import Window, split
 from geoembz._util.results import Result
 from geoembz._work.executors import Workers
+from geoembz.encoding._quantization import LinearQuantizer
 from geoembz.errors import InvalidConfigError
 from geoembz.sources.features.write import check_output
 from geoembz.store import StoreReader, View
@@ -135,7 +136,7 @@ def export_cog(
     raster = Raster(region.grid, bands, *number_type(region.reader, space))
 
     def fill(draft: Any) -> None:
-        draft.descriptions = band_labels(region.reader, space, bands)
+        describe_bands(draft, region.reader, space)
         _fill(draft, _BlockReader(region, view), pool)
         draft.update_tags(**raster_tags(region, space))
 
@@ -275,6 +276,20 @@ def raster_tags(region: Region, space: str) -> dict[str, str]:
     if reader.dates:
         tags["date"] = reader.dates[region.date]
     return tags if attributes.license is None else {**tags, "license": attributes.license}
+
+
+def describe_bands(raster: Any, reader: StoreReader, space: View) -> None:
+    """Name the bands of an open raster, and say how codes of 8 bits become components.
+
+    GDAL's scale and offset of a band are those of a component: QGIS shows components, and what
+    heeds them reads these. Other codes have no such law, or share a band.
+    """
+    count = raster.count
+    raster.descriptions = band_labels(reader, space, count)
+    quantizer = reader.encoding.quantizer
+    if space == "codes" and isinstance(quantizer, LinearQuantizer) and quantizer.bits == 8:
+        raster.scales = quantizer.scale[:count].tolist()
+        raster.offsets = quantizer.offset[:count].tolist()
 
 
 def band_labels(reader: StoreReader, space: View, length: int) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoembz._export.blocks import ALONE, read_blocks
-from geoembz._export.cog import ExportSummary, band_labels, number_type, raster_tags
+from geoembz._export.cog import ExportSummary, describe_bands, number_type, raster_tags
 from geoembz._export.geotiff import Raster, write_cog
 from geoembz._export.lookup import ViewOptions, look_up
 from geoembz._export.region import Region, box_windows, regions_of
@@ -263,7 +263,7 @@ def export_patch(patch: Patch, target: Path, pool: Workers = ALONE) -> ExportSum
     blocks, block_bytes = [*split(patch.grid.window, shape)], math.prod(shape) * pixel_bytes
 
     def fill(draft: Any) -> None:
-        draft.descriptions = band_labels(reader, view.space, patch.length)
+        describe_bands(draft, reader, view.space)
         draft.update_tags(**raster_tags(patch.regions[0], view.space))
         for block, (vectors, valid) in read_blocks(pool, patch.read, blocks, block_bytes):
             place = rasterio.windows.Window(block.col, block.row, block.width, block.height)

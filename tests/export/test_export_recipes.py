@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import zarr
 
 import geoembz
 from geoembz._export import export_cog
@@ -59,6 +60,24 @@ def test_every_recipe_in_every_space(
             assert raster.transform[:6] == store.attributes.grid.transform
             assert raster.tags()["geoembz_recipe"] == str(store.encoding.recipe)
         assert summary.dtype == str(expected.dtype)
+
+
+@pytest.mark.parametrize("patch", [False, True])
+def test_codes_of_eight_bits_say_how_they_are_components(
+    patch: bool, tmp_path: Path, make_raster: MakeRaster
+) -> None:
+    """Scale and offset of each band: GDAL and QGIS show components; the numbers are the codes."""
+    values = np.random.default_rng(0).normal(size=(5, 40, 30)).astype(np.float32)
+    source = make_raster(tmp_path / "a.tif", values)
+    geoembz.convert(source, tmp_path / "a.zarr", recipe="pca3-int8", chunk=16, shard=32)
+    where: dict[str, Any] = {"like": source} if patch else {}
+    geoembz.export(tmp_path / "a.zarr", tmp_path / "codes.tif", space="codes", **where)
+    store = StoreReader.open(str(tmp_path / "a.zarr"))
+    arrays = zarr.open_group(tmp_path / "a.zarr" / "encoding", mode="r")
+    with rasterio.open(tmp_path / "codes.tif") as raster:
+        np.testing.assert_array_equal(raster.read(), everything(store, "codes"))
+        np.testing.assert_array_equal(raster.scales, np.asarray(arrays["scale"]))
+        np.testing.assert_array_equal(raster.offsets, np.asarray(arrays["offset"]))
 
 
 def test_overviews_of_float16_are_means(tmp_path: Path, make_raster: MakeRaster) -> None:
