@@ -1,9 +1,11 @@
 """Check names before anything is read or written: URLs, prefixes, object keys.
 
-Knows only strings. A name that could leave its prefix, or carry a secret, is refused here.
+Knows only strings, and the folder that relative paths start from. A name that could leave its
+prefix, or carry a secret, is refused here.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from geoembz.errors import InvalidConfigError
@@ -24,7 +26,7 @@ class StoreUrl:
     protocol
         fsspec protocol, e.g. ``s3``.
     root
-        Bucket and prefix, or path, without a trailing slash.
+        Bucket and prefix, or absolute path, without a trailing slash.
     """
 
     protocol: str
@@ -61,7 +63,8 @@ def parse_store_url(url: str) -> StoreUrl:
     Parameters
     ----------
     url
-        ``s3://bucket/prefix/name.zarr``, any other fsspec URL, or a local path.
+        ``s3://bucket/prefix/name.zarr``, any other fsspec URL, or a local path, which is made
+        absolute: what follows ``file://`` up to a slash would be a host.
 
     Raises
     ------
@@ -89,7 +92,7 @@ def parse_store_url(url: str) -> StoreUrl:
             raise InvalidConfigError(f"{url} names a whole bucket; expected s3://bucket/name.zarr")
     if not root:
         raise InvalidConfigError(f"{url!r} names no store; expected s3://bucket/name.zarr")
-    return StoreUrl(protocol, root)
+    return StoreUrl(protocol, str(Path(root).absolute()) if protocol == "file" else root)
 
 
 def is_icechunk(url: str) -> bool:

@@ -253,8 +253,10 @@ def _asset(metadata: StoreMetadata) -> "pystac.Asset":
         fields["nodata"] = metadata.nodata
     if (gsd := metadata.emb("gsd")) is not None:
         fields["raster:spatial_resolution"] = gsd
+    is_local = metadata.url.startswith("file://")
     asset: pystac.Asset = _pystac().Asset(
-        href=metadata.url,
+        # no folder of this machine: what lies in one is often served from elsewhere
+        href=f"./{metadata.name}" if is_local else metadata.url,
         title="Zarr v3 store of embeddings",
         media_type=_ZARR_MEDIA_TYPE,
         roles=["data", "embeddings"],

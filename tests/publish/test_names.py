@@ -1,5 +1,7 @@
 """Names that could leave their prefix or carry a secret are refused before anything happens."""
 
+from pathlib import Path
+
 import pytest
 
 from geoembz._objects.names import check_endpoint, check_key, parse_store_url
@@ -53,3 +55,14 @@ def test_good_names_pass() -> None:
     assert check_key("embedding/c/0/1/2") == "embedding/c/0/1/2"
     assert check_endpoint("http://127.0.0.1:9000") == "http://127.0.0.1:9000"
     assert check_endpoint(None) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["public/land.zarr", "file://public/land.zarr", "./public/land.zarr/"]
+)
+def test_relative_paths_name_no_host(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URL of a relative path is that of the absolute one: "public" is a folder."""
+    monkeypatch.chdir(tmp_path)
+    assert str(parse_store_url(url)) == f"file://{tmp_path}/public/land.zarr"

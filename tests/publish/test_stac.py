@@ -78,6 +78,24 @@ def test_collection(store: Path) -> None:
     ]
 
 
+def test_a_relative_path_is_described_by_links_that_lead_there(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a folder below this one as from anywhere else: the store is found beside the item."""
+    monkeypatch.chdir(tmp_path)
+    values = np.random.default_rng(0).normal(size=(4, 20, 20)).astype(np.float32)
+    geoembz.convert(make_raster(tmp_path / "a.tif", values), "a.zarr", pca=2)
+    (tmp_path / "public").mkdir()
+    report = geoembz.publish("a.zarr", "public/land.zarr")
+    public = tmp_path / "public"
+    assert report.url == f"file://{public}/land.zarr"
+    assert report.stac_urls[0] == f"file://{public}/land.zarr.stac-item.json"
+    found = pystac.Item.from_file(str(public / "land.zarr.stac-item.json"))
+    assert found.assets["embeddings"].href == "./land.zarr"  # no folder of this machine
+    assert geoembz.open(found.assets["embeddings"].get_absolute_href()).sizes["x"] == 20
+    assert "//public" not in json.dumps(found.to_dict(transform_hrefs=False))
+
+
 def test_without_a_time_it_is_that_of_publication(store: Path) -> None:
     """STAC wants a time; the description says which it is."""
     properties = read(write_stac(str(store))[0])["properties"]
