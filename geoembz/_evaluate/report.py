@@ -24,6 +24,20 @@ from geoembz.store import StoreReader
 MOST_PANELS = 12
 """Recipes whose losses per class are drawn."""
 
+_MCNEMAR = "mcnemar"
+"""Anchor of the one note that a cell refers to."""
+
+_DARK_COLOURS = {
+    "#ffffff": "var(--ground)",
+    "#333333": "var(--ink)",
+    "#555555": "var(--soft)",
+    "#888888": "var(--rule)",
+    "#b0b0b0": "var(--rule)",
+    "#0072b2": "#56b4e9",
+    "#d55e00": "#ff8a3d",
+}
+"""What stands for a colour of the plots on a dark ground; the others are bright enough."""
+
 _SIGNS = {"no difference found": "≈", "loss": "▼", "gain": "▲"}
 
 
@@ -118,6 +132,8 @@ def _parts(
         "fidelity": _fidelity(evaluation),
         "error_map": _error_map(store, source),
         "notes": _notes(evaluation),
+        "mcnemar": _MCNEMAR,
+        "dark_colours": _DARK_COLOURS,
     }
 
 
@@ -173,17 +189,25 @@ def _details(evaluation: Evaluation) -> dict[str, Any]:
     return {"header": [*header, "macro-F1", "worst class"], "rows": rows}
 
 
-def _detail_cells(task: Mapping[str, Any]) -> list[str]:
+def _detail_cells(task: Mapping[str, Any]) -> list[str | dict[str, str]]:
     low, high = task["ci95"]
-    p, macro_f1 = task.get("mcnemar_p"), task.get("macro_f1")
+    macro_f1 = task.get("macro_f1")
     return [
         f"{task['delta']:+.4f}",
         f"{low:+.4f} to {high:+.4f}",
         task["verdict"],
-        "" if p is None else f"{p:.3g}" + ("*" if task["warning"] else ""),
+        _p_cell(task),
         "" if macro_f1 is None else f"{macro_f1:.4f} ({task['macro_f1_delta']:+.4f})",
         worst_class(task).removeprefix("worst class ") if "worst_class" in task else "",
     ]
+
+
+def _p_cell(task: Mapping[str, Any]) -> str | dict[str, str]:
+    """Return McNemar's p, with a star that leads to the note where it is not to be trusted."""
+    if task.get("mcnemar_p") is None:
+        return ""
+    shown = f"{task['mcnemar_p']:.3g}"
+    return {"kind": "", "score": shown, "note": _MCNEMAR} if task["warning"] else shown
 
 
 def _class_losses(evaluation: Evaluation) -> dict[str, str] | None:

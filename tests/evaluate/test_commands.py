@@ -76,6 +76,12 @@ def test_store_report_and_record(scene: DemoFiles, store: Path, tmp_path: Path) 
     assert "url(http" not in page
     assert "data:image/png;base64," in page
     HTMLParser().feed(page)
+    assert page.count('href="#mcnemar"') > 1  # of blocks: the star leads to the note, which is one
+    assert len(re.findall(r'<li id="mcnemar">\* McNemar', page)) == 1
+    drawn = set(re.findall(r"(?:fill|stroke): (#\w{6})", page[page.index("<body") :]))
+    dark = page[page.index("prefers-color-scheme: dark") : page.index("@media print")]
+    bright = {"#009e73", "#cc79a7", "#e69f00"}  # of the tasks: visible on either ground
+    assert {f'[style*="fill: {colour}"]' in dark for colour in drawn - bright} == {True}
     numbers = json.loads((report / "report.json").read_text())
     attributes: dict[str, Any] = StoreReader.open(str(store)).group.attrs.asdict()
     recorded = attributes["geoembz:report"]
