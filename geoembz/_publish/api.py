@@ -149,6 +149,8 @@ def publish(
         check_pystac()
         check_place(path, endpoint_url=endpoint_url)
     place = parse_store_url(url)
+    endpoint = check_endpoint(endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
+    address = public_address(place, endpoint)
     report = copy_store(
         path,
         url,
@@ -159,12 +161,19 @@ def publish(
         break_lock=break_lock,
         policy=policy,
         progress=progress,
-        describe=partial(describe, interval=interval, licence=license) if stac else None,
+        describe=partial(
+            describe,
+            interval=interval,
+            licence=license,
+            address=address if endpoint else None,  # a region that is not said is not guessed
+        )
+        if stac
+        else None,
         page=_build_page(path, url, f"../{place.name}") if viewer and not is_dry() else None,
     )
-    endpoint = check_endpoint(endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or None)
-    address = public_address(place, endpoint) if viewer else None
-    return report if address is None else replace(report, notes=Reach.of(address).in_words(address))
+    if address is None or not viewer:
+        return report
+    return replace(report, notes=Reach.of(address).in_words(address))
 
 
 def _refuse_beside(url: str, options: Mapping[str, object]) -> None:

@@ -11,6 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from geoembz._publish.manifest import digest
 from geoembz._publish.plan import check_source
+from geoembz._publish.stac_about import (
+    ALTERNATE_SCHEMA,
+    alternates,
+    keywords,
+    providers,
+    source_data,
+    source_files,
+    source_links,
+    sources_of,
+    summaries,
+)
 from geoembz._publish.stac_extent import Footprint, ItemTime, footprint
 from geoembz._publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
 from geoembz._publish.tree import PublishedTree, open_tree
@@ -47,6 +58,7 @@ def describe(
     *,
     interval: tuple[datetime, datetime] | None = None,
     licence: str | None = None,
+    address: str | None = None,
 ) -> Described:
     """Write an item and a collection beside a published store, and return what was written.
 
@@ -61,6 +73,8 @@ def describe(
     licence
         SPDX identifier or URL. Without one it is the store's, or that of the collection that is
         there already; ``other`` where nothing says it.
+    address
+        Where a web server has the store, too; None where that is not known.
 
     Raises
     ------
@@ -71,15 +85,16 @@ def describe(
 
     References
     ----------
-    STAC 1.1; embeddings extension v0.0.1 (prefix ``emb``), projection v2.0.0, raster v2.0.0.
+    STAC 1.1; embeddings extension v0.0.1 (prefix ``emb``), projection v2.0.0, raster v2.0.0,
+    alternate assets v1.2.0.
     """
     metadata = read_metadata(tree)
     earlier = {
         kind: _earlier(tree, f"{metadata.name}.stac-{kind}.json") for kind in ("item", "collection")
     }
-    is_same = bool(earlier["item"]) and _source_links(earlier["item"]) == _source_data(metadata)
+    is_same = bool(earlier["item"]) and sources_of(earlier["item"]) == sorted(source_data(metadata))
     when = ItemTime.of(metadata, interval, earlier["item"] if is_same else None)
-    item = stac_item(metadata, when)
+    item = stac_item(metadata, when, address)
     collection = stac_collection(
         metadata, item, licence, earlier["collection"] if is_same else None
     )
@@ -103,15 +118,6 @@ def _earlier(tree: PublishedTree, name: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):  # nobody's description: it is written anew
         return {}
     return document if isinstance(document, Mapping) else {}
-
-
-def _source_links(document: Mapping[str, Any]) -> list[str]:
-    links = document.get("links")
-    return [
-        str(link.get("href"))
-        for link in (links if isinstance(links, list) else [])
-        if isinstance(link, Mapping) and link.get("rel") == "emb:source-data"
-    ]
 
 
 def check_pystac() -> None:
@@ -139,7 +145,7 @@ def check_place(url: str, *, endpoint_url: str | None = None) -> None:
     footprint(read_metadata(tree).grids.values())
 
 
-def stac_item(metadata: StoreMetadata, when: ItemTime) -> "pystac.Item":
+def stac_item(metadata: StoreMetadata, when: ItemTime, address: str | None = None) -> "pystac.Item":
     """Return a store's item: place, time, grid, quantization and the `embeddings` asset."""
     stac = _pystac()
     place = footprint(metadata.grids.values())
@@ -149,7 +155,9 @@ def stac_item(metadata: StoreMetadata, when: ItemTime) -> "pystac.Item":
         properties["gsd"] = gsd
     if quantization := _quantization(metadata.emb("quantization")):
         properties["emb:quantization"] = quantization
-    properties |= when.properties()
+    sources = source_data(metadata)
+    properties |= source_files(sources) | when.properties()
+    elsewhere = alternates(address)
     item: pystac.Item = stac.Item(
         id=metadata.name.removesuffix(".zarr"),
         geometry=place.geometry,
@@ -158,11 +166,16 @@ def stac_item(metadata: StoreMetadata, when: ItemTime) -> "pystac.Item":
         start_datetime=None if is_moment else when.start,
         end_datetime=None if is_moment else when.end,
         properties=properties,
-        stac_extensions=[EMB_SCHEMA, PROJ_SCHEMA, RASTER_SCHEMA],
+        stac_extensions=[
+            EMB_SCHEMA,
+            PROJ_SCHEMA,
+            RASTER_SCHEMA,
+            *([ALTERNATE_SCHEMA] if elsewhere else []),
+        ],
     )
-    item.add_asset("embeddings", _asset(metadata))
+    item.add_asset("embeddings", _asset(metadata, elsewhere))
     item.add_link(stac.Link("collection", f"./{metadata.name}.stac-collection.json"))
-    for source in _source_data(metadata):
+    for source in source_links(sources):
         item.add_link(stac.Link("emb:source-data", source))
     item.collection_id = _collection_id(metadata)
     return item
@@ -185,12 +198,17 @@ def stac_collection(
     terms = str(licence or metadata.root.get("geoembz:license") or _terms(earlier or {}) or "other")
     times = item.common_metadata
     interval = [times.start_datetime or item.datetime, times.end_datetime or item.datetime]
+    summarized, makers = summaries(metadata), providers(metadata)
     collection: pystac.Collection = stac.Collection(
         id=_collection_id(metadata),
+        title=metadata.name,
         description=f"Earth embeddings in {metadata.name}, made by geoembz",
         extent=stac.Extent(stac.SpatialExtent([list(place.bbox)]), stac.TemporalExtent([interval])),
         license="other" if _is_url(terms) else terms,
-        stac_extensions=[EMB_SCHEMA],
+        keywords=keywords(metadata),
+        providers=[stac.Provider.from_dict(maker) for maker in makers] or None,
+        summaries=stac.Summaries(summarized),
+        stac_extensions=[EMB_SCHEMA, *([PROJ_SCHEMA] if "proj:code" in summarized else [])],
         extra_fields={
             "emb:type": metadata.emb("type"),
             "emb:dimensions": metadata.emb("dimensions"),
@@ -201,7 +219,7 @@ def stac_collection(
         collection.add_link(stac.Link("license", terms))
     collection.add_link(stac.Link("item", f"./{metadata.name}.stac-item.json"))
     collection.add_link(stac.Link("emb:model", str(metadata.emb("model"))))
-    for source in _source_data(metadata) or ["urn:geoembz:source:unknown"]:
+    for source in source_links(source_data(metadata)) or ["urn:geoembz:source:unknown"]:
         collection.add_link(stac.Link("emb:source-data", source))
     return collection
 
@@ -245,8 +263,8 @@ def _quantization(raw: object) -> dict[str, Any] | None:
     return fields
 
 
-def _asset(metadata: StoreMetadata) -> "pystac.Asset":
-    fields: dict[str, Any] = {"data_type": metadata.data_type}
+def _asset(metadata: StoreMetadata, elsewhere: Mapping[str, Any]) -> "pystac.Asset":
+    fields: dict[str, Any] = {"data_type": metadata.data_type, **elsewhere}
     if any("spatial:shape" in grid for grid in metadata.grids.values()):  # tables have no pixels
         fields["raster:sampling"] = "area"
     if metadata.nodata is not None:
@@ -263,11 +281,6 @@ def _asset(metadata: StoreMetadata) -> "pystac.Asset":
         extra_fields=fields,
     )
     return asset
-
-
-def _source_data(metadata: StoreMetadata) -> list[str]:
-    raw = metadata.emb("source_data")
-    return [str(uri) for uri in raw] if isinstance(raw, list) else []
 
 
 def _collection_id(metadata: StoreMetadata) -> str:

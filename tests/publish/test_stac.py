@@ -12,9 +12,12 @@ import zarr
 
 import geoembz
 from geoembz._convert.append import append
-from geoembz._publish.stac import EMB_SCHEMA
+from geoembz._publish import api
+from geoembz._publish.stac import EMB_SCHEMA, PROJ_SCHEMA
+from geoembz._publish.stac_about import ALTERNATE_SCHEMA
 from geoembz._publish.stac_extent import checked_interval, footprint
 from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
+from geoembz.sources import aef
 from tests.conftest import MakeRaster
 from tests.publish.conftest import write_stac
 
@@ -94,6 +97,85 @@ def test_a_relative_path_is_described_by_links_that_lead_there(
     assert found.assets["embeddings"].href == "./land.zarr"  # no folder of this machine
     assert geoembz.open(found.assets["embeddings"].get_absolute_href()).sizes["x"] == 20
     assert "//public" not in json.dumps(found.to_dict(transform_hrefs=False))
+
+
+def check_schemas(item: dict[str, Any], collection: dict[str, Any]) -> None:
+    """Validate both against the schemas of STAC that pystac holds; extensions' are on the web."""
+    pytest.importorskip("jsonschema")
+    from pystac.validation.stac_validator import JsonSchemaSTACValidator
+
+    for document, kind in ((item, "ITEM"), (collection, "COLLECTION")):
+        checked = JsonSchemaSTACValidator().validate_core(
+            document, pystac.STACObjectType[kind], document["stac_version"]
+        )
+        assert checked is not None
+
+
+def test_a_collection_says_what_catalogues_find_it_by(store: Path) -> None:
+    """Title, keywords and summaries; a provider only where the data set tells who made it."""
+    attributes = zarr.open_group(store).attrs
+    attributes["geoembz:recipe"] = "pca16-int8"
+    item, collection = map(read, write_stac(str(store), licence="CC-BY-4.0"))
+    check_schemas(item, collection)
+    assert collection["title"] == item["properties"]["title"] == "out.zarr"
+    assert collection["keywords"] == ["Earth embeddings", "pixel embeddings", "Zarr", "pca16-int8"]
+    assert collection["summaries"] == {"proj:code": ["EPSG:32633"], "gsd": [10]}
+    assert PROJ_SCHEMA in collection["stac_extensions"]
+    assert "providers" not in collection
+    attributes["geoemb:model"] = aef.MODEL
+    collection = read(write_stac(str(store))[1])
+    check_schemas(item, collection)
+    assert [(maker["name"], maker["roles"]) for maker in collection["providers"]] == [
+        ("Google", ["producer"]), ("Google DeepMind", ["producer"])]  # fmt: skip
+
+
+def test_files_of_this_machine_are_no_links(store: Path) -> None:
+    """Their names are kept, and tell whether an item is of the same store, as links did."""
+    sources = ["https://example.org/a.tif", "file:b.tif"]
+    zarr.open_group(store).attrs["geoemb:source_data"] = sources
+    urls = write_stac(str(store), interval=YEAR)
+    item, collection = map(read, urls)
+    check_schemas(item, collection)
+    for document in (item, collection):
+        links = [x["href"] for x in document["links"] if x["rel"] == "emb:source-data"]
+        assert links == sources[:1]
+    assert item["properties"]["geoembz:source_files"] == ["b.tif"]
+    assert times(write_stac(str(store))[0]) == times(urls[0])
+    del item["properties"]["geoembz:source_files"]  # as items were written before
+    item["links"].append({"rel": "emb:source-data", "href": sources[1]})
+    Path(urls[0].removeprefix("file://")).write_text(json.dumps(item), "utf-8")
+    assert times(write_stac(str(store))[0]) == (
+        None, "2024-01-01T00:00:00Z", "2024-12-31T00:00:00Z")  # fmt: skip
+    zarr.open_group(store).attrs["geoemb:source_data"] = [sources[0], "file:c.tif"]
+    assert "publication" in read(write_stac(str(store))[0])["properties"]["description"]
+
+
+@pytest.mark.parametrize(
+    "address", ["https://s3.example.org/b/a.zarr", "http://127.0.0.1:9000/b", None]
+)
+def test_the_web_address_stands_beside(store: Path, address: str | None) -> None:
+    """Where a server is known that all can ask by HTTPS, and only there."""
+    item, collection = map(read, write_stac(str(store), address=address))
+    check_schemas(item, collection)
+    is_known = address is not None and address.startswith("https:")
+    expected = {"https": {"href": address, "alternate:name": "HTTPS"}} if is_known else None
+    assert item["assets"]["embeddings"].get("alternate") == expected
+    assert (ALTERNATE_SCHEMA in item["stac_extensions"]) == is_known
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [("https://s3.example.org", "https://s3.example.org/bucket/p/a.zarr"), (None, None)],
+)
+def test_publish_tells_the_address_it_was_told(
+    store: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str | None, expected: str | None
+) -> None:
+    """Below an endpoint the address is known; without one the region would be a guess."""
+    seen: list[Any] = []
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setattr(api, "copy_store", lambda *_, describe, **__: seen.append(describe))
+    geoembz.publish(store, "s3://bucket/p/a.zarr", endpoint_url=endpoint)
+    assert [describe.keywords["address"] for describe in seen] == [expected]
 
 
 def test_without_a_time_it_is_that_of_publication(store: Path) -> None:
