@@ -62,7 +62,11 @@ def _grid_around(grids: Sequence[Grid], size: int) -> Grid:
 
 
 def _reproject(picture: Picture, grid: Grid) -> NDArray[np.float32]:
-    """Return a picture's components on another grid, nearest, NaN where it has none."""
+    """Return a picture's components on another grid, nearest, NaN where it has none.
+
+    A picture with data shows one pixel at the least: between grids far apart it may be smaller than
+    that, and the centre of no pixel of the map.
+    """
     import rasterio
     from rasterio.enums import Resampling
     from rasterio.warp import reproject
@@ -80,7 +84,26 @@ def _reproject(picture: Picture, grid: Grid) -> NDArray[np.float32]:
         dst_nodata=np.nan,
         resampling=Resampling.nearest,
     )
+    valid = np.argwhere(~np.isnan(components[0]))
+    if len(valid) and np.isnan(moved[0]).all():
+        row, col = valid[len(valid) // 2]
+        moved[:, *_pixel_at(source, row, col, grid)] = components[:, row, col]
     return moved
+
+
+def _pixel_at(source: Grid, row: int, col: int, grid: Grid) -> tuple[int, int]:
+    """Return row and column of another grid where the centre of a pixel lies."""
+    import rasterio
+    from rasterio.transform import rowcol, xy
+    from rasterio.warp import transform
+
+    x, y = xy(rasterio.Affine(*source.transform), row, col)
+    place = transform(_system(source.crs_wkt), _system(grid.crs_wkt), [x], [y])
+    found = rowcol(rasterio.Affine(*grid.transform), *place)
+    row, col = (
+        min(max(int(at[0]), 0), side - 1) for at, side in zip(found, grid.shape, strict=True)
+    )
+    return row, col
 
 
 def _system(crs: str) -> Any:

@@ -108,6 +108,23 @@ def test_preview_shows_every_nth_pixel(store: StoreReader, tmp_path: Path, size:
         )
 
 
+@pytest.mark.parametrize("size", [1024, 7])
+def test_preview_shows_small_grids_far_apart(
+    size: int, make_raster: Any, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Tiles that are smaller than a pixel of the map are one pixel of it each, where they lie."""
+    tiles = []
+    for zone in (31, 36):
+        values = rng.normal(size=(4, 20, 20)).astype(np.float32)
+        tiles.append(make_raster(tmp_path / f"{zone}.tif", values, crs=f"EPSG:326{zone}"))
+    geoembz.convert(tiles, tmp_path / "a.zarr", pca=3)
+    summary = preview(tmp_path / "a.zarr", tmp_path / "a.tif", size=size)
+    with rasterio.open(tmp_path / "a.tif") as raster:
+        rows, cols = np.nonzero(raster.read(4) == 255)
+    assert max(summary.shape) == size
+    assert (cols.min(), cols.max(), len(rows)) == (0, size - 1, 2)
+
+
 def test_preview_of_nothing_is_an_error(store: StoreReader, tmp_path: Path) -> None:
     """Missing pixels only, unknown components, and other formats are refused."""
     with pytest.raises(NoValidPixelsError):
