@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,13 @@ def name_of(page: Path) -> str:
     return page.relative_to(REPOSITORY).with_suffix("").as_posix()
 
 
-@pytest.mark.parametrize("page", pages_with_blocks(), ids=name_of)
+def run_once(page: Path) -> Any:
+    """Leave notebooks to longer runs: the build of the pages runs their cells, too (`.ci/run`)."""
+    is_notebook = page.parent.name == "notebooks"
+    return pytest.param(page, id=name_of(page), marks=[pytest.mark.long] if is_notebook else [])
+
+
+@pytest.mark.parametrize("page", [run_once(page) for page in pages_with_blocks()])
 def test_page_runs(page: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page's blocks, or a notebook's cells, work from top to bottom in an empty folder."""
     monkeypatch.chdir(tmp_path)
