@@ -12,6 +12,7 @@ from geoembz._cli.options import (
     License,
     Store,
     explained,
+    names_in,
     printed,
     takes,
     work_options,
@@ -302,6 +303,14 @@ def cost_options(
             rich_help_panel="What",
         ),
     ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="Recipes side by side, after the uncompressed vectors.",
+            rich_help_panel="What",
+        ),
+    ] = None,
     pixels: Annotated[
         int | None,
         typer.Option(
@@ -396,6 +405,7 @@ def cost_options(
         dims=dims,
         dtype=dtype,
         recipe=recipe,
+        compare=names_in(compare),
         pixels=pixels,
         area_km2=area_km2,
         region=region,
@@ -438,6 +448,7 @@ def cost(
     Examples
     --------
     geoembz cost --model aef --recipe pca64-int8 --area-km2 357000
+    geoembz cost --model dinov3 --compare int8,pca64-int8,binary
     geoembz cost out.zarr --region land --years 8 --plot cost.png
     """
     from geoembz import cost as estimate_cost

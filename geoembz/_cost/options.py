@@ -1,5 +1,6 @@
 """What `cost` is asked: one group of options, from the command line to the arithmetic."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -25,6 +26,8 @@ class CostOptions:
         Values per embedding, without `model`, and the type of one (None: the model's, or float32).
     recipe
         Compress first, such as ``pca64-int8``; see `Recipe`.
+    compare
+        Recipes to estimate side by side, after the uncompressed vectors.
     pixels, area_km2, region
         How much, one of them: pixels (of a table store: rows), square kilometres, or ``land`` (the
         Earth's) or a file of polygons. None: the Earth's land, or what the store holds.
@@ -55,6 +58,7 @@ class CostOptions:
     dims: int | None = None
     dtype: str | None = None
     recipe: str | None = None
+    compare: Sequence[str] | None = None
     pixels: int | None = None
     area_km2: float | None = None
     region: str | Path | None = None
@@ -120,6 +124,7 @@ class CostKeywords(TypedDict, total=False):
     dims: int | None
     dtype: str | None
     recipe: str | None
+    compare: Sequence[str] | None
     pixels: int | None
     area_km2: float | None
     region: str | Path | None

@@ -44,7 +44,7 @@ class CostReport(Result):
     Parameters
     ----------
     estimates
-        One, or one for each known model.
+        One, or one for each known model or recipe to compare.
     """
 
     estimates: tuple[CostEstimate, ...]

@@ -33,7 +33,8 @@ def cost(
 ) -> CostReport:
     """Estimate what embeddings cost to store: bytes exactly, US dollars flat and by price list.
 
-    Without `store`, `model` and `dims` the known models are estimated side by side.
+    Without `store`, `model` and `dims` the known models are estimated side by side; with `compare`
+    recipes are.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def cost(
     Returns
     -------
     report
-        With one estimate, or one for each known model.
+        With one estimate, or one for each known model or recipe to compare.
 
     Raises
     ------
@@ -115,11 +116,27 @@ class CostRequest:
             raise InvalidConfigError(f"cost: --dims {asked.dims}; expected an integer above 0")
         if self.is_open and (asked.dtype or asked.recipe):
             raise InvalidConfigError("cost: --dtype and --recipe need --model or --dims; give one")
+        if asked.compare is not None:
+            self._check_compare(asked.compare)
         if sum(flag is not None for flag in (asked.pixels, asked.area_km2, asked.region)) > 1:
             raise InvalidConfigError("cost: give only one of --pixels, --area-km2 and --region")
         if not 0 <= asked.egress_tb < 1e9:
             raise InvalidConfigError(
                 f"cost: --egress-tb {asked.egress_tb}; expected 0 or more terabytes a month"
+            )
+
+    def _check_compare(self, recipes: Sequence[str]) -> None:
+        asked = self.options
+        if isinstance(recipes, str) or not recipes:
+            raise InvalidConfigError(f"cost: {recipes!r} in --compare; expected a list of recipes")
+        if asked.model is None and asked.dims is None:
+            raise InvalidConfigError(
+                "cost: --compare needs --model or --dims; give one, and leave STORE out"
+            )
+        if asked.recipe is not None:
+            raise InvalidConfigError(
+                f"cost: --recipe {asked.recipe} and --compare contradict each other; put all "
+                "recipes into --compare"
             )
 
     @property
@@ -128,16 +145,18 @@ class CostRequest:
         return self.store is None and self.options.model is None and self.options.dims is None
 
     def estimates(self) -> list[CostEstimate]:
-        """Return one estimate, or one for each known model where nothing was chosen."""
+        """Return one estimate, or one for each recipe to compare or each known model."""
         if self.store is not None:
             return self._estimate([self._measure(self.store)])
         asked = self.options
-        models = [replace(asked, model=name) for name in MODELS] if self.is_open else [asked]
-        return self._estimate([self._nominal(one) for one in models])
+        schemes = [replace(asked, recipe=it) for it in (asked.recipe, *(asked.compare or ()))]
+        if self.is_open:
+            schemes = [replace(asked, model=name) for name in MODELS]
+        return self._estimate([self._nominal(one) for one in schemes])
 
     def chart(self, results: Sequence[CostEstimate]) -> tuple[list[CostEstimate], int]:
         """Return the bars to draw beside the results asked for, and which of them to stress."""
-        if self.is_open or self.store is not None:
+        if self.is_open or self.options.compare or self.store is not None:
             return list(results), 0 if len(results) == 1 else -1
         others = (replace(self.options, dtype=None, recipe=it) for it in self._chart_recipes())
         holdings = [self._nominal(other) for other in others]

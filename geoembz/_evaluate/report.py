@@ -28,15 +28,15 @@ _MCNEMAR = "mcnemar"
 """Anchor of the one note that a cell refers to."""
 
 _DARK_COLOURS = {
-    "#ffffff": "var(--ground)",
-    "#333333": "var(--ink)",
-    "#555555": "var(--soft)",
-    "#888888": "var(--rule)",
-    "#b0b0b0": "var(--rule)",
-    "#0072b2": "#56b4e9",
-    "#d55e00": "#ff8a3d",
+    "#ffffff": "ground",
+    "#333333": "ink",
+    "#555555": "soft",
+    "#888888": "rule",
+    "#b0b0b0": "rule",
+    "#0072b2": "blue",
+    "#d55e00": "orange",
 }
-"""What stands for a colour of the plots on a dark ground; the others are bright enough."""
+"""Which of the page's colours stands for one of the plots' on a dark ground; others stay."""
 
 _SIGNS = {"no difference found": "≈", "loss": "▼", "gain": "▲"}
 

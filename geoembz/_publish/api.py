@@ -129,7 +129,7 @@ def publish(
         if is_dry():
             raise InvalidConfigError(
                 f"publish: no dry run to {url}: what differs is known once a session is open; "
-                "leave --dry-run out, which commits only what is new"
+                "publish without one, which commits only what is new"
             )
         return commit_store(
             path,

@@ -11,6 +11,7 @@ import typer
 import zarr
 from typer.testing import CliRunner
 
+import geoembz
 from geoembz._cli.stores import cost
 from geoembz._spelling import flags as flags_shown
 from geoembz.errors import InvalidConfigError, MissingPackageError, StoreError
@@ -84,6 +85,22 @@ def test_text_and_table() -> None:
     assert "uncertain" in run("--model", "aef", "--provider", "azure")
 
 
+def test_recipes_are_compared(tmp_path: Path) -> None:
+    """Each recipe is a row, and the estimate that it has alone; so in Python, and in a chart."""
+    names, chart = ("int8", "pca64-int8", "binary"), tmp_path / "chart.svg"
+    flags = ("--model", "dinov3", "--compare", ", ".join(names))
+    alone = [run_json("--model", "dinov3", "--recipe", name) for name in names]
+    documents = run_json(*flags)["schemes"]
+    assert documents == [run_json("--model", "dinov3"), *alone]
+    rows = run(*flags, "--plot", str(chart)).splitlines()
+    assert rows[3].split() == ["dinov3", "pca64-int8", "64", "96", "TB", "$26K", "$24K"]
+    report = geoembz.cost(model="dinov3", compare=names)
+    assert json.loads(json.dumps(report.to_json()))["schemes"] == documents
+    assert chart.stat().st_size > 0
+    with pytest.raises(InvalidConfigError, match="'int8' in compare=…; expected a list"):
+        geoembz.cost(model="dinov3", compare="int8")
+
+
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
@@ -96,6 +113,11 @@ def test_text_and_table() -> None:
             ("--model", "aef", "--recipe", "pca65-int8"),
             "keeps 65 components of vectors of 64; expected at most 64",
         ),
+        (("--compare", "int8"), "--compare needs --model or --dims"),
+        (("store.zarr", "--compare", "int8"), "leave STORE out"),
+        (("--dims", "8", "--compare", "int8", "--recipe", "int4"), "into --compare"),
+        (("--dims", "8", "--compare", ","), "expected a list of recipes"),
+        (("--dims", "8", "--compare", "int8,pca9-int8"), "keeps 9 components"),
         (("--model", "aef", "--pixels", "1", "--area-km2", "1"), "only one of"),
         (("--model", "aef", "--pixels", "0"), "pixels is 0"),
         (("--model", "aef", "--years", "0"), "years is 0"),
