@@ -173,6 +173,12 @@ def _picture(
     return (scores[:, ::-1] if region.runs_north else scores), grid
 
 
+def level_shown(reader: StoreReader, size: int) -> StoreReader:
+    """Return the reader of the level that a picture of the whole grid is made of."""
+    number, _ = _coarsest(reader, -(-max(reader.attributes.grid.shape) // size))
+    return reader.at_level(number)
+
+
 def _coarsest(reader: StoreReader, step: int) -> tuple[int, int]:
     """Return number and factor of the coarsest level whose pixels are no larger than a step."""
     levels = reader.attributes.levels

@@ -15,6 +15,7 @@ from geoembz._publish.page import Reach, public_address
 from geoembz._publish.run import PublishReport, copy_store
 from geoembz._publish.stac import check_place, check_pystac, describe
 from geoembz._publish.stac_extent import checked_interval
+from geoembz._publish.thumbnail import make_thumbnail
 from geoembz._util.dry_run import is_dry
 from geoembz._util.progress import Progress
 from geoembz._view import built_page
@@ -166,6 +167,7 @@ def publish(
             interval=interval,
             licence=license,
             address=address if endpoint else None,  # a region that is not said is not guessed
+            thumbnail=None if is_dry() else make_thumbnail(path),
         )
         if stac
         else None,

@@ -65,6 +65,8 @@ def content_type(key: str) -> str:
     """
     if key.endswith("stac-item.json"):
         return "application/geo+json"
+    if key.endswith(".png"):
+        return "image/png"
     is_json = key.endswith(".json") or is_metadata(key)
     return "application/json" if is_json else text_type(key) or "application/octet-stream"
 

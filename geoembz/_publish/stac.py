@@ -24,6 +24,7 @@ from geoembz._publish.stac_about import (
 )
 from geoembz._publish.stac_extent import Footprint, ItemTime, footprint
 from geoembz._publish.store_metadata import PROJ_FIELDS, StoreMetadata, read_metadata
+from geoembz._publish.thumbnail import thumbnail_name
 from geoembz._publish.tree import PublishedTree, open_tree
 from geoembz._util.optional import import_extra
 from geoembz.errors import StoreError
@@ -59,6 +60,7 @@ def describe(
     interval: tuple[datetime, datetime] | None = None,
     licence: str | None = None,
     address: str | None = None,
+    thumbnail: bytes | None = None,
 ) -> Described:
     """Write an item and a collection beside a published store, and return what was written.
 
@@ -75,6 +77,8 @@ def describe(
         there already; ``other`` where nothing says it.
     address
         Where a web server has the store, too; None where that is not known.
+    thumbnail
+        A picture, as a PNG: written beside the store, and an asset of the item. None for none.
 
     Raises
     ------
@@ -95,6 +99,10 @@ def describe(
     is_same = bool(earlier["item"]) and sources_of(earlier["item"]) == sorted(source_data(metadata))
     when = ItemTime.of(metadata, interval, earlier["item"] if is_same else None)
     item = stac_item(metadata, when, address)
+    if thumbnail is not None:
+        name = thumbnail_name(metadata.name)
+        tree.beside().send(name, thumbnail, digest(thumbnail))
+        item.add_asset("thumbnail", _picture(name))
     collection = stac_collection(
         metadata, item, licence, earlier["collection"] if is_same else None
     )
@@ -279,6 +287,16 @@ def _asset(metadata: StoreMetadata, elsewhere: Mapping[str, Any]) -> "pystac.Ass
         media_type=_ZARR_MEDIA_TYPE,
         roles=["data", "embeddings"],
         extra_fields=fields,
+    )
+    return asset
+
+
+def _picture(name: str) -> "pystac.Asset":
+    asset: pystac.Asset = _pystac().Asset(
+        href=f"./{name}",
+        title="First three components in colour",
+        media_type="image/png",
+        roles=["thumbnail"],
     )
     return asset
 

@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 import zarr
+from rasterio.errors import NotGeoreferencedWarning
 
 import geoembz
 from geoembz._convert.append import append
-from geoembz._publish import api
+from geoembz._publish import api, thumbnail
+from geoembz._publish.manifest import content_type
 from geoembz._publish.stac import EMB_SCHEMA, PROJ_SCHEMA
 from geoembz._publish.stac_about import ALTERNATE_SCHEMA
 from geoembz._publish.stac_extent import checked_interval, footprint
@@ -161,6 +164,38 @@ def test_the_web_address_stands_beside(store: Path, address: str | None) -> None
     expected = {"https": {"href": address, "alternate:name": "HTTPS"}} if is_known else None
     assert item["assets"]["embeddings"].get("alternate") == expected
     assert (ALTERNATE_SCHEMA in item["stac_extensions"]) == is_known
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_an_item_has_a_picture_where_it_is_cheap(
+    make_raster: MakeRaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_large: bool
+) -> None:
+    """Of the last date, beside the store; a large store has one by its overviews alone."""
+    first, last = np.random.default_rng(0).normal(size=(2, 4, 40, 300)).astype(np.float32)
+    store, public = tmp_path / "a.zarr", tmp_path / "public"
+    last[:, :, :150] = np.nan
+    geoembz.convert(make_raster(tmp_path / "a.tif", first), store, pca=3, time="2023")
+    append(store, make_raster(tmp_path / "b.tif", last), time="2024")
+    if is_large:
+        monkeypatch.setattr(thumbnail, "_MOST_PIXELS", 40 * 300 - 1)
+        item = read(geoembz.publish(store, public / "before.zarr").stac_urls[0])
+        assert [*item["assets"]] == ["embeddings"]
+        assert not (public / "before.zarr.thumbnail.png").exists()
+        geoembz.overviews(store, levels=1)
+    urls = geoembz.publish(store, public / "a.zarr").stac_urls
+    item, collection = map(read, urls)
+    check_schemas(item, collection)
+    asset = item["assets"]["thumbnail"]
+    assert (asset["type"], asset["roles"]) == ("image/png", ["thumbnail"])
+    with (
+        pytest.warns(NotGeoreferencedWarning),
+        rasterio.open(public / asset["href"]) as picture,
+    ):
+        shown = picture.read(4) == 255
+    assert shown.shape == (20, 150)
+    assert shown[:, 75:].all()
+    assert not shown[:, :75].any()
+    assert content_type(asset["href"]) == "image/png"
 
 
 @pytest.mark.parametrize(
