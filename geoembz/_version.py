@@ -1,6 +1,6 @@
 """The versions of this package and of the formats it writes."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 FORMAT_VERSION = "0.2"
 """Version of the store format that this geoembz writes (spec/README.md, "Versions")."""
