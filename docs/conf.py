@@ -31,6 +31,7 @@ templates_path = ["_templates"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+default_role = "py:obj"  # names in single backticks of docstrings lead to their pages
 
 # Notebooks run when they have changed, in a folder of their own; what fails there fails the build.
 nb_execution_mode = "cache"
