@@ -42,7 +42,7 @@ MADE = {
         "packed.zarr",
     ),
     *("published.zarr", "published.zarr.manifest.json", "published.zarr.stac-item.json"),
-    "published.zarr.stac-collection.json",
+    *("published.zarr.stac-collection.json", "published.zarr.thumbnail.png"),
 }
 
 WRONG: list[Any] = [
